@@ -1,0 +1,1 @@
+"""Channels between the two processes, and the root of the command line."""

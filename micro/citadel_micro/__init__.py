@@ -1,0 +1,1 @@
+"""The execution daemon: market data, risk gate, order execution."""

@@ -1,0 +1,1 @@
+"""The wire schema that both processes share. Importing this package imports nothing else."""
