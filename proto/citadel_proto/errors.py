@@ -6,11 +6,12 @@
     ├── BadInput          the user's: says what, where, what is allowed, how to mend it
     ├── DecodeError       a sender's: bytes from the wire or a file that are not what they claim
     ├── VenueViolation    an exchange's: it broke its own protocol; resynchronise and go on
+    ├── Refused           nobody's: a safety rule said no; nothing was done
+    ├── PeerUnavailable   a peer's: a process, port or file lock that is needed is not to be had
     └── InvariantError    ours: a state that cannot be; halt, never go on
 
-A package adds its own leaves below these (the bridge, for one, a peer that is not there), so that
-``except BadInput`` and its siblings stay complete. The exit code of each is in
-``citadel_bridge.exits``.
+A package adds its own leaves below these, never beside them, so that ``except BadInput`` and its
+siblings stay complete. The exit code of each is in ``citadel_bridge.exits``.
 
 This module imports nothing but the standard library, because the pure core raises from it.
 """
@@ -74,6 +75,20 @@ class VenueViolation(CitadelError):  # noqa: N818 - the name says whose fault it
     """An exchange broke its protocol: a gap, a crossed book, an impossible report.
 
     The answer is to resynchronise with that venue, never to guess.
+    """
+
+
+class Refused(CitadelError):  # noqa: N818 - the name says what happened
+    """A safety rule stopped a request that was otherwise well formed; nothing was done.
+
+    The text names the rule, and says how a person who means it can go on, if at all.
+    """
+
+
+class PeerUnavailable(CitadelError):  # noqa: N818 - the name says whose fault it is
+    """A peer, port or lock that the work needs is not there, or does not answer in time.
+
+    The text names its address, how long it was waited for, and what would start or free it.
     """
 
 
