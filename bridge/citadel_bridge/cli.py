@@ -19,10 +19,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from citadel_proto.errors import BadInput, CitadelError
 from typer.core import TyperGroup
 
 from citadel_bridge.exits import Exit, exit_of
+from citadel_proto.errors import BadInput, CitadelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,9 @@ def build(only: str | None = None) -> typer.Typer:
     return app
 
 
-def main(argv: Sequence[str] | None = None, *, only: str | None = None, prog: str = "citadel") -> int:
+def main(
+    argv: Sequence[str] | None = None, *, only: str | None = None, prog: str = "citadel"
+) -> int:
     """Run the command line and return its exit code.
 
     Args:

@@ -1,0 +1,68 @@
+"""Fixtures and profiles that every test folder shares."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+# `dev` looks for new counterexamples on every run; `ci` must give the same verdict twice.
+settings.register_profile("dev", deadline=None, max_examples=100)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=50,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a finding
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Folder of recorded exchange traffic, which is not part of the repository.
+
+    ``CITADEL_SHARED`` says where it is; the default is ``../shared`` beside the checkout. Where it
+    is absent the test is skipped, or failed when ``CITADEL_REQUIRE_SHARED=1``.
+    """
+    folder = Path(os.environ.get("CITADEL_SHARED") or ROOT.parent / "shared").resolve()
+    if folder.is_dir():
+        return folder
+    reason = f"no captures at {folder}; set CITADEL_SHARED to the folder that holds them"
+    if os.environ.get("CITADEL_REQUIRE_SHARED") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Give loopback TCP ports that nothing listens on, a new one at each call.
+
+    For programs that must be told a port; code under test that can bind port 0 should.
+    """
+
+    def pick() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return pick

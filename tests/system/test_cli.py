@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+
+from citadel_bridge import cli
+from citadel_bridge.exits import Exit, exit_of
+from citadel_proto.errors import (
+    BadInput,
+    CitadelError,
+    DecodeError,
+    InvariantError,
+    PeerUnavailable,
+    Refused,
+    VenueViolation,
+)
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "citadel_bridge.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def raising(error: BaseException) -> int:
+    def run() -> int:
+        raise error
+
+    return cli.guarded(run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadInput("x"), 2),
+        (DecodeError("x"), 2),
+        (Refused("x"), 3),
+        (PeerUnavailable("x"), 4),
+        (VenueViolation("x"), 4),
+        (InvariantError("x"), 70),
+        (CitadelError("x"), 70),
+        (ZeroDivisionError("x"), 70),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_error_ends_with_its_own_exit_code(error: BaseException, code: int) -> None:
+    assert raising(error) == code
+
+
+def test_subclasses_of_an_error_end_like_it() -> None:
+    class MicroAbsent(PeerUnavailable):
+        pass
+
+    assert exit_of(MicroAbsent("x")) is Exit.UNAVAILABLE
+
+
+def test_bad_input_is_shown_part_by_part_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(BadInput("no symbol XX/YY", where="signal", allowed="BTC/USDT", mend="see --help"))
+    assert capsys.readouterr().err == (
+        "error: no symbol XX/YY\n  where: signal\n  allowed: BTC/USDT\n  mend: see --help\n"
+    )
+
+
+def test_bad_input_reads_as_one_sentence_in_logs() -> None:
+    error = BadInput("no symbol XX/YY", where="signal", allowed="BTC/USDT", mend="see --help")
+    assert str(error) == "signal: no symbol XX/YY; allowed: BTC/USDT; see --help"
+
+
+def test_our_own_bugs_keep_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    raising(InvariantError("filled more than ordered"))
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "filled more than ordered" in err
+    assert err.endswith("error: this is a bug in Stoic Citadel, not in what you gave it\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("picows", "micro"),
+        ("prometheus_client.metrics", "micro"),
+        ("freqtrade.exchange", "macro"),
+        ("sklearn", "ml"),
+        ("xgboost", "ml"),
+        ("citadel_micro", None),
+        ("no_such_module", None),
+        (None, None),
+    ],
+)
+def test_missing_module_is_traced_to_the_extra_that_brings_it(
+    module: str | None, extra: str | None
+) -> None:
+    assert cli.extra_of(module) == extra
+
+
+def test_missing_extra_is_the_users_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(ModuleNotFoundError("No module named 'picows'", name="picows")) == 2
+    assert capsys.readouterr().err == (
+        "error: 'picows' is not installed; pip install 'stoic-citadel[micro]'\n"
+    )
+
+
+def test_missing_module_that_no_extra_brings_is_our_bug() -> None:
+    assert raising(ModuleNotFoundError("No module named 'gone'", name="gone")) == 70
+
+
+class FakeEntry:
+    """An entry point that loads what it was given, or raises it."""
+
+    def __init__(self, name: str, loads: object) -> None:
+        self.name = name
+        self._loads = loads
+
+    def load(self) -> object:
+        if isinstance(self._loads, BaseException):
+            raise self._loads
+        return self._loads
+
+
+def _greet(app: typer.Typer) -> None:
+    @app.command()
+    def greet(times: int = 1) -> Exit:
+        typer.echo("hello " * times)
+        return Exit.DIFFERENCE if times > 1 else Exit.OK
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> list[FakeEntry]:
+    found: list[FakeEntry] = [FakeEntry("bridge", _greet)]
+
+    def entry_points(*, group: str) -> list[EntryPoint]:
+        assert group == cli.GROUP
+        return found  # type: ignore[return-value]
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    return found
+
+
+@pytest.mark.usefixtures("entries")
+def test_what_a_command_returns_is_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["greet"]) == 0
+    assert cli.main(["greet", "--times", "2"]) == 1
+    assert capsys.readouterr().out == "hello \nhello hello \n"
+
+
+@pytest.mark.usefixtures("entries")
+def test_mistyped_command_is_answered_with_the_nearest_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["gret"]) == 2
+    assert "No such command 'gret'. Did you mean 'greet'?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("entries")
+def test_mistyped_option_is_answered_with_the_nearest_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["greet", "--tims", "2"]) == 2
+    assert "--times" in capsys.readouterr().err
+
+
+def test_package_without_its_dependencies_leaves_the_others_working(
+    entries: list[FakeEntry], capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = ModuleNotFoundError("No module named 'freqtrade'", name="freqtrade")
+    entries.append(FakeEntry("macro", missing))
+    assert cli.main(["greet"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "hello \n"
+    assert shown.err == (
+        "note: the commands of macro are not available: "
+        "'freqtrade' is not installed; pip install 'stoic-citadel[macro]'\n"
+    )
+
+
+def test_one_package_can_be_asked_for_alone(entries: list[FakeEntry]) -> None:
+    entries.append(FakeEntry("micro", AssertionError("must not be loaded")))
+    assert cli.main(["greet"], only="bridge") == 0
+
+
+def test_version_names_the_distribution() -> None:
+    shown = citadel("--version")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("citadel 0.")
+
+
+def test_no_command_shows_help_and_counts_as_bad_usage() -> None:
+    shown = citadel()
+    assert shown.returncode == 2
+    assert "Usage: citadel" in shown.stdout
+    assert "Traceback" not in shown.stderr
+
+
+def test_reader_that_stops_early_ends_the_program_quietly() -> None:
+    # The pipe's reading end is closed before the program writes.
+    program = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_WRITER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    program.stdout.close()
+    program.stdout = None
+    _, err = program.communicate("go\n", timeout=50)
+    assert program.returncode == Exit.READER_GONE
+    assert err == ""
+
+
+_SLOW_WRITER = """
+import sys
+from importlib import metadata
+from types import SimpleNamespace
+from citadel_bridge import cli
+
+def register(app):
+    @app.command()
+    def pour():
+        sys.stdin.readline()
+        for _ in range(100_000):
+            print("more than a pipe holds")
+
+entry = SimpleNamespace(name="bridge", load=lambda: register)
+metadata.entry_points = lambda group: [entry]
+sys.exit(cli.main(["pour"]))
+"""
