@@ -1,0 +1,367 @@
+"""Everything that can happen to the engine: a closed union of facts.
+
+Market events arrive a thousand times more often than the others, so they are named tuples (cheap
+to make, immutable, compared by value). All others are frozen, slotted, keyword-only dataclasses.
+Times are integer nanoseconds on the engine's clock (wall-anchored, monotone) unless a name says
+``exchange``. Prices and sizes in market events are floats, as decoded from the venue's text;
+everything about our own orders is integer ticks, integer lots and Decimal cash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+Side = Literal["buy", "sell"]
+Levels = list[tuple[float, float]]
+"""(price, size) pairs in any order; size 0 deletes the level."""
+
+
+# --- market -------------------------------------------------------------------------------------
+
+
+class DepthUpdate(NamedTuple):
+    """A change of one book, or with ``snapshot`` its whole content, with the venue's sequence."""
+
+    venue: str
+    symbol: str
+    snapshot: bool
+    first_seq: int
+    """Binance ``U``; equal to ``last_seq`` where the venue numbers single updates."""
+    last_seq: int
+    prev_seq: int
+    """Binance USD-M ``pu``, OKX ``prevSeqId``; -1 where the venue sends none."""
+    checksum: int | None
+    bids: Levels
+    asks: Levels
+    exchange_ns: int
+    recv_ns: int
+
+
+class QuoteTick(NamedTuple):
+    """Best bid and ask as the venue publishes them on a channel of their own."""
+
+    venue: str
+    symbol: str
+    seq: int
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+    exchange_ns: int
+    recv_ns: int
+
+
+class TradeTick(NamedTuple):
+    """One public trade. ``side`` is the aggressor's (the taker's)."""
+
+    venue: str
+    symbol: str
+    trade_id: str
+    price: float
+    size: float
+    side: Side
+    exchange_ns: int
+    recv_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStatus:
+    """The connection below one subscription changed; the book must not be trusted meanwhile."""
+
+    venue: str
+    symbol: str
+    up: bool
+    reason: str
+
+
+# --- macro --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReceived:
+    """A parent order asked for by a macro or by the command line."""
+
+    signal_id: str
+    strategy: str
+    venue: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    kind: Literal["order", "stop"]
+    order_type: Literal["limit", "market"]
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    time_in_force: Literal["GTC", "IOC", "FOK", "PO"]
+    reduce_only: bool
+    leverage: Decimal
+    algo: str
+    params: tuple[tuple[str, str | int | float | bool], ...]
+    """Sorted by name."""
+    confidence: float | None
+    model_id: str
+    tag: str
+    candle_ns: int
+    created_ns: int
+    expires_ns: int
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRefused:
+    """A signal that decoded but cannot be expressed as a SignalReceived (NaN quantity ...)."""
+
+    signal_id: str
+    strategy: str
+    venue: str
+    symbol: str
+    side: Side
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelReceived:
+    """Macro withdraws the unfilled rest of a parent."""
+
+    signal_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryReceived:
+    """A question about orders, balances, positions or limits."""
+
+    query_id: str
+    kind: Literal["order", "orders", "balances", "positions", "limits"]
+    reply_to: str
+    signal_id: str
+    venue: str
+    symbol: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacroBeat:
+    """A heartbeat of a macro. ``skew_ns`` is its wall clock minus ours at receipt."""
+
+    instance: str
+    strategy: str
+    epoch: int
+    seq: int
+    skew_ns: int
+
+
+# --- venue reports on our own orders ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted:
+    """The venue has the order. ``client_id`` is ours, ``venue_order_id`` theirs."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    venue_order_id: str
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRejected:
+    """The venue has refused the order for certain: it is not and will not be live.
+
+    ``code`` is one of ``POST_ONLY``, ``INSUFFICIENT_FUNDS``, ``BAD_PRICE``, ``BAD_QUANTITY``,
+    ``BELOW_MIN``, ``RATE_LIMIT``, ``DUPLICATE_ID``, ``OTHER``; ``text`` is the venue's own words.
+    """
+
+    venue: str
+    symbol: str
+    client_id: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilled:
+    """One fill. ``trade_id`` deduplicates; ``cumulative_lots`` is the venue's own total or -1."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    trade_id: str
+    price_ticks: int
+    quantity_lots: int
+    cumulative_lots: int
+    fee: Decimal
+    fee_currency: str
+    liquidity: Literal["maker", "taker"]
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDone:
+    """Proof that the child is no longer live, with its final cumulative quantity."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    status: Literal["filled", "canceled", "expired"]
+    cumulative_lots: int
+    reason: str
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRejected:
+    """The venue would not cancel. ``NOT_FOUND`` means unknown, never done."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    code: Literal["NOT_FOUND", "RATE_LIMIT", "OTHER"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAmended:
+    """The venue changed a resting order in place."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    price_ticks: int
+    quantity_lots: int
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendRejected:
+    """The venue kept the order as it was (or does not know it: ``NOT_FOUND``)."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    code: Literal["NOT_FOUND", "POST_ONLY", "RATE_LIMIT", "OTHER"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTimedOut:
+    """No answer in time, or the connection broke after sending: the outcome is unknown."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    request: Literal["place", "amend", "cancel", "query"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderState:
+    """Authoritative answer of the venue to a query by client id.
+
+    ``open`` orders are adopted, terminal ones are proof. ``not_found`` counts only with its
+    ``source``: two of them, from the order and from the trade endpoint, release a reservation.
+    """
+
+    venue: str
+    symbol: str
+    client_id: str
+    status: Literal["open", "filled", "canceled", "expired", "rejected", "not_found"]
+    source: Literal["order", "trades"]
+    price_ticks: int
+    quantity_lots: int
+    cumulative_lots: int
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSnapshot:
+    """What the venue says is open now; ``complete`` marks the end of a reconciliation answer."""
+
+    venue: str
+    open_orders: tuple[OrderState, ...]
+    balances: tuple[tuple[str, Decimal, Decimal], ...]
+    """(currency, free, used)"""
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancesUpdated:
+    """Balances as the venue states them, (currency, free, used), for the named currencies only."""
+
+    venue: str
+    balances: tuple[tuple[str, Decimal, Decimal], ...]
+    exchange_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStatus:
+    """The order connection to a venue went up or down."""
+
+    venue: str
+    up: bool
+    reason: str
+
+
+# --- time, people, configuration ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """``next_timer`` has passed. Early and repeated firings are harmless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCommand:
+    """A person at the command line.
+
+    ``action``: ``pause`` (REDUCING), ``halt``, ``kill``, ``reset`` (names ``trip_id`` and
+    ``reason``), ``cancel_all``, ``flatten``. ``scope`` as in the risk page; ``global`` if empty.
+    """
+
+    action: Literal["pause", "halt", "kill", "reset", "cancel_all", "flatten", "shutdown"]
+    scope: str
+    trip_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """First event of every run: durable state folded from the journal (empty on a first run)."""
+
+    state: dict[str, object]
+    """Key -> plain value (text, int, bool, None, list, dict), as ``Persist`` commands wrote it."""
+    damaged: str
+    """Empty, or what is wrong with the journal: the engine then stays HALTED."""
+
+
+MarketEvent = DepthUpdate | QuoteTick | TradeTick
+VenueReport = (
+    OrderAccepted
+    | OrderRejected
+    | OrderFilled
+    | OrderDone
+    | CancelRejected
+    | OrderAmended
+    | AmendRejected
+    | RequestTimedOut
+    | OrderState
+    | VenueSnapshot
+    | BalancesUpdated
+    | VenueStatus
+)
+Event = (
+    MarketEvent
+    | FeedStatus
+    | SignalReceived
+    | SignalRefused
+    | CancelReceived
+    | QueryReceived
+    | MacroBeat
+    | VenueReport
+    | TimerFired
+    | OperatorCommand
+    | Started
+)

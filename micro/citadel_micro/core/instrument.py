@@ -1,0 +1,139 @@
+"""One tradable instrument of one venue: tick, lot, minimums, fees, and all rounding.
+
+The order boundary speaks integers: prices in ticks, quantities in lots. This is the only module
+that turns decimals and floats into them and back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+from citadel_proto.errors import BadInput
+
+Kind = Literal["spot", "linear", "inverse"]
+Rounding = Literal["floor", "ceil", "nearest"]
+
+_ROUND = {"floor": ROUND_FLOOR, "ceil": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """Exact trading rules of one symbol on one venue.
+
+    ``tick`` and ``lot`` are in price and base units. ``min_notional`` is in quote currency.
+    ``contract_size`` is base units per contract (1 for spot). Fees are fractions of notional
+    (0.001 = 10 bps). ``fee_side`` says which currency the venue takes its fee in: ``received``
+    (Binance spot: base on buys, quote on sells) or ``quote`` (perpetuals: the settle currency).
+    """
+
+    venue: str
+    symbol: str
+    venue_symbol: str
+    base: str
+    quote: str
+    settle: str
+    kind: Kind
+    tick: Decimal
+    lot: Decimal
+    min_lots: int
+    min_notional: Decimal
+    contract_size: Decimal
+    maker_fee: Decimal
+    taker_fee: Decimal
+    fee_side: Literal["received", "quote"]
+    price_decimals: int = field(init=False)
+    quantity_decimals: int = field(init=False)
+    tick_float: float = field(init=False)
+    lot_float: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Reject rules that cannot be traded on; derive what rounding needs."""
+        for name in ("tick", "lot", "contract_size"):
+            value: Decimal = getattr(self, name)
+            if not value.is_finite() or value <= 0:
+                msg = f"{self.venue} {self.symbol}: {name} is {value}, must be greater than 0"
+                raise BadInput(msg)
+        if self.min_lots < 1:
+            msg = f"{self.venue} {self.symbol}: min_lots is {self.min_lots}, must be at least 1"
+            raise BadInput(msg)
+        set_ = object.__setattr__
+        set_(self, "price_decimals", _decimals(self.tick))
+        set_(self, "quantity_decimals", _decimals(self.lot))
+        set_(self, "tick_float", float(self.tick))
+        set_(self, "lot_float", float(self.lot))
+
+    # prices
+
+    def ticks(self, price: Decimal, rounding: Rounding) -> int:
+        """Price in quote units to integer ticks. Raises BadInput for NaN and infinities."""
+        return _units(price, self.tick, rounding, f"{self.symbol} price")
+
+    def ticks_of_float(self, price: float) -> int:
+        """A book price, which lies on the grid but for binary representation, to ticks."""
+        if not math.isfinite(price):
+            msg = f"{self.symbol}: price {price} is not a number to trade on"
+            raise BadInput(msg)
+        return round(price / self.tick_float)
+
+    def price(self, ticks: int) -> Decimal:
+        """Ticks to the exact price in quote units."""
+        return self.tick * ticks
+
+    def price_float(self, ticks: int) -> float:
+        """Ticks to the float a book holds for that price (the nearest to the decimal text)."""
+        return float(self.tick * ticks)
+
+    # quantities
+
+    def lots(self, quantity: Decimal, rounding: Rounding = "floor") -> int:
+        """Base quantity to integer lots. Raises BadInput for NaN and infinities."""
+        return _units(quantity, self.lot, rounding, f"{self.symbol} quantity")
+
+    def lots_of_float(self, size: float) -> int:
+        """A displayed size, on the grid but for binary representation, to lots."""
+        if not math.isfinite(size):
+            msg = f"{self.symbol}: size {size} is not a number to trade on"
+            raise BadInput(msg)
+        return round(size / self.lot_float)
+
+    def quantity(self, lots: int) -> Decimal:
+        """Lots to the exact base quantity."""
+        return self.lot * lots
+
+    # money
+
+    def notional(self, ticks: int, lots: int) -> Decimal:
+        """Absolute value of an order in quote units (settle units for linear perpetuals).
+
+        For inverse contracts the notional is in the settle (base) currency:
+        quantity / price, the contract size being in quote units.
+        """
+        if self.kind == "inverse":
+            return self.lot * lots * self.contract_size / (self.tick * ticks)
+        return self.tick * ticks * self.lot * lots * self.contract_size
+
+    def min_lots_at(self, ticks: int) -> int:
+        """Smallest placeable quantity at this price: the larger of min_lots and min_notional."""
+        if self.min_notional <= 0 or ticks <= 0 or self.kind == "inverse":
+            return self.min_lots
+        per_lot = self.tick * ticks * self.lot * self.contract_size
+        needed = int((self.min_notional / per_lot).to_integral_value(ROUND_CEILING))
+        return max(self.min_lots, needed)
+
+
+def _decimals(step: Decimal) -> int:
+    exponent = step.normalize().as_tuple().exponent
+    if not isinstance(exponent, int):
+        msg = f"step {step} is not finite"
+        raise BadInput(msg)
+    return max(0, -exponent)
+
+
+def _units(value: Decimal, step: Decimal, rounding: Rounding, what: str) -> int:
+    if not value.is_finite():
+        msg = f"{what} is {value}; it must be a finite number"
+        raise BadInput(msg)
+    return int((value / step).to_integral_value(_ROUND[rounding]))

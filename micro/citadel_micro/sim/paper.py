@@ -1,0 +1,457 @@
+"""The paper venue: an exchange for our orders, fed by a live or recorded public market.
+
+Requests travel for a while before the venue has them, and reports travel back, each with a delay
+from a seeded distribution. In between the venue judges an order as an exchange does (minimums,
+funds, post-only, reduce-only, receive window), matches what is marketable against the public book
+and rests what is left in a queue. Nothing here reads a clock: time is given, and ``next_timer``
+says when the next request or report is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, cast
+
+from citadel_micro.core.commands import (
+    AmendOrder,
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+)
+from citadel_micro.core.events import (
+    AmendRejected,
+    BalancesUpdated,
+    CancelRejected,
+    OrderAccepted,
+    OrderAmended,
+    OrderDone,
+    OrderFilled,
+    OrderRejected,
+    OrderState,
+    TradeTick,
+    VenueSnapshot,
+)
+from citadel_micro.sim.accounts import Ledger
+from citadel_micro.sim.paper_book import PaperBook
+from citadel_micro.sim.paper_link import LinkConfig, PaperLink
+from citadel_micro.sim.paper_order import PaperOrder
+from citadel_micro.sim.queue_model import QueueModel
+from citadel_micro.sim.rng import SplitMix64, key_of
+
+if TYPE_CHECKING:
+    from citadel_micro.core.events import MarketEvent, VenueReport
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.market import MarketBook
+    from citadel_micro.sim.paper_link import Request
+
+_KEPT_DONE = 2_000
+"""Terminal orders kept for queries; exchanges keep days, tests need the last few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperConfig:
+    """How the paper venue behaves: chance, queue model, opening balances, and the way to it."""
+
+    seed: int = 1
+    queue_model: QueueModel = "expected"
+    balances: Mapping[str, Decimal] = field(default_factory=dict)
+    link: LinkConfig = field(default_factory=LinkConfig)
+
+
+class PaperVenue:
+    """One simulated exchange account on one venue.
+
+    ``revision`` grows whenever the account or an order changes: a shell that wants the account to
+    survive a crash stores ``to_state`` when it has moved, before delivering what ``due`` returns.
+    """
+
+    def __init__(
+        self, venue: str, instruments: Mapping[str, Instrument], config: PaperConfig
+    ) -> None:
+        self.venue = venue
+        self.ledger = Ledger(config.balances)
+        self.orders: dict[str, PaperOrder] = {}
+        self.revision = 0
+        self._instruments = instruments
+        self._config = config
+        self._books: dict[str, PaperBook] = {}
+        self._link = PaperLink(config.link, SplitMix64(key_of(config.seed, venue)))
+        self._trades = 0
+
+    # the four calls of the shell
+
+    def submit(self, command: Request, now_ns: int) -> None:
+        """Take a request on its way. Nothing happens before it arrives."""
+        self._link.send_request(command, now_ns)
+
+    def on_market(self, event: MarketEvent, market: MarketBook, now_ns: int) -> None:
+        """Match against the public market. Call after the market's book has taken the event."""
+        book = self._books.get(event.symbol)
+        if book is None:
+            if event.symbol not in self._instruments:
+                return
+            instrument = self._instruments[event.symbol]
+            book = PaperBook(instrument, market, self._config.queue_model)
+            self._books[event.symbol] = book
+            for order in self.orders.values():
+                if order.symbol == event.symbol and order.open:
+                    book.rest(order.client_id, order.side, order.price_ticks, order.left)
+        self._receive(now_ns)
+        if not book.resting:
+            return
+        fills = book.traded(event) if isinstance(event, TradeTick) else book.market_moved()
+        for resting, lots in fills:
+            order = self.orders[resting.client_id]
+            self._fill(order, order.price_ticks, lots, now_ns, maker=True)
+
+    def due(self, now_ns: int) -> list[VenueReport]:
+        """Let requests arrive, and return the reports whose time has come, oldest first."""
+        self._receive(now_ns)
+        return self._link.delivered(now_ns)
+
+    def next_timer(self) -> int | None:
+        """When ``due`` has something to do next, in engine nanoseconds."""
+        return self._link.next_due()
+
+    # arrivals
+
+    def _receive(self, now_ns: int) -> None:
+        for arrived_ns, command in self._link.arrived(now_ns):
+            if isinstance(command, PlaceOrder):
+                self._place(command, arrived_ns)
+            elif isinstance(command, AmendOrder):
+                self._amend(command, arrived_ns)
+            elif isinstance(command, CancelOrder):
+                self._cancel(command, arrived_ns)
+            elif isinstance(command, QueryOrder):
+                self._answer_order(command, arrived_ns)
+            else:
+                self._answer_venue(arrived_ns)
+
+    def _place(self, command: PlaceOrder, now_ns: int) -> None:
+        instrument = self._instruments.get(command.symbol)
+        if instrument is None:
+            self._reject(command, "OTHER", "Invalid symbol.", now_ns)
+            return
+        refusal = self._refusal(command, instrument, now_ns)
+        if refusal is not None:
+            self._reject(command, *refusal, now_ns)
+            return
+        order = PaperOrder.of(command, venue_order_id=f"P{self._next_trade()}", now_ns=now_ns)
+        notional = instrument.notional(order.price_ticks, order.quantity_lots)
+        quantity = instrument.quantity(order.quantity_lots)
+        if not command.reduce_only or instrument.kind == "spot":
+            currency, amount = self.ledger.lock(instrument, order.side, notional, quantity)
+            if not self.ledger.hold(currency, amount):
+                text = f"Account has insufficient balance: {amount} {currency} needed."
+                self._reject(command, "INSUFFICIENT_FUNDS", text, now_ns)
+                return
+            order.locked_currency, order.locked = currency, amount
+        self.orders[order.client_id] = order
+        self.revision += 1
+        if not self._link.loses_answer(command, now_ns):
+            self._link.send_report(
+                OrderAccepted(
+                    venue=self.venue,
+                    symbol=order.symbol,
+                    client_id=order.client_id,
+                    venue_order_id=order.venue_order_id,
+                    exchange_ns=now_ns,
+                ),
+                now_ns,
+            )
+        self._balances((order.locked_currency,), now_ns)
+        self._match(order, now_ns)
+
+    def _refusal(
+        self, command: PlaceOrder, instrument: Instrument, now_ns: int
+    ) -> tuple[str, str] | None:
+        """Why an exchange would not take this order: (code, words), or None."""
+        if self._link.rejects():
+            return "RATE_LIMIT", "Server is currently overloaded with other requests."
+        if command.client_id in self.orders:
+            return "DUPLICATE_ID", "Duplicate order sent."
+        if now_ns > command.expires_ns:
+            return "OTHER", "Timestamp for this request is outside of the recvWindow."
+        if command.price_ticks <= 0:
+            return "BAD_PRICE", "Filter failure: PRICE_FILTER"
+        if command.quantity_lots < instrument.min_lots:
+            return "BELOW_MIN", "Filter failure: LOT_SIZE"
+        notional = instrument.notional(command.price_ticks, command.quantity_lots)
+        if notional < instrument.min_notional and not command.reduce_only:
+            return "BELOW_MIN", "Filter failure: NOTIONAL"
+        if command.reduce_only:
+            reducible = self.ledger.reducible(instrument, command.side)
+            if instrument.quantity(command.quantity_lots) > reducible:
+                return "OTHER", "ReduceOnly Order is rejected."
+        book = self._books.get(command.symbol)
+        touch = book.touch(command.side) if book is not None else None
+        if touch is None:
+            return "OTHER", "No public book to match against."
+        if command.post_only and _reaches(command.side, command.price_ticks, touch):
+            return "POST_ONLY", "Order would immediately match and take."
+        return None
+
+    def _match(self, order: PaperOrder, now_ns: int) -> None:
+        book = self._books[order.symbol]
+        for ticks, lots in book.take(order.side, order.price_ticks, order.left):
+            self._fill(order, ticks, lots, now_ns, maker=False)
+        if not order.open:
+            return
+        if order.time_in_force == "IOC":
+            self._close(order, "expired", "IOC remainder", now_ns)
+        else:
+            book.rest(order.client_id, order.side, order.price_ticks, order.left)
+
+    def _amend(self, command: AmendOrder, now_ns: int) -> None:
+        order = self.orders.get(command.client_id)
+        if order is None or not order.open:
+            self._refuse_amend(command, "NOT_FOUND", "Unknown order sent.", now_ns)
+            return
+        instrument = self._instruments[order.symbol]
+        book = self._books[order.symbol]
+        touch = book.touch(order.side)
+        if (
+            touch is None
+            or command.quantity_lots <= order.filled_lots
+            or now_ns > command.expires_ns
+        ):
+            self._refuse_amend(command, "OTHER", "Order cannot be amended so.", now_ns)
+            return
+        if command.post_only and _reaches(order.side, command.price_ticks, touch):
+            self._refuse_amend(command, "POST_ONLY", "Would immediately match and take.", now_ns)
+            return
+        left = command.quantity_lots - order.filled_lots
+        if order.locked_currency:
+            notional = instrument.notional(command.price_ticks, left)
+            quantity = instrument.quantity(left)
+            currency, amount = self.ledger.lock(instrument, order.side, notional, quantity)
+            self.ledger.release(currency, order.locked)
+            if not self.ledger.hold(currency, amount):
+                self.ledger.hold(currency, order.locked)
+                self._refuse_amend(command, "OTHER", "Insufficient balance.", now_ns)
+                return
+            order.locked = amount
+        shrinks_only = command.price_ticks == order.price_ticks and (
+            command.quantity_lots <= order.quantity_lots
+        )
+        order.price_ticks, order.quantity_lots = command.price_ticks, command.quantity_lots
+        self.revision += 1
+        self._link.send_report(
+            OrderAmended(
+                venue=self.venue,
+                symbol=order.symbol,
+                client_id=order.client_id,
+                price_ticks=order.price_ticks,
+                quantity_lots=order.quantity_lots,
+                exchange_ns=now_ns,
+            ),
+            now_ns,
+        )
+        if shrinks_only:
+            book.resting[order.client_id].left_lots = left
+        else:
+            book.remove(order.client_id)
+            self._match(order, now_ns)
+
+    def _refuse_amend(self, command: AmendOrder, code: str, text: str, now_ns: int) -> None:
+        self._link.send_report(
+            AmendRejected(
+                venue=self.venue,
+                symbol=command.symbol,
+                client_id=command.client_id,
+                code=cast("Literal['NOT_FOUND', 'POST_ONLY', 'RATE_LIMIT', 'OTHER']", code),
+                text=text,
+            ),
+            now_ns,
+        )
+
+    def _cancel(self, command: CancelOrder, now_ns: int) -> None:
+        order = self.orders.get(command.client_id)
+        if self._link.loses_answer(command, now_ns):
+            self._link.silence(command.client_id)
+        if order is not None and order.open:
+            self._close(order, "canceled", "", now_ns)
+            return
+        self._link.send_report(
+            CancelRejected(
+                venue=self.venue,
+                symbol=command.symbol,
+                client_id=command.client_id,
+                code="NOT_FOUND",
+                text="Unknown order sent.",
+            ),
+            now_ns,
+        )
+
+    def _answer_order(self, command: QueryOrder, now_ns: int) -> None:
+        """The order endpoint and the trade endpoint, as two answers."""
+        self._link.unsilence(command.client_id)
+        order = self.orders.get(command.client_id)
+        for fill in order.fills if order is not None else ():
+            self._link.send_report(fill, now_ns)
+        for source in ("order", "trades"):
+            self._link.send_report(self._state_of(command, order, source, now_ns), now_ns)
+
+    def _state_of(
+        self, command: QueryOrder, order: PaperOrder | None, source: str, now_ns: int
+    ) -> OrderState:
+        return OrderState(
+            venue=self.venue,
+            symbol=command.symbol,
+            client_id=command.client_id,
+            status="not_found" if order is None else order.status,
+            source=cast("Literal['order', 'trades']", source),
+            price_ticks=0 if order is None else order.price_ticks,
+            quantity_lots=0 if order is None else order.quantity_lots,
+            cumulative_lots=0 if order is None else order.filled_lots,
+            exchange_ns=now_ns,
+        )
+
+    def _answer_venue(self, now_ns: int) -> None:
+        open_orders = tuple(
+            order.state(self.venue, now_ns) for order in self.orders.values() if order.open
+        )
+        rows = tuple((c, p.free, p.used) for c, p in self.ledger.purses.items())
+        self._link.send_report(
+            VenueSnapshot(
+                venue=self.venue, open_orders=open_orders, balances=rows, exchange_ns=now_ns
+            ),
+            now_ns,
+        )
+
+    # consequences
+
+    def _fill(
+        self, order: PaperOrder, price_ticks: int, lots: int, now_ns: int, *, maker: bool
+    ) -> None:
+        instrument = self._instruments[order.symbol]
+        order.filled_lots += lots
+        price, quantity = instrument.price(price_ticks), instrument.quantity(lots)
+        notional = instrument.notional(price_ticks, lots)
+        self._unlock(order, instrument)
+        fee, currency = self.ledger.settle(
+            instrument, order.side, price, quantity, notional, maker=maker
+        )
+        self.revision += 1
+        report = OrderFilled(
+            venue=self.venue,
+            symbol=order.symbol,
+            client_id=order.client_id,
+            trade_id=str(self._next_trade()),
+            price_ticks=price_ticks,
+            quantity_lots=lots,
+            cumulative_lots=order.filled_lots,
+            fee=fee,
+            fee_currency=currency,
+            liquidity="maker" if maker else "taker",
+            exchange_ns=now_ns,
+        )
+        order.fills.append(report)
+        self._link.send_report(report, now_ns)
+        if order.left == 0:
+            self._close(order, "filled", "", now_ns)
+            return
+        resting = self._books[order.symbol].resting.get(order.client_id)
+        if resting is not None:
+            resting.left_lots = order.left
+        self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
+        if self._config.link.faults.silent_after_partial:
+            self._link.silence(order.client_id)
+
+    def _unlock(self, order: PaperOrder, instrument: Instrument) -> None:
+        """Shrink the lock to what the unfilled rest still needs."""
+        if not order.locked_currency:
+            return
+        notional = instrument.notional(order.price_ticks, order.left)
+        _, amount = self.ledger.lock(
+            instrument, order.side, notional, instrument.quantity(order.left)
+        )
+        self.ledger.release(order.locked_currency, order.locked - amount)
+        order.locked = amount
+
+    def _close(self, order: PaperOrder, status: str, reason: str, now_ns: int) -> None:
+        order.status = cast("Literal['filled', 'canceled', 'expired']", status)
+        instrument = self._instruments[order.symbol]
+        if order.locked_currency:
+            self.ledger.release(order.locked_currency, order.locked)
+            order.locked = instrument.tick * 0
+        self._books[order.symbol].remove(order.client_id)
+        self.revision += 1
+        self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
+        self._link.send_report(
+            OrderDone(
+                venue=self.venue,
+                symbol=order.symbol,
+                client_id=order.client_id,
+                status=cast("Literal['filled', 'canceled', 'expired']", status),
+                cumulative_lots=order.filled_lots,
+                reason=reason,
+                exchange_ns=now_ns,
+            ),
+            now_ns,
+        )
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        if len(self.orders) <= 2 * _KEPT_DONE:
+            return
+        done = [key for key, order in self.orders.items() if not order.open]
+        for key in done[:-_KEPT_DONE]:
+            del self.orders[key]
+
+    def _reject(self, command: PlaceOrder, code: str, text: str, now_ns: int) -> None:
+        self._link.send_report(
+            OrderRejected(
+                venue=self.venue,
+                symbol=command.symbol,
+                client_id=command.client_id,
+                code=code,
+                text=text,
+            ),
+            now_ns,
+        )
+
+    def _balances(self, currencies: tuple[str, ...], now_ns: int) -> None:
+        rows = tuple(
+            (currency, self.ledger.purse(currency).free, self.ledger.purse(currency).used)
+            for currency in dict.fromkeys(currencies)
+            if currency
+        )
+        if rows:
+            self._link.send_report(
+                BalancesUpdated(venue=self.venue, balances=rows, exchange_ns=now_ns), now_ns
+            )
+
+    def _next_trade(self) -> int:
+        self._trades += 1
+        return self._trades
+
+    # persistence
+
+    def to_state(self) -> dict[str, object]:
+        """Everything an exchange would still know after we crash, as plain data."""
+        return {
+            "ledger": self.ledger.to_state(),
+            "orders": [order.to_state() for order in self.orders.values()],
+            "trades": self._trades,
+            "rng": self._link.rng.state,
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take up a state of ``to_state``. Reports that were on their way are gone.
+
+        Resting orders join their queue again at the back, once their book is there.
+        """
+        self.ledger = Ledger.from_state(cast("dict[str, dict[str, list[str]]]", state["ledger"]))
+        rows = cast("list[dict[str, object]]", state["orders"])
+        orders = [PaperOrder.from_state(row, self.venue) for row in rows]
+        self.orders = {order.client_id: order for order in orders}
+        self._trades = cast("int", state["trades"])
+        self._link.rng.state = cast("int", state["rng"])
+
+
+def _reaches(side: str, price_ticks: int, touch: int) -> bool:
+    return price_ticks >= touch if side == "buy" else price_ticks <= touch

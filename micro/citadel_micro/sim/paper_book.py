@@ -1,0 +1,180 @@
+"""Our orders against one public book: queue, trade-through, walking the book, consumption.
+
+Prices are integer ticks and quantities integer lots for everything of ours. The public book is
+only read; what our own taker orders ate is remembered here until the public book is refreshed,
+so that the same displayed size cannot be bought twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.events import Side
+from citadel_micro.sim.queue_model import QueueModel, QueuePosition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from citadel_micro.core.events import TradeTick
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.market import MarketBook
+
+WALK_LEVELS = 1_000
+"""Deepest level a taker order may reach: what Binance's public snapshot shows."""
+_DUST = 1e-9
+"""Lots below this are binary noise of float sizes, not quantity."""
+
+
+@dataclass(slots=True)
+class Resting:
+    """One order of ours in the book."""
+
+    client_id: str
+    side: Side
+    price_ticks: int
+    left_lots: int
+    queue: QueuePosition
+    partial: float = 0.0
+    """Fraction of a lot that reached us and did not yet make a whole one."""
+
+
+class PaperBook:
+    """Resting orders of ours in one instrument, and the rules by which the public book fills them.
+
+    The caller asks in this order at every market event: ``market_moved`` or ``traded``; both yield
+    ``(order, lots)`` for each fill as a maker, at the order's own price.
+    """
+
+    def __init__(self, instrument: Instrument, market: MarketBook, model: QueueModel) -> None:
+        self._instrument = instrument
+        self._market = market
+        self._model: QueueModel = model
+        self.resting: dict[str, Resting] = {}
+        self._eaten: dict[tuple[Side, int], float] = {}
+        self._eaten_seq = -1
+
+    # taking
+
+    def touch(self, side: Side) -> int | None:
+        """Best price, in ticks, that an order of this side would trade against now."""
+        for ticks, _ in self._opposite(side):
+            return ticks
+        return None
+
+    def take(self, side: Side, limit_ticks: int, lots: int) -> list[tuple[int, int]]:
+        """Walk the opposite side up to the limit. Returns [(price ticks, lots)] and eats them."""
+        fills: list[tuple[int, int]] = []
+        left = lots
+        for ticks, shown in self._opposite(side):
+            if (ticks > limit_ticks) if side == "buy" else (ticks < limit_ticks):
+                break
+            got = min(left, floor(shown + _DUST))
+            if got <= 0:
+                continue
+            fills.append((ticks, got))
+            key = (side, ticks)
+            self._eaten[key] = self._eaten.get(key, 0.0) + got
+            left -= got
+            if left == 0:
+                break
+        return fills
+
+    def _opposite(self, side: Side) -> Iterator[tuple[int, float]]:
+        """Opposite levels, best first, as (ticks, lots left). The fresher best quote wins."""
+        best = self._market.best()
+        if best is None:
+            return
+        self._forget_eaten()
+        bid, bid_size, ask, ask_size = best
+        touch, touch_size = (ask, ask_size) if side == "buy" else (bid, bid_size)
+        to_ticks = self._instrument.ticks_of_float
+        lot = self._instrument.lot_float
+        first = to_ticks(touch)
+        yield first, touch_size / lot - self._eaten.get((side, first), 0.0)
+        bids, asks = self._market.book.top(WALK_LEVELS)
+        for price, size in asks if side == "buy" else bids:
+            ticks = to_ticks(price)
+            if (ticks > first) if side == "buy" else (ticks < first):
+                yield ticks, size / lot - self._eaten.get((side, ticks), 0.0)
+
+    def _forget_eaten(self) -> None:
+        """The public book has been refreshed since: what it shows now is there to be taken."""
+        seq = self._market.last_seq
+        if seq != self._eaten_seq:
+            self._eaten_seq = seq
+            self._eaten.clear()
+
+    # resting
+
+    def rest(self, client_id: str, side: Side, price_ticks: int, lots: int) -> None:
+        """Join the queue at a price, behind everything that is shown there."""
+        queue = QueuePosition(self._model, self._shown(side, price_ticks))
+        self.resting[client_id] = Resting(client_id, side, price_ticks, lots, queue)
+
+    def remove(self, client_id: str) -> Resting | None:
+        """Take an order out of the book."""
+        return self.resting.pop(client_id, None)
+
+    def _shown(self, side: Side, price_ticks: int) -> float:
+        """Displayed size at a price in lots, from the best quote where that is fresher."""
+        best = self._market.best()
+        lot = self._instrument.lot_float
+        if best is not None:
+            price, size = (best[0], best[1]) if side == "buy" else (best[2], best[3])
+            ticks = self._instrument.ticks_of_float(price)
+            if ticks == price_ticks:
+                return size / lot
+            if (price_ticks > ticks) if side == "buy" else (price_ticks < ticks):
+                return 0.0
+        return self._market.book.size_at(side, self._instrument.price_float(price_ticks)) / lot
+
+    # being taken
+
+    def traded(self, trade: TradeTick) -> list[tuple[Resting, int]]:
+        """A public trade: fills by queue position at our price, in full at a worse one.
+
+        A trade beyond our price proves that everything at our price was traded first.
+        """
+        fills: list[tuple[Resting, int]] = []
+        ticks = self._instrument.ticks_of_float(trade.price)
+        volume = trade.size / self._instrument.lot_float
+        ours: Side = "sell" if trade.side == "buy" else "buy"
+        for order in self.resting.values():
+            if order.side != ours:
+                continue
+            beyond = ticks - order.price_ticks if ours == "sell" else order.price_ticks - ticks
+            if beyond > 0:
+                fills.append((order, order.left_lots))
+            elif beyond == 0:
+                order.partial += order.queue.on_trade(volume)
+                got = min(order.left_lots, floor(order.partial + _DUST))
+                if got > 0:
+                    order.partial -= got
+                    fills.append((order, got))
+        return fills
+
+    def market_moved(self) -> list[tuple[Resting, int]]:
+        """The public book changed: advance queues; an opposite quote at our price fills us.
+
+        What the opposite side shows at or through our price would have traded with us, so it
+        does, up to the size that is shown.
+        """
+        best = self._market.best()
+        if best is None:
+            return []
+        fills: list[tuple[Resting, int]] = []
+        bid = self._instrument.ticks_of_float(best[0])
+        ask = self._instrument.ticks_of_float(best[2])
+        for order in self.resting.values():
+            crossed = ask <= order.price_ticks if order.side == "buy" else bid >= order.price_ticks
+            if crossed:
+                got = sum(
+                    lots for _, lots in self.take(order.side, order.price_ticks, order.left_lots)
+                )
+                if got > 0:
+                    fills.append((order, got))
+            else:
+                order.queue.on_shown(self._shown(order.side, order.price_ticks))
+        return fills

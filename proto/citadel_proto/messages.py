@@ -1,0 +1,337 @@
+"""Everything that crosses the wire between macro and micro, as frozen typed facts.
+
+Conventions, the same for every message:
+
+- prices, quantities and money are decimal text (``"0.5"``), exact on both sides;
+- times are integer nanoseconds since the Unix epoch unless the name says ``mono``;
+- symbols are unified (``BTC/USDT``; perpetuals ``BTC/USDT:USDT``), venues are venue ids
+  (``binance-spot``);
+- structs are array-like on the wire. A field, once published, keeps its place forever; new ones
+  are appended with a default, so every older frame still decodes.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+SCHEMA_VERSION: Final = 1
+"""Version of the message set; raised only when a reader must know of a change."""
+
+Side = Literal["buy", "sell"]
+SignalKind = Literal["order", "stop"]
+OrderType = Literal["limit", "market"]
+TimeInForce = Literal["GTC", "IOC", "FOK", "PO"]
+Liquidity = Literal["maker", "taker"]
+ParentStatus = Literal[
+    "accepted",  # journaled, nothing sent to the venue yet (a held stop stays here)
+    "working",  # at least one child placed or being placed
+    "paused",  # waiting for a trustworthy book, a venue answer or a risk state
+    "filled",
+    "done_dust",  # complete but for a residual below the venue's minimum
+    "canceled",
+    "expired",
+    "rejected",
+    "anomaly",  # the venue reported more than was asked: frozen, a human must look
+]
+TERMINAL_STATUSES: Final[frozenset[str]] = frozenset(
+    {"filled", "done_dust", "canceled", "expired", "rejected", "anomaly"}
+)
+BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
+MicroState = Literal["recovering", "active", "reducing", "halted", "killed"]
+MacroState = Literal["starting", "running", "stopping"]
+QueryKind = Literal["order", "orders", "balances", "positions", "limits"]
+Param = str | int | float | bool
+
+
+class _Message(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="type", tag=True
+):
+    """Base of all messages: frozen, keyword-only, positional on the wire, tagged by class name."""
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A piece of a message that never travels alone, so it carries no tag."""
+
+
+# --- signals channel: macro publishes -----------------------------------------------------------
+
+
+class Signal(_Message):
+    """A parent order as desired state, never a delta. Re-publishing it changes nothing."""
+
+    signal_id: str
+    """Made by macro, stable across re-publication and across a restart of macro."""
+    strategy: str
+    venue: str
+    symbol: str
+    side: Side
+    quantity: str
+    """Base units (contracts' base amount for perpetuals), decimal text, greater than zero."""
+    kind: SignalKind = "order"
+    order_type: OrderType = "limit"
+    limit_price: str | None = None
+    """Worst acceptable price; None lets the algorithm's own caps decide."""
+    stop_price: str | None = None
+    """Trigger price of a ``stop``; None for ``order``."""
+    time_in_force: TimeInForce = "GTC"
+    reduce_only: bool = False
+    leverage: str = "1"
+    algo: str = "chase_limit"
+    params: dict[str, Param] = {}
+    confidence: float | None = None
+    """Calibrated probability in [0, 1]; micro may scale down or veto on it, never amplify."""
+    model_id: str = ""
+    tag: str = ""
+    candle_ns: int = 0
+    created_ns: int
+    expires_ns: int
+    """Nothing acts on this signal after this moment."""
+    epoch: int
+    """Start of the publishing process (ns); a larger epoch is a newer process."""
+    seq: int
+    """Per-topic sequence inside the epoch, from 1."""
+
+
+class Cancel(_Message):
+    """Withdraw the unfilled rest of a parent order."""
+
+    signal_id: str
+    reason: str = ""
+    created_ns: int
+    epoch: int
+    seq: int
+    venue: str = ""
+    symbol: str = ""
+
+
+class Query(_Message):
+    """A question to micro; the Answer carries the same ``query_id``."""
+
+    query_id: str
+    kind: QueryKind
+    reply_to: str
+    """Instance of the asking macro, the last part of the topic of the answer."""
+    signal_id: str = ""
+    venue: str = ""
+    symbol: str = ""
+    since_ns: int = 0
+    created_ns: int
+    epoch: int
+    seq: int
+
+
+class MacroHeartbeat(_Message):
+    """Sent every second. Micro's lease on a macro lives on these."""
+
+    instance: str
+    epoch: int
+    seq: int
+    state: MacroState
+    wall_ns: int
+    mono_ns: int
+    micro_instance_seen: str = ""
+    micro_seq_seen: int = 0
+    """Last MicroHeartbeat sequence received, 0 before the first."""
+    schema: int = SCHEMA_VERSION
+    strategy: str = ""
+
+
+# --- market channel: micro publishes ------------------------------------------------------------
+
+
+class BookSnapshot(_Message):
+    """The top of one venue's book, with its age and how far it can be trusted."""
+
+    venue: str
+    symbol: str
+    state: BookState
+    reason: str = ""
+    exchange_ns: int
+    """The venue's own time of the last update, 0 where it sends none."""
+    recv_ns: int
+    """When micro received the last update."""
+    venue_seq: int
+    bids: bytes
+    """Little-endian float64 pairs price, size; best first; 16 bytes a level."""
+    asks: bytes
+    microprice: float
+    """Size-weighted mid of the best level (Stoikov 2018, first-order form); NaN if one-sided."""
+    imbalance: float
+    """(bid size - ask size) / (bid size + ask size) over the published levels, in [-1, 1]."""
+    spread: float
+    """Best ask - best bid in price units; NaN if one-sided."""
+    signed_flow: float
+    """Taker buys - taker sells in base units over ``flow_window_ms``."""
+    flow_window_ms: int
+    published_ns: int
+    instance: str
+    seq: int
+    features: dict[str, float] = {}
+
+
+class Trade(_Part):
+    """One public trade; ``side`` is the aggressor's."""
+
+    price: float
+    quantity: float
+    side: Side
+    exchange_ns: int
+    trade_id: str
+
+
+class Trades(_Message):
+    """Public trades since the last message of the topic, none left out."""
+
+    venue: str
+    symbol: str
+    trades: tuple[Trade, ...]
+    recv_ns: int
+    instance: str
+    seq: int
+
+
+class Fill(_Part):
+    """One fill of one child order. ``trade_id`` is unique within the venue and symbol."""
+
+    trade_id: str
+    child_id: str
+    price: str
+    quantity: str
+    fee: str
+    fee_currency: str
+    liquidity: Liquidity
+    ts_ns: int
+
+
+class Balance(_Part):
+    """One currency: total = free + used."""
+
+    currency: str
+    free: str
+    used: str
+    total: str
+
+
+class Position(_Part):
+    """Signed base quantity held in one instrument, with its average entry price."""
+
+    venue: str
+    symbol: str
+    quantity: str
+    entry_price: str
+    realised: str
+    unrealised: str
+    leverage: str = "1"
+    liquidation_price: str | None = None
+
+
+class ExecutionReport(_Message):
+    """The whole cumulative state of one parent order. Idempotent: the highest revision wins."""
+
+    signal_id: str
+    revision: int
+    """Grows by at least one with every change of this parent, across restarts of micro."""
+    venue: str
+    symbol: str
+    side: Side
+    kind: SignalKind
+    order_type: OrderType
+    status: ParentStatus
+    quantity: str
+    filled: str
+    average: str | None
+    """Volume-weighted average of the fills; None before the first."""
+    limit_price: str | None
+    stop_price: str | None
+    triggered: bool
+    """A stop that has fired."""
+    reason_code: str
+    """Empty, or a code of the risk gate or of the executor (``MAX_POSITION``, ``CANCELED_BY_MACRO``)."""
+    reason: str
+    permitted: str | None
+    """On a rejection, the largest quantity that would have passed."""
+    fills: tuple[Fill, ...]
+    balances: tuple[Balance, ...]
+    """Never older than ``fills``."""
+    position: Position | None
+    strategy: str
+    tag: str
+    algo: str
+    arrival_mid: float
+    reprices: int
+    own: bool
+    """True when micro itself made the order (a flattening), so macro never asked for it."""
+    created_ns: int
+    updated_ns: int
+    instance: str
+    seq: int
+
+
+class Answer(_Message):
+    """Reply to a Query. ``found`` is False only when micro is sure that it knows no such order."""
+
+    query_id: str
+    kind: QueryKind
+    found: bool
+    reports: tuple[ExecutionReport, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    positions: tuple[Position, ...] = ()
+    limits: dict[str, str] = {}
+    error: str = ""
+    instance: str
+    seq: int
+
+
+class RiskState(_Message):
+    """State of one risk scope and why."""
+
+    scope: str
+    """``global``, ``venue:<id>``, ``symbol:<venue>:<symbol>`` or ``strategy:<name>``."""
+    state: str
+    trip_id: str = ""
+    code: str = ""
+    reason: str = ""
+    manual_reset: bool = False
+    since_ns: int = 0
+    instance: str
+    seq: int
+
+
+class FeedState(_Message):
+    """State of one book subscription; published on every change and every few seconds."""
+
+    venue: str
+    symbol: str
+    state: BookState
+    reason: str
+    last_seq: int
+    last_recv_ns: int
+    gaps: int
+    resyncs: int
+    instance: str
+    seq: int
+
+
+class MicroHeartbeat(_Message):
+    """Sent every second. Macro refuses to send orders when these stop."""
+
+    instance: str
+    seq: int
+    state: MicroState
+    started_ns: int
+    wall_ns: int
+    mono_ns: int
+    macro_instance_seen: str = ""
+    macro_seq_seen: int = 0
+    working: int = 0
+    """Parent orders not yet terminal."""
+    schema: int = SCHEMA_VERSION
+    mode: str = "paper"
+
+
+SignalChannel = Signal | Cancel | Query | MacroHeartbeat
+MarketChannel = (
+    BookSnapshot | Trades | ExecutionReport | Answer | RiskState | FeedState | MicroHeartbeat
+)
