@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
+set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
 # `dev` looks for new counterexamples on every run; `ci` must give the same verdict twice.
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile(
