@@ -45,20 +45,19 @@ QueryKind = Literal["order", "orders", "balances", "positions", "limits"]
 Param = str | int | float | bool
 
 
-class _Message(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="type", tag=True
-):
+# msgspec hands every option down to subclasses except kw_only, which each class states for itself.
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=True):
     """Base of all messages: frozen, keyword-only, positional on the wire, tagged by class name."""
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class _Part(msgspec.Struct, frozen=True, array_like=True):
     """A piece of a message that never travels alone, so it carries no tag."""
 
 
 # --- signals channel: macro publishes -----------------------------------------------------------
 
 
-class Signal(_Message):
+class Signal(_Message, kw_only=True):
     """A parent order as desired state, never a delta. Re-publishing it changes nothing."""
 
     signal_id: str
@@ -94,7 +93,7 @@ class Signal(_Message):
     """Per-topic sequence inside the epoch, from 1."""
 
 
-class Cancel(_Message):
+class Cancel(_Message, kw_only=True):
     """Withdraw the unfilled rest of a parent order."""
 
     signal_id: str
@@ -106,7 +105,7 @@ class Cancel(_Message):
     symbol: str = ""
 
 
-class Query(_Message):
+class Query(_Message, kw_only=True):
     """A question to micro; the Answer carries the same ``query_id``."""
 
     query_id: str
@@ -122,7 +121,7 @@ class Query(_Message):
     seq: int
 
 
-class MacroHeartbeat(_Message):
+class MacroHeartbeat(_Message, kw_only=True):
     """Sent every second. Micro's lease on a macro lives on these."""
 
     instance: str
@@ -141,7 +140,7 @@ class MacroHeartbeat(_Message):
 # --- market channel: micro publishes ------------------------------------------------------------
 
 
-class BookSnapshot(_Message):
+class BookSnapshot(_Message, kw_only=True):
     """The top of one venue's book, with its age and how far it can be trusted."""
 
     venue: str
@@ -171,7 +170,7 @@ class BookSnapshot(_Message):
     features: dict[str, float] = {}
 
 
-class Trade(_Part):
+class Trade(_Part, kw_only=True):
     """One public trade; ``side`` is the aggressor's."""
 
     price: float
@@ -181,7 +180,7 @@ class Trade(_Part):
     trade_id: str
 
 
-class Trades(_Message):
+class Trades(_Message, kw_only=True):
     """Public trades since the last message of the topic, none left out."""
 
     venue: str
@@ -192,7 +191,7 @@ class Trades(_Message):
     seq: int
 
 
-class Fill(_Part):
+class Fill(_Part, kw_only=True):
     """One fill of one child order. ``trade_id`` is unique within the venue and symbol."""
 
     trade_id: str
@@ -205,7 +204,7 @@ class Fill(_Part):
     ts_ns: int
 
 
-class Balance(_Part):
+class Balance(_Part, kw_only=True):
     """One currency: total = free + used."""
 
     currency: str
@@ -214,7 +213,7 @@ class Balance(_Part):
     total: str
 
 
-class Position(_Part):
+class Position(_Part, kw_only=True):
     """Signed base quantity held in one instrument, with its average entry price."""
 
     venue: str
@@ -227,7 +226,7 @@ class Position(_Part):
     liquidation_price: str | None = None
 
 
-class ExecutionReport(_Message):
+class ExecutionReport(_Message, kw_only=True):
     """The whole cumulative state of one parent order. Idempotent: the highest revision wins."""
 
     signal_id: str
@@ -269,7 +268,7 @@ class ExecutionReport(_Message):
     seq: int
 
 
-class Answer(_Message):
+class Answer(_Message, kw_only=True):
     """Reply to a Query. ``found`` is False only when micro is sure that it knows no such order."""
 
     query_id: str
@@ -282,9 +281,11 @@ class Answer(_Message):
     error: str = ""
     instance: str
     seq: int
+    answered_ns: int = 0
+    """When micro wrote the answer; balances in it are no older than this."""
 
 
-class RiskState(_Message):
+class RiskState(_Message, kw_only=True):
     """State of one risk scope and why."""
 
     scope: str
@@ -299,7 +300,7 @@ class RiskState(_Message):
     seq: int
 
 
-class FeedState(_Message):
+class FeedState(_Message, kw_only=True):
     """State of one book subscription; published on every change and every few seconds."""
 
     venue: str
@@ -314,7 +315,7 @@ class FeedState(_Message):
     seq: int
 
 
-class MicroHeartbeat(_Message):
+class MicroHeartbeat(_Message, kw_only=True):
     """Sent every second. Macro refuses to send orders when these stop."""
 
     instance: str
@@ -329,6 +330,9 @@ class MicroHeartbeat(_Message):
     """Parent orders not yet terminal."""
     schema: int = SCHEMA_VERSION
     mode: str = "paper"
+    macros_seen: tuple[tuple[str, int], ...] = ()
+    """(instance, last heartbeat sequence) of every macro that is alive; ``macro_instance_seen`` is
+    only the latest of them, so it cannot serve two macros at once."""
 
 
 SignalChannel = Signal | Cancel | Query | MacroHeartbeat

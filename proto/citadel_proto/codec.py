@@ -1,0 +1,163 @@
+"""Messages to bytes and back: msgpack, one closed union per channel.
+
+Decoding is the edge of the process. Whatever arrives, the result is a valid message or a
+``DecodeError``: a body that is too large, malformed, of another channel, or that holds a number
+which is not one. Decimal text (``Signal.quantity``) stays text here, so that micro can answer a bad
+quantity with a rejection instead of silence; ``parse_decimal`` reads it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import (
+    BookSnapshot,
+    ExecutionReport,
+    MarketChannel,
+    Signal,
+    SignalChannel,
+    Trades,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_FRAME: Final = 4 * 1024 * 1024
+"""Largest frame in bytes, topic included. A book of 20 levels takes 800; the largest message is an
+Answer that lists orders, about 500 bytes each plus 100 a fill."""
+
+MAX_DECIMAL_TEXT: Final = 64
+"""Longest accepted decimal text. Twice what an 18-decimals token with 12 leading digits needs."""
+
+_LEVEL_BYTES: Final = 16  # price and size, a float64 each
+_HEX_PREFIX: Final = 16
+_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
+
+_T = TypeVar("_T")
+_encoder = msgspec.msgpack.Encoder()
+_signal_decoder: msgspec.msgpack.Decoder[SignalChannel] = msgspec.msgpack.Decoder(SignalChannel)
+_market_decoder: msgspec.msgpack.Decoder[MarketChannel] = msgspec.msgpack.Decoder(MarketChannel)
+
+encode: Final[Callable[[SignalChannel | MarketChannel], bytes]] = _encoder.encode
+"""Body of a frame for a message of either channel."""
+
+
+def decode_signal(body: bytes) -> SignalChannel:
+    """Read a message that a macro published.
+
+    Raises:
+        DecodeError: for any bytes that are not a message of the signals channel, or whose
+            ``confidence`` or ``params`` hold a number that is not finite.
+    """
+    message = _decode(_signal_decoder, body)
+    if type(message) is Signal:
+        if message.confidence is not None and not math.isfinite(message.confidence):
+            raise _bad("Signal.confidence is not finite", body)
+        for name, value in message.params.items():
+            if type(value) is float and not math.isfinite(value):
+                raise _bad(f"Signal.params[{name!r:.40}] is not finite", body)
+    return message
+
+
+def decode_market(body: bytes) -> MarketChannel:
+    """Read a message that micro published.
+
+    ``microprice``, ``spread``, ``arrival_mid`` and ``features`` may be NaN, which says that there is
+    no value; every other number must be finite.
+
+    Raises:
+        DecodeError: for any bytes that are not a message of the market channel.
+    """
+    message = _decode(_market_decoder, body)
+    kind = type(message)
+    if kind is BookSnapshot:
+        _check_book(message, body)  # type: ignore[arg-type]
+    elif kind is Trades:
+        _check_trades(message, body)  # type: ignore[arg-type]
+    elif kind is ExecutionReport and math.isinf(message.arrival_mid):  # type: ignore[union-attr]
+        raise _bad("ExecutionReport.arrival_mid is infinite", body)
+    return message
+
+
+def parse_decimal(text: str, name: str = "number") -> Decimal:
+    """Read the decimal text of a message, exactly.
+
+    Args:
+        text: digits with an optional sign, point and exponent; at most 64 characters.
+        name: what the error calls it.
+
+    Raises:
+        DecodeError: for anything else: NaN, infinity, blanks, underscores, other digits than 0-9.
+    """
+    if len(text) > MAX_DECIMAL_TEXT or _DECIMAL.fullmatch(text) is None:
+        raise DecodeError(f"{name} is not a finite decimal number: {text[:MAX_DECIMAL_TEXT]!r}")
+    return Decimal(text)
+
+
+def pack_levels(levels: list[tuple[float, float]]) -> bytes:
+    """Pack (price, size) pairs as ``BookSnapshot`` carries them: little-endian float64 pairs."""
+    flat = array("d")
+    for level in levels:
+        flat.extend(level)
+    if _BIG_ENDIAN:
+        flat.byteswap()
+    return flat.tobytes()
+
+
+def unpack_levels(packed: bytes) -> list[tuple[float, float]]:
+    """Undo ``pack_levels``; for readers without numpy.
+
+    Raises:
+        DecodeError: when the bytes are not whole levels.
+    """
+    flat = _floats(packed)
+    return list(zip(flat[0::2], flat[1::2], strict=True))
+
+
+_BIG_ENDIAN: Final = array("H", [1]).tobytes() == b"\x00\x01"
+
+
+def _floats(packed: bytes) -> array[float]:
+    if len(packed) % _LEVEL_BYTES:
+        raise DecodeError(f"levels of {len(packed)} bytes are not pairs of float64")
+    flat = array("d")
+    flat.frombytes(packed)
+    if _BIG_ENDIAN:
+        flat.byteswap()
+    return flat
+
+
+def _check_book(book: BookSnapshot, body: bytes) -> None:
+    for name, packed in (("bids", book.bids), ("asks", book.asks)):
+        # One addition per number is the cheapest test: the sum is finite only if every term is.
+        if not math.isfinite(sum(_floats(packed))):
+            raise _bad(f"BookSnapshot.{name} holds a number that is not finite", body)
+    if not math.isfinite(book.imbalance + book.signed_flow):
+        raise _bad("BookSnapshot.imbalance or signed_flow is not finite", body)
+
+
+def _check_trades(trades: Trades, body: bytes) -> None:
+    for trade in trades.trades:
+        if not math.isfinite(trade.price + trade.quantity):
+            raise _bad("Trades holds a price or quantity that is not finite", body)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
+    if len(body) > MAX_FRAME:
+        raise DecodeError(f"{len(body)} bytes are more than the {MAX_FRAME} of a frame")
+    try:
+        return decoder.decode(body)
+    # ValueError: text that is not UTF-8. RecursionError: nesting no message of ours has.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _bad(str(error), body) from error
+
+
+def _bad(why: str, body: bytes) -> DecodeError:
+    return DecodeError(f"{why} (bytes {body[:_HEX_PREFIX].hex()}…, {len(body)} in all)")
