@@ -180,3 +180,8 @@ def test_wheel_holds_the_packages_and_the_user_folder(
     assert expected - inside == set()
     assert {name.split("/")[0] for name in inside if "dist-info" not in name} == set(PACKAGES)
     assert not [name for name in inside if name.endswith((".sqlite", ".log", ".pyc"))]
+
+
+def test_reference_pages_are_what_the_code_says(repository: Path) -> None:
+    checked = python(str(repository / "docs" / "generate.py"), "--check")
+    assert checked.returncode == 0, checked.stderr
