@@ -45,7 +45,7 @@ QueryKind = Literal["order", "orders", "balances", "positions", "limits"]
 Param = str | int | float | bool
 
 
-# msgspec hands every option down to subclasses except kw_only, which each class states for itself.
+# msgspec hands options down to subclasses, except kw_only; type checkers want frozen repeated too.
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=True):
     """Base of all messages: frozen, keyword-only, positional on the wire, tagged by class name."""
 
@@ -57,7 +57,7 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
 # --- signals channel: macro publishes -----------------------------------------------------------
 
 
-class Signal(_Message, kw_only=True):
+class Signal(_Message, frozen=True, kw_only=True):
     """A parent order as desired state, never a delta. Re-publishing it changes nothing."""
 
     signal_id: str
@@ -93,7 +93,7 @@ class Signal(_Message, kw_only=True):
     """Per-topic sequence inside the epoch, from 1."""
 
 
-class Cancel(_Message, kw_only=True):
+class Cancel(_Message, frozen=True, kw_only=True):
     """Withdraw the unfilled rest of a parent order."""
 
     signal_id: str
@@ -105,7 +105,7 @@ class Cancel(_Message, kw_only=True):
     symbol: str = ""
 
 
-class Query(_Message, kw_only=True):
+class Query(_Message, frozen=True, kw_only=True):
     """A question to micro; the Answer carries the same ``query_id``."""
 
     query_id: str
@@ -121,7 +121,7 @@ class Query(_Message, kw_only=True):
     seq: int
 
 
-class MacroHeartbeat(_Message, kw_only=True):
+class MacroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Micro's lease on a macro lives on these."""
 
     instance: str
@@ -140,7 +140,7 @@ class MacroHeartbeat(_Message, kw_only=True):
 # --- market channel: micro publishes ------------------------------------------------------------
 
 
-class BookSnapshot(_Message, kw_only=True):
+class BookSnapshot(_Message, frozen=True, kw_only=True):
     """The top of one venue's book, with its age and how far it can be trusted."""
 
     venue: str
@@ -170,7 +170,7 @@ class BookSnapshot(_Message, kw_only=True):
     features: dict[str, float] = {}
 
 
-class Trade(_Part, kw_only=True):
+class Trade(_Part, frozen=True, kw_only=True):
     """One public trade; ``side`` is the aggressor's."""
 
     price: float
@@ -180,7 +180,7 @@ class Trade(_Part, kw_only=True):
     trade_id: str
 
 
-class Trades(_Message, kw_only=True):
+class Trades(_Message, frozen=True, kw_only=True):
     """Public trades since the last message of the topic, none left out."""
 
     venue: str
@@ -191,7 +191,7 @@ class Trades(_Message, kw_only=True):
     seq: int
 
 
-class Fill(_Part, kw_only=True):
+class Fill(_Part, frozen=True, kw_only=True):
     """One fill of one child order. ``trade_id`` is unique within the venue and symbol."""
 
     trade_id: str
@@ -204,7 +204,7 @@ class Fill(_Part, kw_only=True):
     ts_ns: int
 
 
-class Balance(_Part, kw_only=True):
+class Balance(_Part, frozen=True, kw_only=True):
     """One currency: total = free + used."""
 
     currency: str
@@ -213,7 +213,7 @@ class Balance(_Part, kw_only=True):
     total: str
 
 
-class Position(_Part, kw_only=True):
+class Position(_Part, frozen=True, kw_only=True):
     """Signed base quantity held in one instrument, with its average entry price."""
 
     venue: str
@@ -226,7 +226,7 @@ class Position(_Part, kw_only=True):
     liquidation_price: str | None = None
 
 
-class ExecutionReport(_Message, kw_only=True):
+class ExecutionReport(_Message, frozen=True, kw_only=True):
     """The whole cumulative state of one parent order. Idempotent: the highest revision wins."""
 
     signal_id: str
@@ -268,7 +268,7 @@ class ExecutionReport(_Message, kw_only=True):
     seq: int
 
 
-class Answer(_Message, kw_only=True):
+class Answer(_Message, frozen=True, kw_only=True):
     """Reply to a Query. ``found`` is False only when micro is sure that it knows no such order."""
 
     query_id: str
@@ -285,7 +285,7 @@ class Answer(_Message, kw_only=True):
     """When micro wrote the answer; balances in it are no older than this."""
 
 
-class RiskState(_Message, kw_only=True):
+class RiskState(_Message, frozen=True, kw_only=True):
     """State of one risk scope and why."""
 
     scope: str
@@ -300,7 +300,7 @@ class RiskState(_Message, kw_only=True):
     seq: int
 
 
-class FeedState(_Message, kw_only=True):
+class FeedState(_Message, frozen=True, kw_only=True):
     """State of one book subscription; published on every change and every few seconds."""
 
     venue: str
@@ -315,7 +315,7 @@ class FeedState(_Message, kw_only=True):
     seq: int
 
 
-class MicroHeartbeat(_Message, kw_only=True):
+class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Macro refuses to send orders when these stop."""
 
     instance: str
