@@ -20,7 +20,6 @@ help: ## list the targets
 
 $(STAMP): pyproject.toml constraints.txt .ci/setup
 	@.ci/setup .venv
-	@printf '%s' '$(CURDIR)' > $@
 
 .PHONY: setup
 setup: $(STAMP) ## make .venv with everything in it (only when something changed)
