@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple
 Side = Literal["buy", "sell"]
 Levels = list[tuple[float, float]]
 """(price, size) pairs in any order; size 0 deletes the level."""
+TextLevels = list[tuple[str, str]]
+"""The same pairs, in the same order, as the venue wrote them."""
 
 
 # --- market -------------------------------------------------------------------------------------
@@ -37,6 +39,8 @@ class DepthUpdate(NamedTuple):
     asks: Levels
     exchange_ns: int
     recv_ns: int
+    texts: tuple[TextLevels, TextLevels] | None = None
+    """Bids and asks as text, only where the venue's checksum is over its own digits."""
 
 
 class QuoteTick(NamedTuple):
@@ -74,6 +78,8 @@ class FeedStatus:
     symbol: str
     up: bool
     reason: str
+    refused: bool = False
+    """The venue will not serve this subscription (``reason`` in its own words): BROKEN."""
 
 
 # --- macro --------------------------------------------------------------------------------------

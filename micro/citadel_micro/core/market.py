@@ -1,0 +1,314 @@
+"""What everybody reads: one instrument's book, best prices and trades, and how far to trust them.
+
+``MarketBook`` joins a book, an integrity strategy and a state machine. It holds no clock and does
+no input or output; a change that needs a fresh snapshot is returned as ``Change.GAP``, and whoever
+drives it fetches one and feeds it back through ``on_depth``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal
+
+from citadel_micro.core.book import Book
+from citadel_micro.core.integrity import APPLY, BUFFER, GAP, make_integrity
+
+if TYPE_CHECKING:
+    from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
+
+BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
+"""SYNCING: no trustworthy content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but
+nothing has come for too long. BROKEN: the venue will not serve it."""
+
+BUFFER_LIMIT: Final = 2_000
+"""Updates kept while a snapshot is fetched: 200 s of a 100 ms stream, 20 s of the quickest seen.
+The oldest go first; a snapshot that they would have joined then counts as too old."""
+FLOW_RETENTION_NS: Final = 60_000_000_000
+"""Longest window of ``signed_flow``."""
+FLOW_LIMIT: Final = 50_000
+"""Trades remembered at most; more than this in a minute shortens the window."""
+
+Best = tuple[float, float, float, float]
+"""(bid, bid size, ask, ask size)"""
+
+
+class Change:
+    """What an update did to a MarketBook: plain ints that are joined with ``|``."""
+
+    NONE: Final = 0
+    """Nothing that a reader would see."""
+    UPDATED: Final = 1
+    """The levels changed."""
+    GAP: Final = 2
+    """The book lost its place: request a snapshot."""
+    STATE: Final = 4
+    """``state`` or its reason changed."""
+
+
+class MarketBook:
+    """One instrument on one venue. See the module.
+
+    Args:
+        venue: venue id.
+        symbol: unified symbol.
+        integrity: name of the integrity strategy, as ``core.integrity`` lists them.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_flow",
+        "_integrity",
+        "_judge",
+        "_quote",
+        "_quote_seq",
+        "_was_live",
+        "book",
+        "deltas",
+        "exchange_ns",
+        "gaps",
+        "last_recv_ns",
+        "last_seq",
+        "last_trade",
+        "reason",
+        "resyncs",
+        "state",
+        "symbol",
+        "venue",
+    )
+
+    def __init__(self, venue: str, symbol: str, integrity: str) -> None:
+        self.venue: Final = venue
+        self.symbol: Final = symbol
+        self.book: Final = Book()
+        self.state: BookState = "SYNCING"
+        self.reason = "no snapshot yet"
+        self.last_seq = -1
+        self.last_recv_ns = 0
+        self.exchange_ns = 0
+        self.gaps = 0
+        self.resyncs = 0
+        self.deltas = 0
+        self.last_trade: TradeTick | None = None
+        self._integrity: Final = make_integrity(integrity)
+        self._judge: Final = self._integrity.judge
+        self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
+        self._quote: Best | None = None
+        self._quote_seq = -1
+        self._was_live = False
+        self._flow: Final[deque[tuple[int, float]]] = deque(maxlen=FLOW_LIMIT)
+
+    # --- events -------------------------------------------------------------------------------
+
+    def on_depth(self, update: DepthUpdate) -> int:
+        """Judge one update, and apply, keep or refuse it. Returns ``Change`` flags.
+
+        While the book is not LIVE, updates wait for their snapshot in a bounded buffer. After a
+        gap the old levels stay readable, but ``state`` says that they are not to be trusted.
+        """
+        if update.snapshot:
+            return self._on_snapshot(update)
+        verdict = self._judge(update)
+        if verdict == APPLY:
+            return self._apply(update)
+        if verdict == GAP:
+            self.gaps += 1
+            self._buffer.clear()
+            self._lose(self._integrity.reason)
+            self._keep(update)
+            return Change.GAP | Change.STATE
+        if verdict == BUFFER:
+            self._keep(update)
+            return Change.NONE
+        self.last_recv_ns = update.recv_ns
+        return self._revive()
+
+    def on_quote(self, quote: QuoteTick) -> bool:
+        """Take a best bid and ask if it is newer than the depth. True when the best changed.
+
+        Where the venue numbers both channels in one space (``seq`` >= 0) the number decides, else
+        the venue's time.
+        """
+        if quote.seq >= 0:
+            if quote.seq <= self.last_seq or quote.seq < self._quote_seq:
+                return False
+            self._quote_seq = quote.seq
+        elif quote.exchange_ns < self.exchange_ns:
+            return False
+        else:
+            self._quote_seq = -1
+        new = (quote.bid, quote.bid_size, quote.ask, quote.ask_size)
+        if new == self.best():
+            return False
+        self._quote = new
+        return True
+
+    def on_trade(self, trade: TradeTick) -> None:
+        """Remember the last trade, and its signed size for ``signed_flow``."""
+        self.last_trade = trade
+        flow = self._flow
+        now_ns = trade.recv_ns
+        flow.append((now_ns, trade.size if trade.side == "buy" else -trade.size))
+        oldest = now_ns - FLOW_RETENTION_NS
+        while flow[0][0] < oldest:
+            flow.popleft()
+
+    def on_status(self, status: FeedStatus) -> None:
+        """The connection changed: whatever was known is void until the next snapshot."""
+        if status.refused:
+            self._lose(status.reason, "BROKEN")
+        elif status.up and self.state == "SYNCING":
+            self.reason = status.reason or "waiting for a snapshot"
+        else:
+            self._lose(status.reason)
+        self._buffer.clear()
+        self._quote = None
+        self._quote_seq = -1
+
+    def check_age(self, now_ns: int, stale_ns: int) -> bool:
+        """LIVE becomes STALE when nothing valid came for ``stale_ns``. True if it just did."""
+        if self.state != "LIVE" or now_ns - self.last_recv_ns <= stale_ns:
+            return False
+        self.state = "STALE"
+        self.reason = f"no update for {(now_ns - self.last_recv_ns) / 1e9:.1f} s"
+        return True
+
+    # --- readings -----------------------------------------------------------------------------
+
+    def best(self) -> Best | None:
+        """(bid, bid size, ask, ask size), the fresher of depth and quote; None if one-sided."""
+        if self._quote is not None:
+            return self._quote
+        book = self.book
+        if not book.bid_prices or not book.ask_prices:
+            return None
+        bid = book.bid_prices[-1]
+        ask = book.ask_prices[0]
+        return bid, book.bids[bid], ask, book.asks[ask]
+
+    def mid(self) -> float | None:
+        """Half-way between best bid and ask, in price units; None if one-sided."""
+        best = self.best()
+        return None if best is None else (best[0] + best[2]) / 2
+
+    def spread(self) -> float | None:
+        """Best ask minus best bid, in price units; None if one-sided."""
+        best = self.best()
+        return None if best is None else best[2] - best[0]
+
+    def microprice(self) -> float | None:
+        """Mid weighted by the opposite sizes (Stoikov 2018, first order); None if one-sided."""
+        best = self.best()
+        if best is None:
+            return None
+        bid, bid_size, ask, ask_size = best
+        total = bid_size + ask_size
+        return (bid * ask_size + ask * bid_size) / total if total > 0 else (bid + ask) / 2
+
+    def imbalance(self, count: int) -> float:
+        """(bid size - ask size) / (bid size + ask size) over the best ``count`` levels; 0 if empty.
+
+        In [-1, 1]; positive means more is bid than offered.
+        """
+        bids, asks = self.book.top(count)
+        bid_size = sum(size for _, size in bids)
+        ask_size = sum(size for _, size in asks)
+        total = bid_size + ask_size
+        return (bid_size - ask_size) / total if total > 0 else 0.0
+
+    def signed_flow(self, now_ns: int, window_ns: int) -> float:
+        """Taker buys minus taker sells of the last ``window_ns``, at most a minute, in size."""
+        oldest = now_ns - window_ns
+        total = 0.0
+        for at_ns, size in reversed(self._flow):
+            if at_ns < oldest:
+                break
+            total += size
+        return total
+
+    @property
+    def crossed(self) -> bool:
+        """Best bid at or above best ask. Locked counts: neither is a price to quote from."""
+        best = self.best()
+        return best is not None and best[0] >= best[2]
+
+    # --- state --------------------------------------------------------------------------------
+
+    def _apply(self, update: DepthUpdate) -> int:
+        book = self.book
+        book.apply(update.bids, update.asks)
+        self.last_seq = update.last_seq
+        self.last_recv_ns = update.recv_ns
+        self.exchange_ns = update.exchange_ns
+        self.deltas += 1
+        if self._quote is not None and self._quote_seq <= update.last_seq:
+            self._quote = None
+        if self.state == "LIVE":
+            return Change.UPDATED
+        return Change.UPDATED | self._revive()
+
+    def _on_snapshot(self, update: DepthUpdate) -> int:
+        bids, asks = update.bids, update.asks
+        if self._integrity.snapshot(update) != APPLY:
+            return Change.NONE
+        if bids and asks and max(bids)[0] >= min(asks)[0]:
+            self._lose("the snapshot is crossed")
+            return Change.GAP | Change.STATE
+        self.book.replace(bids, asks)
+        self.last_seq = update.last_seq
+        self.last_recv_ns = update.recv_ns
+        self.exchange_ns = update.exchange_ns
+        if self._quote is not None and self._quote_seq <= update.last_seq:
+            self._quote = None
+        return self._replay()
+
+    def _replay(self) -> int:
+        """Join the waiting updates to the snapshot just taken."""
+        buffer = self._buffer
+        bridged = False
+        while buffer:
+            update = buffer[0]
+            verdict = self._judge(update)
+            if verdict == GAP:
+                # Before the first joins, the snapshot is only older than what is kept.
+                if bridged:
+                    self.gaps += 1
+                self._integrity.reset()
+                self.state = "SYNCING"
+                self.reason = self._integrity.reason
+                return Change.GAP | Change.STATE
+            if verdict == APPLY:
+                bridged = True
+                self._apply_quietly(update)
+            buffer.popleft()
+        if self.state == "LIVE":
+            return Change.UPDATED
+        if self._was_live:
+            self.resyncs += 1
+        self._was_live = True
+        self.state = "LIVE"
+        self.reason = ""
+        return Change.UPDATED | Change.STATE
+
+    def _apply_quietly(self, update: DepthUpdate) -> None:
+        self.book.apply(update.bids, update.asks)
+        self.last_seq = update.last_seq
+        self.last_recv_ns = update.recv_ns
+        self.exchange_ns = update.exchange_ns
+        self.deltas += 1
+
+    def _revive(self) -> int:
+        """A valid update ends staleness, nothing else."""
+        if self.state != "STALE":
+            return Change.NONE
+        self.state = "LIVE"
+        self.reason = ""
+        return Change.STATE
+
+    def _lose(self, reason: str, state: BookState = "SYNCING") -> None:
+        self.state = state
+        self.reason = reason
+        self._integrity.reset()
+
+    def _keep(self, update: DepthUpdate) -> None:
+        if self._integrity.bridges:
+            self._buffer.append(update)
