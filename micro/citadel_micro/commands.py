@@ -15,3 +15,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the root command."""
+    from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
+
+    app.command("sim")(sim)

@@ -1,0 +1,1 @@
+"""Pure simulation: matching, queues, latency, accounts, and synthetic markets."""
