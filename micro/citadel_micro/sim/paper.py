@@ -37,6 +37,7 @@ from citadel_micro.sim.accounts import Ledger
 from citadel_micro.sim.paper_book import PaperBook
 from citadel_micro.sim.paper_link import LinkConfig, PaperLink
 from citadel_micro.sim.paper_order import PaperOrder
+from citadel_micro.sim.paper_rules import reaches, refusal_of
 from citadel_micro.sim.queue_model import QueueModel
 from citadel_micro.sim.rng import SplitMix64, key_of
 
@@ -135,7 +136,19 @@ class PaperVenue:
         if instrument is None:
             self._reject(command, "OTHER", "Invalid symbol.", now_ns)
             return
-        refusal = self._refusal(command, instrument, now_ns)
+        if self._link.rejects():
+            text = "Server is currently overloaded with other requests."
+            self._reject(command, "RATE_LIMIT", text, now_ns)
+            return
+        book = self._books.get(command.symbol)
+        refusal = refusal_of(
+            command,
+            instrument,
+            self.ledger,
+            known=command.client_id in self.orders,
+            touch=None if book is None else book.touch(command.side),
+            now_ns=now_ns,
+        )
         if refusal is not None:
             self._reject(command, *refusal, now_ns)
             return
@@ -165,35 +178,6 @@ class PaperVenue:
         self._balances((order.locked_currency,), now_ns)
         self._match(order, now_ns)
 
-    def _refusal(
-        self, command: PlaceOrder, instrument: Instrument, now_ns: int
-    ) -> tuple[str, str] | None:
-        """Why an exchange would not take this order: (code, words), or None."""
-        if self._link.rejects():
-            return "RATE_LIMIT", "Server is currently overloaded with other requests."
-        if command.client_id in self.orders:
-            return "DUPLICATE_ID", "Duplicate order sent."
-        if now_ns > command.expires_ns:
-            return "OTHER", "Timestamp for this request is outside of the recvWindow."
-        if command.price_ticks <= 0:
-            return "BAD_PRICE", "Filter failure: PRICE_FILTER"
-        if command.quantity_lots < instrument.min_lots:
-            return "BELOW_MIN", "Filter failure: LOT_SIZE"
-        notional = instrument.notional(command.price_ticks, command.quantity_lots)
-        if notional < instrument.min_notional and not command.reduce_only:
-            return "BELOW_MIN", "Filter failure: NOTIONAL"
-        if command.reduce_only:
-            reducible = self.ledger.reducible(instrument, command.side)
-            if instrument.quantity(command.quantity_lots) > reducible:
-                return "OTHER", "ReduceOnly Order is rejected."
-        book = self._books.get(command.symbol)
-        touch = book.touch(command.side) if book is not None else None
-        if touch is None:
-            return "OTHER", "No public book to match against."
-        if command.post_only and _reaches(command.side, command.price_ticks, touch):
-            return "POST_ONLY", "Order would immediately match and take."
-        return None
-
     def _match(self, order: PaperOrder, now_ns: int) -> None:
         book = self._books[order.symbol]
         for ticks, lots in book.take(order.side, order.price_ticks, order.left):
@@ -220,7 +204,7 @@ class PaperVenue:
         ):
             self._refuse_amend(command, "OTHER", "Order cannot be amended so.", now_ns)
             return
-        if command.post_only and _reaches(order.side, command.price_ticks, touch):
+        if command.post_only and reaches(order.side, command.price_ticks, touch):
             self._refuse_amend(command, "POST_ONLY", "Would immediately match and take.", now_ns)
             return
         left = command.quantity_lots - order.filled_lots
@@ -451,7 +435,3 @@ class PaperVenue:
         self.orders = {order.client_id: order for order in orders}
         self._trades = cast("int", state["trades"])
         self._link.rng.state = cast("int", state["rng"])
-
-
-def _reaches(side: str, price_ticks: int, touch: int) -> bool:
-    return price_ticks >= touch if side == "buy" else price_ticks <= touch

@@ -1,0 +1,59 @@
+"""What an exchange refuses before it looks at the book's far side: minimums, window, post-only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from citadel_micro.core.commands import PlaceOrder
+    from citadel_micro.core.events import Side
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.sim.accounts import Ledger
+
+
+def refusal_of(
+    command: PlaceOrder,
+    instrument: Instrument,
+    ledger: Ledger,
+    *,
+    known: bool,
+    touch: int | None,
+    now_ns: int,
+) -> tuple[str, str] | None:
+    """Why this order would not be taken: (code, the venue's words), or None.
+
+    The words are those of Binance spot's error messages, so that what is learnt here holds there.
+
+    Args:
+        command: the order as it arrived.
+        instrument: the trading rules.
+        ledger: the account, for reduce-only orders.
+        known: whether the client id was used before.
+        touch: best opposite price in ticks, None without a public book.
+        now_ns: time of arrival.
+    """
+    if known:
+        return "DUPLICATE_ID", "Duplicate order sent."
+    if now_ns > command.expires_ns:
+        return "OTHER", "Timestamp for this request is outside of the recvWindow."
+    if command.price_ticks <= 0:
+        return "BAD_PRICE", "Filter failure: PRICE_FILTER"
+    if command.quantity_lots < instrument.min_lots:
+        return "BELOW_MIN", "Filter failure: LOT_SIZE"
+    notional = instrument.notional(command.price_ticks, command.quantity_lots)
+    if notional < instrument.min_notional and not command.reduce_only:
+        return "BELOW_MIN", "Filter failure: NOTIONAL"
+    if command.reduce_only:
+        reducible = ledger.reducible(instrument, command.side)
+        if instrument.quantity(command.quantity_lots) > reducible:
+            return "OTHER", "ReduceOnly Order is rejected."
+    if touch is None:
+        return "OTHER", "No public book to match against."
+    if command.post_only and reaches(command.side, command.price_ticks, touch):
+        return "POST_ONLY", "Order would immediately match and take."
+    return None
+
+
+def reaches(side: Side, price_ticks: int, touch: int) -> bool:
+    """Whether a limit at this price would trade against the best opposite price."""
+    return price_ticks >= touch if side == "buy" else price_ticks <= touch
