@@ -1,0 +1,1 @@
+"""The Aggregator and what it is made of: one small spec a venue, one engine for all of them."""

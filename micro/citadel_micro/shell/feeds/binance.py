@@ -1,0 +1,392 @@
+"""Binance spot, USD-M and COIN-M futures: depth, best bid/ask and trades.
+
+Sources: the venue's pages "WebSocket Streams" and "How to manage a local order book correctly" for
+each of the three markets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.shell.feeds.decode import (
+    DECODE_ERRORS,
+    MS_NS,
+    Control,
+    Level,
+    Size,
+    Symbols,
+    make,
+    violation,
+)
+from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citadel_micro.shell.feeds.decode import FeedEvent
+    from citadel_micro.shell.feeds.spec import Channel
+
+
+class _Depth(msgspec.Struct, gc=False):
+    s: str
+    U: int
+    u: int
+    b: list[Level]
+    a: list[Level]
+    E: int
+    T: int = 0
+    pu: int = -1
+
+
+class _Quote(msgspec.Struct, gc=False):
+    s: str
+    u: int
+    b: Size
+    B: Size
+    a: Size
+    A: Size
+    T: int = 0
+
+
+class _Trade(msgspec.Struct, gc=False):
+    s: str
+    p: Size
+    q: Size
+    m: bool
+    T: int
+    t: int = -1
+    a: int = -1
+    X: str = "MARKET"
+
+
+class _Snapshot(msgspec.Struct):
+    lastUpdateId: int  # noqa: N815 - the venue's name
+    bids: list[Level]
+    asks: list[Level]
+    T: int = 0
+
+
+class _DepthFrame(msgspec.Struct, gc=False):
+    data: _Depth
+
+
+class _QuoteFrame(msgspec.Struct, gc=False):
+    data: _Quote
+
+
+class _TradeFrame(msgspec.Struct, gc=False):
+    data: _Trade
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Other(msgspec.Struct):
+    """A combined frame whose stream name could not be read in place, or an answer."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    e: str = ""
+    id: int | str | None = None
+    error: _Error | None = None
+    code: int = 0
+    msg: str = ""
+
+
+class _AnyEvent(msgspec.Struct):
+    e: str = ""
+    B: msgspec.Raw = msgspec.Raw()
+
+
+_depth_frame: Final = msgspec.json.Decoder(_DepthFrame, strict=False).decode
+_quote_frame: Final = msgspec.json.Decoder(_QuoteFrame, strict=False).decode
+_trade_frame: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
+_depth_data: Final = msgspec.json.Decoder(_Depth, strict=False).decode
+_quote_data: Final = msgspec.json.Decoder(_Quote, strict=False).decode
+_trade_data: Final = msgspec.json.Decoder(_Trade, strict=False).decode
+_snapshot: Final = msgspec.json.Decoder(_Snapshot, strict=False).decode
+_other: Final = msgspec.json.Decoder(_Other, strict=False).decode
+_any_event: Final = msgspec.json.Decoder(_AnyEvent).decode
+
+_COMBINED: Final = b'{"stream":"'
+_NAME_ENDS: Final = 80
+"""A stream's name is found in the first bytes of a combined frame."""
+
+
+class BinanceDecoder:
+    """Decodes combined (``{"stream": ..., "data": ...}``) and single stream frames.
+
+    The kind of a combined frame is read from the stream's name in place, so that each frame is
+    parsed once, into the one type that it can be.
+    """
+
+    __slots__ = ("_symbols", "_venue")
+
+    def __init__(self, venue: str, symbols: Symbols) -> None:
+        self._venue = venue
+        self._symbols = symbols
+
+    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one websocket message. Raises VenueViolation only."""
+        try:
+            if data.startswith(_COMBINED):
+                at = data.find(b"@", 11, _NAME_ENDS)
+                kind = data[at + 1 : at + 6] if at > 0 else b""
+                if kind == b"bookT":
+                    return self._quote(_quote_frame(data).data, recv_ns)
+                if kind == b"depth":
+                    return self._depth(_depth_frame(data).data, recv_ns)
+                if kind in (b"trade", b"aggTr"):
+                    return self._trade(_trade_frame(data).data, recv_ns)
+            return self._slow(data, recv_ns)
+        except DECODE_ERRORS as error:
+            raise violation(self._venue, data, error) from None
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """The snapshot that ``/depth`` answered. Raises VenueViolation only."""
+        try:
+            book = _snapshot(data)
+        except DECODE_ERRORS as error:
+            raise violation(self._venue, data, error) from None
+        seq = book.lastUpdateId
+        return [
+            DepthUpdate(
+                venue=self._venue,
+                symbol=self._symbols[symbol],
+                snapshot=True,
+                first_seq=seq,
+                last_seq=seq,
+                prev_seq=-1,
+                checksum=None,
+                bids=book.bids,
+                asks=book.asks,
+                exchange_ns=book.T * MS_NS,
+                recv_ns=recv_ns,
+            )
+        ]
+
+    def _depth(self, d: _Depth, recv_ns: int) -> Sequence[FeedEvent]:
+        # Spot has only the event time E, futures also the matching engine's T.
+        fields = (
+            self._venue,
+            self._symbols[d.s],
+            False,
+            d.U,
+            d.u,
+            d.pu,
+            None,
+            d.b,
+            d.a,
+            (d.T or d.E) * MS_NS,
+            recv_ns,
+            None,
+        )
+        return (make(DepthUpdate, fields),)
+
+    def _quote(self, q: _Quote, recv_ns: int) -> Sequence[FeedEvent]:
+        bid, ask = q.b, q.a
+        if not (0.0 < bid < ask):
+            if bid and ask:
+                msg = f"bid {bid} is not below ask {ask}"
+                raise ValueError(msg)
+            return ()  # one side is empty
+        fields = (
+            self._venue,
+            self._symbols[q.s],
+            q.u,
+            bid,
+            q.B,
+            ask,
+            q.A,
+            q.T * MS_NS,
+            recv_ns,
+        )
+        return (make(QuoteTick, fields),)
+
+    def _trade(self, t: _Trade, recv_ns: int) -> Sequence[FeedEvent]:
+        # Futures also send what is not a market trade: insurance fund, liquidation, placeholders.
+        if t.X != "MARKET" or not t.p or not t.q:
+            return ()
+        fields = (
+            self._venue,
+            self._symbols[t.s],
+            str(t.t if t.t >= 0 else t.a),
+            t.p,
+            t.q,
+            # m: the buyer was resting, so the seller took.
+            "sell" if t.m else "buy",
+            t.T * MS_NS,
+            recv_ns,
+        )
+        return (make(TradeTick, fields),)
+
+    def _slow(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Single-stream frames, answers, and combined frames written in another style."""
+        other = _other(data)
+        if other.stream:
+            return self._by_event(bytes(other.data), recv_ns)
+        if other.error is not None or other.msg:
+            error = other.error or _Error(other.code, other.msg)
+            number = other.id if isinstance(other.id, int) else -1
+            return (Control("refused", "", f"{error.msg} (code {error.code})", number),)
+        if other.id is not None:
+            number = other.id if isinstance(other.id, int) else -1
+            return (Control("ack", "", "", number),)
+        if other.e == "serverShutdown":
+            return (Control("shutdown", "", "serverShutdown"),)
+        return self._by_event(data, recv_ns)
+
+    def _by_event(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        event = _any_event(data)
+        match event.e:
+            case "depthUpdate":
+                return self._depth(_depth_data(data), recv_ns)
+            case "trade" | "aggTrade":
+                return self._trade(_trade_data(data), recv_ns)
+            case "bookTicker":
+                return self._quote(_quote_data(data), recv_ns)
+            case "serverShutdown":
+                return (Control("shutdown", "", "serverShutdown"),)
+            case "" if bytes(event.B):  # spot's best bid/ask names no event
+                return self._quote(_quote_data(data), recv_ns)
+        return ()
+
+
+# --- symbols ------------------------------------------------------------------------------------
+
+_QUOTES: Final = (
+    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "RLUSD", "USD", "DAI", "AEUR"),
+    *("BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "GBP", "JPY", "AUD", "ARS", "MXN", "ZAR", "PLN"),
+    *("RON", "UAH", "IDR", "NGN", "RUB", "COP", "CZK", "EURI", "XUSD", "U", "TRX", "XRP", "DOGE"),
+)
+"""Quote currencies of the venue, for splitting names that come without their instrument."""
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """(base, quote) of a name written without a separator; None when no quote is known."""
+    for quote in sorted(_QUOTES, key=len, reverse=True):
+        if name.endswith(quote) and len(name) > len(quote):
+            return name[: -len(quote)], quote
+    return None
+
+
+def _unify_spot(name: str) -> str:
+    pair = split_name(name)
+    return name if pair is None else f"{pair[0]}/{pair[1]}"
+
+
+def _unify_usdm(name: str) -> str:
+    main, _, expiry = name.partition("_")
+    pair = split_name(main)
+    if pair is None:
+        return name
+    return f"{pair[0]}/{pair[1]}:{pair[1]}" + (f"-{expiry}" if expiry else "")
+
+
+def _unify_coinm(name: str) -> str:
+    main, _, expiry = name.partition("_")
+    base = main.removesuffix("USD")
+    return f"{base}/USD:{base}" + (f"-{expiry}" if expiry not in ("", "PERP") else "")
+
+
+def _native(symbol: str) -> str:
+    main, _, rest = symbol.partition(":")
+    expiry = rest.partition("-")[2]
+    return main.replace("/", "") + (f"_{expiry}" if expiry else "")
+
+
+def _native_coinm(symbol: str) -> str:
+    name = _native(symbol)
+    return name if "_" in name else f"{name}_PERP"
+
+
+_REST_SYMBOL: Final = re.compile(r"[?&]symbol=([^&]+)")
+
+
+def _snapshot_symbol(url: str) -> str | None:
+    found = _REST_SYMBOL.search(url)
+    return found.group(1) if found and "/depth" in url else None
+
+
+# --- subscriptions ------------------------------------------------------------------------------
+
+_STREAMS: Final = {"depth": "depth@100ms", "quote": "bookTicker", "trade": "trade"}
+
+
+def _request(method: str, symbols: Sequence[str], channels: Sequence[Channel], number: int) -> str:
+    streams = [f"{symbol.lower()}@{_STREAMS[name]}" for symbol in symbols for name in channels]
+    return json.dumps({"method": method, "params": streams, "id": number})
+
+
+def _subscribe(symbols: Sequence[str], channels: Sequence[Channel], number: int) -> list[str]:
+    return [_request("SUBSCRIBE", symbols, channels, number)]
+
+
+def _unsubscribe(symbols: Sequence[str], channels: Sequence[Channel], number: int) -> list[str]:
+    return [_request("UNSUBSCRIBE", symbols, channels, number)]
+
+
+_DAY_S: Final = 86_400.0
+
+SPECS: Final = {
+    "binance-spot": VenueSpec(
+        venue="binance-spot",
+        integrity="range_bridge_spot",
+        websocket_url="wss://stream.binance.com:9443/stream",
+        rest_url="https://api.binance.com",
+        decoder=lambda symbols: BinanceDecoder("binance-spot", symbols),
+        subscribe=_subscribe,
+        unsubscribe=_unsubscribe,
+        snapshot=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=1000",
+        snapshot_symbol=_snapshot_symbol,
+        unify=_unify_spot,
+        native=_native,
+        heartbeat=Heartbeat(silence_s=60.0),
+        # 1,024 streams and 5 inbound messages a second; a snapshot weighs 50 of 6,000 a minute.
+        limits=Limits(
+            symbols_per_connection=300, messages_per_s=4.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+        ),
+    ),
+    "binance-usdm": VenueSpec(
+        venue="binance-usdm",
+        integrity="range_bridge_futures",
+        # The root without a class carries public streams only, and says nothing about the rest.
+        websocket_url="wss://fstream.binance.com/public/stream",
+        rest_url="https://fapi.binance.com",
+        decoder=lambda symbols: BinanceDecoder("binance-usdm", symbols),
+        subscribe=_subscribe,
+        unsubscribe=_unsubscribe,
+        snapshot=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=1000",
+        snapshot_symbol=_snapshot_symbol,
+        unify=_unify_usdm,
+        native=_native,
+        heartbeat=Heartbeat(silence_s=60.0),
+        limits=Limits(
+            symbols_per_connection=60, messages_per_s=8.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+        ),
+    ),
+    "binance-coinm": VenueSpec(
+        venue="binance-coinm",
+        integrity="range_bridge_futures",
+        websocket_url="wss://dstream.binance.com/stream",
+        rest_url="https://dapi.binance.com",
+        decoder=lambda symbols: BinanceDecoder("binance-coinm", symbols),
+        subscribe=_subscribe,
+        unsubscribe=_unsubscribe,
+        snapshot=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=1000",
+        snapshot_symbol=_snapshot_symbol,
+        unify=_unify_coinm,
+        native=_native_coinm,
+        heartbeat=Heartbeat(silence_s=60.0),
+        limits=Limits(
+            symbols_per_connection=60, messages_per_s=8.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+        ),
+    ),
+}

@@ -1,0 +1,96 @@
+"""What every venue's decoder shares: bytes of one frame in, normalised events out, no sockets.
+
+Numbers are decoded by msgspec straight into floats, with their bounds as part of the type, so that
+a NaN, an infinity, a negative size or a price of nothing is refused while decoding, at no cost. Any
+frame that is not what the venue documents raises ``VenueViolation`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_proto.errors import VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Price = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+"""A price of a level. The upper bound refuses infinity; no instrument comes near it."""
+Size = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+"""A size, or a price that may be 0 where the venue means that there is none."""
+Level = tuple[Price, Size]
+
+MS_NS: Final = 1_000_000
+SHOWN: Final = 200
+"""Bytes of an offending frame that go into the error."""
+
+DECODE_ERRORS: Final = (
+    msgspec.MsgspecError,
+    KeyError,
+    IndexError,
+    ValueError,  # includes UnicodeDecodeError
+    OverflowError,
+    RecursionError,
+    zlib.error,
+)
+"""What decoding bytes that anybody could have sent may raise; anything else is our bug."""
+
+# Making a named tuple through its own constructor parses keywords; this is half the time.
+make: Final = tuple.__new__
+
+
+class Control(NamedTuple):
+    """Something a venue said about the connection, for the feed engine and not for the books."""
+
+    kind: Literal["ack", "refused", "shutdown", "lost", "pong", "answer"]
+    """ack: a subscription holds. refused: it does not. shutdown: the venue asks to reconnect.
+    lost: frames of this connection are missing. pong: a heartbeat. answer: reply to ``text``."""
+    symbol: str
+    """Venue symbol; empty for the whole connection or where the venue does not say."""
+    text: str
+    """The venue's own words."""
+    request: int = -1
+    """Number of the request that this answers, where the venue numbers them."""
+
+
+MarketEvent = DepthUpdate | QuoteTick | TradeTick
+FeedEvent = MarketEvent | Control
+MARKET_TYPES: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
+
+
+class Decoder(Protocol):
+    """Decoder of one connection. Holds what belongs to a connection, such as its sequence."""
+
+    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one websocket message. Raises VenueViolation only."""
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one HTTP answer, a snapshot of this venue symbol. Raises VenueViolation."""
+
+
+class Symbols(dict[str, str]):
+    """Venue symbol to unified symbol, filled by rule where no instrument has said."""
+
+    __slots__ = ("_unify",)
+
+    def __init__(self, unify: Callable[[str], str]) -> None:
+        super().__init__()
+        self._unify = unify
+
+    def __missing__(self, venue_symbol: str) -> str:
+        """Work it out once."""
+        unified = self._unify(venue_symbol)
+        if len(self) < 100_000:  # noqa: PLR2004 - garbage names must not fill the memory
+            self[venue_symbol] = unified
+        return unified
+
+
+def violation(venue: str, data: bytes, error: object) -> VenueViolation:
+    """The error for a frame that is not what the venue documents, with its beginning."""
+    text = data[:SHOWN].decode("utf-8", "backslashreplace")
+    more = f"... ({len(data)} bytes)" if len(data) > SHOWN else ""
+    return VenueViolation(f"{venue}: {error}; frame: {text}{more}")

@@ -1,0 +1,116 @@
+"""The events of a capture, as the feed would have given them, without a socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from citadel_micro.shell.feeds.capture import read_capture
+from citadel_micro.shell.feeds.decode import MARKET_TYPES
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_proto.errors import BadInput, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from citadel_micro.shell.feeds.decode import Decoder, FeedEvent, Symbols
+    from citadel_micro.shell.feeds.spec import VenueSpec
+
+RECOGNISED_WITHIN = 2_000
+"""A capture of which none of the first frames can be decoded is of another venue."""
+
+
+class Decoded(NamedTuple):
+    """What one line of a capture came to."""
+
+    line: int
+    recv_ns: int
+    conn: int
+    is_frame: bool
+    """False for opened connections, requests and HTTP answers."""
+    events: Sequence[FeedEvent]
+    error: str
+    """Empty, or why the line could not be decoded."""
+
+
+class CaptureDecoder:
+    """Decodes the lines of one capture of one venue; one decoder a connection, as in life."""
+
+    def __init__(self, spec: VenueSpec, symbols: Symbols | None = None) -> None:
+        self.spec = spec
+        self.symbols: Symbols = spec.symbols() if symbols is None else symbols
+        self._decoders: dict[int, Decoder] = {}
+        self._only_symbol = ""
+
+    def decode(self, path: Path) -> Iterator[Decoded]:
+        """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
+        understood = False
+        frames = errors = 0
+        first_error = ""
+        for line, record in read_capture(path):
+            conn = record.conn or 0
+            data = record.text.encode()
+            events: Sequence[FeedEvent] = ()
+            error = ""
+            try:
+                if record.kind == "frame":
+                    frames += 1
+                    events = self._frame(conn, data, record.recv_ns)
+                elif record.kind == "rest":
+                    symbol = self.spec.snapshot_symbol(record.url)
+                    if symbol is not None:
+                        events = self._decoder(conn).rest(symbol, data, record.recv_ns)
+                elif record.kind == "open":
+                    self._decoders.pop(conn, None)
+            except VenueViolation as caught:
+                errors += 1
+                error = str(caught)
+                first_error = first_error or f"line {line}: {error}"
+            understood = understood or bool(events)
+            if not understood and errors and frames >= RECOGNISED_WITHIN:
+                break
+            yield Decoded(line, record.recv_ns, conn, record.kind == "frame", events, error)
+        if not understood:
+            raise BadInput(
+                f"nothing in it is of {self.spec.venue}"
+                + (f"; first error at {first_error}" if first_error else ""),
+                where=str(path),
+                mend="give the venue that it was captured from with --venue",
+            )
+
+    def _decoder(self, conn: int) -> Decoder:
+        decoder = self._decoders.get(conn)
+        if decoder is None:
+            decoder = self._decoders[conn] = self.spec.decoder(self.symbols)
+        return decoder
+
+    def _frame(self, conn: int, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        decoder = self._decoder(conn)
+        if data.startswith(b'{"lastUpdateId"') and self.spec.snapshot is not None:
+            # Some recordings hold the HTTP snapshot as a frame; it is of the file's only symbol.
+            if len(self.symbols) != 1:
+                raise VenueViolation("a snapshot that does not say of which symbol")
+            return decoder.rest(next(iter(self.symbols)), data, recv_ns)
+        return decoder.frame(data, recv_ns)
+
+
+def capture_events(
+    path: Path, venue: str, symbol: str | None = None
+) -> Iterator[tuple[int, Sequence[FeedEvent]]]:
+    """(receive time, market events) of each frame and snapshot, for one unified symbol or all.
+
+    Frames without a market event are yielded with none, so that they can be counted. Raises
+    BadInput as ``CaptureDecoder.decode`` does.
+    """
+    for decoded in CaptureDecoder(venue_spec(venue)).decode(path):
+        if not decoded.is_frame and not decoded.events:
+            continue
+        events = decoded.events
+        yield (
+            decoded.recv_ns,
+            [
+                event
+                for event in events
+                if type(event) in MARKET_TYPES and (symbol is None or event.symbol == symbol)
+            ],
+        )
