@@ -1,0 +1,268 @@
+"""One order under judgement: what is known about it, and what the checks have found so far."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.risk_types import CheckResult, Verdict
+
+if TYPE_CHECKING:
+    from citadel_micro.core.breakers import State
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.limits import RiskLimits
+    from citadel_micro.core.risk_types import Number, RiskRequest, RiskView
+
+_ZERO = Decimal(0)
+_TWO = Decimal(2)
+
+
+class Case:
+    """Facts of one request, the rows found so far, and how much would pass.
+
+    ``entry_lots`` and ``reduce_lots`` are the largest quantities that would pass as new risk and
+    as a verified reduction; every failed check lowers the one or both.
+    """
+
+    __slots__ = (
+        "ask",
+        "bid",
+        "buy",
+        "dms_armed",
+        "entry_lots",
+        "exposure",
+        "instrument",
+        "limits",
+        "live",
+        "market",
+        "mid",
+        "mid_half_ticks",
+        "now_ns",
+        "numbers_bad",
+        "order_expires_ns",
+        "parent",
+        "pending",
+        "portfolio",
+        "price",
+        "quantity",
+        "reduce_lots",
+        "reducible",
+        "reducing",
+        "request",
+        "rows",
+        "signed_position",
+        "state",
+        "view",
+    )
+
+    def __init__(
+        self,
+        request: RiskRequest,
+        view: RiskView,
+        limits: RiskLimits,
+        *,
+        state: State,
+        dms_armed: bool,
+        now_ns: int,
+        order_expires_ns: int | None,
+    ) -> None:
+        self.request = request
+        self.view = view
+        self.limits = limits
+        self.state = state
+        self.dms_armed = dms_armed
+        self.now_ns = now_ns
+        self.order_expires_ns = order_expires_ns
+        self.rows: list[CheckResult] = []
+        venue, symbol = request.venue, request.symbol
+        self.buy = request.side == "buy"
+        self.parent = request.scope == "parent"
+        self.instrument = view.instrument(venue, symbol)
+        self.market = view.market(venue, symbol)
+        self.portfolio = view.portfolio
+        self._numbers(request)
+        self._prices()
+        self._position(request, view)
+        self.entry_lots = 0 if request.reduce_only else self.live
+        self.reduce_lots = min(self.live, self.reducible)
+
+    def _numbers(self, request: RiskRequest) -> None:
+        """Take over the integers; what is not one counts as nothing and fails BAD_NUMBER."""
+        quantity, filled = request.quantity_lots, request.filled_lots
+        exposure, price = request.exposure_lots, request.price_ticks
+        self.numbers_bad = ""
+        if type(quantity) is not int or type(filled) is not int or type(exposure) is not int:
+            self.numbers_bad = f"quantity {quantity}, filled {filled}, exposure {exposure}"
+            quantity, filled, exposure = 0, 0, 0
+        elif quantity <= 0 or filled < 0 or quantity <= filled:
+            self.numbers_bad = f"quantity {quantity}, of it filled {filled}"
+            quantity, filled = 0, 0
+        elif exposure < quantity - filled:
+            self.numbers_bad = f"exposure {exposure} is less than the order's {quantity - filled}"
+        if price is None:
+            if not self.parent:
+                self.numbers_bad = self.numbers_bad or "a child order has no price"
+        elif type(price) is not int or price <= 0:
+            self.numbers_bad = self.numbers_bad or f"price {price}"
+            price = None
+        self.quantity = quantity
+        self.live = quantity - filled
+        self.exposure = max(exposure, self.live)
+        self.price = price
+
+    def _prices(self) -> None:
+        """Best bid, ask and mid, if they are numbers to calculate with."""
+        self.bid = self.ask = self.mid = None
+        self.mid_half_ticks = 0
+        best = None if self.market is None else self.market.best()
+        if best is None:
+            return
+        bid, _, ask, _ = best
+        if not (math.isfinite(bid) and math.isfinite(ask)) or bid <= 0 or ask <= 0:
+            return
+        self.bid, self.ask, self.mid = bid, ask, (bid + ask) / 2
+        if self.instrument is not None:
+            self.mid_half_ticks = round((bid + ask) / self.instrument.tick_float)
+
+    def _position(self, request: RiskRequest, view: RiskView) -> None:
+        """How much of the order is covered by a position on the other side."""
+        venue, symbol, side = request.venue, request.symbol, request.side
+        self.pending = view.pending_lots(venue, symbol, side, request.parent_id)
+        held = self.portfolio.quantity(venue, symbol)
+        self.signed_position = held if self.buy else -held
+        self.reducible = 0
+        if self.signed_position < 0 and self.instrument is not None:
+            # Entries pending on this side eat the position as well: without them two orders
+            # could together flip it.
+            taken = max(
+                self.pending,
+                view.pending_reductions(venue, symbol, side, request.parent_id),
+            )
+            self.reducible = max(0, int(-self.signed_position // self.instrument.lot) - taken)
+        self.reducing = 0 < self.exposure <= self.reducible
+
+    # worth
+
+    def unit_worth(self, half_ticks: int, instrument: Instrument) -> Decimal | None:
+        """One unit of quantity at a price of half ticks, in the reporting currency."""
+        if half_ticks <= 0:
+            return None
+        if instrument.kind == "spot":
+            rate = self.portfolio.rate(instrument.quote)
+        else:
+            rate = self.portfolio.rate(instrument.settle)
+        if rate is None:
+            return None
+        price = instrument.tick * half_ticks / _TWO
+        if instrument.kind == "inverse":
+            return instrument.contract_size / price * rate
+        return instrument.contract_size * price * rate
+
+    def exposure_worth(self) -> Decimal | None:
+        """Unit worth at the mid or the order's own price, whichever weighs more."""
+        if self.instrument is None or self.mid_half_ticks <= 0:
+            return None
+        half_ticks = self.mid_half_ticks
+        if self.price is not None:
+            weigh = min if self.instrument.kind == "inverse" else max
+            half_ticks = weigh(half_ticks, 2 * self.price)
+        return self.unit_worth(half_ticks, self.instrument)
+
+    def price_half_ticks(self) -> int:
+        """The order's own price; of a parent without one the ask, the dearer side; 0 if unknown."""
+        if self.price is not None:
+            return 2 * self.price
+        if self.ask is None or self.instrument is None:
+            return 0
+        return 2 * math.ceil(self.ask / self.instrument.tick_float - _GRID)
+
+    # findings
+
+    def passed(
+        self, number: int, code: str, value: Number | str | None, limit: Number | str | None
+    ) -> None:
+        """Note a check that passed, with what it compared."""
+        self.rows.append(CheckResult(number, code, ok=True, value=value, limit=limit, text=""))
+
+    def failed(
+        self,
+        number: int,
+        code: str,
+        text: str,
+        *,
+        value: Number | str | None = None,
+        limit: Number | str | None = None,
+        lots: int = 0,
+    ) -> None:
+        """Note a failure that holds for reductions too; ``lots`` is what would have passed."""
+        self.rows.append(CheckResult(number, code, ok=False, value=value, limit=limit, text=text))
+        self.entry_lots = min(self.entry_lots, lots)
+        self.reduce_lots = min(self.reduce_lots, lots)
+
+    def failed_entry(
+        self,
+        number: int,
+        code: str,
+        text: str,
+        *,
+        value: Number | str | None = None,
+        limit: Number | str | None = None,
+        lots: int = 0,
+    ) -> None:
+        """Note a failure of a check that verified reductions skip."""
+        self.rows.append(CheckResult(number, code, ok=False, value=value, limit=limit, text=text))
+        self.entry_lots = min(self.entry_lots, lots)
+
+    def verdict(self) -> Verdict:
+        """Sum up: the first failure is the reason."""
+        rows = tuple(self.rows)
+        for row in rows:
+            if not row.ok:
+                permitted = max(self.reduce_lots, 0 if self.reducing else self.entry_lots, 0)
+                if permitted + (self.quantity - self.live) < self.min_lots():
+                    permitted = 0
+                return Verdict(
+                    ok=False,
+                    code=row.code,
+                    reason=row.text,
+                    permitted_lots=permitted,
+                    reducing=self.reducing,
+                    checks=rows,
+                )
+        return Verdict(
+            ok=True,
+            code="",
+            reason="",
+            permitted_lots=self.live,
+            reducing=self.reducing,
+            checks=rows,
+        )
+
+    def min_lots(self) -> int:
+        """Smallest quantity that the venue takes at the order's price (or at the mid)."""
+        if self.instrument is None:
+            return 0
+        ticks = self.mid_half_ticks // 2 if self.price is None else self.price
+        return self.instrument.min_lots_at(ticks)
+
+
+_GRID = 1e-6
+"""Part of a tick by which a float price may lie beside the grid."""
+
+
+def lots_within(room: Decimal, step: Decimal) -> int:
+    """Whole steps that fit into a room, exact whatever the digits; 0 if there is none."""
+    if room <= 0 or step <= 0:
+        return 0
+    return Fraction(room) // Fraction(step)
+
+
+def growth_within(room: Decimal, worth: Decimal, held: Decimal, lot: Decimal, pending: int) -> int:
+    """Lots by which ``held + lot x (pending + lots)``, times ``worth``, grows to fill a room.
+
+    Negative when nothing fits.
+    """
+    units = Fraction(room) / Fraction(worth) - Fraction(held)
+    return units // Fraction(lot) - pending
