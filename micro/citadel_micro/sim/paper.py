@@ -415,14 +415,18 @@ class PaperVenue:
 
     # persistence
 
-    def to_state(self) -> dict[str, object]:
-        """Everything an exchange would still know after we crash, as plain data."""
+    def account_state(self) -> dict[str, object]:
+        """The part of ``to_state`` that is not orders: small, and changes with every fill."""
         return {
             "ledger": self.ledger.to_state(),
-            "orders": [order.to_state() for order in self.orders.values()],
             "trades": self._trades,
             "rng": self._link.rng.state,
         }
+
+    def to_state(self) -> dict[str, object]:
+        """Everything an exchange would still know after we crash, as plain data."""
+        orders = [order.to_state() for order in self.orders.values()]
+        return {**self.account_state(), "orders": orders}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up a state of ``to_state``. Reports that were on their way are gone.

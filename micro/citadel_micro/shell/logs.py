@@ -1,0 +1,87 @@
+"""Structured log lines on standard error: JSON for machines, text for people on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import TextIO
+
+    from citadel_micro.core.commands import Note
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_HIDDEN: Final = ("secret", "password", "passphrase", "api_key", "apikey", "token", "signature")
+"""Parts of field names whose values never reach a log."""
+
+
+def configure(
+    level: str = "info",
+    style: Literal["auto", "json", "console"] = "auto",
+    *,
+    stream: TextIO | None = None,
+    **bound: str,
+) -> None:
+    """Set the process's logging up, this project's and that of its libraries.
+
+    Args:
+        level: least level that is written.
+        style: ``auto`` is ``console`` when the stream is a terminal, ``json`` otherwise.
+        stream: where to; standard error by default.
+        bound: fields that every line carries.
+    """
+    out = stream or sys.stderr
+    console = style == "console" or (style == "auto" and out.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        if console
+        else structlog.processors.JSONRenderer(sort_keys=False)
+    )
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _hide,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            *shared,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(**bound)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    # Libraries are talkative below warning, and none of it is about trading.
+    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    logging.getLogger("citadel_bridge").setLevel(_LEVELS[level])
+    logging.getLogger("citadel_micro").setLevel(_LEVELS[level])
+
+
+def note(command: Note) -> None:
+    """One log line for a Note of the engine."""
+    log = structlog.get_logger("engine")
+    log.log(_LEVELS[command.level], command.event, **dict(command.fields))
+
+
+def _hide(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in event:
+        lowered = key.lower()
+        if any(part in lowered for part in _HIDDEN):
+            event[key] = "…"
+    return event

@@ -1,0 +1,276 @@
+"""Micro's end of the bridge: signals in, reports and books out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from citadel_bridge.auth import ServerKeys
+from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
+from citadel_bridge.sequence import SkewMeter
+from citadel_bridge.sockets import Endpoint
+from citadel_micro.core.commands import (
+    PublishAnswer,
+    PublishBeat,
+    PublishBook,
+    PublishFeed,
+    PublishReport,
+    PublishRisk,
+)
+from citadel_micro.core.events import SignalReceived, TradeTick
+from citadel_micro.shell import wire
+from citadel_micro.shell.stats import count
+from citadel_proto import topics
+from citadel_proto.codec import decode_signal
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from citadel_bridge.channels import Context
+    from citadel_micro.core.events import MarketEvent
+    from citadel_micro.core.market import MarketBook
+    from citadel_micro.shell.clock import Clock
+    from citadel_micro.shell.runner import Publishable, Runner
+    from citadel_micro.shell.stats import Stats
+    from citadel_proto.messages import SignalChannel
+
+TRADES_AFTER_S: Final = 0.05
+"""Longest time that public trades are gathered before they are published."""
+TRADES_AT_MOST: Final = 1_000
+"""Trades in one message: about 50 kB."""
+REPEAT_STATES_BEATS: Final = 5
+"""Feed and risk states are repeated after this many heartbeats, for subscribers who came late."""
+MACRO_GONE_NS: Final = 15_000_000_000
+"""A macro that was not heard for this long is no longer named in our heartbeats."""
+MACROS_AT_MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkConfig:
+    """Addresses, keys and sizes of the two channels."""
+
+    instance: str
+    """Names this run on the wire; a new one every run."""
+    mode: str
+    market: str
+    """Where to publish; port 0 takes a free one."""
+    market_keys: ServerKeys | None = None
+    signals: tuple[Endpoint, ...] = ()
+    """Publishers of signals: macros and the command line."""
+    book_levels: int = 20
+    started_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A macro that was heard."""
+
+    seq: int = 0
+    heard_ns: int = 0
+    skew: SkewMeter = field(default_factory=SkewMeter)
+
+
+class Uplink:
+    """Both channels. Everything is called from the loop's thread.
+
+    Binding happens at construction, so that a taken port ends a run before it has begun.
+
+    Raises:
+        PortTaken, Refused, BadInput: as ``citadel_bridge.sockets.publisher_socket``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        config: UplinkConfig,
+        *,
+        clock: Clock,
+        markets: Mapping[tuple[str, str], MarketBook],
+        stats: Stats,
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._config = config
+        self._clock = clock
+        self._markets = markets
+        self._stats = stats
+        self._publisher = Publisher(
+            context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
+        )
+        self.market_address = self._publisher.address
+        self._inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_message)
+        self._reader: SubscriberFD | None = None
+        self._runner: Runner | None = None
+        self._peers: dict[str, _Peer] = {}
+        self._risk: dict[str, PublishRisk] = {}
+        self._trades: dict[tuple[str, str], list[TradeTick]] = {}
+        self._trades_timer: asyncio.TimerHandle | None = None
+        self._beats = 0
+        self.last_beat_ns = 0
+        """Engine time of the last heartbeat that was published."""
+
+    def start(self, runner: Runner) -> None:
+        """Begin to listen, and to gather public trades; events go to ``runner``."""
+        self._runner = runner
+        runner.market_taps.append(self._on_market)
+        self._reader = SubscriberFD(
+            self._loop, self._context, self._config.signals, [topics.ALL], self._inbox
+        )
+
+    def close(self) -> None:
+        """Stop listening, publish what is gathered, and close both sockets."""
+        if self._reader is not None:
+            self._reader.close()
+        if self._trades_timer is not None:
+            self._trades_timer.cancel()
+        self._send_trades()
+        self._publisher.close()
+
+    @property
+    def published(self) -> int:
+        """Messages handed to ZeroMQ."""
+        return self._publisher.published
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not sent, because no room was left or they were too large."""
+        return self._publisher.dropped + self._publisher.oversize
+
+    @property
+    def undecodable(self) -> dict[str, int]:
+        """Frames that did not decode, by kind."""
+        return dict(self._inbox.undecodable)
+
+    def macro_age_ns(self, now_ns: int) -> int | None:
+        """Time since the last heartbeat of any macro; None if none was heard."""
+        heard = max((peer.heard_ns for peer in self._peers.values()), default=0)
+        return now_ns - heard if heard else None
+
+    # in
+
+    def _on_message(self, _topic: bytes, message: SignalChannel) -> None:
+        received_ns = time.perf_counter_ns()
+        runner = self._runner
+        if runner is None:
+            return
+        skew_ns = self._heard(message) if isinstance(message, MacroHeartbeat) else 0
+        try:
+            event = wire.event_of(message, skew_ns)
+        except DecodeError:
+            count(self._stats.undecodable, type(message).__name__)
+            return
+        if isinstance(event, SignalReceived):
+            self._stats.signal_to_submit.received(event.signal_id, received_ns)
+        runner.post(event)
+
+    def _heard(self, beat: MacroHeartbeat) -> int:
+        now_ns = self._clock.now()
+        peer = self._peers.get(beat.instance)
+        if peer is None:
+            self._forget(now_ns)
+            peer = self._peers[beat.instance] = _Peer()
+        peer.seq = beat.seq
+        peer.heard_ns = now_ns
+        return peer.skew.update(beat.wall_ns, beat.mono_ns, now_ns, time.monotonic_ns())
+
+    def _forget(self, now_ns: int) -> None:
+        """Drop macros that are gone, and the longest silent one if there are too many."""
+        gone = [k for k, p in self._peers.items() if now_ns - p.heard_ns > MACRO_GONE_NS]
+        for instance in gone:
+            del self._peers[instance]
+        if len(self._peers) >= MACROS_AT_MOST:
+            del self._peers[min(self._peers, key=lambda k: self._peers[k].heard_ns)]
+
+    # out
+
+    def publish(self, command: Publishable, now_ns: int) -> None:
+        """Send what a command asks for; never waits."""
+        instance = self._config.instance
+        if isinstance(command, PublishBook):
+            market = self._markets.get((command.venue, command.symbol))
+            if market is not None:
+                book = wire.book_of(market, self._config.book_levels, instance, 0, now_ns)
+                self._publisher.publish(book)
+        elif isinstance(command, PublishReport):
+            self._publisher.publish(wire.report_of(command, instance, 0))
+        elif isinstance(command, PublishAnswer):
+            answer = wire.answer_of(command, instance, 0, now_ns)
+            self._publisher.publish(answer, command.reply_to)
+        elif isinstance(command, PublishRisk):
+            self._risk[command.scope] = command
+            self._publisher.publish(wire.risk_of(command, instance, 0))
+        elif isinstance(command, PublishFeed):
+            self._publisher.publish(wire.feed_of(command, instance, 0))
+        else:
+            self._beat(command, now_ns)
+
+    def _beat(self, command: PublishBeat, now_ns: int) -> None:
+        alive = sorted(
+            (name, peer.seq)
+            for name, peer in self._peers.items()
+            if now_ns - peer.heard_ns <= MACRO_GONE_NS
+        )
+        self._publisher.publish(
+            MicroHeartbeat(
+                instance=self._config.instance,
+                seq=0,
+                state=command.state,
+                started_ns=self._config.started_ns,
+                wall_ns=now_ns,
+                mono_ns=time.monotonic_ns(),
+                macro_instance_seen=command.macro_instance_seen,
+                macro_seq_seen=command.macro_seq_seen,
+                working=command.working,
+                mode=self._config.mode,
+                macros_seen=tuple(alive),
+            )
+        )
+        self.last_beat_ns = now_ns
+        self._beats += 1
+        if self._beats % REPEAT_STATES_BEATS == 0:
+            self._repeat_states()
+
+    def _repeat_states(self) -> None:
+        instance = self._config.instance
+        for command in self._risk.values():
+            self._publisher.publish(wire.risk_of(command, instance, 0))
+        for market in self._markets.values():
+            self._publisher.publish(wire.feed_of(feed_state(market), instance, 0))
+
+    # public trades
+
+    def _on_market(self, event: MarketEvent, _market: MarketBook, _now_ns: int) -> None:
+        if type(event) is not TradeTick:
+            return
+        gathered = self._trades.setdefault((event.venue, event.symbol), [])
+        gathered.append(event)
+        if len(gathered) >= TRADES_AT_MOST:
+            self._send_trades()
+        elif self._trades_timer is None:
+            self._trades_timer = self._loop.call_later(TRADES_AFTER_S, self._send_trades)
+
+    def _send_trades(self) -> None:
+        self._trades_timer = None
+        for ticks in self._trades.values():
+            if ticks:
+                self._publisher.publish(wire.trades_of(ticks, self._config.instance, 0))
+                ticks.clear()
+
+
+def feed_state(market: MarketBook) -> PublishFeed:
+    """The state of a book as it is now."""
+    return PublishFeed(
+        venue=market.venue,
+        symbol=market.symbol,
+        state=market.state,
+        reason=market.reason,
+        last_seq=market.last_seq,
+        last_recv_ns=market.last_recv_ns,
+        gaps=market.gaps,
+        resyncs=market.resyncs,
+    )

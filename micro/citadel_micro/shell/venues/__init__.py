@@ -1,0 +1,1 @@
+"""Adapters between the engine's venue commands and the venues themselves."""

@@ -1,0 +1,411 @@
+"""Between the wire's messages and the core's events and commands; decimals stay exact.
+
+A message that decoded may still say nonsense: NaN, a quantity of zero, a stop without its trigger.
+Such a signal becomes a ``SignalRefused``, so that its sender is told, and never a
+``SignalReceived``. Only a message that nobody could be told about (an id that is no id) raises
+``DecodeError``, to be counted and dropped with the rest of the noise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.events import (
+    CancelReceived,
+    MacroBeat,
+    QueryReceived,
+    SignalReceived,
+    SignalRefused,
+)
+from citadel_proto.codec import pack_levels, parse_decimal
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import (
+    Answer,
+    Balance,
+    BookSnapshot,
+    Cancel,
+    ExecutionReport,
+    FeedState,
+    Fill,
+    MacroHeartbeat,
+    Position,
+    Query,
+    RiskState,
+    Signal,
+    Trade,
+    Trades,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from citadel_micro.core.commands import (
+        BalanceView,
+        FillView,
+        PositionView,
+        PublishAnswer,
+        PublishFeed,
+        PublishReport,
+        PublishRisk,
+    )
+    from citadel_micro.core.events import TradeTick
+    from citadel_micro.core.market import MarketBook
+    from citadel_proto.messages import SignalChannel
+
+BAD_NUMBER: Final = "BAD_NUMBER"
+FLOW_WINDOW_MS: Final = 10_000
+"""Window of ``BookSnapshot.signed_flow``: some hundred trades of a busy symbol."""
+
+_EXPONENT: Final = 24
+"""Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
+_ID: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
+_LONGEST_NAME: Final = 80
+"""Three names and their separators fit a topic's 256 bytes."""
+_REASON_LENGTH: Final = 1_000
+_PARAMS: Final = 64
+_LONGEST_NS: Final = 2**63
+
+ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived | MacroBeat
+
+
+# --- in -----------------------------------------------------------------------------------------
+
+
+def event_of(message: SignalChannel, skew_ns: int = 0) -> ReceivedEvent:
+    """The event that a message of the signals channel is.
+
+    Args:
+        message: as decoded.
+        skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
+
+    Raises:
+        DecodeError: an id or name that is empty, too long or not printable; nobody could be
+            answered under such an id.
+    """
+    if isinstance(message, Signal):
+        return _signal(message)
+    if isinstance(message, Cancel):
+        return CancelReceived(
+            signal_id=_id(message.signal_id, "signal_id"),
+            reason=message.reason[:_REASON_LENGTH],
+        )
+    if isinstance(message, Query):
+        return _query(message)
+    return _beat(message, skew_ns)
+
+
+def _signal(message: Signal) -> SignalReceived | SignalRefused:
+    signal_id = _id(message.signal_id, "signal_id")
+    for what in ("venue", "symbol", "algo"):
+        _id(getattr(message, what), what)
+    for what in ("strategy", "model_id", "tag"):
+        _name(getattr(message, what), what)
+    try:
+        return SignalReceived(
+            signal_id=signal_id,
+            strategy=message.strategy,
+            venue=message.venue,
+            symbol=message.symbol,
+            side=message.side,
+            quantity=_positive(message.quantity, "quantity"),
+            kind=message.kind,
+            order_type=message.order_type,
+            limit_price=_optional(message.limit_price, "limit_price"),
+            stop_price=_stop_price(message),
+            time_in_force=message.time_in_force,
+            reduce_only=message.reduce_only,
+            leverage=_positive(message.leverage, "leverage"),
+            algo=message.algo,
+            params=_params(message),
+            confidence=_confidence(message.confidence),
+            model_id=message.model_id,
+            tag=message.tag,
+            candle_ns=_time(message.candle_ns, "candle_ns"),
+            created_ns=_time(message.created_ns, "created_ns"),
+            expires_ns=_time(message.expires_ns, "expires_ns"),
+            epoch=_time(message.epoch, "epoch"),
+            seq=_time(message.seq, "seq"),
+        )
+    except _Nonsense as error:
+        return SignalRefused(
+            signal_id=signal_id,
+            strategy=message.strategy,
+            venue=message.venue,
+            symbol=message.symbol,
+            side=message.side,
+            code=BAD_NUMBER,
+            reason=str(error),
+        )
+
+
+def _query(message: Query) -> QueryReceived:
+    return QueryReceived(
+        query_id=_id(message.query_id, "query_id"),
+        kind=message.kind,
+        reply_to=_id(message.reply_to, "reply_to"),
+        signal_id=_name(message.signal_id, "signal_id"),
+        venue=_name(message.venue, "venue"),
+        symbol=_name(message.symbol, "symbol"),
+        since_ns=min(max(message.since_ns, 0), _LONGEST_NS),
+    )
+
+
+def _beat(message: MacroHeartbeat, skew_ns: int) -> MacroBeat:
+    return MacroBeat(
+        instance=_id(message.instance, "instance"),
+        strategy=_name(message.strategy, "strategy"),
+        epoch=message.epoch,
+        seq=message.seq,
+        skew_ns=skew_ns,
+    )
+
+
+class _Nonsense(Exception):  # noqa: N818 - never leaves this module
+    """A field that decoded and still means nothing."""
+
+
+def _id(text: str, what: str) -> str:
+    if _ID.fullmatch(text) is None:
+        raise DecodeError(
+            f"{what} must be 1 to {_LONGEST_NAME} printable ASCII characters without blanks"
+        )
+    return text
+
+
+def _name(text: str, what: str) -> str:
+    if len(text.encode()) > _LONGEST_NAME or not text.isprintable():
+        raise DecodeError(f"{what} must be at most {_LONGEST_NAME} bytes of printable text")
+    return text
+
+
+def _positive(text: str, what: str) -> Decimal:
+    try:
+        value = parse_decimal(text, what)
+    except DecodeError as error:
+        raise _Nonsense(str(error)) from error
+    if value <= 0:
+        raise _Nonsense(f"{what} is {text}; it must be greater than 0")
+    if abs(value.adjusted()) > _EXPONENT:
+        raise _Nonsense(f"{what} is {text}; nothing is traded in such numbers")
+    return value
+
+
+def _optional(text: str | None, what: str) -> Decimal | None:
+    return None if text is None else _positive(text, what)
+
+
+def _stop_price(message: Signal) -> Decimal | None:
+    if message.kind == "stop":
+        if message.stop_price is None:
+            raise _Nonsense("a stop needs a stop_price")
+        return _positive(message.stop_price, "stop_price")
+    if message.stop_price is not None:
+        raise _Nonsense("only a stop has a stop_price; this is an order")
+    return None
+
+
+def _params(message: Signal) -> tuple[tuple[str, str | int | float | bool], ...]:
+    if len(message.params) > _PARAMS:
+        raise _Nonsense(f"{len(message.params)} params; at most {_PARAMS} are allowed")
+    for name, value in message.params.items():
+        if len(name) > _LONGEST_NAME or (isinstance(value, str) and len(value) > _LONGEST_NAME):
+            raise _Nonsense(f"a parameter is longer than {_LONGEST_NAME} characters")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _Nonsense(f"parameter {name} is {value}; it must be a finite number")
+        if isinstance(value, int) and abs(value) >= _LONGEST_NS:
+            raise _Nonsense(f"parameter {name} does not fit 64 bits")
+    return tuple(sorted(message.params.items()))
+
+
+def _confidence(value: float | None) -> float | None:
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise _Nonsense(f"confidence is {value}; it must be a probability in [0, 1]")
+    return value
+
+
+def _time(value: int, what: str) -> int:
+    if not 0 <= value < _LONGEST_NS:
+        raise _Nonsense(f"{what} is {value}; it must be in [0, 2**63)")
+    return value
+
+
+# --- out ----------------------------------------------------------------------------------------
+
+
+def text_of(value: Decimal) -> str:
+    """Decimal text without an exponent, every digit kept."""
+    return format(value, "f")
+
+
+def _text_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")
+
+
+def report_of(command: PublishReport, instance: str, seq: int) -> ExecutionReport:
+    """The wire form of a report."""
+    return ExecutionReport(
+        signal_id=command.signal_id,
+        revision=command.revision,
+        venue=command.venue,
+        symbol=command.symbol,
+        side=command.side,
+        kind=command.kind,
+        order_type=command.order_type,
+        status=command.status,  # type: ignore[arg-type]  # the engine's table has these names only
+        quantity=text_of(command.quantity),
+        filled=text_of(command.filled),
+        average=_text_or_none(command.average),
+        limit_price=_text_or_none(command.limit_price),
+        stop_price=_text_or_none(command.stop_price),
+        triggered=command.triggered,
+        reason_code=command.reason_code,
+        reason=command.reason,
+        permitted=_text_or_none(command.permitted),
+        fills=tuple(_fill(fill) for fill in command.fills),
+        balances=_balances(command.balances),
+        position=None if command.position is None else _position(command.position),
+        strategy=command.strategy,
+        tag=command.tag,
+        algo=command.algo,
+        arrival_mid=command.arrival_mid,
+        reprices=command.reprices,
+        own=command.own,
+        created_ns=command.created_ns,
+        updated_ns=command.updated_ns,
+        instance=instance,
+        seq=seq,
+    )
+
+
+def answer_of(command: PublishAnswer, instance: str, seq: int, now_ns: int) -> Answer:
+    """The wire form of an answer. Its reports carry the sequence of the answer itself."""
+    return Answer(
+        query_id=command.query_id,
+        kind=command.kind,  # type: ignore[arg-type]  # echoes the query's
+        found=command.found,
+        reports=tuple(report_of(report, instance, seq) for report in command.reports),
+        balances=_balances(command.balances),
+        positions=tuple(_position(position) for position in command.positions),
+        limits=dict(command.limits),
+        error=command.error,
+        instance=instance,
+        seq=seq,
+        answered_ns=now_ns,
+    )
+
+
+def risk_of(command: PublishRisk, instance: str, seq: int) -> RiskState:
+    """The wire form of a risk scope's state."""
+    return RiskState(
+        scope=command.scope,
+        state=command.state,
+        trip_id=command.trip_id,
+        code=command.code,
+        reason=command.reason,
+        manual_reset=command.manual_reset,
+        since_ns=command.since_ns,
+        instance=instance,
+        seq=seq,
+    )
+
+
+def feed_of(command: PublishFeed, instance: str, seq: int) -> FeedState:
+    """The wire form of a book's state."""
+    return FeedState(
+        venue=command.venue,
+        symbol=command.symbol,
+        state=command.state,  # type: ignore[arg-type]  # MarketBook has these states only
+        reason=command.reason,
+        last_seq=command.last_seq,
+        last_recv_ns=command.last_recv_ns,
+        gaps=command.gaps,
+        resyncs=command.resyncs,
+        instance=instance,
+        seq=seq,
+    )
+
+
+def book_of(market: MarketBook, levels: int, instance: str, seq: int, now_ns: int) -> BookSnapshot:
+    """The top ``levels`` of a book as it is now, with its age and state."""
+    bids, asks = market.book.top(levels)
+    microprice, spread = market.microprice(), market.spread()
+    return BookSnapshot(
+        venue=market.venue,
+        symbol=market.symbol,
+        state=market.state,
+        reason=market.reason,
+        exchange_ns=market.exchange_ns,
+        recv_ns=market.last_recv_ns,
+        venue_seq=market.last_seq,
+        bids=pack_levels(bids),
+        asks=pack_levels(asks),
+        microprice=math.nan if microprice is None else microprice,
+        imbalance=market.imbalance(levels),
+        spread=math.nan if spread is None else spread,
+        signed_flow=market.signed_flow(now_ns, FLOW_WINDOW_MS * 1_000_000),
+        flow_window_ms=FLOW_WINDOW_MS,
+        published_ns=now_ns,
+        instance=instance,
+        seq=seq,
+    )
+
+
+def trades_of(ticks: Sequence[TradeTick], instance: str, seq: int) -> Trades:
+    """One message of public trades; ``ticks`` are of one venue and symbol, and at least one."""
+    return Trades(
+        venue=ticks[0].venue,
+        symbol=ticks[0].symbol,
+        trades=tuple(
+            Trade(
+                price=tick.price,
+                quantity=tick.size,
+                side=tick.side,
+                exchange_ns=tick.exchange_ns,
+                trade_id=tick.trade_id,
+            )
+            for tick in ticks
+        ),
+        recv_ns=ticks[-1].recv_ns,
+        instance=instance,
+        seq=seq,
+    )
+
+
+def _fill(fill: FillView) -> Fill:
+    return Fill(
+        trade_id=fill.trade_id,
+        child_id=fill.child_id,
+        price=text_of(fill.price),
+        quantity=text_of(fill.quantity),
+        fee=text_of(fill.fee),
+        fee_currency=fill.fee_currency,
+        liquidity=fill.liquidity,
+        ts_ns=fill.ts_ns,
+    )
+
+
+def _balances(rows: tuple[BalanceView, ...]) -> tuple[Balance, ...]:
+    return tuple(
+        Balance(
+            currency=row.currency,
+            free=text_of(row.free),
+            used=text_of(row.used),
+            total=text_of(row.free + row.used),
+        )
+        for row in rows
+    )
+
+
+def _position(view: PositionView) -> Position:
+    return Position(
+        venue=view.venue,
+        symbol=view.symbol,
+        quantity=text_of(view.quantity),
+        entry_price=text_of(view.entry_price),
+        realised=text_of(view.realised),
+        unrealised=text_of(view.unrealised),
+        leverage=text_of(view.leverage),
+    )
