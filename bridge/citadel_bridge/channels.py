@@ -1,0 +1,410 @@
+"""Publishing and receiving frames: one publisher, an event-loop reader, and a thread reader.
+
+Receiving is split in two: a reader takes frames off a socket in bounded batches, and a sink says
+what to do with them. ``Inbox`` is the sink that decodes, conflates books and counts what is broken.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+import zmq
+
+from citadel_bridge.sockets import (
+    HIGH_WATER,
+    Endpoint,
+    connect,
+    publisher_socket,
+    subscriber_socket,
+)
+from citadel_proto import topics
+from citadel_proto.codec import MAX_FRAME, encode
+from citadel_proto.errors import DecodeError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Mapping
+
+    from citadel_bridge.auth import ServerKeys
+    from citadel_bridge.zap import ZapGuard
+    from citadel_proto.messages import MarketChannel, SignalChannel
+
+log = logging.getLogger(__name__)
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+BATCH: Final = 256
+"""Frames taken in one go before others on the loop get their turn; about 1 ms of decoding."""
+
+_KINDS: Final = frozenset(
+    {"signal", "cancel", "query", "hb", "book", "trades", "report", "answer", "risk", "feed"}
+)
+_T = TypeVar("_T")
+
+
+class Publisher:
+    """A PUB socket that stamps each message with its sender and a per-topic sequence.
+
+    Any thread may publish: stamping and sending are one step under a lock, so sequences leave in
+    order. Sending never blocks. A subscriber that is too slow loses messages (PUB drops at its
+    high-water mark without telling); it finds out by the sequence.
+
+    Args:
+        context: ZeroMQ context; with ``keys``, the one that a ``ZapGuard`` runs on.
+        address: where to bind; port 0 takes a free one, see ``address`` afterwards.
+        stamp: fields that identify the sender: ``{"instance": …}`` for micro, ``{"epoch": …}`` for
+            a macro.
+        keys: CURVE keys and allow-list; None for plaintext on this machine.
+
+    Raises:
+        Refused, PortTaken, BadInput: as ``publisher_socket``.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        address: str,
+        *,
+        stamp: Mapping[str, Any],
+        keys: ServerKeys | None = None,
+        high_water: int = HIGH_WATER,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._stamp = dict(stamp)
+        self._seq: dict[bytes, int] = {}
+        self._socket, self.address = publisher_socket(context, address, keys, high_water=high_water)
+        self.published = 0
+        """Messages handed to ZeroMQ."""
+        self.dropped = 0
+        """Messages that ZeroMQ would not take without blocking."""
+        self.oversize = 0
+        """Messages larger than ``MAX_FRAME``: logged, not sent."""
+
+    def publish(self, message: SignalChannel | MarketChannel, reply_to: str = "") -> int:
+        """Send one message; its ``seq`` and the stamped fields are replaced.
+
+        Args:
+            message: any message of this channel.
+            reply_to: for an Answer, the ``reply_to`` of its Query.
+
+        Returns:
+            The sequence it got, or 0 if it was not sent (see ``dropped`` and ``oversize``).
+        """
+        topic = topics.topic_of(message, reply_to)
+        with self._lock:
+            if self._socket.closed:
+                return 0
+            seq = self._seq.get(topic, 0) + 1
+            stamped = msgspec.structs.replace(message, seq=seq, **self._stamp)
+            frame = topics.join(topic, encode(stamped))
+            if len(frame) > MAX_FRAME:
+                self.oversize += 1
+                log.error(
+                    "not published: %s of %d bytes is larger than a frame of %d",
+                    type(message).__name__,
+                    len(frame),
+                    MAX_FRAME,
+                )
+                return 0
+            # The number is used up even if the send fails: to a reader it is a lost message.
+            self._seq[topic] = seq
+            try:
+                self._socket.send(frame, zmq.NOBLOCK)
+            except zmq.Again:
+                self.dropped += 1
+                return 0
+            self.published += 1
+            return seq
+
+    def send_raw(self, frame: bytes) -> None:
+        """Send recorded bytes as they are: for replaying a tape.
+
+        Raises:
+            zmq.Again: ZeroMQ would not take them without blocking.
+        """
+        with self._lock:
+            self._socket.send(frame, zmq.NOBLOCK)
+            self.published += 1
+
+    def watched_by(self, guard: ZapGuard) -> None:
+        """Let a guard count this socket's failed handshakes; before the guard starts."""
+        guard.watch(self._socket)
+
+    def close(self) -> None:
+        """Close the socket, giving the last messages 0.2 s to leave. Harmless when repeated."""
+        with self._lock:
+            self._socket.close()
+
+
+class BookConflator:
+    """Publishes a topic at most once per interval; of what came in between, only the latest.
+
+    For books, whose older states nobody needs. Never for reports.
+
+    Args:
+        publish: usually ``Publisher.publish``.
+        interval_ns: least time between two messages of one topic.
+    """
+
+    def __init__(
+        self, publish: Callable[[MarketChannel], object], interval_ns: int = 50_000_000
+    ) -> None:
+        self._publish = publish
+        self._interval_ns = interval_ns
+        self._waiting: dict[bytes, MarketChannel] = {}
+        self._next_ns: dict[bytes, int] = {}
+        self.conflated = 0
+        """Messages that a newer one replaced before they were sent."""
+
+    def offer(self, message: MarketChannel, now_ns: int) -> None:
+        """Send now if the topic's interval has passed, else keep until ``flush``."""
+        topic = topics.topic_of(message)
+        if now_ns >= self._next_ns.get(topic, 0):
+            self.conflated += self._waiting.pop(topic, None) is not None
+            self._next_ns[topic] = now_ns + self._interval_ns
+            self._publish(message)
+            return
+        self.conflated += topic in self._waiting
+        self._waiting[topic] = message
+
+    def flush(self, now_ns: int) -> None:
+        """Send what is due."""
+        for topic in [t for t in self._waiting if now_ns >= self._next_ns[t]]:
+            self._next_ns[topic] = now_ns + self._interval_ns
+            self._publish(self._waiting.pop(topic))
+
+    def next_due(self) -> int | None:
+        """When ``flush`` is wanted, on the clock of ``offer``; None if nothing waits."""
+        return min((self._next_ns[topic] for topic in self._waiting), default=None)
+
+
+class Sink(Protocol):
+    """What a reader does with frames."""
+
+    def feed(self, frame: bytes) -> None:
+        """Take one frame."""
+
+    def flush(self) -> None:
+        """The batch has ended."""
+
+
+class Inbox(Generic[_T]):
+    """Decodes frames and hands the messages on.
+
+    Books of one topic within a batch are conflated before decoding: only the last is worth the
+    work. Everything else is delivered one by one, in order. What does not decode is counted, logged
+    once per kind, and dropped.
+
+    Args:
+        decode: ``codec.decode_signal`` or ``codec.decode_market``.
+        deliver: called with topic and message.
+    """
+
+    def __init__(self, decode: Callable[[bytes], _T], deliver: Callable[[bytes, _T], None]) -> None:
+        self._decode = decode
+        self._deliver = deliver
+        self._books: dict[bytes, bytes] = {}
+        self.received = 0
+        """Frames taken."""
+        self.conflated = 0
+        """Books that a newer one of the same batch replaced."""
+        self.undecodable: dict[str, int] = {}
+        """Frames dropped, per kind (the first part of the topic, ``other`` if there is none)."""
+
+    def feed(self, frame: bytes) -> None:
+        """Deliver one frame, or keep it until ``flush`` if it is a book."""
+        self.received += 1
+        try:
+            topic, body = topics.split(frame)
+        except DecodeError as error:
+            self._drop("other", error)
+            return
+        if topic.startswith(topics.BOOKS):
+            self.conflated += topic in self._books
+            self._books[topic] = body
+            return
+        self._hand_on(topic, body)
+
+    def flush(self) -> None:
+        """Deliver the books kept."""
+        while self._books:
+            topic = next(iter(self._books))
+            self._hand_on(topic, self._books.pop(topic))
+
+    def _hand_on(self, topic: bytes, body: bytes) -> None:
+        try:
+            message = self._decode(body)
+        except DecodeError as error:
+            kind = topic.partition(b"/")[0].decode("ascii", "replace")
+            self._drop(kind if kind in _KINDS else "other", error)
+            return
+        self._deliver(topic, message)
+
+    def _drop(self, kind: str, error: DecodeError) -> None:
+        count = self.undecodable.get(kind, 0) + 1
+        self.undecodable[kind] = count
+        if count == 1:
+            log.warning(
+                "dropped a message that does not decode (%s; counted from now): %s", kind, error
+            )
+
+
+class SubscriberFD:
+    """A SUB socket read by an asyncio loop through its file descriptor; works under uvloop.
+
+    The descriptor is edge-triggered: it tells once that something happened, not that frames wait.
+    So every wake-up drains until there is nothing left, or for a bounded batch and then again on
+    the loop's next turn, after others have had theirs.
+
+    Args:
+        loop: the loop; everything here is called from its thread.
+        context: ZeroMQ context.
+        endpoints: publishers to connect to.
+        subscriptions: topic prefixes.
+        sink: what to do with the frames.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        endpoints: Iterable[Endpoint],
+        subscriptions: Iterable[bytes],
+        sink: Sink,
+        *,
+        high_water: int = HIGH_WATER,
+        batch: int = BATCH,
+    ) -> None:
+        self._loop = loop
+        self._sink = sink
+        self._batch = batch
+        self._again: asyncio.Handle | None = None
+        self._socket = subscriber_socket(context, endpoints, subscriptions, high_water=high_water)
+        fd = self._socket.getsockopt(zmq.FD)
+        assert isinstance(fd, int)  # noqa: S101 - what this option returns
+        self._fd = fd
+        loop.add_reader(fd, self._on_readable)
+        # What arrived before the descriptor was watched raises no edge any more.
+        self._continue_soon()
+
+    def connect(self, endpoint: Endpoint) -> None:
+        """Connect to one more publisher."""
+        connect(self._socket, endpoint)
+        self._continue_soon()  # any call on the socket can swallow the edge
+
+    def close(self) -> None:
+        """Stop reading and close. Harmless when repeated."""
+        if self._is_closed():
+            return
+        self._loop.remove_reader(self._fd)
+        if self._again is not None:
+            self._again.cancel()
+        self._socket.close(linger=0)
+
+    def _is_closed(self) -> bool:
+        return self._socket.closed
+
+    def _continue_soon(self) -> None:
+        if self._again is None:
+            self._again = self._loop.call_soon(self._on_again)
+
+    def _on_again(self) -> None:
+        self._again = None
+        self._on_readable()
+
+    def _on_readable(self) -> None:
+        if self._is_closed():
+            return
+        empty = False
+        try:
+            for _ in range(self._batch):
+                try:
+                    frame = self._socket.recv(zmq.NOBLOCK)
+                except zmq.Again:
+                    empty = True
+                    break
+                self._sink.feed(frame)
+                if self._is_closed():  # the sink may end the run
+                    return
+            self._sink.flush()
+        finally:
+            # Also after an error in the sink: the edge is gone, and the rest must not wait for the
+            # next frame to arrive.
+            if not (empty or self._is_closed()):
+                self._continue_soon()
+
+
+class SubscriberThread:
+    """A SUB socket read by one thread of its own, for a process without an event loop.
+
+    Args:
+        context: ZeroMQ context.
+        endpoints: publishers to connect to.
+        subscriptions: topic prefixes.
+        sink: what to do with the frames; called from the thread.
+        name: of the thread.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        endpoints: Iterable[Endpoint],
+        subscriptions: Iterable[bytes],
+        sink: Sink,
+        *,
+        name: str = "citadel-receive",
+        high_water: int = HIGH_WATER,
+        batch: int = BATCH,
+    ) -> None:
+        self._sink = sink
+        self._batch = batch
+        self.failure: BaseException | None = None
+        """What ended the thread, if it was an error: a bug of ours, for the owner to raise."""
+        self._socket = subscriber_socket(context, endpoints, subscriptions, high_water=high_water)
+        self._stop_in = context.socket(zmq.PAIR)
+        self._stop_out = context.socket(zmq.PAIR)
+        stop = f"inproc://stop-{id(self)}"
+        self._stop_in.bind(stop)
+        self._stop_out.connect(stop)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and close the socket. Harmless when repeated; not from the thread itself."""
+        if self._stop_out.closed:
+            return
+        if self._thread.is_alive():
+            self._stop_out.send(b"")
+            self._thread.join()
+        for socket in (self._stop_out, self._stop_in, self._socket):
+            socket.close(linger=0)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._stop_in, zmq.POLLIN)
+        try:
+            while True:
+                ready = dict(poller.poll())
+                if self._stop_in in ready:
+                    return
+                self._drain()
+        except BaseException as error:
+            log.critical("the receive thread ended", exc_info=error)
+            self.failure = error
+            raise
+
+    def _drain(self) -> None:
+        for _ in range(self._batch):
+            try:
+                frame = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._sink.feed(frame)
+        self._sink.flush()

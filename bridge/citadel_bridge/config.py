@@ -1,0 +1,181 @@
+"""What a connector is told: where, as whom, and how patient to be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, Literal
+
+from citadel_bridge.auth import KeyStore, require_keys
+from citadel_bridge.sockets import Endpoint
+from citadel_proto.codec import parse_decimal
+from citadel_proto.errors import BadInput, DecodeError
+from citadel_proto.messages import (
+    ExecutionReport,
+    OrderType,
+    Param,
+    Side,
+    SignalKind,
+    TimeInForce,
+)
+
+DEFAULT_SIGNALS: Final = "tcp://127.0.0.1:5555"
+"""Where a macro publishes signals."""
+DEFAULT_MARKET: Final = "tcp://127.0.0.1:5556"
+"""Where micro publishes books, reports and heartbeats."""
+DEFAULT_COMMAND_SIGNALS: Final = "tcp://127.0.0.1:5557"
+"""Where the command line publishes its signals; micro listens there as well."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+_MAX_TTL_S: Final = 366 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorConfig:
+    """Settings of a ``HybridConnector``; two that are equal mean the same connector.
+
+    Times are seconds.
+    """
+
+    signals: str = DEFAULT_SIGNALS
+    """Address to bind for signals; port 0 takes a free one."""
+    market: tuple[str, ...] = (DEFAULT_MARKET,)
+    """Addresses of one or many micros."""
+    state_path: Path | None = None
+    """The intent log; None keeps it in memory."""
+    strategy: str = ""
+    """Name of the strategy, for heartbeats."""
+    keys: Path | None = None
+    """Key folder; None for plaintext, on this machine only."""
+    role: str = "macro"
+    """Whose keys: ``macro`` or ``cli``."""
+    ack_timeout: float = 0.25
+    """How long ``submit`` waits for the first report."""
+    ready_timeout: float = 3.0
+    """How long the first calls wait, after start, for both sides to hear each other."""
+    heartbeat: float = 1.0
+    dead_after: float = 3.0
+    """Silence after which micro counts as gone."""
+    resend_first: float = 0.05
+    """First pause before an unacknowledged signal is published again; doubles up to ``resend_max``."""
+    resend_max: float = 2.0
+    audit: float = 2.0
+    """An order without news for this long is asked about; doubles up to 15 times this."""
+    skew_warn: float = 0.25
+    skew_refuse: float = 1.0
+    """Clock difference beyond which only reduce-only signals are sent."""
+    sync_intents: Literal["overlapped", "before_publish"] = "overlapped"
+    """When an intent reaches the disk itself: while micro works on it, or before it is published.
+    Both survive the death of the process. After a power failure ``overlapped`` can lack the last
+    few ms of intents; micro, which syncs its journal before it acts, then still knows the order."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work.
+
+        Raises:
+            BadInput, Refused: says which setting and why.
+        """
+        if not self.market:
+            raise BadInput("no address of micro", where="market", mend=f"use {DEFAULT_MARKET}")
+        for name in ("ack_timeout", "heartbeat", "dead_after", "resend_first", "resend_max"):
+            if not 0 < getattr(self, name) < 3600:  # noqa: PLR2004 - an hour
+                raise BadInput(
+                    f"{name} = {getattr(self, name)}", allowed="seconds, more than 0, below 3600"
+                )
+        if self.dead_after <= self.heartbeat:
+            raise BadInput("dead_after must be longer than heartbeat", where="ConnectorConfig")
+        if self.keys is None:
+            for address in (self.signals, *self.market):
+                require_keys(address, None)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Where to connect, with keys."""
+        if self.keys is None:
+            return [Endpoint(address) for address in self.market]
+        keys = KeyStore(self.keys).client(self.role, "micro")
+        return [Endpoint(address, keys) for address in self.market]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSignal:
+    """A parent order to be sent; fields as in ``citadel_proto.messages.Signal``.
+
+    ``ttl`` is in seconds from now: nothing acts on the signal after that.
+    """
+
+    venue: str
+    symbol: str
+    side: Side
+    quantity: str | Decimal
+    ttl: float
+    strategy: str = ""
+    """Empty takes the connector's."""
+    signal_id: str = ""
+    """Empty lets the connector make one."""
+    kind: SignalKind = "order"
+    order_type: OrderType = "limit"
+    limit_price: str | Decimal | None = None
+    stop_price: str | Decimal | None = None
+    time_in_force: TimeInForce = "GTC"
+    reduce_only: bool = False
+    leverage: str | Decimal = "1"
+    algo: str = "chase_limit"
+    params: dict[str, Param] = field(default_factory=dict)
+    confidence: float | None = None
+    model_id: str = ""
+    tag: str = ""
+    candle_ns: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what micro could only reject.
+
+        Raises:
+            BadInput: says which field and why.
+        """
+        positive(self.quantity, "quantity")
+        positive(self.leverage, "leverage")
+        for name in ("limit_price", "stop_price"):
+            value = getattr(self, name)
+            if value is not None:
+                positive(value, name)
+        if self.kind == "stop" and self.stop_price is None:
+            raise BadInput("a stop without stop_price", where=f"signal {self.symbol}")
+        if self.side not in {"buy", "sell"}:
+            raise BadInput(f"side {self.side!r}", allowed="buy, sell")
+        if not 0 < self.ttl <= _MAX_TTL_S:
+            raise BadInput(f"ttl {self.ttl}", allowed="seconds, more than 0, at most a year")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise BadInput(f"confidence {self.confidence}", allowed="0 to 1, or none")
+        if self.signal_id and _ID.fullmatch(self.signal_id) is None:
+            raise BadInput(
+                f"signal_id {self.signal_id!r}", allowed="1 to 32 letters, digits, - and _"
+            )
+        for name, value in self.params.items():
+            if isinstance(value, float) and not abs(value) < float("inf"):
+                raise BadInput(f"parameter {name} = {value}", allowed="a finite number")
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission within ``ack_timeout``."""
+
+    signal_id: str
+    report: ExecutionReport | None
+    """The newest report by then; None means sent, not yet acknowledged: the order is open."""
+
+
+def positive(value: str | Decimal, name: str) -> Decimal:
+    """Read a number greater than zero.
+
+    Raises:
+        BadInput: it is not one.
+    """
+    try:
+        number = parse_decimal(str(value), name)
+    except DecodeError as error:
+        raise BadInput(str(error), allowed="a decimal number greater than 0") from error
+    if number <= 0:
+        raise BadInput(f"{name} {value} is not greater than 0")
+    return number

@@ -1,0 +1,580 @@
+"""HybridConnector: the one object through which macro sees micro.
+
+Threads: any number of callers; one that receives (and is the only writer of the mirror); one that
+keeps house: heartbeats, publishing again, questions, the disk. A signal is recorded, published and
+waited for by the caller itself, so that nothing stands between it and micro.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import zmq
+
+from citadel_bridge import housekeeping
+from citadel_bridge.auth import KeyStore
+from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
+from citadel_bridge.errors import ClockSkew, MicroUnavailable
+from citadel_bridge.intents import IntentLog
+from citadel_bridge.mirror import Mirror, Peer
+from citadel_bridge.outbox import Outbox
+from citadel_bridge.zap import ZapGuard
+from citadel_proto import topics
+from citadel_proto.codec import decode_market
+from citadel_proto.errors import BadInput, InvariantError
+from citadel_proto.messages import (
+    SCHEMA_VERSION,
+    TERMINAL_STATUSES,
+    Answer,
+    Balance,
+    Cancel,
+    ExecutionReport,
+    FeedState,
+    MacroHeartbeat,
+    Position,
+    Query,
+    QueryKind,
+    RiskState,
+    Signal,
+    Trade,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_bridge.books import BookView
+
+log = logging.getLogger(__name__)
+
+_S: Final = 1_000_000_000
+_CANCEL_FOR_S: Final = 30.0
+_QUERY_PAUSE_S: Final = 0.1
+_BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class HybridConnector:
+    """Thread-safe; one per process, see ``get``.
+
+    Args:
+        config: settings.
+
+    Raises:
+        BadInput, Refused, PortTaken: from the intent log, the keys and the sockets; nothing is
+            left open then.
+    """
+
+    _instance: ClassVar[HybridConnector | None] = None
+    _instance_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    @classmethod
+    def get(cls, config: ConnectorConfig) -> HybridConnector:
+        """The connector of this process, made and started at the first call.
+
+        It survives Freqtrade's reload, which builds the bot anew: a second bind would fail.
+
+        Raises:
+            BadInput: one with other settings is running.
+        """
+        with cls._instance_lock:
+            running = cls._instance
+            if running is None:
+                running = cls(config)
+                running.start()
+                cls._instance = running
+            elif running.config != config:
+                changed = [
+                    name
+                    for name in ConnectorConfig.__dataclass_fields__
+                    if getattr(running.config, name) != getattr(config, name)
+                ]
+                raise BadInput(
+                    f"the bridge of this process runs with other settings ({', '.join(changed)})",
+                    where="ConnectorConfig",
+                    mend="restart the process: these settings cannot change in a reload",
+                )
+            return running
+
+    def __init__(self, config: ConnectorConfig) -> None:
+        self.config = config
+        self.intents = IntentLog(config.state_path)
+        self.epoch = self.intents.next_epoch(time.time_ns())
+        """Start of this run (ns); larger than that of every earlier run."""
+        self.instance = f"{config.role}-{_base36(self.epoch)}"
+        """Name of this run; answers to us are published under it."""
+        self.mirror = Mirror(self.instance)
+        self.wake = self.mirror.wake
+        """Set on every new report; clear it before you look."""
+        self.inbox = Inbox(decode_market, self.mirror.apply)
+        self.lock = threading.Lock()
+        self.outbox = Outbox()
+        """Under ``lock``."""
+        self.acks: deque[tuple[str, str, int]] = deque()
+        """Reports to be noted in the intent log."""
+        self.strategy = config.strategy
+        self.state: str = "starting"
+        self._count = 0
+        self._closed = False
+        self._waiters: dict[str, threading.Event] = {}
+        self._answers: dict[str, Answer] = {}
+        self._ready = threading.Event()
+        self.started_ns = 0
+        """Monotonic clock at ``start``."""
+        self._zap: ZapGuard | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._open()
+        except BaseException:
+            self._release()
+            raise
+        self.mirror.on_report = self._on_report
+        self.mirror.on_answer = self._on_answer
+        self.mirror.on_heard = lambda _instance: self._ready.set()
+        self._keeper = housekeeping.Keeper(self)
+        self.mirror.on_lost = self._keeper.resync
+
+    def _open(self) -> None:
+        keys = None
+        if self.config.keys is not None:
+            keys = KeyStore(self.config.keys).server(self.config.role)
+            self._zap = ZapGuard(self._context, keys.allow)
+        self.publisher = Publisher(
+            self._context, self.config.signals, stamp={"epoch": self.epoch}, keys=keys
+        )
+        if self._zap is not None:
+            self.publisher.watched_by(self._zap)
+            self._zap.start()
+        try:
+            self._reader = SubscriberThread(
+                self._context,
+                self.config.endpoints(),
+                [
+                    topics.BOOKS,
+                    topics.TRADES,
+                    topics.REPORTS,
+                    topics.exactly(topics.answer(self.instance)),
+                    topics.RISK,
+                    topics.FEEDS,
+                    topics.exactly(topics.HEARTBEAT),
+                ],
+                self.inbox,
+            )
+        except BaseException:
+            self.publisher.close()
+            raise
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to receive and to keep house; unfinished intents of earlier runs are taken up."""
+        self.started_ns = time.monotonic_ns()
+        self._reader.start()
+        self._keeper.start()
+        self.state = "running"
+
+    def close(self) -> None:
+        """Say goodbye, note the last reports, and free the address. Harmless when repeated."""
+        with HybridConnector._instance_lock:
+            if HybridConnector._instance is self:
+                HybridConnector._instance = None
+        if self._closed:
+            return
+        self._closed = True
+        self.state = "stopping"
+        self._keeper.close()
+        self._reader.close()
+        self.publisher.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._zap is not None:
+            self._zap.close()
+        self._context.term()
+        self.intents.close()
+
+    @property
+    def address(self) -> str:
+        """Where signals are published, with the port that was taken."""
+        return self.publisher.address
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Wait until micro has proven that it hears us.
+
+        Args:
+            timeout: seconds from now; None waits until ``ready_timeout`` after start.
+        """
+        if timeout is None:
+            passed = (time.monotonic_ns() - self.started_ns) / _S
+            timeout = max(0.0, self.config.ready_timeout - passed)
+        return self._ready.wait(timeout)
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def submit(self, new: NewSignal) -> Submitted:
+        """Record, publish, and wait up to ``ack_timeout`` for the first report.
+
+        Once published this never raises: without a report the order is open, is published again
+        until acknowledged or expired, and ``report`` or ``query_order`` tell what became of it.
+
+        Raises:
+            MicroUnavailable: no live micro, or one of another schema; nothing was recorded.
+            ClockSkew: the clocks differ too much for new risk; nothing was recorded.
+            BadInput: the ``signal_id`` was used before.
+        """
+        self._require_micro(reduce_only=new.reduce_only)
+        signal = self._signal(new)
+        signal_id = signal.signal_id
+        waiter = threading.Event()
+        self._waiters[signal_id] = waiter
+        try:
+            self.intents.record(signal)
+            if self.config.sync_intents == "before_publish":
+                self.intents.sync()
+            with self.lock:
+                self._keeper.post_signal(signal, sent=True)
+            self.publisher.publish(signal)
+            self._keeper.nudge()
+            waiter.wait(self.config.ack_timeout)
+        finally:
+            del self._waiters[signal_id]
+        return Submitted(signal_id, self.report(signal_id))
+
+    def cancel(
+        self, signal_id: str, reason: str = "", wait: float = 0.25
+    ) -> ExecutionReport | None:
+        """Ask for the unfilled rest to be withdrawn, and wait up to ``wait`` s for a terminal report.
+
+        Published again until a terminal report comes, for half a minute. A signal that no report
+        has acknowledged yet is published no more.
+
+        Returns:
+            The newest report; None when there is none. Look at its status: it may still be working.
+        """
+        known = self.report(signal_id)
+        if known is not None and known.status in TERMINAL_STATUSES:
+            return known
+        intent = self.intents.get(signal_id)
+        order = known if known is not None else (intent.signal if intent is not None else None)
+        now = time.time_ns()
+        message = Cancel(
+            signal_id=signal_id,
+            reason=reason,
+            created_ns=now,
+            epoch=self.epoch,
+            seq=0,
+            venue=order.venue if order is not None else "",
+            symbol=order.symbol if order is not None else "",
+        )
+        waiter = threading.Event()
+        key = f"terminal {signal_id}"
+        self._waiters[key] = waiter
+        try:
+            with self.lock:
+                self.outbox.take(f"signal {signal_id}")
+                self._post(f"cancel {signal_id}", message, _CANCEL_FOR_S)
+            if known is None:
+                self.intents.withdraw(signal_id)
+            self.publisher.publish(message)
+            self._keeper.ask_about(signal_id)
+            waiter.wait(wait)
+        finally:
+            del self._waiters[key]
+        return self.report(signal_id)
+
+    def report(self, signal_id: str) -> ExecutionReport | None:
+        """Newest report seen in this run, or None."""
+        return self.mirror.reports.get(signal_id)
+
+    def reports(self) -> list[ExecutionReport]:
+        """Newest report of every order seen in this run, micro's own orders included."""
+        return list(self.mirror.reports.copy().values())
+
+    # --- questions ------------------------------------------------------------------------------
+
+    def query_order(self, signal_id: str, timeout: float = 1.0) -> ExecutionReport | None:
+        """Ask micro for one order.
+
+        Returns:
+            Its newest report; None only when micro is sure that it knows no such order.
+
+        Raises:
+            MicroUnavailable: no micro, or no answer within ``timeout`` s.
+        """
+        answer = self._query("order", timeout, signal_id=signal_id)
+        return self.report(signal_id) if answer.found else None
+
+    def query_orders(
+        self, venue: str = "", symbol: str = "", since_ns: int = 0, timeout: float = 2.0
+    ) -> tuple[ExecutionReport, ...]:
+        """Ask micro for all orders (its own included) updated since then; raises as ``query_order``."""
+        answer = self._query("orders", timeout, venue=venue, symbol=symbol, since_ns=since_ns)
+        # What the mirror holds is at least as new as the answer.
+        return tuple(self.report(item.signal_id) or item for item in answer.reports)
+
+    def query_balances(self, venue: str, timeout: float = 1.0) -> Mapping[str, Balance]:
+        """Ask micro for the balances of a venue, per currency; raises as ``query_order``."""
+        answer = self._query("balances", timeout, venue=venue)
+        self.mirror.set_answered_balances(venue, answer)
+        return self.balances(venue)
+
+    def query_positions(self, venue: str = "", timeout: float = 1.0) -> tuple[Position, ...]:
+        """Ask micro for the positions of a venue; raises as ``query_order``."""
+        return self._query("positions", timeout, venue=venue).positions
+
+    def query_limits(self, timeout: float = 1.0) -> Mapping[str, str]:
+        """Ask micro for its risk limits, as text by name; raises as ``query_order``."""
+        return self._query("limits", timeout).limits
+
+    # --- what is known --------------------------------------------------------------------------
+
+    def book(self, venue: str, symbol: str) -> BookView | None:
+        """Newest book, with its age and integrity; None before the first."""
+        return self.mirror.books.get((venue, symbol))
+
+    def trades(self, venue: str, symbol: str) -> tuple[Trade, ...]:
+        """Latest public trades, oldest first."""
+        return tuple(self.mirror.trades.get((venue, symbol), ()))
+
+    def balances(self, venue: str) -> Mapping[str, Balance]:
+        """Newest balances per currency; never older than the fills reported."""
+        return self.mirror.balances.get(venue, {})
+
+    def positions(self) -> Mapping[tuple[str, str], Position]:
+        """Newest position per (venue, symbol) seen."""
+        return self.mirror.positions
+
+    def risk(self) -> Mapping[str, RiskState]:
+        """State of every risk scope that has been published."""
+        return self.mirror.risk
+
+    def feeds(self) -> Mapping[tuple[str, str], FeedState]:
+        """State of every book subscription."""
+        return self.mirror.feeds
+
+    def micro_alive(self) -> bool:
+        """Whether a micro of our schema has been heard within ``dead_after``."""
+        return any(peer.schema == SCHEMA_VERSION for peer in self.peers())
+
+    def micro_state(self) -> str:
+        """State of the micro heard last, ``absent`` if none is alive."""
+        peers = self.peers()
+        return peers[0].state if peers else "absent"
+
+    def micro(self) -> Peer | None:
+        """The micro heard last, or None if none is alive."""
+        peers = self.peers()
+        return peers[0] if peers else None
+
+    @property
+    def skew_ns(self) -> int:
+        """Micro's wall clock minus ours; the largest, where there are several micros."""
+        return max((peer.meter.skew_ns for peer in self.peers()), key=abs, default=0)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def peers(self) -> list[Peer]:
+        """Micros that are alive, the latest heard first."""
+        return self.mirror.alive(int(self.config.dead_after * _S))
+
+    def _require_micro(self, *, reduce_only: bool = True) -> None:
+        self.check()
+        if not self._ready.is_set():
+            # Only in the first moments after start: the subscriptions of both sides must be in
+            # place, or the first messages are lost.
+            self.wait_ready()
+        peers = self.peers()
+        where = ", ".join(self.config.market)
+        if not peers:
+            raise MicroUnavailable(
+                f"no heartbeat of micro at {where} for {self.config.dead_after:g} s; "
+                "is it running? citadel micro"
+            )
+        if all(peer.schema != SCHEMA_VERSION for peer in peers):
+            raise MicroUnavailable(
+                f"micro at {where} speaks schema {peers[0].schema}, this process {SCHEMA_VERSION}; "
+                "run the same release on both sides"
+            )
+        skew = self.skew_ns
+        if not reduce_only and abs(skew) > self.config.skew_refuse * _S:
+            raise ClockSkew(
+                f"the clock of micro at {where} differs by {skew / _S:+.3f} s, more than "
+                f"{self.config.skew_refuse:g} s: no new risk until the clocks are set"
+            )
+
+    def check(self) -> None:
+        """Raise what ended one of our threads.
+
+        Raises:
+            InvariantError: a bug of ours; the process must not trade on.
+        """
+        failure = self._reader.failure or self._keeper.failure
+        if failure is not None:
+            raise InvariantError("a thread of the bridge has ended") from failure
+        if self._closed:
+            raise MicroUnavailable("the bridge of this process is closed")
+
+    def _signal(self, new: NewSignal) -> Signal:
+        now = time.time_ns()
+        with self.lock:
+            self._count += 1
+            count = self._count
+        return Signal(
+            signal_id=new.signal_id or f"{_base36(self.epoch // 1000)}-{count}",
+            strategy=new.strategy or self.strategy,
+            venue=new.venue,
+            symbol=new.symbol,
+            side=new.side,
+            quantity=str(new.quantity),
+            kind=new.kind,
+            order_type=new.order_type,
+            limit_price=_text(new.limit_price),
+            stop_price=_text(new.stop_price),
+            time_in_force=new.time_in_force,
+            reduce_only=new.reduce_only,
+            leverage=str(new.leverage),
+            algo=new.algo,
+            params=new.params,
+            confidence=new.confidence,
+            model_id=new.model_id,
+            tag=new.tag,
+            candle_ns=new.candle_ns,
+            created_ns=now,
+            expires_ns=now + int(new.ttl * _S),
+            epoch=self.epoch,
+            seq=0,
+        )
+
+    def _query(
+        self,
+        kind: QueryKind,
+        timeout: float,
+        *,
+        signal_id: str = "",
+        venue: str = "",
+        symbol: str = "",
+        since_ns: int = 0,
+    ) -> Answer:
+        self._require_micro()
+        query = self.new_query(
+            kind, signal_id=signal_id, venue=venue, symbol=symbol, since_ns=since_ns
+        )
+        waiter = threading.Event()
+        self._waiters[query.query_id] = waiter
+        try:
+            with self.lock:
+                self._post(f"query {query.query_id}", query, timeout)
+            self.publisher.publish(query)
+            self._keeper.nudge()
+            waiter.wait(timeout)
+        finally:
+            del self._waiters[query.query_id]
+            with self.lock:
+                self.outbox.take(f"query {query.query_id}")
+        answer = self._answers.pop(query.query_id, None)
+        if answer is None:
+            raise MicroUnavailable(f"micro did not answer ({kind} query) within {timeout:g} s")
+        if answer.error:
+            raise MicroUnavailable(f"micro could not answer ({kind} query): {answer.error}")
+        return answer
+
+    def new_query(
+        self,
+        kind: QueryKind,
+        *,
+        signal_id: str = "",
+        venue: str = "",
+        symbol: str = "",
+        since_ns: int = 0,
+    ) -> Query:
+        """Make a question with an id of its own."""
+        with self.lock:
+            self._count += 1
+            count = self._count
+        return Query(
+            query_id=f"{self.instance}-q{count}",
+            kind=kind,
+            reply_to=self.instance,
+            signal_id=signal_id,
+            venue=venue,
+            symbol=symbol,
+            since_ns=since_ns,
+            created_ns=time.time_ns(),
+            epoch=self.epoch,
+            seq=0,
+        )
+
+    def beat(self) -> None:
+        """Publish one heartbeat."""
+        peers = self.peers()
+        self.publisher.publish(
+            MacroHeartbeat(
+                instance=self.instance,
+                epoch=self.epoch,
+                seq=0,
+                state=self.state,  # type: ignore[arg-type]
+                wall_ns=time.time_ns(),
+                mono_ns=time.monotonic_ns(),
+                micro_instance_seen=peers[0].instance if peers else "",
+                micro_seq_seen=peers[0].beat_seq if peers else 0,
+                strategy=self.strategy,
+            )
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether a micro has proven that it hears us."""
+        return self._ready.is_set()
+
+    def _post(self, key: str, message: Cancel | Query, for_s: float) -> None:
+        now = time.monotonic_ns()
+        self.outbox.put(
+            key,
+            message,
+            now_ns=now,
+            until_ns=now + int(for_s * _S),
+            first_ns=int(_QUERY_PAUSE_S * _S),
+            limit_ns=int(self.config.resend_max * _S),
+            sent=True,
+        )
+
+    def _on_report(self, report: ExecutionReport) -> None:
+        """In the receive thread, for every new revision."""
+        signal_id = report.signal_id
+        terminal = report.status in TERMINAL_STATUSES
+        with self.lock:
+            self.outbox.take(f"signal {signal_id}")
+            if terminal:
+                self.outbox.take(f"cancel {signal_id}")
+        self.acks.append((signal_id, report.status, report.revision))
+        self._set_waiter(signal_id)
+        if terminal:
+            self._set_waiter(f"terminal {signal_id}")
+        self._keeper.heard_of(report)
+
+    def _on_answer(self, answer: Answer) -> None:
+        """In the receive thread; its reports are in the mirror already."""
+        if answer.query_id in self._waiters:
+            self._answers[answer.query_id] = answer
+        self._keeper.answered(answer)
+        self._set_waiter(answer.query_id)
+
+    def _set_waiter(self, key: str) -> None:
+        waiter = self._waiters.get(key)
+        if waiter is not None:
+            waiter.set()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return digits or "0"
