@@ -19,9 +19,17 @@ class Client:
     ``buffer_bytes`` wait for it: dropping single messages would break its sequence silently.
     """
 
-    def __init__(self, socket: web.WebSocketResponse, *, combined: bool, buffer_bytes: int) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        *,
+        combined: bool,
+        buffer_bytes: int,
+    ) -> None:
         """Wrap a prepared websocket. ``combined`` wraps each event with its stream's name."""
         self.socket = socket
+        self._transport = transport
         self.combined = combined
         self.streams: dict[str, None] = {}
         self.too_slow = False
@@ -41,9 +49,8 @@ class Client:
             self.too_slow = True
             self.close(WSCloseCode.POLICY_VIOLATION, b"reads too slowly")
             # Its socket is full: neither a frame nor a close handshake would get through.
-            transport = self.socket.get_extra_info("transport")
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
+            if self._transport is not None:
+                self._transport.abort()
             return
         self._waiting.append(message)
         self._wake.set()

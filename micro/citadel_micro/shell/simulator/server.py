@@ -65,6 +65,9 @@ def make_feed(config: SimulatorConfig, now_ns: int) -> Feed:
     start_ns = (now_ns // MINUTE_NS - config.warm_minutes) * MINUTE_NS
     feed = SyntheticFeed(SyntheticMarket(symbols, config.seed, start_ns), symbols, history)
     feed.advance(now_ns)
+    for store in feed.candles.values():
+        # The last day is asked for by every ticker: draw it before anyone waits for it.
+        store.span(store.now - DAY_MINUTES + 1, store.now + 1)
     return feed
 
 

@@ -80,7 +80,12 @@ class Sockets:
                 status=400,
             )
         await socket.prepare(request)
-        client = Client(socket, combined=combined, buffer_bytes=self._config.buffer_bytes)
+        client = Client(
+            socket,
+            request.transport,
+            combined=combined,
+            buffer_bytes=self._config.buffer_bytes,
+        )
         for name in names[:_MAX_STREAMS]:
             self._streams.subscribe(client, name)
         self.clients[client] = None
