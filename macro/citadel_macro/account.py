@@ -1,0 +1,194 @@
+"""The account half of the bridged exchange: balances, positions and account settings, from micro."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import freqtrade.exchange
+from freqtrade.enums import TradingMode
+from freqtrade.exceptions import TemporaryError
+from freqtrade.exchange.exchange import Exchange
+
+from citadel_bridge.errors import MicroUnavailable
+from citadel_macro import orders
+from citadel_macro.guard import disarm, refuse_keys, without_credentials
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import ccxt
+    from freqtrade.constants import BuySell, ExchangeConfig
+    from freqtrade.enums import MarginMode
+    from freqtrade.exchange.exchange_types import CcxtBalances, CcxtPosition
+
+    from citadel_macro.config import BridgeSettings
+    from citadel_macro.link import MicroLink
+    from citadel_proto.messages import Balance
+
+logger = logging.getLogger(__name__)
+
+BOOT_POLL_S: Final = 0.25
+BOOT_REMIND_S: Final = 5.0
+
+
+class AccountMixin(Exchange):
+    """Methods of ``Exchange`` that would have asked the venue about our account."""
+
+    settings: ClassVar[BridgeSettings]
+    link: ClassVar[MicroLink]
+
+    # --- no credentials, no private calls --------------------------------------------------------
+
+    def _init_ccxt(
+        self, exchange_config: dict[str, Any], sync: bool, ccxt_kwargs: dict[str, Any]
+    ) -> ccxt.Exchange:
+        """Build a ccxt object that has no credentials and refuses private requests."""
+        refuse_keys(exchange_config)
+        api = super()._init_ccxt(
+            without_credentials(exchange_config), sync, without_credentials(ccxt_kwargs)
+        )
+        disarm(api)
+        return api
+
+    def build_ft_has(self, exchange_conf: ExchangeConfig) -> None:
+        """State what micro can do in the venue's place."""
+        super().build_ft_has(exchange_conf)
+        self._ft_has.update(
+            {
+                "stoploss_on_exchange": True,
+                "stop_price_param": "stopPrice",
+                "stop_price_prop": "stopPrice",
+                "stoploss_order_types": {"limit": "limit", "market": "market"},
+                # Cancelled before an exit is placed, so that both can never sell the same units.
+                "stoploss_blocks_assets": True,
+                "stoploss_query_requires_stop_flag": False,
+                "stoploss_algo_order_info_id": "",
+                "order_time_in_force": ["GTC", "IOC", "FOK", "PO"],
+                "balance_includes_unrealized_pnl": False,
+                "needs_trading_fees": False,
+                "always_require_api_keys": False,
+                "fetch_orders_limit_minutes": None,
+            }
+        )
+        if self.trading_mode == TradingMode.SPOT:
+            # The schedule of spot delistings is behind a signed endpoint.
+            self._ft_has["has_delisting"] = False
+
+    def additional_exchange_init(self) -> None:
+        """Nothing: account settings are micro's business."""
+
+    def _lev_prep(
+        self, pair: str, leverage: float, side: BuySell, accept_fail: bool = False
+    ) -> None:
+        """Nothing: leverage travels in the signal."""
+
+    def _set_leverage(
+        self, leverage: float, pair: str | None = None, accept_fail: bool = False
+    ) -> None:
+        """Nothing: leverage travels in the signal."""
+
+    def set_margin_mode(
+        self,
+        pair: str,
+        margin_mode: MarginMode,
+        accept_fail: bool = False,
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        """Nothing: the margin mode is set where the keys are."""
+
+    def fetch_trading_fees(self) -> dict[str, Any]:
+        """No account fees; Freqtrade falls back to the market's and learns the true ones per fill."""
+        return {}
+
+    def check_delisting_time(self, pair: str) -> datetime | None:
+        """Public for perpetuals; the spot schedule is behind a signed endpoint, so None."""
+        if self.trading_mode == TradingMode.SPOT:
+            return None
+        return super().check_delisting_time(pair)
+
+    # --- balances and positions ------------------------------------------------------------------
+
+    def get_balances(self, params: dict[str, Any] | None = None) -> CcxtBalances:
+        """Balances as micro sees them, never older than the fills it has reported.
+
+        The first call, while Freqtrade boots, waits for micro as long as it takes. Later ones
+        answer from what was told last when micro is silent.
+        """
+        rows = self.link.balances() or self._await_micro()
+        return orders.balances_dict(rows)  # type: ignore[return-value]
+
+    def _await_micro(self) -> tuple[Balance, ...]:
+        """Wait for micro's first balances, saying so; ends only with them or with a signal."""
+        started = reminded = time.monotonic()
+        logger.warning(
+            "Waiting for micro: no heartbeat on %s yet. Start it with `citadel micro`, or mend "
+            "citadel.market in the configuration. Freqtrade goes on as soon as micro answers.",
+            self.settings.market,
+        )
+        while True:
+            rows = self.link.balances()
+            if rows is not None:
+                logger.info("micro answered after %.1f s.", time.monotonic() - started)
+                return rows
+            now = time.monotonic()
+            if now - reminded >= BOOT_REMIND_S:
+                reminded = now
+                logger.warning(
+                    "Still waiting for micro on %s (%.0f s).", self.settings.market, now - started
+                )
+            time.sleep(BOOT_POLL_S)
+
+    def fetch_positions(
+        self, pair: str | None = None, params: dict[str, Any] | None = None
+    ) -> list[CcxtPosition]:
+        """Open perpetual positions as micro sees them.
+
+        Raises:
+            TemporaryError: micro does not answer.
+        """
+        if self.trading_mode != TradingMode.FUTURES:
+            return []
+        try:
+            positions = self.link.positions()
+        except MicroUnavailable as error:
+            raise TemporaryError(str(error)) from error
+        return [
+            orders.position_dict(position, self.get_contract_size(position.symbol) or 1.0)  # type: ignore[misc]
+            for position in positions
+            if pair in (None, position.symbol)
+        ]
+
+    def _get_funding_fees_from_exchange(self, pair: str, since: datetime | int) -> float:
+        """Funding that micro has booked for ``pair``: none, as its messages carry no funding yet."""
+        return 0.0
+
+    def load_leverage_tiers(self) -> dict[str, list[dict[str, Any]]]:
+        """Leverage tiers without a signed request.
+
+        Freqtrade ships Binance's; for other venues one tier per market, up to the leverage that
+        the venue's public market rules state.
+        """
+        if self.trading_mode != TradingMode.FUTURES:
+            return {}
+        if self._api.id.startswith("binance"):
+            path = Path(freqtrade.exchange.__file__).with_name("binance_leverage_tiers.json")
+            shipped: dict[str, list[dict[str, Any]]] = json.loads(path.read_text("utf-8"))
+            return shipped
+        tiers = {}
+        for symbol, market in self.markets.items():
+            if self.market_is_future(market):
+                limits = (market.get("limits") or {}).get("leverage") or {}
+                tiers[symbol] = [
+                    {
+                        "minNotional": 0.0,
+                        "maxNotional": None,
+                        "maintenanceMarginRate": 0.0,
+                        "maxLeverage": float(limits.get("max") or 1.0),
+                        "info": {},
+                    }
+                ]
+        return tiers

@@ -1,0 +1,112 @@
+"""Freqtrade's configuration for trading on the simulator through micro."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from citadel_macro.userdata import user_data
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DEMO_ML: Final[dict[str, Any]] = {
+    # Less history and a shorter horizon than config-ml.json, so that the first models are there
+    # within half a minute and trades end while somebody watches.
+    "citadel_ml": {"rank": 0.5, "hold_s": 15, "cost_bps": 5},
+    "freqai": {"train_period_days": 1, "identifier": "citadel-demo-ml"},
+}
+
+
+def demo_config(
+    sim_rest_url: str,
+    sim_ws_url: str,
+    *,
+    signals: str,
+    market: str,
+    user_dir: Path,
+    db_url: str | None = None,
+    pairs: Sequence[str] | None = None,
+    ml: bool = False,
+) -> dict[str, Any]:
+    """Complete configuration of one run; ``config-demo.json`` with this run's addresses.
+
+    Args:
+        sim_rest_url: ``http://host:port`` of ``citadel sim``.
+        sim_ws_url: ``ws://host:port`` of it.
+        signals: address that macro binds.
+        market: address of micro.
+        user_dir: Freqtrade's user folder of this run; made when missing.
+        db_url: trade database; None: ``trades.sqlite`` in ``user_dir``.
+        pairs: pairs to trade; None: those of the file.
+        ml: use ``CitadelML`` instead of ``CitadelSample``.
+
+    Raises:
+        BadInput: an address of the simulator that is no URL.
+    """
+    for url, schemes in ((sim_rest_url, ("http", "https")), (sim_ws_url, ("ws", "wss"))):
+        parts = urlsplit(url)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise BadInput(
+                f"{url!r} is no address of a simulator", allowed=f"{schemes[0]}://host:port"
+            )
+    shipped = user_data()
+    config = _read(shipped / "config-demo.json")
+    if ml:
+        config = _merged(_merged(config, _read(shipped / "config-ml.json")), DEMO_ML)
+        config.pop("citadel_sample")
+    folder = user_dir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    config["exchange"]["ccxt_config"] = ccxt_config(sim_rest_url, sim_ws_url)
+    if pairs:
+        config["exchange"]["pair_whitelist"] = list(pairs)
+    config["citadel"] |= {"signals": signals, "market": market}
+    config |= {
+        "user_data_dir": str(folder),
+        "datadir": str(folder / "data"),
+        "db_url": db_url or f"sqlite:///{folder / 'trades.sqlite'}",
+        "strategy_path": str(shipped / "strategies"),
+        "freqaimodel_path": str(shipped / "freqaimodels"),
+    }
+    return config
+
+
+def ccxt_config(rest_url: str, ws_url: str) -> dict[str, Any]:
+    """What makes ccxt's ``binance`` talk to the simulator and to nothing else."""
+    rest, ws = rest_url.rstrip("/"), ws_url.rstrip("/")
+    private = {name: f"{rest}/sapi/v1" for name in ("sapi", "sapiV2", "sapiV3", "sapiV4")}
+    return {
+        "enableRateLimit": False,
+        "urls": {
+            "api": {
+                "public": f"{rest}/api/v3",
+                "private": f"{rest}/api/v3",
+                "v1": f"{rest}/api/v1",
+                **private,
+                "ws": {"spot": f"{ws}/ws", "margin": f"{ws}/ws"},
+            }
+        },
+        "options": {
+            "defaultType": "spot",
+            "fetchMarkets": {"types": ["spot"]},
+            "fetchMargins": False,
+            "fetchCurrencies": False,
+        },
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for name, value in over.items():
+        inner = result.get(name)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        result[name] = _merged(inner, value) if both else value
+    return result

@@ -1,0 +1,405 @@
+"""The bridged exchange: market data from the venue's public endpoints, everything else from micro.
+
+``bridged(…)`` builds ``type(name, (BridgeMixin, RealClass), …)``. Freqtrade believes that it trades
+live; each method here and in ``account`` replaces one that would have called a private endpoint,
+and keeps the contract that ``FreqtradeBot`` (2026.9) relies on:
+
+- before a signal is sent, ``TemporaryError`` when micro is silent; after it was sent, never an
+  exception: an order without acknowledgement is an open order;
+- an unknown order id raises ``TemporaryError``, never ``InvalidOrderException``, because at start
+  Freqtrade treats the latter as "canceled" whatever the order's age;
+- a cancel never raises: unconfirmed means still open, and Freqtrade tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from freqtrade.enums import TradingMode
+from freqtrade.exceptions import InsufficientFundsError, InvalidOrderException, TemporaryError
+from freqtrade.exchange import ROUND_DOWN, ROUND_UP
+from freqtrade.exchange.exchange import Exchange
+from freqtrade.persistence import Order, PairLocks
+
+from citadel_bridge.errors import MicroUnavailable
+from citadel_macro import orders
+from citadel_macro.account import AccountMixin
+from citadel_macro.link import OrderRequest
+from citadel_macro.strategy import Wishes
+
+if TYPE_CHECKING:
+    from freqtrade.constants import BuySell
+    from freqtrade.exchange.exchange_types import CcxtOrder, OrderBook
+
+    from citadel_macro.config import BridgeSettings
+    from citadel_macro.link import MicroLink
+    from citadel_macro.strategy import BookView, Execution
+    from citadel_proto.messages import ExecutionReport, Param, SignalKind
+
+logger = logging.getLogger(__name__)
+
+UNFILLED_TIMEOUT_S: Final = 600.0
+"""Life of an order where ``unfilledtimeout`` is not set: Freqtrade's documented ten minutes."""
+GRACE_S: Final = 30.0
+"""Micro ends an order this much later than Freqtrade should have: then Freqtrade is gone."""
+STOP_LIFE_S: Final = 365 * 86_400.0
+"""A stop is held as long as its position; Freqtrade withdraws it."""
+MARKET_ALGO: Final = "ioc"
+LOCK_REASON_MAX: Final = 250
+"""Freqtrade's column for the reason of a pair lock holds 255 characters."""
+
+
+class BridgeMixin(AccountMixin):
+    """Order methods of ``Exchange``, carried out by micro. Also what strategies see as ``micro``."""
+
+    live = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.wishes = Wishes()
+        self.reconcile_due = True
+        self._shown: dict[str, str] = {}
+        self._entries: set[str] = set()
+        self._uncommitted: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+
+    # --- placing ---------------------------------------------------------------------------------
+
+    def create_order(
+        self,
+        *,
+        pair: str,
+        ordertype: str,
+        side: BuySell,
+        amount: float,
+        rate: float,
+        leverage: float,
+        time_in_force: str = "GTC",
+        reduceOnly: bool = False,
+        initial_order: bool = True,
+    ) -> CcxtOrder:
+        """Send a parent order to micro and wait a moment for its first report.
+
+        Raises:
+            TemporaryError: micro is silent; nothing was sent.
+            InsufficientFundsError: micro rejected it for lack of funds.
+            InvalidOrderException: micro rejected it, or the amount rounds to nothing. An entry
+                also locks its pair, else Freqtrade would send it again in every loop.
+        """
+        wish = self.wishes.take(pair)
+        is_entry = initial_order or self._adds(side, reduceOnly)
+        limit = None if ordertype == "market" else orders.text(self.price_to_precision(pair, rate))
+        request = OrderRequest(
+            symbol=pair,
+            side=side,
+            quantity=self._quantity(pair, amount),
+            kind="order",
+            order_type="market" if ordertype == "market" else "limit",
+            limit_price=limit,
+            stop_price=None,
+            time_in_force=cast("Any", time_in_force.upper()),
+            reduce_only=reduceOnly,
+            leverage=orders.text(leverage),
+            **self._how(wish, ordertype, time_in_force.upper(), is_entry=is_entry),
+        )
+        return self._send(request, lock=is_entry and initial_order)
+
+    def create_stoploss(
+        self,
+        pair: str,
+        amount: float,
+        stop_price: float,
+        order_types: dict[str, Any],
+        side: BuySell,
+        leverage: float,
+    ) -> CcxtOrder:
+        """Have micro hold a stop and trigger it on the venue's own market data.
+
+        Raises:
+            TemporaryError: micro is silent; nothing was sent.
+            InvalidOrderException: micro rejected it; Freqtrade then leaves the position at once.
+        """
+        rounding = ROUND_DOWN if side == "buy" else ROUND_UP
+        kind, _ = self._get_stop_order_type(order_types.get("stoploss", "market"))
+        limit = None
+        if kind == "limit":
+            worst = self._get_stop_limit_rate(stop_price, order_types, side)
+            limit = orders.text(self.price_to_precision(pair, worst, rounding_mode=rounding))
+        stop = self.price_to_precision(pair, stop_price, rounding_mode=rounding)
+        request = OrderRequest(
+            symbol=pair,
+            side=side,
+            quantity=self._quantity(pair, amount),
+            kind="stop",
+            order_type=cast("Any", kind),
+            limit_price=limit,
+            stop_price=orders.text(stop),
+            time_in_force="GTC",
+            reduce_only=self.trading_mode == TradingMode.FUTURES,
+            leverage=orders.text(leverage),
+            algo="stop",
+            params={},
+            confidence=None,
+            model_id="",
+            tag="stoploss",
+            life_s=STOP_LIFE_S,
+        )
+        return self._send(request, lock=False)
+
+    def _send(self, request: OrderRequest, *, lock: bool) -> CcxtOrder:
+        try:
+            signal, report = self.link.submit(request)
+        except MicroUnavailable as error:
+            raise TemporaryError(
+                f"{request.side} {request.quantity} {request.symbol} was not sent: {error}"
+            ) from error
+        self._uncommitted[signal.signal_id] = signal.symbol
+        if lock:
+            self._entries.add(signal.signal_id)
+        if report is None:
+            logger.warning("micro has not acknowledged %s yet; it counts as open.", signal.signal_id)
+            self._shown[signal.signal_id] = "open"
+            return orders.unacknowledged_order(signal)
+        order = self._show(report)
+        if report.status == "rejected" and not report.fills:
+            self.link.settle(signal.signal_id, "rejected")
+            error = InsufficientFundsError if report.reason_code in orders.FUNDS_CODES else None
+            permitted = f"; at most {report.permitted} would pass" if report.permitted else ""
+            raise (error or InvalidOrderException)(
+                f"micro rejected {request.side} {request.quantity} {request.symbol}: "
+                f"{report.reason_code} ({report.reason}{permitted})"
+            )
+        return order
+
+    def _how(
+        self, wish: Execution | None, ordertype: str, time_in_force: str, *, is_entry: bool
+    ) -> dict[str, Any]:
+        """Algorithm, parameters and life of an order, from the strategy's wish and the settings."""
+        life = self.settings.order_life_s or self._unfilled_timeout_s(is_entry=is_entry)
+        params: dict[str, Param] = dict(wish.params) if wish else {}
+        immediate = ordertype == "market" or time_in_force in ("IOC", "FOK")
+        algo = MARKET_ALGO if immediate else self.settings.algo
+        if wish and wish.algo:
+            algo = wish.algo
+        if algo == "chase_limit":
+            params.setdefault("time_limit_ms", int((life + GRACE_S) * 1_000))
+            if time_in_force == "PO":
+                params.setdefault("post_only", True)
+        return {
+            "algo": algo,
+            "params": params,
+            "confidence": wish.confidence if wish else None,
+            "model_id": wish.model_id if wish else "",
+            "tag": wish.tag if wish and wish.tag else "entry" if is_entry else "exit",
+            "life_s": life + GRACE_S,
+        }
+
+    def _unfilled_timeout_s(self, *, is_entry: bool) -> float:
+        timeouts = self._config.get("unfilledtimeout", {})
+        value = timeouts.get("entry" if is_entry else "exit")
+        if value is None:
+            return UNFILLED_TIMEOUT_S
+        return timedelta(**{timeouts.get("unit", "minutes"): value}).total_seconds()
+
+    def _adds(self, side: BuySell, reduce_only: bool) -> bool:  # noqa: FBT001 - as Freqtrade gives it
+        """Whether an order adds to a position (Freqtrade marks exits in futures only)."""
+        return not reduce_only if self.trading_mode == TradingMode.FUTURES else side == "buy"
+
+    def _quantity(self, pair: str, amount: float) -> str:
+        """Base quantity on the venue's grid, rounded down, as decimal text."""
+        contracts = self.amount_to_precision(pair, self._amount_to_contracts(pair, amount))
+        size = self.get_contract_size(pair) or 1.0
+        quantity = Decimal(repr(float(contracts))) * Decimal(repr(float(size)))
+        if quantity <= 0:
+            raise InvalidOrderException(
+                f"{amount} {pair} is below the smallest quantity of {self.name}"
+            )
+        return format(quantity.normalize(), "f")
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def fetch_order(
+        self, order_id: str, pair: str, params: dict[str, Any] | None = None
+    ) -> CcxtOrder:
+        """Newest state of an order: what micro has pushed, else what it answers.
+
+        Raises:
+            TemporaryError: micro does not answer, or knows no such order and it may still arrive.
+        """
+        report = self.link.report(order_id)
+        if report is None:
+            try:
+                report = self.link.ask(order_id)
+            except MicroUnavailable as error:
+                return self._sent_but_silent(order_id, str(error))
+        if report is not None:
+            return self._show(report)
+        signal = self.link.signal(order_id)
+        if signal is None:
+            raise TemporaryError(f"micro knows no order {order_id} on {pair}")
+        if self.link.now_ns() > signal.expires_ns:
+            # Micro is sure not to know it, and nothing acts on a signal after its end.
+            self._shown.pop(order_id, None)
+            return orders.unacknowledged_order(signal, "expired")
+        return orders.unacknowledged_order(signal)
+
+    def _sent_but_silent(self, order_id: str, why: str) -> CcxtOrder:
+        """An order of ours of which nothing was ever heard stays open while it may still act."""
+        signal = self.link.signal(order_id)
+        if signal is None or self.link.now_ns() > signal.expires_ns:
+            raise TemporaryError(f"order {order_id}: {why}")
+        return orders.unacknowledged_order(signal)
+
+    def fetch_stoploss_order(
+        self, order_id: str, pair: str, params: dict[str, Any] | None = None
+    ) -> CcxtOrder:
+        """As ``fetch_order``: micro knows its stops by the same ids."""
+        return self.fetch_order(order_id, pair, params)
+
+    def fetch_orders(
+        self, pair: str, since: datetime, params: dict[str, Any] | None = None
+    ) -> list[CcxtOrder]:
+        """Orders of this bot on ``pair``, and those that micro made by itself (flattening).
+
+        Raises:
+            TemporaryError: micro does not answer.
+        """
+        moment = since if since.tzinfo else since.replace(tzinfo=UTC)
+        since_ns = int((moment.timestamp() - 10) * 1e9)
+        try:
+            reports = self.link.orders_since(pair, since_ns)
+        except MicroUnavailable as error:
+            raise TemporaryError(str(error)) from error
+        return [self._show(r) for r in reports if r.own or r.strategy == self.link.strategy]
+
+    def get_trades_for_order(
+        self, order_id: str, pair: str, since: datetime, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every fill of every child of one order, with its own fee."""
+        trades: list[dict[str, Any]] = self.fetch_order(order_id, pair)["trades"]
+        return trades
+
+    def get_order_id_conditional(self, order: CcxtOrder) -> str:
+        """Stops have no second id here."""
+        return str(order["id"])
+
+    # --- cancelling ------------------------------------------------------------------------------
+
+    def cancel_order(
+        self, order_id: str, pair: str, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Withdraw the unfilled rest of an order; what is not confirmed in time is still open."""
+        report = self.link.report(order_id)
+        if report is None or not orders.is_terminal(report):
+            report = self.link.cancel(order_id, "asked for by Freqtrade")
+            if report is None or not orders.is_terminal(report):
+                logger.warning("micro has not confirmed the cancel of %s yet.", order_id)
+        if report is not None:
+            return self._show(report)
+        signal = self.link.signal(order_id)
+        if signal is not None:
+            return orders.unacknowledged_order(signal)
+        known = Order.order_by_id(order_id, pair)
+        stored = known.to_ccxt_object() if known else {"id": order_id, "amount": 0.0, "filled": 0.0}
+        return {**stored, "status": "open", "fee": {}, "trades": [], "info": {}}
+
+    def cancel_stoploss_order(
+        self, order_id: str, pair: str, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """As ``cancel_order``."""
+        return self.cancel_order(order_id, pair, params)
+
+    # --- what Freqtrade has seen -----------------------------------------------------------------
+
+    def _show(self, report: ExecutionReport) -> CcxtOrder:
+        """Hand a report to Freqtrade, remembering what it was shown; lock a rejected entry's pair."""
+        order = orders.order_dict(report)
+        if orders.is_terminal(report):
+            self._shown.pop(report.signal_id, None)
+            if report.signal_id in self._entries:
+                self._entries.discard(report.signal_id)
+                if report.status == "rejected":
+                    self._lock(report)
+        else:
+            self._shown[report.signal_id] = order["status"]
+        return order
+
+    def has_news(self) -> bool:
+        """Whether an order that Freqtrade holds for open has come to its end."""
+        for order_id in tuple(self._shown):
+            report = self.link.report(order_id)
+            if report is not None and orders.is_terminal(report):
+                return True
+        return False
+
+    def settle_committed(self) -> None:
+        """Tell the intent log which of the orders just sent are in Freqtrade's database by now."""
+        for order_id, pair in tuple(self._uncommitted.items()):
+            if Order.order_by_id(order_id, pair) is not None:
+                self.link.settle(order_id, "booked")
+            del self._uncommitted[order_id]
+
+    def _lock(self, report: ExecutionReport) -> None:
+        until = datetime.now(UTC) + timedelta(minutes=self.settings.lock_minutes)
+        reason = f"{report.reason_code}: {report.reason}"[:LOCK_REASON_MAX]
+        PairLocks.lock_pair(report.symbol, until, reason)
+        logger.warning("Locked %s until %s: %s", report.symbol, until.isoformat(), reason)
+
+    # --- market data -----------------------------------------------------------------------------
+
+    def fetch_l2_order_book(self, pair: str, limit: int = 100) -> OrderBook:
+        """Micro's book when it is fresh, LIVE and deep enough, else the venue's public endpoint."""
+        view = self.link.book(pair)
+        if view is None or not view.fresh or limit > min(len(view.bids), len(view.asks)):
+            return super().fetch_l2_order_book(pair, limit)
+        return {
+            "symbol": pair,
+            "bids": [(float(p), float(s)) for p, s in view.bids[:limit]],
+            "asks": [(float(p), float(s)) for p, s in view.asks[:limit]],
+            "timestamp": None,
+            "datetime": None,
+            "nonce": None,
+        }
+
+    # --- what strategies see ---------------------------------------------------------------------
+
+    def book(self, pair: str) -> BookView | None:
+        """Newest book of ``pair``; see ``citadel_macro.strategy.Micro``."""
+        return self.link.book(pair)
+
+    def execution(
+        self,
+        pair: str,
+        *,
+        algo: str | None = None,
+        urgency: str | None = None,
+        confidence: float | None = None,
+        model_id: str = "",
+        tag: str = "",
+        **params: Param,
+    ) -> None:
+        """Say how the next order of ``pair`` is to be worked; see ``strategy.Micro``."""
+        self.wishes.put(
+            pair,
+            algo=algo,
+            urgency=urgency,
+            confidence=confidence,
+            model_id=model_id,
+            tag=tag,
+            params=params,
+        )
+
+    def report(self, order_id: str) -> ExecutionReport | None:
+        """Newest execution report of one of this bot's orders."""
+        return self.link.report(order_id)
+
+
+def bridged(
+    real: type[Exchange], link: MicroLink, settings: BridgeSettings
+) -> type[BridgeMixin]:
+    """Class of the bridged exchange for one real exchange class of Freqtrade."""
+    return type(
+        f"Bridged{real.__name__}", (BridgeMixin, real), {"link": link, "settings": settings}
+    )

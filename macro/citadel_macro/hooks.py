@@ -1,0 +1,134 @@
+"""The places where Freqtrade itself is changed, all of them, and only while a bridged bot runs.
+
+Each hook calls the original and does nothing else when the bot's exchange is not bridged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import freqtrade.worker
+from freqtrade.exceptions import TemporaryError
+from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.worker import Worker
+
+from citadel_bridge.errors import MicroUnavailable
+from citadel_macro import books
+from citadel_macro.exchange import BridgeMixin
+from citadel_macro.orphans import reconcile
+from citadel_macro.wakeup import WakeUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from freqtrade.persistence import Order, Trade
+
+    from citadel_macro.config import BridgeSettings
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def installed(bridge: Callable[[], BridgeMixin | None]) -> Iterator[None]:
+    """Install the hooks for the length of a ``with`` block.
+
+    Args:
+        bridge: the bridged exchange that is in use, if any.
+    """
+    with contextlib.ExitStack() as stack:
+        for owner, name, make in _HOOKS:
+            original = owner.__dict__[name]
+            function = original.__func__ if isinstance(original, staticmethod) else original
+            hook: Any = make(function, bridge)
+            setattr(owner, name, staticmethod(hook) if isinstance(original, staticmethod) else hook)
+            stack.callback(setattr, owner, name, original)
+        stack.callback(setattr, freqtrade.worker, "RETRY_TIMEOUT", freqtrade.worker.RETRY_TIMEOUT)
+        yield
+
+
+def set_retry(settings: BridgeSettings) -> None:
+    """Shorten the pause after a temporary error; ``installed`` restores it."""
+    freqtrade.worker.RETRY_TIMEOUT = settings.retry_s
+
+
+def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
+    def startup(bot: FreqtradeBot) -> None:
+        original(bot)
+        if isinstance(bot.exchange, BridgeMixin):
+            bot.exchange.reconcile_due = True
+            try:
+                _reconcile(bot, bot.exchange)
+            except MicroUnavailable as error:
+                logger.warning("Orphans are looked for again before the first trade: %s", error)
+
+    return startup
+
+
+def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
+    def process(bot: FreqtradeBot) -> None:
+        if not isinstance(bot.exchange, BridgeMixin):
+            original(bot)
+            return
+        try:
+            _reconcile(bot, bot.exchange)
+        except MicroUnavailable as error:
+            raise TemporaryError(f"nothing is traded before orphans are settled: {error}") from error
+        try:
+            original(bot)
+        finally:
+            bot.exchange.settle_committed()
+
+    return process
+
+
+def _reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
+    if exchange.reconcile_due:
+        result = reconcile(bot, exchange)
+        exchange.reconcile_due = False
+        logger.info("Reconciled with micro: %s", result)
+
+
+def _exit_positions(original: Callable[[FreqtradeBot, list[Trade]], int], _: object) -> object:
+    def exit_positions(bot: FreqtradeBot, trades: list[Trade]) -> int:
+        if isinstance(bot.exchange, BridgeMixin):
+            trades = books.close_dust(bot.exchange, trades)
+        return original(bot, trades)
+
+    return exit_positions
+
+
+def _after_fill(
+    original: Callable[[FreqtradeBot, Trade, Order, bool], Trade], _: object
+) -> object:
+    def _update_trade_after_fill(
+        bot: FreqtradeBot, trade: Trade, order: Order, send_msg: bool  # noqa: FBT001 - as Freqtrade calls it
+    ) -> Trade:
+        trade = original(bot, trade, order, send_msg)
+        if isinstance(bot.exchange, BridgeMixin) and not order.ft_is_open:
+            books.record_costs(bot.exchange, trade, order)
+        return trade
+
+    return _update_trade_after_fill
+
+
+def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
+    def sleep(sleep_duration: float) -> None:
+        exchange = bridge()
+        if exchange is None or not exchange.settings.wake_up:
+            time.sleep(sleep_duration)
+        else:
+            WakeUp(exchange.link.wake, exchange.has_news).sleep(sleep_duration)
+
+    return sleep
+
+
+_HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
+    (FreqtradeBot, "startup", _startup),
+    (FreqtradeBot, "process", _process),
+    (FreqtradeBot, "exit_positions", _exit_positions),
+    (FreqtradeBot, "_update_trade_after_fill", _after_fill),
+    (Worker, "_sleep", _sleep),
+)

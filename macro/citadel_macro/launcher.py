@@ -1,0 +1,147 @@
+"""Freqtrade's own command line, with its orders bridged to micro when it trades.
+
+Only ``trade`` with ``dry_run`` false is bridged. Every other command gets Freqtrade's stock
+exchange class and opens no socket of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import freqtrade.exchange
+import freqtrade.main
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.exchange import MAP_EXCHANGE_CHILDCLASS, Exchange
+from freqtrade.resolvers import ExchangeResolver
+
+from citadel_bridge.exits import Exit
+from citadel_macro import hooks, markets_cache, strategy
+from citadel_macro.config import settings_of
+from citadel_macro.exchange import BridgeMixin, bridged
+from citadel_macro.guard import refuse_keys
+from citadel_macro.link import MicroLink
+from citadel_proto.errors import CitadelError, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from freqtrade.constants import Config, ExchangeConfig
+
+logger = logging.getLogger(__name__)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one Freqtrade command to its end and return an exit code.
+
+    Raises:
+        CitadelError: why a bridged bot could not be built, instead of Freqtrade's paraphrase.
+    """
+    with Launch().patched() as launch:
+        try:
+            freqtrade.main.main(list(argv))
+        except SystemExit as end:
+            code = end.code
+        else:
+            raise InvariantError("freqtrade.main returned; it always exits")
+        finally:
+            launch.close()
+    if launch.failure is not None:
+        raise launch.failure
+    if code is None:
+        # Freqtrade ends so after help, after a mistake on the command line, and after a
+        # configuration error; a trading session that ran ends with a number.
+        asked_for_help = any(word in ("-h", "--help") for word in argv)
+        return Exit.BAD_INPUT if argv[:1] == ["trade"] and not asked_for_help else Exit.OK
+    return int(code)
+
+
+def trades(config: Mapping[str, Any]) -> bool:
+    """Whether this run places real orders, so that it must be bridged."""
+    return config.get("runmode") == RunMode.LIVE and not config.get("dry_run", True)
+
+
+class Launch:
+    """One run of Freqtrade: its bridge, and why it failed if it did."""
+
+    def __init__(self) -> None:
+        self.failure: CitadelError | None = None
+        self._exchange: BridgeMixin | None = None
+        self._link: MicroLink | None = None
+
+    @contextlib.contextmanager
+    def patched(self) -> Iterator[Launch]:
+        """Have Freqtrade build its exchange here, for the length of a ``with`` block.
+
+        ``load_exchange`` is replaced, not the ``_load_exchange`` below it: that one turns any
+        AttributeError of a constructor into a silent fallback to a class that is not bridged.
+        """
+        original = ExchangeResolver.__dict__["load_exchange"]
+        stock = original.__func__
+
+        def load_exchange(
+            config: Config,
+            *,
+            exchange_config: ExchangeConfig | None = None,
+            validate: bool = True,
+            load_leverage_tiers: bool = False,
+        ) -> Exchange:
+            options: dict[str, Any] = {
+                "exchange_config": exchange_config,
+                "validate": validate,
+                "load_leverage_tiers": load_leverage_tiers,
+            }
+            if trades(config):
+                return self._load(config, options)
+            cache = settings_of(config).markets_cache if "citadel" in config else ""
+            with markets_cache.used(Path(cache)) if cache else contextlib.nullcontext():
+                exchange: Exchange = stock(config, **options)
+            return exchange
+
+        ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[assignment]
+        try:
+            with hooks.installed(lambda: self._exchange):
+                yield self
+        finally:
+            ExchangeResolver.load_exchange = original
+
+    def _load(self, config: Config, options: dict[str, Any]) -> Exchange:
+        try:
+            exchange = self._build(config, options)
+        except CitadelError as error:
+            self.failure = error
+            raise OperationalException(str(error)) from error
+        if not isinstance(exchange, BridgeMixin):
+            self.failure = InvariantError(f"{type(exchange).__name__} is not bridged")
+            raise OperationalException(str(self.failure))
+        self._exchange = exchange
+        strategy.attach(exchange)
+        return exchange
+
+    def _build(self, config: Config, options: dict[str, Any]) -> Exchange:
+        for section in (config["exchange"], options["exchange_config"] or {}):
+            refuse_keys(section)
+        settings = settings_of(config)
+        hooks.set_retry(settings)
+        name = str(config["exchange"]["name"])
+        title = MAP_EXCHANGE_CHILDCLASS.get(name, name).title()
+        real = getattr(freqtrade.exchange, title, Exchange)
+        self._link = MicroLink.open(settings, config)
+        logger.info(
+            "Orders on %s go to micro: signals on %s, market from %s.",
+            settings.venue,
+            settings.signals,
+            settings.market,
+        )
+        return bridged(real, self._link, settings)(config, **options)
+
+    def close(self) -> None:
+        """End the bridge; Freqtrade's own reload of its configuration never comes here."""
+        strategy.attach(None)
+        self._exchange = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None

@@ -1,0 +1,259 @@
+"""What the bridged exchange asks of the connector, for one venue and one strategy."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from freqtrade.exceptions import InvalidOrderException
+
+from citadel_bridge.config import ConnectorConfig, NewSignal
+from citadel_bridge.connector import HybridConnector
+from citadel_bridge.errors import MicroUnavailable
+from citadel_macro.strategy import BookView
+from citadel_proto.errors import BadInput, InvariantError
+from citadel_proto.messages import TERMINAL_STATUSES
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Collection, Mapping
+
+    from citadel_macro.config import BridgeSettings
+    from citadel_proto.messages import (
+        Balance,
+        ExecutionReport,
+        OrderType,
+        Param,
+        Position,
+        Side,
+        Signal,
+        SignalKind,
+        TimeInForce,
+    )
+
+BALANCES_EVERY_S: Final = 2.0
+"""Balances come with every report; asking as well covers what no report of ours tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """A parent order as Freqtrade wants it; numbers are decimal text on the venue's grid."""
+
+    symbol: str
+    side: Side
+    quantity: str
+    kind: SignalKind
+    order_type: OrderType
+    limit_price: str | None
+    stop_price: str | None
+    time_in_force: TimeInForce
+    reduce_only: bool
+    leverage: str
+    algo: str
+    params: Mapping[str, Param]
+    confidence: float | None
+    model_id: str
+    tag: str
+    life_s: float
+    """Nothing acts on the order after this many seconds."""
+
+
+class MicroLink:
+    """One venue of micro, seen by one strategy, through the connector of this process.
+
+    Args:
+        connector: running.
+        settings: of the bridge.
+        strategy: name that travels with every order.
+    """
+
+    def __init__(
+        self, connector: HybridConnector, settings: BridgeSettings, strategy: str
+    ) -> None:
+        self.connector = connector
+        self.settings = settings
+        self.strategy = strategy
+        self._asked_balances = -BALANCES_EVERY_S
+
+    @classmethod
+    def open(cls, settings: BridgeSettings, config: Mapping[str, Any]) -> MicroLink:
+        """Link for a Freqtrade configuration; the connector is one per process and survives reloads.
+
+        Raises:
+            BadInput, Refused, PeerUnavailable: of the connector, each with how to mend it.
+        """
+        strategy = str(config.get("strategy") or "")
+        connector = HybridConnector.get(
+            ConnectorConfig(
+                signals=settings.signals,
+                market=(settings.market,),
+                state_path=settings.intents_path(Path(config["user_data_dir"])),
+                strategy=strategy,
+                keys=Path(settings.keys_dir) if settings.keys_dir else None,
+                ack_timeout=settings.ack_timeout_ms / 1e3,
+            )
+        )
+        return cls(connector, settings, strategy)
+
+    def close(self) -> None:
+        """End the connector of this process."""
+        self.connector.close()
+
+    @property
+    def wake(self) -> threading.Event:
+        """Set on every new report."""
+        return self.connector.wake
+
+    def alive(self) -> bool:
+        """Whether micro's heartbeat is heard."""
+        return self.connector.micro_alive()
+
+    def now_ns(self) -> int:
+        """Wall clock that expiry times are compared with."""
+        return time.time_ns()
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    def submit(
+        self, request: OrderRequest, signal_id: str = ""
+    ) -> tuple[Signal, ExecutionReport | None]:
+        """Send an order and wait ``ack_timeout_ms`` for its first report.
+
+        Raises:
+            MicroUnavailable: nothing was sent.
+            InvalidOrderException: the request itself makes no sense; nothing was sent.
+        """
+        try:
+            new = NewSignal(
+                venue=self.settings.venue,
+                symbol=request.symbol,
+                side=request.side,
+                quantity=request.quantity,
+                ttl=request.life_s,
+                strategy=self.strategy,
+                signal_id=signal_id,
+                kind=request.kind,
+                order_type=request.order_type,
+                limit_price=request.limit_price,
+                stop_price=request.stop_price,
+                time_in_force=request.time_in_force,
+                reduce_only=request.reduce_only,
+                leverage=request.leverage,
+                algo=request.algo,
+                params=dict(request.params),
+                confidence=request.confidence,
+                model_id=request.model_id,
+                tag=request.tag,
+            )
+            sent = self.connector.submit(new)
+        except BadInput as error:
+            raise InvalidOrderException(str(error)) from error
+        signal = self.signal(sent.signal_id)
+        if signal is None:
+            raise InvariantError(f"signal {sent.signal_id} was sent and is not in the intent log")
+        return signal, sent.report
+
+    def signal(self, signal_id: str) -> Signal | None:
+        """An order of ours as it was sent, from the intent log."""
+        intent = self.connector.intents.get(signal_id)
+        return None if intent is None else intent.signal
+
+    def report(self, signal_id: str) -> ExecutionReport | None:
+        """Newest report seen; the connector itself asks about orders that have been silent."""
+        return self.connector.report(signal_id)
+
+    def ask(self, signal_id: str) -> ExecutionReport | None:
+        """Ask micro for one order; None when micro is sure that it knows no such order.
+
+        Raises:
+            MicroUnavailable: no answer in time.
+        """
+        return self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
+
+    def cancel(self, signal_id: str, reason: str) -> ExecutionReport | None:
+        """Withdraw the rest of an order, wait ``cancel_wait_ms`` for its end; newest report or None."""
+        return self.connector.cancel(signal_id, reason, self.settings.cancel_wait_ms / 1e3)
+
+    def orders_since(self, symbol: str, since_ns: int) -> tuple[ExecutionReport, ...]:
+        """Every order of the venue and symbol that micro knows, updated since then.
+
+        Raises:
+            MicroUnavailable: no answer in time.
+        """
+        return self.connector.query_orders(
+            self.settings.venue, symbol, since_ns, self.settings.query_timeout_ms / 1e3
+        )
+
+    # --- orphans ---------------------------------------------------------------------------------
+
+    def unsettled(self, known: Collection[str]) -> list[Signal]:
+        """Orders of the intent log that are neither in ``known`` nor settled, oldest first."""
+        return [intent.signal for intent in self.connector.intents.orphans(known)]
+
+    def settle(self, signal_id: str, how: str) -> None:
+        """Note that an order needs no further reconciliation (``booked``, ``adopted`` …)."""
+        self.connector.intents.resolve(signal_id, how)
+
+    def mine_working(self) -> list[ExecutionReport]:
+        """Orders of this strategy that are not terminal at micro.
+
+        Raises:
+            MicroUnavailable: no answer in time.
+        """
+        return [
+            report
+            for report in self.orders_since("", 0)
+            if report.strategy == self.strategy
+            and not report.own
+            and report.status not in TERMINAL_STATUSES
+        ]
+
+    # --- account ---------------------------------------------------------------------------------
+
+    def balances(self) -> tuple[Balance, ...] | None:
+        """Newest balances, never older than the fills reported; None before micro has told any."""
+        now = time.monotonic()
+        if self.alive() and now - self._asked_balances >= BALANCES_EVERY_S:
+            try:
+                self.connector.query_balances(
+                    self.settings.venue, self.settings.query_timeout_ms / 1e3
+                )
+                self._asked_balances = now
+            except MicroUnavailable:
+                pass  # what reports have told stays true; the caller learns when there is nothing
+        return tuple(self.connector.balances(self.settings.venue).values()) or None
+
+    def positions(self) -> tuple[Position, ...]:
+        """Open positions of the venue.
+
+        Raises:
+            MicroUnavailable: no answer in time.
+        """
+        return self.connector.query_positions(
+            self.settings.venue, self.settings.query_timeout_ms / 1e3
+        )
+
+    # --- market ----------------------------------------------------------------------------------
+
+    def book(self, pair: str) -> BookView | None:
+        """Newest book of micro for a pair; reads one dict, takes no lock."""
+        found = self.connector.book(self.settings.venue, pair)
+        if found is None:
+            return None
+        message = found.message
+        return BookView(
+            pair=pair,
+            state=message.state,
+            age_s=(time.time_ns() - message.recv_ns + self.connector.skew_ns) / 1e9,
+            max_age_s=self.settings.book_max_age_ms / 1e3,
+            bids=found.bids,
+            asks=found.asks,
+            microprice=message.microprice,
+            imbalance=message.imbalance,
+            spread=message.spread,
+            flow=message.signed_flow,
+            flow_window_s=message.flow_window_ms / 1e3,
+            features=message.features,
+        )

@@ -1,0 +1,214 @@
+"""What a strategy gets to see of micro, and how it says the way an order is to be worked.
+
+``class MyStrategy(CitadelStrategy, IStrategy)`` adds one attribute, ``self.micro``. In backtesting,
+hyperopt and dry runs it is there too, but sees nothing and does nothing, so results with and
+without the mixin are identical.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_proto.messages import ExecutionReport, Param
+
+FloatArray = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
+HINT_LIFE_S = 30.0
+"""An execution wish whose order never came is dropped after this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookView:
+    """Micro's book of one pair at one moment.
+
+    ``bids`` and ``asks`` are arrays of shape (levels, 2), columns price and size, best first.
+    ``imbalance`` is (bid size - ask size) / (bid size + ask size) over the published levels;
+    ``flow`` is taker buys minus taker sells in base units over ``flow_window_s``. ``age_s`` is the
+    time since micro received the last update.
+    """
+
+    pair: str
+    state: str
+    age_s: float
+    max_age_s: float
+    bids: FloatArray
+    asks: FloatArray
+    microprice: float
+    imbalance: float
+    spread: float
+    flow: float
+    flow_window_s: float
+    features: Mapping[str, float]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether an order may be priced from this book: LIVE, recent, and with both sides."""
+        return (
+            self.state == "LIVE"
+            and 0 <= self.age_s <= self.max_age_s
+            and len(self.bids) > 0
+            and len(self.asks) > 0
+        )
+
+    @property
+    def best_bid(self) -> float:
+        """Best bid price; NaN without bids."""
+        return float(self.bids[0, 0]) if len(self.bids) else math.nan
+
+    @property
+    def best_ask(self) -> float:
+        """Best ask price; NaN without asks."""
+        return float(self.asks[0, 0]) if len(self.asks) else math.nan
+
+    @property
+    def mid(self) -> float:
+        """Middle of best bid and best ask; NaN when one-sided."""
+        return (self.best_bid + self.best_ask) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How the next order of a pair is to be worked."""
+
+    algo: str | None
+    params: Mapping[str, Param]
+    confidence: float | None
+    model_id: str
+    tag: str
+    made: float
+    """``time.monotonic()`` of the wish."""
+
+
+class Micro(Protocol):
+    """What ``self.micro`` offers."""
+
+    @property
+    def live(self) -> bool:
+        """Whether orders go to micro in this run."""
+
+    def book(self, pair: str) -> BookView | None:
+        """Newest book of ``pair``, or None when micro has sent none (always so in backtests)."""
+
+    def execution(
+        self,
+        pair: str,
+        *,
+        algo: str | None = None,
+        urgency: str | None = None,
+        confidence: float | None = None,
+        model_id: str = "",
+        tag: str = "",
+        **params: Param,
+    ) -> None:
+        """Say how the next order of ``pair`` is to be worked; the last call before it counts.
+
+        Args:
+            pair: the pair, as Freqtrade names it.
+            algo: execution algorithm; None for the configured one.
+            urgency: of a chase (``join``, ``improve``, ``mid``, ``cross``).
+            confidence: calibrated probability in [0, 1]; micro never sizes up on it.
+            model_id: names the model that ``confidence`` comes from.
+            tag: free text that travels with the order.
+            **params: parameters of the algorithm, with units in their names.
+        """
+
+    def report(self, order_id: str) -> ExecutionReport | None:
+        """Newest execution report of one of this bot's orders."""
+
+
+class InertMicro:
+    """``self.micro`` where there is no micro: sees nothing, does nothing, refuses nothing."""
+
+    live = False
+
+    def book(self, pair: str) -> None:
+        """No book."""
+
+    def execution(
+        self,
+        pair: str,
+        *,
+        algo: str | None = None,
+        urgency: str | None = None,
+        confidence: float | None = None,
+        model_id: str = "",
+        tag: str = "",
+        **params: Param,
+    ) -> None:
+        """Nothing to attach to."""
+
+    def report(self, order_id: str) -> None:
+        """No report."""
+
+
+class Wishes:
+    """Execution wishes by pair, each used once, by the next order of its pair."""
+
+    def __init__(self) -> None:
+        self._by_pair: dict[str, Execution] = {}
+
+    def put(
+        self,
+        pair: str,
+        *,
+        algo: str | None,
+        urgency: str | None,
+        confidence: float | None,
+        model_id: str,
+        tag: str,
+        params: Mapping[str, Param],
+    ) -> None:
+        """Keep a wish; raises BadInput for a confidence that is no probability."""
+        if confidence is not None and not 0 <= confidence <= 1:  # NaN too
+            raise BadInput(
+                f"confidence {confidence}",
+                where=f"micro.execution({pair!r})",
+                allowed="a probability from 0 to 1, or None",
+            )
+        merged = dict(params)
+        if urgency is not None:
+            merged["urgency"] = urgency
+        self._by_pair[pair] = Execution(
+            algo=algo,
+            params=merged,
+            confidence=None if confidence is None else float(confidence),
+            model_id=model_id,
+            tag=tag,
+            made=time.monotonic(),
+        )
+
+    def take(self, pair: str) -> Execution | None:
+        """Hand out the wish for ``pair``, if there is one and it is recent."""
+        wish = self._by_pair.pop(pair, None)
+        if wish is None or time.monotonic() - wish.made > HINT_LIFE_S:
+            return None
+        return wish
+
+
+_INERT = InertMicro()
+_live: Micro | None = None
+
+
+def attach(micro: Micro | None) -> None:
+    """Make ``self.micro`` of every strategy in this process the given one; None detaches."""
+    global _live  # noqa: PLW0603 - Freqtrade builds strategies itself and passes nothing in
+    _live = micro
+
+
+class CitadelStrategy:
+    """Mixin for an ``IStrategy``: adds ``self.micro``."""
+
+    @property
+    def micro(self) -> Micro:
+        """Micro in a bridged run, else an object with the same methods that does nothing."""
+        return _live or _INERT
