@@ -1,0 +1,59 @@
+"""Rates: how often to retry, and how often a venue may be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+
+class Backoff:
+    """Capped exponential delays with jitter.
+
+    The n-th delay is uniform in [1/2, 1] of ``base_s * 2^n``, at most ``cap_s``: jitter keeps many
+    clients from coming back together, the lower half keeps the rate bounded.
+    """
+
+    __slots__ = ("_base_s", "_cap_s", "_rng", "attempts")
+
+    def __init__(self, rng: random.Random, base_s: float = 0.25, cap_s: float = 30.0) -> None:
+        self._rng = rng
+        self._base_s = base_s
+        self._cap_s = cap_s
+        self.attempts = 0
+
+    def next(self) -> float:
+        """Seconds to wait before the next attempt."""
+        ceiling = min(self._cap_s, self._base_s * 2.0 ** min(self.attempts, 30))
+        self.attempts += 1
+        return ceiling * (0.5 + 0.5 * self._rng.random())
+
+    def reset(self) -> None:
+        """It went well: the next failure starts from the shortest delay."""
+        self.attempts = 0
+
+
+class Pacer:
+    """At most ``per_s`` passages a second, evenly spaced, in order of asking."""
+
+    __slots__ = ("_interval_s", "_lock", "_next_s")
+
+    def __init__(self, per_s: float) -> None:
+        self._interval_s = 1.0 / per_s
+        self._next_s = 0.0
+        self._lock = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for this caller's turn."""
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            wait_s = self._next_s - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            self._next_s = loop.time() + self._interval_s
+
+    def hold(self, seconds: float) -> None:
+        """Nobody passes for this long: the venue has said so."""
+        self._next_s = max(self._next_s, asyncio.get_running_loop().time() + seconds)
