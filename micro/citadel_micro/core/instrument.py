@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import Context, Decimal, InvalidOperation
 from typing import Literal
 
 from citadel_proto.errors import BadInput
@@ -16,7 +16,9 @@ from citadel_proto.errors import BadInput
 Kind = Literal["spot", "linear", "inverse"]
 Rounding = Literal["floor", "ceil", "nearest"]
 
-_ROUND = {"floor": ROUND_FLOOR, "ceil": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
+# The default 28 digits would round 0.99999999999999999999999999999 up to a whole lot before any
+# floor is taken: more than was asked.
+_EXACT = Context(prec=120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,7 @@ class Instrument:
         if self.min_notional <= 0 or ticks <= 0 or self.kind == "inverse":
             return self.min_lots
         per_lot = self.tick * ticks * self.lot * self.contract_size
-        needed = int((self.min_notional / per_lot).to_integral_value(ROUND_CEILING))
-        return max(self.min_lots, needed)
+        return max(self.min_lots, _units(self.min_notional, per_lot, "ceil", "minimum notional"))
 
 
 def _decimals(step: Decimal) -> int:
@@ -136,4 +137,19 @@ def _units(value: Decimal, step: Decimal, rounding: Rounding, what: str) -> int:
     if not value.is_finite():
         msg = f"{what} is {value}; it must be a finite number"
         raise BadInput(msg)
-    return int((value / step).to_integral_value(_ROUND[rounding]))
+    try:
+        whole, rest = _EXACT.divmod(value, step)
+    except InvalidOperation:
+        msg = f"{what} is {value}; nothing of that size is traded in steps of {step}"
+        raise BadInput(msg) from None
+    units = int(whole)
+    if rest == 0:
+        return units
+    # ``divmod`` truncates towards zero and its rest has the sign of the value.
+    below = units if rest > 0 else units - 1
+    if rounding == "floor":
+        return below
+    if rounding == "ceil":
+        return below + 1
+    half = 2 * rest if rest > 0 else 2 * (rest + step)
+    return below + 1 if half > step or (half == step and below % 2) else below
