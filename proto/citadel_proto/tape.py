@@ -1,0 +1,393 @@
+r"""Tape: raw frames in a file, as they came; recorded traffic and micro's journal use it.
+
+Layout, all integers little-endian::
+
+    file    magic "\x89CITTAPE"  u32 length  u32 crc32(header)  header (a msgpack map)  block …
+    block   u32 stored length  u32 raw length  u32 records  u8 flags  u32 crc32  payload
+    payload record …, compressed with zstd if flag 1 is set
+    record  u8 direction  u64 receive time (ns)  u32 length  frame
+
+A block's checksum is over its other header fields and its stored payload. The file only grows; a
+block counts once it is whole, so a reader may follow a tape that is being written, and whatever
+happens to the end of a file, everything before that is usable.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
+
+import msgspec
+import zstandard
+
+from citadel_proto.errors import BadInput, DecodeError
+from citadel_proto.messages import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+FORMAT_VERSION: Final = 1
+MAGIC: Final = b"\x89CITTAPE"
+
+SIGNALS: Final = 1
+"""Direction of a frame of the signals channel."""
+MARKET: Final = 2
+"""Direction of a frame of the market channel."""
+EVENT: Final = ord("E")
+"""Direction of an event that went into the engine (journals)."""
+COMMAND: Final = ord("C")
+"""Direction of a command that came out of it (journals)."""
+
+BLOCK_BYTES: Final = 64 * 1024
+"""A block is written when its records reach this size: small enough to lose little, large enough
+that its header and checksum cost nothing."""
+MAX_BLOCK: Final = 64 * 1024 * 1024
+"""Largest block, raw, that a reader accepts: a damaged length must not ask for all memory."""
+MAX_HEADER: Final = 1024 * 1024
+FLUSH_NS: Final = 1_000_000_000
+"""A block is also written when it spans more than this in receive time."""
+
+_COMPRESSED: Final = 1
+_ZSTD_LEVEL: Final = 3
+_HEADER: Final = struct.Struct("<II")
+_BLOCK: Final = struct.Struct("<IIIBI")
+_BLOCK_SUMMED: Final = struct.Struct("<IIIB")
+_RECORD: Final = struct.Struct("<BQI")
+
+
+class TapeHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tape says about itself. A map on disk: readers ignore names they do not know."""
+
+    created_ns: int
+    kind: str = "recording"
+    """``recording`` or ``journal``."""
+    format: int = FORMAT_VERSION
+    schema: int = SCHEMA_VERSION
+    """Version of the message set of the frames."""
+    endpoints: dict[str, str] = {}
+    """Address per channel."""
+    instances: tuple[str, ...] = ()
+    """Runs that were heard, as far as known when the tape was begun."""
+    meta: dict[str, str | int | float | bool | None] = {}
+
+
+class Record(NamedTuple):
+    """One frame."""
+
+    direction: int
+    recv_ns: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """Where the usable part of a tape ends, when that is not the end of the file."""
+
+    offset: int
+    """Everything before this byte is usable."""
+    lost: int
+    """Bytes after it."""
+    reason: str
+    damaged: bool
+    """False: the last block is not whole (a cut, or a writer at work). True: its checksum fails."""
+
+
+class TapeWriter:
+    """Appends records to a file. Not thread-safe.
+
+    Records are gathered into blocks; a block is written when it is full, when it spans more than
+    ``flush_ns``, and by ``flush``, ``sync`` and ``close``.
+
+    Args:
+        file: an unbuffered binary file, empty.
+        header: written at once.
+        compress: compress blocks with zstd where that makes them smaller.
+        block_bytes: see ``BLOCK_BYTES``.
+        flush_ns: see ``FLUSH_NS``.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        header: TapeHeader,
+        *,
+        compress: bool = False,
+        block_bytes: int = BLOCK_BYTES,
+        flush_ns: int = FLUSH_NS,
+    ) -> None:
+        self._file = file
+        self._block_bytes = block_bytes
+        self._flush_ns = flush_ns
+        self._compressor = zstandard.ZstdCompressor(_ZSTD_LEVEL) if compress else None
+        self._buffer = bytearray()
+        self._count = 0
+        self._flush_at = 0
+        self.records = 0
+        """Records appended."""
+        self.offset = 0
+        """Bytes in the file."""
+        self._write(encode_header(header))
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        header: TapeHeader,
+        *,
+        compress: bool = False,
+        block_bytes: int = BLOCK_BYTES,
+        flush_ns: int = FLUSH_NS,
+    ) -> TapeWriter:
+        """Begin a new file.
+
+        Raises:
+            BadInput: it exists, or cannot be created.
+        """
+        try:
+            file = path.open("xb", buffering=0)
+        except FileExistsError as error:
+            raise BadInput(
+                "the file exists", where=str(path), mend="choose another name: tapes only grow"
+            ) from error
+        except OSError as error:
+            raise BadInput(f"cannot create a tape: {error.strerror}", where=str(path)) from error
+        return cls(file, header, compress=compress, block_bytes=block_bytes, flush_ns=flush_ns)
+
+    def append(self, direction: int, recv_ns: int, frame: bytes) -> None:
+        """Add one record; writes when the block is due.
+
+        Raises:
+            OSError: the block could not be written (disk full). It is kept, and tried again by the
+                next ``append`` or ``flush``; the file ends with the last whole block.
+        """
+        buffer = self._buffer
+        if not buffer:
+            self._flush_at = recv_ns + self._flush_ns
+        buffer += _RECORD.pack(direction, recv_ns, len(frame))
+        buffer += frame
+        self._count += 1
+        self.records += 1
+        if len(buffer) >= self._block_bytes or recv_ns >= self._flush_at:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the records gathered so far as a block; readers see them then."""
+        if self._count:
+            self._write(encode_block(bytes(self._buffer), self._count, self._compressor))
+            self._buffer.clear()
+            self._count = 0
+
+    def sync(self) -> None:
+        """``flush``, and wait until the disk has it (``fdatasync``)."""
+        self.flush()
+        os.fdatasync(self._file.fileno())
+
+    def close(self) -> None:
+        """``flush`` and close. Harmless when repeated."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, data: bytes) -> None:
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError:
+            if written:  # half a block would hide every later one
+                self._file.truncate(self.offset)
+                self._file.seek(self.offset)
+            raise
+        self.offset += len(data)
+
+
+class TapeReader:
+    """Reads records from the front; may follow a file that is being written.
+
+    Args:
+        file: a binary file at its beginning.
+
+    Raises:
+        DecodeError: it does not begin as a tape does, or its header is damaged or of another
+            format version.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.header, self.offset = read_header(file)
+        self.tail: TornTail | None = None
+        """After ``records`` has ended: None at the very end of the file, else what is there."""
+        self.blocks = 0
+
+    @classmethod
+    def open(cls, path: Path) -> TapeReader:
+        """Open a file.
+
+        Raises:
+            BadInput: it cannot be read.
+            DecodeError: as the constructor.
+        """
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise BadInput(f"cannot read the tape: {error.strerror}", where=str(path)) from error
+        try:
+            return cls(file)
+        except DecodeError as error:
+            file.close()
+            raise DecodeError(f"{path}: {error}") from error
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of all whole blocks from where the last call ended.
+
+        Ends at the end of the file or at the first block that is not whole or not intact, which
+        ``tail`` then describes. Called again, it looks whether more has been written.
+        """
+        while True:
+            self._file.seek(self.offset)
+            head = self._file.read(_BLOCK.size)
+            if not head:
+                self.tail = None
+                return
+            payload = self._payload(head)
+            if payload is None:
+                return
+            raw, count, size = payload
+            # Before the records are out: a reader that stops half-way has had its block.
+            self.offset += size
+            self.blocks += 1
+            yield from _split(raw, count)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _payload(self, head: bytes) -> tuple[bytes, int, int] | None:
+        """Read one block's raw records, their count and the block's size; None sets ``tail``."""
+        if len(head) < _BLOCK.size:
+            self._torn("the file ends within a block's header", damaged=False)
+            return None
+        stored, raw_length, count, flags, checksum = _BLOCK.unpack(head)
+        if stored > MAX_BLOCK or raw_length > MAX_BLOCK or count * _RECORD.size > raw_length:
+            self._torn("a block's header is damaged", damaged=True)
+            return None
+        payload = self._file.read(stored)
+        if len(payload) < stored:
+            self._torn("the file ends within a block", damaged=False)
+            return None
+        if checksum != _checksum(stored, raw_length, count, flags, payload):
+            self._torn("a block's checksum fails", damaged=True)
+            return None
+        if flags & _COMPRESSED:
+            try:
+                payload = zstandard.ZstdDecompressor().decompress(
+                    payload, max_output_size=raw_length, allow_extra_data=False
+                )
+            except zstandard.ZstdError as error:
+                self._torn(f"a block does not decompress: {error}", damaged=True)
+                return None
+        if len(payload) != raw_length or not _whole(payload, count):
+            self._torn("a block's records do not add up", damaged=True)
+            return None
+        return payload, count, _BLOCK.size + stored
+
+    def _torn(self, reason: str, *, damaged: bool) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        self.tail = TornTail(self.offset, end - self.offset, reason, damaged)
+
+
+def encode_header(header: TapeHeader) -> bytes:
+    """Bytes that a tape begins with."""
+    body = msgspec.msgpack.encode(header)
+    return MAGIC + _HEADER.pack(len(body), zlib.crc32(body)) + body
+
+
+def encode_block(
+    raw: bytes, count: int, compressor: zstandard.ZstdCompressor | None = None
+) -> bytes:
+    """One block of ``count`` records that ``raw`` holds."""
+    payload, flags = raw, 0
+    if compressor is not None:
+        packed = compressor.compress(raw)
+        if len(packed) < len(raw):
+            payload, flags = packed, _COMPRESSED
+    checksum = _checksum(len(payload), len(raw), count, flags, payload)
+    return _BLOCK.pack(len(payload), len(raw), count, flags, checksum) + payload
+
+
+def read_header(file: BinaryIO) -> tuple[TapeHeader, int]:
+    """Read the header from the front of a file; returns it and where the first block begins.
+
+    Raises:
+        DecodeError: as ``TapeReader``.
+    """
+    start = file.read(len(MAGIC) + _HEADER.size)
+    if not start.startswith(MAGIC):
+        raise DecodeError(f"not a tape: it begins with {start[: len(MAGIC)].hex() or 'nothing'}")
+    if len(start) < len(MAGIC) + _HEADER.size:
+        raise DecodeError("the tape ends within its header")
+    length, checksum = _HEADER.unpack_from(start, len(MAGIC))
+    body = file.read(length) if length <= MAX_HEADER else b""
+    if len(body) < length:
+        raise DecodeError("the tape ends within its header, or the header is damaged")
+    if zlib.crc32(body) != checksum:
+        raise DecodeError("the tape's header is damaged: its checksum fails")
+    try:
+        header = msgspec.msgpack.decode(body, type=TapeHeader)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DecodeError(f"the tape's header cannot be read: {error}") from error
+    if header.format != FORMAT_VERSION:
+        raise DecodeError(f"a tape of format {header.format}; this release reads {FORMAT_VERSION}")
+    return header, len(start) + length
+
+
+def _checksum(stored: int, raw: int, count: int, flags: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_BLOCK_SUMMED.pack(stored, raw, count, flags)))
+
+
+def _whole(raw: bytes, count: int) -> bool:
+    """Whether the payload is exactly ``count`` records."""
+    at = 0
+    for _ in range(count):
+        if at + _RECORD.size > len(raw):
+            return False
+        at += _RECORD.size + _RECORD.unpack_from(raw, at)[2]
+    return at == len(raw)
+
+
+def _split(raw: bytes, count: int) -> Iterator[Record]:
+    at = 0
+    for _ in range(count):
+        direction, recv_ns, length = _RECORD.unpack_from(raw, at)
+        at += _RECORD.size
+        yield Record(direction, recv_ns, raw[at : at + length])
+        at += length
