@@ -189,7 +189,8 @@ class Portfolio:
         for currency, free, used in rows:
             key = (venue, currency)
             if exchange_ns is not None:
-                if exchange_ns < max(self._fill_ns.get(key, 0), self._balance_ns.get(key, 0)):
+                known = self._fill_ns.get(key, exchange_ns), self._balance_ns.get(key, exchange_ns)
+                if exchange_ns < max(known):
                     continue
                 self._balance_ns[key] = exchange_ns
             held[currency] = Balance(free, used)
@@ -399,9 +400,10 @@ class Portfolio:
         What is paid comes out of ``used`` first: it was locked while the order rested.
         """
         key = (venue, currency)
-        self._fill_ns[key] = max(self._fill_ns.get(key, 0), exchange_ns)
+        self._fill_ns[key] = max(self._fill_ns.get(key, exchange_ns), exchange_ns)
         held = self._balances.get(venue)
-        if held is None or exchange_ns <= self._balance_ns.get(key, -1):
+        stated_ns = self._balance_ns.get(key)
+        if held is None or (stated_ns is not None and exchange_ns <= stated_ns):
             return
         free, used = held.get(currency, (_ZERO, _ZERO))
         if amount < 0:

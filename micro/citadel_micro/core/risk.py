@@ -117,7 +117,7 @@ class RiskManager:
 
     def judge(self, request: RiskRequest, view: RiskView, now_ns: int) -> Verdict:
         """Run every check on one order; changes nothing."""
-        return self._judge(request, view, now_ns, None)
+        return self._judge(request, view, now_ns, None).verdict()
 
     def approve_place(
         self, order: PlaceOrder, request: RiskRequest, view: RiskView, now_ns: int
@@ -129,11 +129,10 @@ class RiskManager:
         _match(order, request)
         if order.time_in_force == "IOC" and not request.ioc:
             raise InvariantError(f"{order.client_id} is IOC, its risk request is not")
-        verdict = self._judge(request, view, now_ns, order.expires_ns)
-        market = view.market(request.venue, request.symbol)
-        if not verdict.ok or market is None:
-            return verdict
-        return Approved(_KEY, order, book_seq=market.last_seq, risk_epoch=self.risk_epoch)
+        case = self._judge(request, view, now_ns, order.expires_ns)
+        if case.denied or case.market is None:
+            return case.verdict()
+        return Approved(_KEY, order, book_seq=case.market.last_seq, risk_epoch=self.risk_epoch)
 
     def approve_amend(
         self, order: AmendOrder, request: RiskRequest, view: RiskView, now_ns: int
@@ -143,11 +142,10 @@ class RiskManager:
         Raises InvariantError when the request does not describe the order.
         """
         _match(order, request)
-        verdict = self._judge(request, view, now_ns, order.expires_ns)
-        market = view.market(request.venue, request.symbol)
-        if not verdict.ok or market is None:
-            return verdict
-        return Approved(_KEY, order, book_seq=market.last_seq, risk_epoch=self.risk_epoch)
+        case = self._judge(request, view, now_ns, order.expires_ns)
+        if case.denied or case.market is None:
+            return case.verdict()
+        return Approved(_KEY, order, book_seq=case.market.last_seq, risk_epoch=self.risk_epoch)
 
     def still_valid(self, approved: Approved[PlaceOrder] | Approved[AmendOrder]) -> bool:
         """Whether nothing was tripped, reset or reconfigured since the approval was given."""
@@ -317,7 +315,7 @@ class RiskManager:
 
     def _judge(
         self, request: RiskRequest, view: RiskView, now_ns: int, order_expires_ns: int | None
-    ) -> Verdict:
+    ) -> Case:
         state = self.breakers.state(request.venue, request.symbol, request.strategy)
         case = Case(
             request,
@@ -330,7 +328,7 @@ class RiskManager:
         )
         for check in _CHECKS:
             check(case)
-        return case.verdict()
+        return case
 
     def _watch_losses(self, view: RiskView, now_ns: int) -> list[RiskCommand]:
         portfolio, limits = view.portfolio, self.limits

@@ -19,6 +19,10 @@ _ZERO = Decimal(0)
 _TWO = Decimal(2)
 
 
+Row = tuple[int, str, bool, "Number | str | None", "Number | str | None", str]
+"""The fields of a ``CheckResult``: an approval on the hot path needs nothing dearer."""
+
+
 class Case:
     """Facts of one request, the rows found so far, and how much would pass.
 
@@ -30,9 +34,11 @@ class Case:
         "ask",
         "bid",
         "buy",
+        "denied",
         "dms_armed",
         "entry_lots",
         "exposure",
+        "half_tick_worth",
         "instrument",
         "limits",
         "live",
@@ -75,7 +81,8 @@ class Case:
         self.dms_armed = dms_armed
         self.now_ns = now_ns
         self.order_expires_ns = order_expires_ns
-        self.rows: list[CheckResult] = []
+        self.rows: list[Row] = []
+        self.denied = False
         venue, symbol = request.venue, request.symbol
         self.buy = request.side == "buy"
         self.parent = request.scope == "parent"
@@ -85,6 +92,7 @@ class Case:
         self._numbers(request)
         self._prices()
         self._position(request, view)
+        self._worth()
         self.entry_lots = 0 if request.reduce_only else self.live
         self.reduce_lots = min(self.live, self.reducible)
 
@@ -145,30 +153,37 @@ class Case:
 
     # worth
 
-    def unit_worth(self, half_ticks: int, instrument: Instrument) -> Decimal | None:
-        """One unit of quantity at a price of half ticks, in the reporting currency."""
-        if half_ticks <= 0:
-            return None
-        if instrument.kind == "spot":
-            rate = self.portfolio.rate(instrument.quote)
-        else:
-            rate = self.portfolio.rate(instrument.settle)
+    def _worth(self) -> None:
+        """What half a tick of one unit of quantity is worth in the reporting currency.
+
+        Of inverse contracts, whose worth is not proportional to the price, that of the contract.
+        """
+        self.half_tick_worth: Decimal | None = None
+        rules = self.instrument
+        if rules is None:
+            return
+        rate = self.portfolio.rate(rules.quote if rules.kind == "spot" else rules.settle)
         if rate is None:
+            return
+        if rules.kind == "inverse":
+            self.half_tick_worth = rules.contract_size * rate / rules.tick * _TWO
+        else:
+            self.half_tick_worth = rules.contract_size * rate * rules.tick / _TWO
+
+    def unit_worth(self, half_ticks: int) -> Decimal | None:
+        """One unit of quantity at a price of half ticks, in the reporting currency."""
+        each = self.half_tick_worth
+        if half_ticks <= 0 or each is None or self.instrument is None:
             return None
-        price = instrument.tick * half_ticks / _TWO
-        if instrument.kind == "inverse":
-            return instrument.contract_size / price * rate
-        return instrument.contract_size * price * rate
+        return each / half_ticks if self.instrument.kind == "inverse" else each * half_ticks
 
     def exposure_worth(self) -> Decimal | None:
         """Unit worth at the mid or the order's own price, whichever weighs more."""
-        if self.instrument is None or self.mid_half_ticks <= 0:
-            return None
         half_ticks = self.mid_half_ticks
-        if self.price is not None:
+        if half_ticks > 0 and self.price is not None and self.instrument is not None:
             weigh = min if self.instrument.kind == "inverse" else max
             half_ticks = weigh(half_ticks, 2 * self.price)
-        return self.unit_worth(half_ticks, self.instrument)
+        return self.unit_worth(half_ticks)
 
     def price_half_ticks(self) -> int:
         """The order's own price; of a parent without one the ask, the dearer side; 0 if unknown."""
@@ -179,12 +194,6 @@ class Case:
         return 2 * math.ceil(self.ask / self.instrument.tick_float - _GRID)
 
     # findings
-
-    def passed(
-        self, number: int, code: str, value: Number | str | None, limit: Number | str | None
-    ) -> None:
-        """Note a check that passed, with what it compared."""
-        self.rows.append(CheckResult(number, code, ok=True, value=value, limit=limit, text=""))
 
     def failed(
         self,
@@ -197,7 +206,8 @@ class Case:
         lots: int = 0,
     ) -> None:
         """Note a failure that holds for reductions too; ``lots`` is what would have passed."""
-        self.rows.append(CheckResult(number, code, ok=False, value=value, limit=limit, text=text))
+        self.denied = True
+        self.rows.append((number, code, False, value, limit, text))
         self.entry_lots = min(self.entry_lots, lots)
         self.reduce_lots = min(self.reduce_lots, lots)
 
@@ -212,12 +222,13 @@ class Case:
         lots: int = 0,
     ) -> None:
         """Note a failure of a check that verified reductions skip."""
-        self.rows.append(CheckResult(number, code, ok=False, value=value, limit=limit, text=text))
+        self.denied = True
+        self.rows.append((number, code, False, value, limit, text))
         self.entry_lots = min(self.entry_lots, lots)
 
     def verdict(self) -> Verdict:
         """Sum up: the first failure is the reason."""
-        rows = tuple(self.rows)
+        rows = tuple(map(CheckResult._make, self.rows))
         for row in rows:
             if not row.ok:
                 permitted = max(self.reduce_lots, 0 if self.reducing else self.entry_lots, 0)

@@ -94,7 +94,7 @@ def check_lease(case: Case) -> None:
                 2, "MACRO_LEASE_LOST", f"macro was heard {heard}", value=age, limit=limit
             )
         else:
-            case.passed(2, "MACRO_LEASE_LOST", age, limit)
+            case.rows.append((2, "MACRO_LEASE_LOST", True, age, limit, ""))
     else:
         case.rows.append(CLEAR["MACRO_LEASE_LOST"])
     if case.request.venue in limits.dms_venues and not case.dms_armed:
@@ -129,7 +129,7 @@ def check_intent(case: Case) -> None:
             text = f"the signal is {age / 1e9:.1f} s old"
             case.failed(4, "INTENT_EXPIRED", text, value=age, limit=ttl)
         else:
-            case.passed(4, "INTENT_EXPIRED", age, ttl)
+            case.rows.append((4, "INTENT_EXPIRED", True, age, ttl, ""))
     elif case.order_expires_ns is not None and now_ns >= case.order_expires_ns:
         case.failed(
             4,
@@ -200,7 +200,7 @@ def check_numbers(case: Case) -> None:
         )
         case.failed(6, "BELOW_MIN", text, value=case.quantity, limit=smallest)
     else:
-        case.passed(6, "BELOW_MIN", case.quantity, smallest)
+        case.rows.append((6, "BELOW_MIN", True, case.quantity, smallest, ""))
 
 
 def check_book(case: Case) -> None:
@@ -215,7 +215,7 @@ def check_book(case: Case) -> None:
     ahead = case.request.signal_created_ns - case.now_ns if case.parent else 0
     worst = max(abs(skew), ahead)
     if worst <= limits.max_skew_ns:
-        case.passed(7, "CLOCK_SKEW", worst, limits.max_skew_ns)
+        case.rows.append((7, "CLOCK_SKEW", True, worst, limits.max_skew_ns, ""))
     else:
         text = f"macro's clock and ours differ by {worst / 1e6:.0f} ms"
         case.failed(7, "CLOCK_SKEW", text, value=worst, limit=limits.max_skew_ns)
@@ -229,7 +229,7 @@ def _judge_book(case: Case, market: JudgedMarket) -> None:
         text = f"the book's last update is {age / 1e9:.2f} s old"
         case.failed(7, "BOOK_STALE", text, value=age, limit=limit)
     else:
-        case.passed(7, "BOOK_STALE", age, limit)
+        case.rows.append((7, "BOOK_STALE", True, age, limit, ""))
     if market.crossed or (case.bid is not None and case.ask is not None and case.bid >= case.ask):
         case.failed(7, "BOOK_CROSSED", "best bid and ask are crossed or locked")
     else:
@@ -256,7 +256,7 @@ def check_price(case: Case) -> None:
         return
     apart = abs(mid - reference) / reference * BPS
     if apart <= limits.ref_divergence_bps:
-        case.passed(8, "REF_DIVERGENCE", apart, limits.ref_divergence_bps)
+        case.rows.append((8, "REF_DIVERGENCE", True, apart, limits.ref_divergence_bps, ""))
     else:
         text = f"mid {mid} is {apart:.1f} bps from the reference {reference}"
         case.failed(8, "REF_DIVERGENCE", text, value=apart, limit=limits.ref_divergence_bps)
@@ -275,7 +275,7 @@ def _check_collar(case: Case) -> None:
         away = -away
     # Positive: the side that costs money. Negative: the order merely rests far from the market.
     if -limits.fat_finger_bps <= away <= limits.price_collar_bps:
-        case.passed(8, "PRICE_COLLAR", away, limits.price_collar_bps)
+        case.rows.append((8, "PRICE_COLLAR", True, away, limits.price_collar_bps, ""))
         return
     limit = limits.price_collar_bps if away > 0 else -limits.fat_finger_bps
     text = f"price {instrument.price(case.price)} is {abs(away):.0f} bps from the mid {mid}"
@@ -292,7 +292,7 @@ def check_liquidity(case: Case) -> None:
         return
     spread = (ask - bid) / mid * BPS
     if spread <= limits.max_spread_bps:
-        case.passed(9, "SPREAD_WIDE", spread, limits.max_spread_bps)
+        case.rows.append((9, "SPREAD_WIDE", True, spread, limits.max_spread_bps, ""))
     else:
         text = f"the spread is {spread:.1f} bps"
         case.failed(9, "SPREAD_WIDE", text, value=spread, limit=limits.max_spread_bps)
@@ -313,7 +313,7 @@ def check_liquidity(case: Case) -> None:
     else:
         shown = _shown(book.bids, reversed(book.bid_prices), mid, reach, needed)
     if needed <= shown < math.inf:
-        case.passed(9, "DEPTH_PARTICIPATION", case.live * lot, shown * share)
+        case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
         return
     most = math.floor(shown * share / lot) if math.isfinite(shown) else 0
     while most > 0 and most * lot / share > shown:

@@ -35,7 +35,7 @@ def check_order_size(case: Case) -> None:
         case.failed(10, "MAX_ORDER_QTY", text, value=quantity)
     else:
         _judge_size(case, "MAX_ORDER_QTY", quantity, most, instrument.lot)
-    worth = case.unit_worth(case.price_half_ticks(), instrument)
+    worth = case.unit_worth(case.price_half_ticks())
     if worth is None:
         text = f"the order cannot be valued in {limits.reporting_currency}"
         case.failed(10, "MAX_ORDER_NOTIONAL", text, limit=limits.max_order_notional)
@@ -54,7 +54,7 @@ def _judge_size(case: Case, code: str, value: Decimal, most: Decimal, per_lot: D
     else:
         limit = most
     if value <= limit:
-        case.passed(10, code, value, limit)
+        case.rows.append((10, code, True, value, limit, ""))
     elif value <= most:
         text = f"{value} is above {limit}, the limit while on probation"
         lots = lots_within(limit, per_lot)
@@ -82,7 +82,7 @@ def check_position(case: Case) -> None:
     worst = case.signed_position + instrument.lot * (case.pending + case.exposure)
     money = worst * worth
     if worst <= most and money <= limits.max_position_notional:
-        case.passed(12, "MAX_POSITION", worst, most)
+        case.rows.append((12, "MAX_POSITION", True, worst, most, ""))
         return
     held, lot, pending = case.signed_position, instrument.lot, case.pending
     lots = min(
@@ -220,7 +220,7 @@ class _Room:
         case, worth = self.case, self.worth
         total = others + (self.grown if net else max(self.grown, self.back)) * worth
         if total <= most:
-            case.passed(13, code, total, most)
+            case.rows.append((13, code, True, total, most, ""))
             return
         lots = 0
         if case.instrument is not None and (net or others + self.back * worth <= most):
@@ -244,7 +244,7 @@ def _check_count(case: Case) -> None:
         most = limits.max_open_orders_per_venue
         case.failed_entry(13, "OPEN_ORDERS", text, value=here, limit=most)
     else:
-        case.passed(13, "OPEN_ORDERS", everywhere, limits.max_open_orders)
+        case.rows.append((13, "OPEN_ORDERS", True, everywhere, limits.max_open_orders, ""))
 
 
 def check_balance(case: Case) -> None:
@@ -278,7 +278,7 @@ def check_balance(case: Case) -> None:
     needed = per_lot * case.live
     free = balance.total - (max(promised, balance.used) if case.parent else promised)
     if needed <= free:
-        case.passed(14, "FREE_BALANCE", needed, free)
+        case.rows.append((14, "FREE_BALANCE", True, needed, free, ""))
         return
     lots = lots_within(free, per_lot)
     text = f"{needed} {currency} is needed, {max(free, _ZERO)} is free"
@@ -332,7 +332,7 @@ def check_losses(case: Case) -> None:
 
 def _judge_loss(case: Case, code: str, loss: Decimal, most: Decimal) -> None:
     if loss < most:
-        case.passed(15, code, loss, most)
+        case.rows.append((15, code, True, loss, most, ""))
     else:
         text = f"a loss of {loss:.2f} {case.limits.reporting_currency} has reached {most}"
         case.failed_entry(15, code, text, value=loss, limit=most)
