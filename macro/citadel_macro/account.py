@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BOOT_POLL_S: Final = 0.25
+BOOT_POLL_S: Final = 0.1
+BOOT_PATIENCE_S: Final = 2.0
 BOOT_REMIND_S: Final = 5.0
 
 
@@ -67,7 +68,7 @@ class AccountMixin(Exchange):
                 "stoploss_blocks_assets": True,
                 "stoploss_query_requires_stop_flag": False,
                 "stoploss_algo_order_info_id": "",
-                "order_time_in_force": ["GTC", "IOC", "FOK", "PO"],
+                "order_time_in_force": ["GTC", "IOC", "PO"],
                 "balance_includes_unrealized_pnl": False,
                 "needs_trading_fees": False,
                 "always_require_api_keys": False,
@@ -123,22 +124,21 @@ class AccountMixin(Exchange):
 
     def _await_micro(self) -> tuple[Balance, ...]:
         """Wait for micro's first balances, saying so; ends only with them or with a signal."""
-        started = reminded = time.monotonic()
-        logger.warning(
-            "Waiting for micro: no heartbeat on %s yet. Start it with `citadel micro`, or mend "
-            "citadel.market in the configuration. Freqtrade goes on as soon as micro answers.",
-            self.settings.market,
-        )
+        started = time.monotonic()
+        remind = started + BOOT_PATIENCE_S
         while True:
             rows = self.link.balances()
-            if rows is not None:
-                logger.info("micro answered after %.1f s.", time.monotonic() - started)
-                return rows
             now = time.monotonic()
-            if now - reminded >= BOOT_REMIND_S:
-                reminded = now
+            if rows is not None:
+                logger.info("micro answered after %.1f s.", now - started)
+                return rows
+            if now >= remind:
+                remind = now + BOOT_REMIND_S
                 logger.warning(
-                    "Still waiting for micro on %s (%.0f s).", self.settings.market, now - started
+                    "Waiting for micro at %s for %.0f s. Start it with `citadel micro`, or mend "
+                    "citadel.market in the configuration; Freqtrade goes on as soon as it answers.",
+                    self.settings.market,
+                    now - started,
                 )
             time.sleep(BOOT_POLL_S)
 
@@ -178,7 +178,7 @@ class AccountMixin(Exchange):
             path = Path(freqtrade.exchange.__file__).with_name("binance_leverage_tiers.json")
             shipped: dict[str, list[dict[str, Any]]] = json.loads(path.read_text("utf-8"))
             return shipped
-        tiers = {}
+        tiers: dict[str, list[dict[str, Any]]] = {}
         for symbol, market in self.markets.items():
             if self.market_is_future(market):
                 limits = (market.get("limits") or {}).get("leverage") or {}

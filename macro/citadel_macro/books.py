@@ -42,7 +42,7 @@ def close_dust(exchange: BridgeMixin, trades: Iterable[Trade]) -> list[Trade]:
             trade.exit_reason = trade.exit_reason or "dust"
             trade.close(rate, show_msg=False)
             trade.set_custom_data(f"{DATA_PREFIX}dust", rest)
-            Trade.commit()
+            Trade.commit()  # type: ignore[no-untyped-call]
             logger.warning(
                 "Closed %s: the rest of %s %s is below the venue's minimum and stays in the wallet.",
                 trade.pair,
@@ -62,4 +62,4 @@ def _is_dust(exchange: BridgeMixin, trade: Trade) -> bool:
     least_cost = (limits.get("cost") or {}).get("min") or 0.0
     rate = trade.select_filled_orders(trade.exit_side)[-1].safe_price
     contracts = exchange._amount_to_contracts(trade.pair, trade.amount)  # noqa: SLF001 - our own base class
-    return 0 < trade.amount and (contracts < least or trade.amount * rate < least_cost)
+    return trade.amount > 0 and (contracts < least or trade.amount * rate < least_cost)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Final
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exits import Exit  # noqa: TC001 - typer reads the annotations
 
 FREQTRADE_COMMANDS: Final = (
     ("trade", "Trade; with dry_run false, orders go through micro."),
@@ -62,10 +62,10 @@ def register(app: typer.Typer) -> None:
 def _pass_on(ctx: typer.Context) -> Exit:
     from citadel_macro.launcher import run  # noqa: PLC0415 - commands import what they need
 
-    return Exit(run([str(ctx.info_name), *ctx.args]))
+    return run([str(ctx.info_name), *ctx.args])
 
 
-def demo_config(  # noqa: PLR0913 - options of one command
+def demo_config(
     *,
     sim: Annotated[str, typer.Option(help="REST address of `citadel sim`, http://host:port.")],
     sim_ws: Annotated[
@@ -82,7 +82,9 @@ def demo_config(  # noqa: PLR0913 - options of one command
         str | None, typer.Option(help="Comma-separated; default: those of config-demo.json.")
     ] = None,
     ml: Annotated[bool, typer.Option("--ml", help="The LightGBM strategy (extra [ml]).")] = False,
-    out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: standard output.")
+    ] = None,
 ) -> None:
     """Write a Freqtrade configuration that trades on the simulator through micro."""
     from citadel_macro.demo import demo_config as build  # noqa: PLC0415 - see the module

@@ -77,7 +77,7 @@ def demo_config(
 def ccxt_config(rest_url: str, ws_url: str) -> dict[str, Any]:
     """What makes ccxt's ``binance`` talk to the simulator and to nothing else."""
     rest, ws = rest_url.rstrip("/"), ws_url.rstrip("/")
-    private = {name: f"{rest}/sapi/v1" for name in ("sapi", "sapiV2", "sapiV3", "sapiV4")}
+    private = dict.fromkeys(("sapi", "sapiV2", "sapiV3", "sapiV4"), f"{rest}/sapi/v1")
     return {
         "enableRateLimit": False,
         "urls": {
@@ -107,6 +107,8 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in over.items():
         inner = result.get(name)
-        both = isinstance(inner, dict) and isinstance(value, dict)
-        result[name] = _merged(inner, value) if both else value
+        if isinstance(inner, dict) and isinstance(value, dict):
+            result[name] = _merged(inner, value)
+        else:
+            result[name] = value
     return result

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from freqtrade.enums import TradingMode
 from freqtrade.exceptions import InsufficientFundsError, InvalidOrderException, TemporaryError
 from freqtrade.exchange import ROUND_DOWN, ROUND_UP
-from freqtrade.exchange.exchange import Exchange
 from freqtrade.persistence import Order, PairLocks
 
 from citadel_bridge.errors import MicroUnavailable
@@ -32,12 +31,13 @@ from citadel_macro.strategy import Wishes
 
 if TYPE_CHECKING:
     from freqtrade.constants import BuySell
+    from freqtrade.exchange.exchange import Exchange
     from freqtrade.exchange.exchange_types import CcxtOrder, OrderBook
 
     from citadel_macro.config import BridgeSettings
     from citadel_macro.link import MicroLink
     from citadel_macro.strategy import BookView, Execution
-    from citadel_proto.messages import ExecutionReport, Param, SignalKind
+    from citadel_proto.messages import ExecutionReport, Param
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ GRACE_S: Final = 30.0
 """Micro ends an order this much later than Freqtrade should have: then Freqtrade is gone."""
 STOP_LIFE_S: Final = 365 * 86_400.0
 """A stop is held as long as its position; Freqtrade withdraws it."""
-MARKET_ALGO: Final = "ioc"
+LONGEST_CHASE_MS: Final = 86_400_000
 LOCK_REASON_MAX: Final = 250
 """Freqtrade's column for the reason of a pair lock holds 255 characters."""
 
@@ -57,7 +57,7 @@ class BridgeMixin(AccountMixin):
 
     live = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Freqtrade's to define
         self.wishes = Wishes()
         self.reconcile_due = True
         self._shown: dict[str, str] = {}
@@ -102,7 +102,7 @@ class BridgeMixin(AccountMixin):
             time_in_force=cast("Any", time_in_force.upper()),
             reduce_only=reduceOnly,
             leverage=orders.text(leverage),
-            **self._how(wish, ordertype, time_in_force.upper(), is_entry=is_entry),
+            **self._how(wish, is_entry=is_entry),
         )
         return self._send(request, lock=is_entry and initial_order)
 
@@ -159,41 +159,40 @@ class BridgeMixin(AccountMixin):
         if lock:
             self._entries.add(signal.signal_id)
         if report is None:
-            logger.warning("micro has not acknowledged %s yet; it counts as open.", signal.signal_id)
+            logger.warning(
+                "micro has not acknowledged %s yet; it counts as open.", signal.signal_id
+            )
             self._shown[signal.signal_id] = "open"
             return orders.unacknowledged_order(signal)
         order = self._show(report)
         if report.status == "rejected" and not report.fills:
             self.link.settle(signal.signal_id, "rejected")
-            error = InsufficientFundsError if report.reason_code in orders.FUNDS_CODES else None
+            funds = report.reason_code in orders.FUNDS_CODES
+            kind = InsufficientFundsError if funds else InvalidOrderException
             permitted = f"; at most {report.permitted} would pass" if report.permitted else ""
-            raise (error or InvalidOrderException)(
+            raise kind(
                 f"micro rejected {request.side} {request.quantity} {request.symbol}: "
                 f"{report.reason_code} ({report.reason}{permitted})"
             )
         return order
 
-    def _how(
-        self, wish: Execution | None, ordertype: str, time_in_force: str, *, is_entry: bool
-    ) -> dict[str, Any]:
-        """Algorithm, parameters and life of an order, from the strategy's wish and the settings."""
-        life = self.settings.order_life_s or self._unfilled_timeout_s(is_entry=is_entry)
+    def _how(self, wish: Execution | None, *, is_entry: bool) -> dict[str, Any]:
+        """Algorithm, parameters and life of an order, from the strategy's wish and the settings.
+
+        Micro itself takes a market or immediate order out of a chase, so nothing is decided here.
+        """
+        life = (self.settings.order_life_s or self._unfilled_timeout_s(is_entry=is_entry)) + GRACE_S
         params: dict[str, Param] = dict(wish.params) if wish else {}
-        immediate = ordertype == "market" or time_in_force in ("IOC", "FOK")
-        algo = MARKET_ALGO if immediate else self.settings.algo
-        if wish and wish.algo:
-            algo = wish.algo
+        algo = wish.algo if wish and wish.algo else self.settings.algo
         if algo == "chase_limit":
-            params.setdefault("time_limit_ms", int((life + GRACE_S) * 1_000))
-            if time_in_force == "PO":
-                params.setdefault("post_only", True)
+            params.setdefault("time_limit_ms", min(int(life * 1_000), LONGEST_CHASE_MS))
         return {
             "algo": algo,
             "params": params,
             "confidence": wish.confidence if wish else None,
             "model_id": wish.model_id if wish else "",
             "tag": wish.tag if wish and wish.tag else "entry" if is_entry else "exit",
-            "life_s": life + GRACE_S,
+            "life_s": life,
         }
 
     def _unfilled_timeout_s(self, *, is_entry: bool) -> float:
@@ -203,7 +202,7 @@ class BridgeMixin(AccountMixin):
             return UNFILLED_TIMEOUT_S
         return timedelta(**{timeouts.get("unit", "minutes"): value}).total_seconds()
 
-    def _adds(self, side: BuySell, reduce_only: bool) -> bool:  # noqa: FBT001 - as Freqtrade gives it
+    def _adds(self, side: BuySell, reduce_only: bool) -> bool:
         """Whether an order adds to a position (Freqtrade marks exits in futures only)."""
         return not reduce_only if self.trading_mode == TradingMode.FUTURES else side == "buy"
 
@@ -396,9 +395,7 @@ class BridgeMixin(AccountMixin):
         return self.link.report(order_id)
 
 
-def bridged(
-    real: type[Exchange], link: MicroLink, settings: BridgeSettings
-) -> type[BridgeMixin]:
+def bridged(real: type[Exchange], link: MicroLink, settings: BridgeSettings) -> type[BridgeMixin]:
     """Class of the bridged exchange for one real exchange class of Freqtrade."""
     return type(
         f"Bridged{real.__name__}", (BridgeMixin, real), {"link": link, "settings": settings}

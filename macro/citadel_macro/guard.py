@@ -112,5 +112,3 @@ def _flat(api: object) -> list[str]:
     if isinstance(api, (list, tuple)):
         return [part for item in api for part in _flat(item)]
     return [str(api)]
-
-

@@ -51,7 +51,7 @@ def installed(bridge: Callable[[], BridgeMixin | None]) -> Iterator[None]:
 
 def set_retry(settings: BridgeSettings) -> None:
     """Shorten the pause after a temporary error; ``installed`` restores it."""
-    freqtrade.worker.RETRY_TIMEOUT = settings.retry_s
+    freqtrade.worker.RETRY_TIMEOUT = settings.retry_s  # type: ignore[assignment]
 
 
 def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
@@ -75,7 +75,9 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
         try:
             _reconcile(bot, bot.exchange)
         except MicroUnavailable as error:
-            raise TemporaryError(f"nothing is traded before orphans are settled: {error}") from error
+            raise TemporaryError(
+                f"nothing is traded before orphans are settled: {error}"
+            ) from error
         try:
             original(bot)
         finally:
@@ -100,11 +102,12 @@ def _exit_positions(original: Callable[[FreqtradeBot, list[Trade]], int], _: obj
     return exit_positions
 
 
-def _after_fill(
-    original: Callable[[FreqtradeBot, Trade, Order, bool], Trade], _: object
-) -> object:
+def _after_fill(original: Callable[[FreqtradeBot, Trade, Order, bool], Trade], _: object) -> object:
     def _update_trade_after_fill(
-        bot: FreqtradeBot, trade: Trade, order: Order, send_msg: bool  # noqa: FBT001 - as Freqtrade calls it
+        bot: FreqtradeBot,
+        trade: Trade,
+        order: Order,
+        send_msg: bool,  # noqa: FBT001 - as Freqtrade calls it
     ) -> Trade:
         trade = original(bot, trade, order, send_msg)
         if isinstance(bot.exchange, BridgeMixin) and not order.ft_is_open:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> Exit:
     """Run one Freqtrade command to its end and return an exit code.
 
     Raises:
@@ -56,7 +56,8 @@ def run(argv: Sequence[str]) -> int:
         # configuration error; a trading session that ran ends with a number.
         asked_for_help = any(word in ("-h", "--help") for word in argv)
         return Exit.BAD_INPUT if argv[:1] == ["trade"] and not asked_for_help else Exit.OK
-    return int(code)
+    # Freqtrade's 1 is an exception that nobody foresaw; its traceback has been logged.
+    return Exit.BUG if code == 1 else Exit(int(code))
 
 
 def trades(config: Mapping[str, Any]) -> bool:
@@ -101,12 +102,12 @@ class Launch:
                 exchange: Exchange = stock(config, **options)
             return exchange
 
-        ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[assignment]
+        ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[method-assign]
         try:
             with hooks.installed(lambda: self._exchange):
                 yield self
         finally:
-            ExchangeResolver.load_exchange = original
+            ExchangeResolver.load_exchange = original  # type: ignore[method-assign]
 
     def _load(self, config: Config, options: dict[str, Any]) -> Exchange:
         try:

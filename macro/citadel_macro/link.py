@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,24 +15,21 @@ from citadel_bridge.connector import HybridConnector
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro.strategy import BookView
 from citadel_proto.errors import BadInput, InvariantError
-from citadel_proto.messages import TERMINAL_STATUSES
+from citadel_proto.messages import (
+    TERMINAL_STATUSES,
+    OrderType,
+    Param,
+    Side,
+    SignalKind,
+    TimeInForce,
+)
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from citadel_macro.config import BridgeSettings
-    from citadel_proto.messages import (
-        Balance,
-        ExecutionReport,
-        OrderType,
-        Param,
-        Position,
-        Side,
-        Signal,
-        SignalKind,
-        TimeInForce,
-    )
+    from citadel_proto.messages import Balance, ExecutionReport, Position, Signal
 
 BALANCES_EVERY_S: Final = 2.0
 """Balances come with every report; asking as well covers what no report of ours tells."""
@@ -69,9 +67,7 @@ class MicroLink:
         strategy: name that travels with every order.
     """
 
-    def __init__(
-        self, connector: HybridConnector, settings: BridgeSettings, strategy: str
-    ) -> None:
+    def __init__(self, connector: HybridConnector, settings: BridgeSettings, strategy: str) -> None:
         self.connector = connector
         self.settings = settings
         self.strategy = strategy

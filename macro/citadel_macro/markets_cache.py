@@ -36,7 +36,7 @@ def used(path: Path) -> Iterator[None]:
         original(exchange, reload=reload)
         _write(path, exchange)
 
-    Exchange._load_async_markets = _load_async_markets  # type: ignore[method-assign]  # noqa: SLF001
+    Exchange._load_async_markets = _load_async_markets  # type: ignore[method-assign,assignment]  # noqa: SLF001
     try:
         yield
     finally:

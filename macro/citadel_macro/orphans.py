@@ -31,7 +31,6 @@ from sqlalchemy import select
 
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import orders
-from citadel_macro.exchange import MARKET_ALGO
 from citadel_macro.link import OrderRequest
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FLATTEN_ALGO: Final = "marketable_limit"
 FLATTEN_TAG: Final = "citadel-flatten"
 ADOPTED_TAG: Final = "citadel-orphan"
 SETTLE_S: Final = 10.0
@@ -154,10 +154,10 @@ def _join(bot: FreqtradeBot, trade: Trade, report: ExecutionReport, side: str) -
     trade.orders.append(found)
     trade.recalc_trade_from_orders()
     Trade.session.add(trade)
-    Trade.commit()
+    Trade.commit()  # type: ignore[no-untyped-call]
     bot.wallets.update()
     bot.update_trade_state(trade, report.signal_id, order, stoploss_order=side == "stoploss")
-    Trade.commit()
+    Trade.commit()  # type: ignore[no-untyped-call]
 
 
 def _new_trade(
@@ -166,7 +166,7 @@ def _new_trade(
     """A trade as ``FreqtradeBot.execute_entry`` would have written it."""
     rate = float(Decimal(report.average or "0"))
     fee = exchange.get_fee(symbol=report.symbol, taker_or_maker="maker")
-    trade = Trade(
+    trade = Trade(  # type: ignore[no-untyped-call]
         pair=report.symbol,
         base_currency=exchange.get_pair_base_currency(report.symbol),
         stake_currency=bot.config["stake_currency"],
@@ -222,7 +222,7 @@ def _flatten(exchange: BridgeMixin, report: ExecutionReport) -> ExecutionReport 
         time_in_force="IOC",
         reduce_only=exchange.trading_mode == TradingMode.FUTURES,
         leverage="1",
-        algo=MARKET_ALGO,
+        algo=FLATTEN_ALGO,
         params={},
         confidence=None,
         model_id="",

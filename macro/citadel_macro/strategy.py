@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from citadel_proto.errors import BadInput
+from citadel_proto.messages import Param
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from citadel_proto.messages import ExecutionReport, Param
+    from citadel_proto.messages import ExecutionReport
 
 FloatArray = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 

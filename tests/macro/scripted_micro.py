@@ -13,7 +13,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
@@ -31,6 +31,7 @@ from citadel_proto.messages import (
     Fill,
     MacroHeartbeat,
     MicroHeartbeat,
+    ParentStatus,
     Position,
     Query,
     Signal,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from citadel_proto.messages import BookState, ParentStatus, SignalChannel
+    from citadel_proto.messages import BookState, Side, SignalChannel
 
 TICK_S: Final = 0.005
 BOOK_EVERY_S: Final = 0.1
@@ -174,7 +175,7 @@ class ScriptedMicro:
         unique = {m.signal_id: m for m in found if side in ("", m.side)}
         return list(unique.values())
 
-    def own_order(self, symbol: str, side: Any, quantity: str) -> str:
+    def own_order(self, symbol: str, side: Side, quantity: str) -> str:
         """Trade by itself, as a flattening does; returns the order's id."""
         with self._lock:
             signal = Signal(
@@ -285,9 +286,7 @@ class ScriptedMicro:
 
     def _admit(self, signal: Signal, script: Script, *, own: bool = False) -> None:
         now = time.time_ns()
-        parent = Parent(
-            signal, script, time.monotonic() + script.after_s, own=own, created_ns=now
-        )
+        parent = Parent(signal, script, time.monotonic() + script.after_s, own=own, created_ns=now)
         self.parents[signal.signal_id] = parent
         if script.reject or time.time_ns() > signal.expires_ns:
             parent.reason_code = script.reject or "INTENT_EXPIRED"
@@ -372,9 +371,7 @@ class ScriptedMicro:
             found = parent is not None
             reports = () if parent is None else (self._as_report(parent),)
         elif query.kind == "orders":
-            reports = tuple(
-                self._as_report(p) for p in parents if p.updated_ns >= query.since_ns
-            )
+            reports = tuple(self._as_report(p) for p in parents if p.updated_ns >= query.since_ns)
         self._publisher.publish(
             Answer(
                 query_id=query.query_id,

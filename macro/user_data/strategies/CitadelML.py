@@ -53,7 +53,7 @@ class CitadelML(CitadelStrategy, IStrategy):
     startup_candle_count = 60
     can_short = False
 
-    minimal_roi = {"0": 0.01}  # noqa: RUF012 - declared so by Freqtrade
+    minimal_roi = {"0": 0.01}
     stoploss = -0.05
     use_exit_signal = True
 

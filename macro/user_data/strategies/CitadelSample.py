@@ -48,10 +48,10 @@ class CitadelSample(CitadelStrategy, IStrategy):
     startup_candle_count = 5
     can_short = False
 
-    minimal_roi = {"0": 0.01}  # noqa: RUF012 - declared so by Freqtrade
+    minimal_roi = {"0": 0.01}
     stoploss = -0.05
     use_exit_signal = True
-    order_types = {  # noqa: RUF012 - declared so by Freqtrade
+    order_types = {
         "entry": "limit",
         "exit": "limit",
         "stoploss": "market",
@@ -66,9 +66,11 @@ class CitadelSample(CitadelStrategy, IStrategy):
     """Widest spread for an entry, in basis points of the mid."""
     room_bps: float = 5.0
     """How far beyond the opposite best price an order may chase, in basis points."""
-    urgency: str = "improve"
-    """Urgency of the chase."""
-    stakes: dict[str, float] = {}  # noqa: RUF012 - replaced as a whole, never changed in place
+    urgency: str = "high"
+    """Urgency of the chase: passive, normal, high or cross."""
+    patience_s: float = 20.0
+    """How long an order chases before it takes what there is, within ``room_bps``."""
+    stakes: dict[str, float] = {}
     """Stake per pair, in place of ``stake_amount``."""
     passive_pairs: tuple[str, ...] = ()
     """Pairs whose entries never go above the best bid, so that they may fill in part or not."""
@@ -111,6 +113,16 @@ class CitadelSample(CitadelStrategy, IStrategy):
             and book.microprice >= book.mid
         )
 
+    def _chase(self, pair: str, tag: str) -> None:
+        """Have the next order of ``pair`` rest at the best price first, and cross in the end."""
+        self.micro.execution(
+            pair,
+            urgency=self.urgency,
+            tag=tag,
+            time_limit_ms=int(self.patience_s * 1_000),
+            on_timeout="cross_ioc",
+        )
+
     def custom_stake_amount(self, pair: str, proposed_stake: float, **kwargs: Any) -> float:
         """Stake from ``stakes``, else what Freqtrade proposes."""
         return self.stakes.get(pair, proposed_stake)
@@ -129,7 +141,7 @@ class CitadelSample(CitadelStrategy, IStrategy):
         book = self.micro.book(pair)
         if book is None or not book.fresh:
             return proposed_rate
-        self.micro.execution(pair, urgency=self.urgency, tag="exit")
+        self._chase(pair, "exit")
         return book.best_bid * (1 - self.room_bps / 1e4)
 
     def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
@@ -137,7 +149,7 @@ class CitadelSample(CitadelStrategy, IStrategy):
         if not self.leans_up(pair):
             return False
         if pair not in self.passive_pairs:
-            self.micro.execution(pair, urgency=self.urgency, tag="entry")
+            self._chase(pair, "entry")
         return True
 
     def custom_exit(
