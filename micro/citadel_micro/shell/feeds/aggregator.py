@@ -13,6 +13,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -39,7 +40,8 @@ class FeedConfig:
     Args:
         venue: venue id.
         symbols: unified symbol to venue symbol; an empty venue symbol is worked out by rule.
-        websocket_url: instead of the venue's own, for a simulator or a proxy.
+        websocket_url: instead of the venue's own, for a simulator or a proxy. Without a path it
+            gets the venue's.
         rest_url: the same for HTTP.
         channels: which of depth, quote and trade.
         quiet_s: a symbol without depth for this long on a live connection is subscribed anew.
@@ -99,7 +101,7 @@ class _Venue:
             )
         shared = Shared(
             spec=spec,
-            url=config.websocket_url or spec.websocket_url,
+            url=_address(config.websocket_url, spec.websocket_url),
             symbols=symbols,
             channels=tuple(config.channels),
             emit=emit,
@@ -124,6 +126,15 @@ class _Venue:
         self.by_symbol = {
             symbol: connection for connection in self.connections for symbol in connection.symbols
         }
+
+
+def _address(given: str, venues: str) -> str:
+    """The given address with the venue's path if it has none; the venue's if none is given."""
+    if not given:
+        return venues
+    if urlsplit(given).path in ("", "/"):
+        return given.rstrip("/") + urlsplit(venues).path
+    return given
 
 
 def _nothing(_native: str) -> None:

@@ -215,7 +215,7 @@ class Rig:
     async def live(self) -> None:
         """Wait until both books are, pushing changes as a venue does."""
         for native in PAIRS.values():
-            await until(lambda native=native: self.fake.subscribed(native))  # type: ignore[misc]
+            await until(lambda native=native: self.fake.subscribed(native))
         await self.agree()
 
     async def agree(self) -> None:
@@ -423,8 +423,10 @@ def test_a_refused_subscription_is_broken() -> None:
     "garbage",
     [
         "not json",
-        '{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,'
-        '"E":1,"b":[["nan","1"]],"a":[]}}',
+        (
+            '{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,'
+            '"E":1,"b":[["nan","1"]],"a":[]}}'
+        ),
         '{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"5","B":"1","a":"4","A":"1"}}',
     ],
 )
