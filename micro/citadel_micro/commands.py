@@ -7,10 +7,12 @@ command returns an ``Exit`` (or None for OK) or raises an error of ``citadel_pro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated, Any
 
-if TYPE_CHECKING:
-    import typer
+import typer
+
+from citadel_bridge.exits import Exit
 
 
 def register(app: typer.Typer) -> None:
@@ -18,3 +20,88 @@ def register(app: typer.Typer) -> None:
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
+    app.command("micro")(micro)
+
+
+def micro(
+    *,
+    mode: Annotated[str | None, typer.Option(help="How to trade: paper.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Folder of the journal.")] = None,
+    symbols: Annotated[
+        str | None, typer.Option(help="Unified symbols, comma-separated: BTC/USDT,ETH/USDT.")
+    ] = None,
+    rest_url: Annotated[
+        str | None, typer.Option(help="REST root instead of the venue's: http://HOST:PORT.")
+    ] = None,
+    ws_url: Annotated[
+        str | None, typer.Option(help="Websocket root instead of the venue's: ws://HOST:PORT.")
+    ] = None,
+    signals: Annotated[
+        str | None, typer.Option(help="Where macros publish signals, comma-separated addresses.")
+    ] = None,
+    commands: Annotated[
+        str | None, typer.Option(help="Where the command line publishes signals.")
+    ] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Address to publish reports and books on.")
+    ] = None,
+    http: Annotated[
+        str | None, typer.Option(help="HOST:PORT of /healthz and /metrics, or 'off'.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the effective configuration and end.")
+    ] = False,
+) -> Exit:
+    """Run the execution daemon: follow a venue, judge and execute signals.
+
+    Without a configuration it trades on paper on Binance's public data. SIGTERM or Ctrl-C withdraws
+    all orders and ends it; a second one ends it at once.
+    """
+    import os  # noqa: PLC0415 - see the module's text
+
+    from citadel_micro.shell import logs  # noqa: PLC0415
+    from citadel_micro.shell.config import load  # noqa: PLC0415
+    from citadel_micro.shell.config_text import to_toml  # noqa: PLC0415
+
+    bridge = {"macros": signals, "command_lines": commands, "market": market}
+    overrides: dict[str, Any] = {
+        "mode": mode,
+        "run_dir": run_dir,
+        "bridge": bridge,
+        "http": _http(http),
+        "log": {"level": log_level},
+    }
+    loaded = load(
+        config,
+        environment=os.environ,
+        overrides=_given(overrides),
+        venue_overrides=_given({"symbols": symbols, "rest_url": rest_url, "ws_url": ws_url}),
+    )
+    if print_config:
+        typer.echo(to_toml(loaded))
+        return Exit.OK
+
+    from citadel_micro.modes import run_paper  # noqa: PLC0415
+
+    logs.configure(loaded.log.level, loaded.log.format, instance=loaded.instance)
+    return run_paper(loaded)
+
+
+def _http(text: str | None) -> dict[str, Any]:
+    """The ``[http]`` table that ``HOST:PORT``, ``PORT`` or ``off`` stands for."""
+    if text is None:
+        return {}
+    if text == "off":
+        return {"enabled": False}
+    host, _, port = text.rpartition(":")
+    return {"port": port, **({"host": host.strip("[]")} if host else {})}
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; tables without any are left out."""
+    kept = {
+        key: _given(value) if isinstance(value, dict) else value for key, value in values.items()
+    }
+    return {key: value for key, value in kept.items() if value is not None and value != {}}

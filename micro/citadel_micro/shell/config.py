@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from citadel_bridge.auth import is_local
+from citadel_bridge.config import DEFAULT_COMMAND_SIGNALS, DEFAULT_MARKET, DEFAULT_SIGNALS
 from citadel_micro.core.limits import RiskLimits, paper_defaults
 from citadel_micro.shell.config_sources import Origins, explain, from_environment, from_file
 from citadel_micro.sim.faults import SCENARIOS, Faults, scenario
@@ -33,10 +34,8 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SIGNALS_DEFAULT: Final = "tcp://127.0.0.1:5555"
-MARKET_DEFAULT: Final = "tcp://127.0.0.1:5556"
-COMMAND_LINE_DEFAULT: Final = "tcp://127.0.0.1:5557"
 HTTP_PORT_DEFAULT: Final = 5580
+DEFAULT_VENUE: Final = "binance-spot"
 
 _MILLION: Final = 1_000_000
 
@@ -80,11 +79,11 @@ class Section(BaseModel):
 class BridgeSection(Section):
     """The two ZeroMQ channels."""
 
-    macros: Addresses = [SIGNALS_DEFAULT]
+    macros: Addresses = [DEFAULT_SIGNALS]
     """Where macros publish signals; several may be named."""
-    command_lines: Addresses = [COMMAND_LINE_DEFAULT]
+    command_lines: Addresses = [DEFAULT_COMMAND_SIGNALS]
     """Where the command line publishes signals."""
-    market: Address = MARKET_DEFAULT
+    market: Address = DEFAULT_MARKET
     """Where micro publishes reports, books and heartbeats."""
     keys: Path | None = None
     """Folder of CURVE keys (`citadel keys make DIR`). Required for any address that is not
@@ -93,7 +92,7 @@ class BridgeSection(Section):
     """Whether /healthz is unhealthy until a macro's heartbeat is heard."""
     book_levels: int = Field(default=20, ge=1, le=1_000)
     """Levels of each side in a published book."""
-    book_interval_ms: int = Field(default=50, ge=1, le=60_000)
+    book_interval_ms: int = Field(default=100, ge=1, le=60_000)
     """Least time between two published books of one symbol; what comes between is conflated."""
 
 
@@ -106,6 +105,8 @@ class VenueSection(Section):
     """REST root; the venue's own by default, a simulator's `http://HOST:PORT` otherwise."""
     ws_url: Annotated[str, AfterValidator(_ws_url)] | None = None
     """Websocket root; the venue's own by default, a simulator's `ws://HOST:PORT` otherwise."""
+    instruments_file: Path | None = None
+    """Trading rules from a file instead of the venue's list, for the symbols that it has."""
     start_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
     """How long to wait at the start for the venue's list of instruments."""
 
@@ -175,6 +176,9 @@ class LogSection(Section):
     """`auto` writes for people on a terminal and JSON otherwise."""
 
 
+Param = bool | int | float | str
+
+
 def _risk_section() -> type[Section]:
     """A table with one key per field of ``RiskLimits``; durations in milliseconds."""
     hints = get_type_hints(RiskLimits)
@@ -228,11 +232,13 @@ class MicroConfig(BaseSettings):
     """Folder of the journal; one micro at a time."""
     bridge: BridgeSection = BridgeSection()
     venues: dict[str, VenueSection] = Field(
-        default={"binance-spot": VenueSection()}, min_length=1, max_length=1
+        default={DEFAULT_VENUE: VenueSection()}, min_length=1, max_length=1
     )
     """Venues by id; in this version exactly one."""
     paper: PaperSection = PaperSection()
     risk: RiskSection = RiskSection()  # type: ignore[valid-type]  # made from RiskLimits
+    algorithms: dict[str, dict[str, Param]] = {}
+    """Parameters by algorithm, used where a signal names none: `[algorithms.chase_limit]`."""
     http: HttpSection = HttpSection()
     journal: JournalSection = JournalSection()
     log: LogSection = LogSection()
@@ -274,6 +280,7 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    venue_overrides: Mapping[str, Any] | None = None,
 ) -> MicroConfig:
     """Read the configuration.
 
@@ -282,6 +289,7 @@ def load(
         environment: variables; none by default, so that a caller says so when it wants the
             process's own.
         overrides: nested values of the command line.
+        venue_overrides: values of the command line for the one venue, whichever it is.
 
     Raises:
         BadInput: everything that is wrong, each with where it is, what is allowed and how to mend
@@ -298,6 +306,10 @@ def load(
         from_environment(environment or {}, scalars=_scalar_names(), sections=sections), merged
     )
     origins.add_overrides(overrides or {}, merged)
+    if venue_overrides:
+        named = merged.get("venues")
+        name = next(iter(named), None) if isinstance(named, dict) else None
+        origins.add_overrides({"venues": {name or DEFAULT_VENUE: venue_overrides}}, merged)
     try:
         config = MicroConfig(**merged)
     except ValidationError as error:

@@ -37,6 +37,7 @@ from citadel_micro.core.events import (
     OrderRejected,
     OrderState,
     QuoteTick,
+    Started,
     TimerFired,
     TradeTick,
 )
@@ -81,8 +82,8 @@ class JournalPort(Protocol):
     def command(self, now_ns: int, command: Command) -> None:
         """Append one command."""
 
-    def fault(self, now_ns: int, text: str) -> None:
-        """Append the end of a run that met its own bug."""
+    def fault(self, now_ns: int, text: str, *, in_engine: bool) -> None:
+        """Append the end of a run that met a bug of ours, in the engine or around it."""
 
     def flush(self) -> None:
         """Hand everything to the operating system."""
@@ -141,6 +142,7 @@ class Runner:
         self._queue: deque[Event] = deque()
         self._busy = False
         self._failed = False
+        self._in_engine = False
         self._live: dict[str, tuple[str, str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
@@ -162,6 +164,10 @@ class Runner:
         self._queue.extend(events)
         if not self._busy and self._queue:
             self._run()
+
+    def halt(self, error: Exception) -> None:
+        """End the run because of a fault that was met outside of ``post``."""
+        self._fail(error)
 
     def close(self) -> None:
         """Stop timers and write out what is buffered."""
@@ -211,13 +217,18 @@ class Runner:
             journal.event(now_ns, event)
             name = kind.__name__
             stats.events[name] = stats.events.get(name, 0) + 1
+            if kind is Started:
+                durable = True
+            self._in_engine = True
             if kind in _MARKET:
                 commands = handle(event, now_ns)
+                self._in_engine = False
                 self._tap(cast("MarketEvent", event), now_ns)
             else:
                 self._track(event)
                 started = time.perf_counter_ns()
                 commands = handle(event, now_ns)
+                self._in_engine = False
                 stats.handle.observe(time.perf_counter_ns() - started)
             for command in commands:
                 journal.command(now_ns, command)
@@ -331,7 +342,7 @@ class Runner:
         self._error = _named(error)
         now_ns = self.clock.now()
         try:
-            self._journal.fault(now_ns, text)
+            self._journal.fault(now_ns, text, in_engine=self._in_engine)
             self._journal.sync()
         except OSError:
             # The disk may be the fault itself; the cancels matter more than the record of it.

@@ -90,14 +90,13 @@ class Uplink:
         config: UplinkConfig,
         *,
         clock: Clock,
-        markets: Mapping[tuple[str, str], MarketBook],
         stats: Stats,
     ) -> None:
         self._loop = loop
         self._context = context
         self._config = config
         self._clock = clock
-        self._markets = markets
+        self._markets: Mapping[tuple[str, str], MarketBook] = {}
         self._stats = stats
         self._publisher = Publisher(
             context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
@@ -117,6 +116,7 @@ class Uplink:
     def start(self, runner: Runner) -> None:
         """Begin to listen, and to gather public trades; events go to ``runner``."""
         self._runner = runner
+        self._markets = runner.engine.markets
         runner.market_taps.append(self._on_market)
         self._reader = SubscriberFD(
             self._loop, self._context, self._config.signals, [topics.ALL], self._inbox

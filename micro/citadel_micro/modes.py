@@ -1,0 +1,430 @@
+"""Composition: which parts make a run of micro, in which order they start, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import zmq
+
+from citadel_bridge.auth import KeyStore
+from citadel_bridge.exits import Exit
+from citadel_bridge.sockets import Endpoint
+from citadel_bridge.zap import ZapGuard
+from citadel_micro.core.config import EngineConfig
+from citadel_micro.core.config import VenueConfig as EngineVenue
+from citadel_micro.core.engine import Engine
+from citadel_micro.core.events import OperatorCommand, Started
+from citadel_micro.shell import logs
+from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.health import Vitals
+from citadel_micro.shell.http import HttpServer
+from citadel_micro.shell.instruments import load_instruments
+from citadel_micro.shell.journal import RunFolder
+from citadel_micro.shell.runner import Runner
+from citadel_micro.shell.stats import Stats
+from citadel_micro.shell.uplink import Uplink, UplinkConfig
+from citadel_micro.shell.venues.paper import PaperAdapter, paper_state
+from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.paper_link import LinkConfig
+from citadel_proto.errors import PeerUnavailable
+
+if TYPE_CHECKING:
+    from citadel_bridge.channels import Context
+    from citadel_micro.core.commands import RequestSnapshot
+    from citadel_micro.core.events import MarketEvent
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.shell.config import MicroConfig
+    from citadel_micro.shell.feeds.connection import SinkEvent
+    from citadel_micro.shell.journal import Journal
+
+log: Final = structlog.get_logger("micro")
+
+MS_NS: Final = 1_000_000
+FREEZE_AFTER_S: Final = 5.0
+"""By then everything long-lived exists; a collection need not walk it again."""
+PROOF_SLACK_S: Final = 2.0
+"""Beyond the engine's own bound on waiting for proof."""
+RETRY_S: Final = 1.0
+
+
+class PaperMicro:
+    """One run on paper: public data of a venue, simulated fills.
+
+    ``start`` brings it up, ``wait`` returns when it has ended by itself, ``stop`` ends it in order,
+    and ``close`` frees everything whatever has happened. All from one running loop.
+    """
+
+    def __init__(self, config: MicroConfig) -> None:
+        self.config = config
+        self.stats = Stats()
+        self._loop = asyncio.get_running_loop()
+        self._folder: RunFolder | None = None
+        self._context: Context | None = None
+        self._guard: ZapGuard | None = None
+        self._http: HttpServer | None = None
+        self._uplink: Uplink | None = None
+        self._journal: Journal | None = None
+        self._runner: Runner | None = None
+        self._feeds: Aggregator | None = None
+        self._adapters: dict[str, PaperAdapter] = {}
+        self._vitals: Vitals | None = None
+
+    # what a demo or a test asks for
+
+    @property
+    def runner(self) -> Runner:
+        """The door; only after ``start``."""
+        assert self._runner is not None  # noqa: S101 - the order of calls is ours
+        return self._runner
+
+    @property
+    def engine(self) -> Engine:
+        """The judgement; only after ``start``."""
+        return self.runner.engine
+
+    @property
+    def journal(self) -> Journal:
+        """This run's journal; only after ``start``."""
+        assert self._journal is not None  # noqa: S101 - the order of calls is ours
+        return self._journal
+
+    @property
+    def market_address(self) -> str:
+        """Where reports and books are published."""
+        assert self._uplink is not None  # noqa: S101 - the order of calls is ours
+        return self._uplink.market_address
+
+    @property
+    def http_url(self) -> str:
+        """Where health and metrics are served; empty when they are not."""
+        return "" if self._http is None else self._http.url
+
+    # life
+
+    async def start(self) -> None:
+        """Bring everything up.
+
+        Raises:
+            PeerUnavailable: a port or the run folder is taken, or the venue does not answer.
+            BadInput, Refused: something configured cannot be.
+        """
+        config = self.config
+        folder = self._folder = RunFolder(config.run_dir, instance=config.instance)
+        clock = Clock(not_before_ns=folder.last_ns + 1)
+        if config.http.enabled:
+            self._http = HttpServer(config.http.host, config.http.port)
+            await self._http.start()
+        uplink = self._uplink = self._bind(clock, folder.run_id)
+        instruments = await self._instruments()
+        engine_config = engine_config_of(config, folder.run_id)
+        engine = Engine(engine_config, instruments)
+        journal = self._journal = folder.create(
+            engine_config, instruments, clock.now(), fsync=config.journal.fsync
+        )
+        runner = self._runner = Runner(
+            engine,
+            journal=journal,
+            clock=clock,
+            venues=self._adapters,
+            uplink=uplink,
+            resync=self._resync,
+            note=logs.note,
+            stats=self.stats,
+        )
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._adapters.update(self._paper(instruments, clock, journal, folder))
+        for adapter in self._adapters.values():
+            adapter.attach(runner)
+            adapter.start()
+        if folder.damaged:
+            log.error("journal is damaged", what=folder.damaged)
+        runner.post(Started(state=folder.state, damaged=folder.damaged))
+        self._vitals = Vitals(
+            run_id=folder.run_id,
+            instance=config.instance,
+            mode=config.mode,
+            macro_required=config.bridge.macro_required,
+            engine=engine,
+            runner=runner,
+            uplink=uplink,
+            clock=clock,
+            stats=self.stats,
+        )
+        if self._http is not None:
+            self._http.vitals = self._vitals
+        uplink.start(runner)
+        self._feeds = self._aggregator(instruments, runner)
+        await self._feeds.start()
+        self._vitals.state = "running"
+        self._loop.call_later(FREEZE_AFTER_S, _freeze)
+        log.info(
+            "micro is up",
+            mode=config.mode,
+            run=folder.run_id,
+            journal=str(journal.path),
+            signals=[*config.bridge.macros, *config.bridge.command_lines],
+            market=uplink.market_address,
+            http=self.http_url,
+            symbols=[f"{venue}:{symbol}" for venue, symbol in instruments],
+        )
+
+    async def wait(self) -> bool:
+        """Return when the engine has stopped: whether with proof. Raises what ended the run."""
+        return await asyncio.shield(self.runner.stopped)
+
+    async def stop(self, reason: str) -> bool:
+        """Withdraw all working orders and wait for proof, for a bounded time.
+
+        Returns:
+            Whether the venue has confirmed that nothing works any more.
+        """
+        if self._vitals is not None:
+            self._vitals.state = "stopping"
+        self.runner.post(
+            OperatorCommand(action="shutdown", scope="global", trip_id="", reason=reason)
+        )
+        bound_s = self.engine.config.shutdown_ns / 1e9 + PROOF_SLACK_S
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.runner.stopped), bound_s)
+        except TimeoutError:
+            return False
+
+    async def close(self) -> None:
+        """Free everything. Harmless when repeated, or after a start that failed half-way."""
+        if self._feeds is not None:
+            await self._feeds.close()
+        for adapter in self._adapters.values():
+            adapter.close()
+        if self._uplink is not None:
+            self._uplink.close()
+        if self._runner is not None:
+            self._runner.close()
+            if self._runner.stopped.done() and not self._runner.stopped.cancelled():
+                self._runner.stopped.exception()  # whoever waits has it; nobody else must
+        if self._journal is not None:
+            self._journal.close()
+        if self._http is not None:
+            await self._http.close()
+        if self._guard is not None:
+            self._guard.close()
+        if self._context is not None:
+            self._context.term()
+        if self._folder is not None:
+            self._folder.close()
+        self._feeds = self._uplink = self._http = self._guard = self._context = None
+        self._adapters.clear()
+        self._journal = None
+        self._folder = None
+
+    # parts
+
+    def _bind(self, clock: Clock, run_id: str) -> Uplink:
+        bridge = self.config.bridge
+        context = self._context = zmq.Context()
+        store = None if bridge.keys is None else KeyStore(bridge.keys)
+        server = None if store is None else store.server("micro")
+        if server is not None:
+            self._guard = ZapGuard(context, server.allow)
+            self._guard.start()
+        signals = [
+            Endpoint(address, None if store is None else store.client("micro", role))
+            for role, addresses in (("macro", bridge.macros), ("cli", bridge.command_lines))
+            for address in addresses
+        ]
+        return Uplink(
+            self._loop,
+            context,
+            UplinkConfig(
+                instance=f"{self.config.instance}-{run_id}",
+                mode=self.config.mode,
+                market=bridge.market,
+                market_keys=server,
+                signals=tuple(signals),
+                book_levels=bridge.book_levels,
+                started_ns=clock.now(),
+            ),
+            clock=clock,
+            stats=self.stats,
+        )
+
+    async def _instruments(self) -> dict[tuple[str, str], Instrument]:
+        """Trading rules of everything configured; keeps asking a venue that is not there yet."""
+        found: dict[tuple[str, str], Instrument] = {}
+        for venue, section in self.config.venues.items():
+            give_up = self._loop.time() + section.start_timeout_s
+            while True:
+                try:
+                    loaded = await load_instruments(
+                        venue,
+                        section.symbols,
+                        rest_url=section.rest_url or "",
+                        file=section.instruments_file,
+                    )
+                    break
+                except PeerUnavailable as error:
+                    if self._loop.time() >= give_up:
+                        raise
+                    log.warning("waiting for the venue", venue=venue, error=str(error))
+                    await asyncio.sleep(RETRY_S)
+            found.update(loaded)
+        return found
+
+    def _paper(
+        self,
+        instruments: dict[tuple[str, str], Instrument],
+        clock: Clock,
+        journal: Journal,
+        folder: RunFolder,
+    ) -> dict[str, PaperAdapter]:
+        paper = self.config.paper
+        adapters: dict[str, PaperAdapter] = {}
+        for name in self.config.venues:
+            rules = {symbol: each for (venue, symbol), each in instruments.items() if venue == name}
+            venue = PaperVenue(
+                name,
+                rules,
+                PaperConfig(
+                    seed=paper.seed,
+                    queue_model=paper.queue_model,
+                    balances=paper.balances,
+                    link=LinkConfig(
+                        latency_floor_ns=int(paper.latency_floor_ms * MS_NS),
+                        latency_mean_ns=int(paper.latency_mean_ms * MS_NS),
+                        faults=paper.fault_model(),
+                    ),
+                ),
+            )
+            state = paper_state(folder.venues.get(name, {}))
+            if state is not None:
+                venue.restore(state)
+            adapters[name] = PaperAdapter(venue, loop=self._loop, clock=clock, account=journal)
+        return adapters
+
+    def _aggregator(
+        self, instruments: dict[tuple[str, str], Instrument], runner: Runner
+    ) -> Aggregator:
+        feeds = [
+            FeedConfig(
+                venue=name,
+                symbols={
+                    symbol: each.venue_symbol
+                    for (venue, symbol), each in instruments.items()
+                    if venue == name
+                },
+                websocket_url=section.ws_url or "",
+                rest_url=section.rest_url or "",
+            )
+            for name, section in self.config.venues.items()
+        ]
+        post = runner.post
+
+        def sink(event: MarketEvent | SinkEvent, _recv_ns: int) -> None:
+            post(event)
+
+        return Aggregator(feeds, sink, runner.clock.now, on_fault=runner.halt)
+
+    def _resync(self, command: RequestSnapshot) -> None:
+        if self._feeds is not None:
+            self._feeds.request_snapshot(command.venue, command.symbol, command.reason)
+
+    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Whatever a callback let escape is a fault of ours: halt, never go on."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and self._runner is not None:
+            self._runner.halt(error)
+        else:
+            log.error("event loop", message=str(context.get("message")), error=repr(error))
+
+
+def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
+    """What the engine is told of a configuration."""
+    interval_ns = config.bridge.book_interval_ms * MS_NS
+    usual = EngineConfig.__dataclass_fields__["tick_ns"].default
+    return EngineConfig(
+        run_id=run_id,
+        instance=config.instance,
+        venues={
+            name: EngineVenue(integrity=venue_spec(name).integrity, shows_own_orders=False)
+            for name in config.venues
+        },
+        limits=config.limits(),
+        algo_defaults=config.algorithms,
+        book_publish_interval_ns=interval_ns,
+        tick_ns=min(usual, interval_ns),
+    )
+
+
+def run_paper(config: MicroConfig) -> Exit:
+    """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
+
+    The first SIGINT or SIGTERM withdraws all orders and ends the run; the second ends it at once.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_main(config))
+
+
+async def _main(config: MicroConfig) -> Exit:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    forced = asyncio.Event()
+
+    def on_signal(name: str) -> None:
+        if asked.is_set():
+            log.warning("told again to stop: ending at once", signal=name)
+            forced.set()
+        else:
+            log.info("told to stop", signal=name)
+            asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number.name)
+    micro = PaperMicro(config)
+    try:
+        starting = asyncio.create_task(micro.start())
+        if not await _first(starting, asked):
+            return Exit.OK
+        ending = asyncio.create_task(micro.wait())
+        if await _first(ending, asked):
+            return Exit.OK if ending.result() else Exit.UNAVAILABLE
+        stopping = asyncio.create_task(micro.stop("told to stop"))
+        if not await _first(stopping, forced):
+            return Exit.INTERRUPTED
+        if stopping.result():
+            log.info("micro is down", clean=True)
+            return Exit.OK
+        log.error("the venue has not confirmed that all orders are withdrawn")
+        return Exit.UNAVAILABLE
+    finally:
+        await micro.close()
+
+
+async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:
+    """Wait for a task or an event: True, or the task's error, when the task was first."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.wait({task})
+    return False
+
+
+def _loop_factory() -> Any:  # noqa: ANN401 - a loop factory of whichever library is there
+    try:
+        import uvloop  # noqa: PLC0415 - optional: Linux and macOS only
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()

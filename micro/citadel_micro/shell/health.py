@@ -1,0 +1,78 @@
+"""Whether a run is well, and if not, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from citadel_micro.core.engine import Engine
+from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.runner import Runner
+from citadel_micro.shell.stats import Stats
+from citadel_micro.shell.uplink import Uplink
+
+OWN_BEAT_NS: Final = 5_000_000_000
+"""A loop that has not published a heartbeat for this long is stuck."""
+MACRO_BEAT_NS: Final = 5_000_000_000
+"""As the soft lease of the risk gate."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Vitals:
+    """Everything about a run that health and metrics are made of."""
+
+    run_id: str
+    instance: str
+    mode: str
+    macro_required: bool
+    engine: Engine
+    runner: Runner
+    uplink: Uplink
+    clock: Clock
+    stats: Stats
+    state: str = "starting"
+    """``starting``, ``running`` or ``stopping``."""
+    _beats: dict[str, int] = field(default_factory=dict)
+
+    def open_parents(self) -> int:
+        """Parents that have not ended."""
+        return self.engine.open_parents(None)
+
+
+def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
+    """Judge a run: (well, the body of ``/healthz``). ``reasons`` is empty exactly when well."""
+    now_ns = vitals.clock.now()
+    reasons: list[str] = []
+    if vitals.state != "running":
+        reasons.append(f"micro is {vitals.state}")
+    if vitals.runner.failed:
+        reasons.append("halted by a fault")
+    beat_ns = vitals.uplink.last_beat_ns
+    if vitals.state == "running" and now_ns - beat_ns > OWN_BEAT_NS:
+        reasons.append("micro publishes no heartbeats")
+    feeds = {}
+    for (venue, symbol), market in sorted(vitals.engine.markets.items()):
+        feeds[f"{venue}:{symbol}"] = {
+            "state": market.state,
+            "reason": market.reason,
+            "age_ms": (now_ns - market.last_recv_ns) // 1_000_000 if market.last_recv_ns else None,
+        }
+        if market.state != "LIVE":
+            why = f" ({market.reason})" if market.reason else ""
+            reasons.append(f"book {venue}:{symbol} is {market.state}{why}")
+    macro_ns = vitals.uplink.macro_age_ns(now_ns)
+    if vitals.macro_required and (macro_ns is None or macro_ns > MACRO_BEAT_NS):
+        heard = "never heard" if macro_ns is None else f"silent for {macro_ns / 1e9:.1f} s"
+        reasons.append(f"macro is {heard}")
+    body = {
+        "status": "unhealthy" if reasons else "ok",
+        "reasons": reasons,
+        "run": vitals.run_id,
+        "instance": vitals.instance,
+        "mode": vitals.mode,
+        "state": vitals.state,
+        "macro_age_ms": None if macro_ns is None else macro_ns // 1_000_000,
+        "open_parents": vitals.open_parents(),
+        "feeds": feeds,
+    }
+    return not reasons, body
