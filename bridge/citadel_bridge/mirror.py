@@ -85,9 +85,10 @@ class Mirror:
         self.on_report: Callable[[ExecutionReport], None] = _nothing
         self.on_answer: Callable[[Answer], None] = _nothing
         self.on_heard: Callable[[str], None] = _nothing
-        """Called with an instance that has proven that it hears us."""
+        """Called with an instance that beats, and has proven that it hears us."""
         self.on_lost: Callable[[str], None] = _nothing
         """Called with the reason when reports may have been missed."""
+        self._hearing: set[str] = set()
         self._balance_ns: dict[tuple[str, str], int] = {}
         self._position_ns: dict[tuple[str, str], int] = {}
 
@@ -155,12 +156,16 @@ class Mirror:
             beat.macro_instance_seen == self.macro
             or any(name == self.macro for name, _seq in beat.macros_seen)
         ):
+            self._hearing.add(beat.instance)
+        if beat.instance in self._hearing:
             self.on_heard(beat.instance)
 
     def _answer(self, topic: bytes, answer: Answer) -> None:
         if topic != topics.answer(self.macro):
             return
-        self.on_heard(answer.instance)
+        self._hearing.add(answer.instance)
+        if answer.instance in self.peers:
+            self.on_heard(answer.instance)
         for report in answer.reports:
             self.apply_report(report)
         for position in answer.positions:

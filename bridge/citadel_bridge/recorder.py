@@ -1,0 +1,143 @@
+"""Recording: a subscriber on both channels that writes what passes, untouched, to a tape."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from citadel_bridge.channels import BATCH
+from citadel_bridge.sockets import Endpoint, subscriber_socket
+from citadel_proto import tape, topics
+from citadel_proto.codec import decode_market, decode_signal
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_S: Final = 1_000_000_000
+_GREETING_NS: Final = 3 * _S // 2
+_FLUSH_NS: Final = _S // 2
+_POLL_MS: Final = 100
+_HIGH_WATER: Final = 100_000  # a recorder must not lose a burst that a trader may conflate
+
+
+class Recorder:
+    """Writes both channels to a new tape.
+
+    The first 1.5 s at most are kept in memory, to learn from the heartbeats whom the header should
+    name.
+
+    Args:
+        signals: publishers of signals.
+        market: publishers of the market channel.
+        out: the tape, which must not exist yet.
+        compress: compress blocks with zstd.
+    """
+
+    def __init__(
+        self,
+        signals: Sequence[Endpoint],
+        market: Sequence[Endpoint],
+        out: Path,
+        *,
+        compress: bool = False,
+    ) -> None:
+        self.out = out
+        self.counts = {tape.SIGNALS: 0, tape.MARKET: 0}
+        """Frames written, per direction."""
+        self._compress = compress
+        self._endpoints = {
+            "signals": " ".join(end.address for end in signals),
+            "market": " ".join(end.address for end in market),
+        }
+        self._waiting: list[tape.Record] = []
+        self._instances: dict[str, int] = {}
+        self._writer: tape.TapeWriter | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets: dict[zmq.Socket[bytes], int] = {}
+        try:
+            for direction, ends in ((tape.SIGNALS, signals), (tape.MARKET, market)):
+                socket = subscriber_socket(
+                    self._context, ends, [topics.ALL], high_water=_HIGH_WATER
+                )
+                self._sockets[socket] = direction
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+
+    def run(self, stop: Callable[[], bool], duration_s: float | None = None) -> None:
+        """Record until ``stop()`` says so or the time is over; the tape is whole afterwards.
+
+        Raises:
+            BadInput: the file exists, or cannot be created.
+            OSError: it cannot be written any more.
+        """
+        begun = time.monotonic_ns()
+        flushed = begun
+        poller = zmq.Poller()
+        for socket in self._sockets:
+            poller.register(socket, zmq.POLLIN)
+        try:
+            while not stop():
+                now = time.monotonic_ns()
+                if duration_s is not None and now - begun >= duration_s * _S:
+                    break
+                for socket, _ in poller.poll(_POLL_MS):
+                    self._drain(socket)
+                if self._writer is None:
+                    if now - begun >= _GREETING_NS or len(self._instances) > 1:
+                        self._begin()
+                elif now - flushed >= _FLUSH_NS:
+                    self._writer.flush()
+                    flushed = now
+            if self._writer is None:
+                self._begin()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+            self._context.destroy(linger=0)
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """Runs heard so far, in order of appearance."""
+        return tuple(self._instances)
+
+    def _drain(self, socket: zmq.Socket[bytes]) -> None:
+        direction = self._sockets[socket]
+        for _ in range(BATCH):
+            try:
+                frame = socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self.counts[direction] += 1
+            record = tape.Record(direction, time.time_ns(), frame)
+            if self._writer is None:
+                self._note_instance(direction, frame)
+                self._waiting.append(record)
+            else:
+                self._writer.append(*record)
+
+    def _begin(self) -> None:
+        header = tape.TapeHeader(
+            created_ns=time.time_ns(), endpoints=self._endpoints, instances=self.instances
+        )
+        self._writer = tape.TapeWriter.create(self.out, header, compress=self._compress)
+        for record in self._waiting:
+            self._writer.append(*record)
+        self._waiting.clear()
+        self._writer.flush()
+
+    def _note_instance(self, direction: int, frame: bytes) -> None:
+        if not frame.startswith(topics.exactly(topics.HEARTBEAT)):
+            return
+        body = frame[len(topics.HEARTBEAT) + 1 :]
+        try:
+            beat = decode_signal(body) if direction == tape.SIGNALS else decode_market(body)
+        except DecodeError:
+            return  # recorded all the same: a tape keeps what came, not what was understood
+        if isinstance(beat, MacroHeartbeat | MicroHeartbeat):
+            self._instances.setdefault(beat.instance, direction)

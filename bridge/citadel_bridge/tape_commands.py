@@ -1,0 +1,249 @@
+"""``citadel record``, ``citadel tape`` and ``citadel replay``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from citadel_bridge.exits import Exit
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from citadel_bridge.sockets import Endpoint
+
+TapeFile = Annotated[Path, typer.Argument(help="The tape, or a journal of micro.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the root command."""
+    app.command("record")(record)
+    app.command("replay")(replay)
+    inspect = typer.Typer(no_args_is_help=True, help="Look into recorded traffic.")
+    inspect.command("info")(tape_info)
+    inspect.command("dump")(tape_dump)
+    inspect.command("verify")(tape_verify)
+    app.add_typer(inspect, name="tape")
+
+
+def record(
+    *,
+    out: Annotated[Path, typer.Option(help="The tape to write; it must not exist.")],
+    signals: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a macro publishes signals; repeatable. Default: port 5555."),
+    ] = None,
+    command_signals: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the command line publishes; repeatable. Default: port 5557."),
+    ] = None,
+    market: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a micro publishes; repeatable. Default: port 5556."),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="Stop after this long (90, 90s, 15m, 2h). Default: Ctrl-C.")
+    ] = None,
+    compress: Annotated[bool, typer.Option("--compress", help="Compress with zstd.")] = False,
+    keys: Annotated[Path | None, typer.Option(help="Key folder, for CURVE.")] = None,
+) -> Exit:
+    """Record what passes on both channels, until Ctrl-C or for a while.
+
+    A recorder only listens: it cannot slow down or change what it records.
+    """
+    import signal  # noqa: PLC0415 - commands import what they need when invoked
+    import threading  # noqa: PLC0415
+
+    from citadel_bridge import config  # noqa: PLC0415
+    from citadel_bridge.recorder import Recorder  # noqa: PLC0415
+    from citadel_proto import tape  # noqa: PLC0415
+
+    seconds = None if duration is None else seconds_of(duration, "--duration")
+    if out.exists():
+        raise BadInput("the file exists", where=f"--out {out}", mend="choose another name")
+    recorder = Recorder(
+        [
+            *_endpoints(signals or [config.DEFAULT_SIGNALS], keys, "macro"),
+            *_endpoints(command_signals or [config.DEFAULT_COMMAND_SIGNALS], keys, "cli"),
+        ],
+        _endpoints(market or [config.DEFAULT_MARKET], keys, "micro"),
+        out,
+        compress=compress,
+    )
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    recorder.run(stopped.is_set, seconds)
+    counts = recorder.counts
+    heard = ", ".join(recorder.instances) or "nobody"
+    typer.echo(
+        f"{counts[tape.SIGNALS]} frames of signals and {counts[tape.MARKET]} of the market in "
+        f"{out}; heard at the start: {heard}"
+    )
+    return Exit.OK
+
+
+def tape_info(file: TapeFile, *, json: Json = False) -> Exit:
+    """Say what a tape holds: who, when, how many of what, and whether its end is whole."""
+    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_proto.tape import TapeReader  # noqa: PLC0415
+
+    with TapeReader.open(file) as reader:
+        facts = inspection.info(reader)
+    if json:
+        typer.echo(_json(facts))
+        return Exit.OK
+    header = facts["header"]
+    typer.echo(f"{header['kind']}, format {header['format']}, schema {header['schema']}")
+    for name in ("endpoints", "instances", "meta"):
+        if header[name]:
+            typer.echo(f"{name}: {_json(header[name])}")
+    typer.echo(
+        f"{facts['records']} records in {facts['blocks']} blocks over {facts['seconds']} s, "
+        f"{facts['frame_bytes']} bytes of frames"
+    )
+    for name, count in facts["counts"].items():
+        typer.echo(f"  {name:<24}{count:>10}")
+    _say_tail(facts["tail"])
+    return Exit.OK
+
+
+def tape_dump(
+    file: TapeFile,
+    *,
+    limit: Annotated[int | None, typer.Option(help="Print the first so many only.")] = None,
+) -> Exit:
+    """Print one JSON object per record, whatever the schema it was recorded with."""
+    from itertools import islice  # noqa: PLC0415
+
+    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_proto.tape import TapeReader  # noqa: PLC0415
+
+    with TapeReader.open(file) as reader:
+        for row in islice(inspection.dump(reader), limit):
+            typer.echo(_json(row))
+        _say_tail(inspection.tail_of(reader))
+    return Exit.OK
+
+
+def tape_verify(file: TapeFile) -> Exit:
+    """Check every checksum; ends 1 and says where, if something is missing or damaged."""
+    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_proto.tape import TapeReader  # noqa: PLC0415
+
+    with TapeReader.open(file) as reader:
+        count = sum(1 for _ in reader.records())
+        tail = inspection.tail_of(reader)
+    typer.echo(f"{count} records in {reader.blocks} blocks are intact")
+    _say_tail(tail)
+    return Exit.DIFFERENCE if tail else Exit.OK
+
+
+def replay(
+    file: TapeFile,
+    *,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Recompute a journal of micro instead of playing it."),
+    ] = False,
+    signals: Annotated[
+        str | None, typer.Option(help="Publish the recorded signals here, e.g. tcp://127.0.0.1:0.")
+    ] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Publish the recorded market channel here.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Multiple of the recorded speed.")] = 1.0,
+    flat_out: Annotated[
+        bool, typer.Option("--flat-out", help="As fast as the subscribers read.")
+    ] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for subscribers.")] = 10.0,
+) -> Exit:
+    """Play a tape into sockets, byte for byte; or recompute a journal with --verify.
+
+    Recorded signals have expired: a micro that receives them says so. --verify prints the first
+    difference and ends 1, or prints how many commands agreed.
+    """
+    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_bridge import replay as player  # noqa: PLC0415
+    from citadel_proto import tape  # noqa: PLC0415
+
+    if verify:
+        return Exit(player.verify(file))
+    addresses = {tape.SIGNALS: signals, tape.MARKET: market}
+    chosen = {direction: address for direction, address in addresses.items() if address is not None}
+    if not chosen:
+        raise BadInput(
+            "nowhere to play to",
+            where="citadel replay",
+            mend="give --market ADDRESS, --signals ADDRESS or both; for a journal, --verify",
+        )
+    if not speed > 0:
+        raise BadInput(f"speed {speed}", where="--speed", allowed="more than 0")
+    with tape.TapeReader.open(file) as reader:
+        if reader.header.kind != "recording":
+            raise BadInput(
+                f"a {reader.header.kind} holds no frames to play",
+                where=str(file),
+                mend="add --verify to recompute it",
+            )
+        play = player.Player(chosen)
+        try:
+            for direction, address in play.bound.items():
+                typer.echo(f"{inspection.name_of(direction)} at {address}", err=True)
+            play.wait_for_subscribers(wait)
+            play.play(reader, speed=None if flat_out else speed)
+        finally:
+            play.close()
+        tail = inspection.tail_of(reader)
+    typer.echo(
+        ", ".join(f"{count} frames of {inspection.name_of(d)}" for d, count in play.sent.items())
+    )
+    _say_tail(tail)
+    return Exit.DIFFERENCE if tail else Exit.OK
+
+
+def seconds_of(text: str, where: str) -> float:
+    """Read a duration: a number of seconds, or with a unit (``ms``, ``s``, ``m``, ``h``, ``d``).
+
+    Raises:
+        BadInput: it is none, or not greater than 0.
+    """
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text.strip()[len(number) :] or "s"
+    try:
+        seconds = float(number) * units[unit]
+    except (ValueError, KeyError) as error:
+        raise BadInput(
+            f"cannot read the duration {text!r}", where=where, allowed="90, 90s, 15m, 2h, 250ms, 1d"
+        ) from error
+    if not 0 < seconds < float("inf"):
+        raise BadInput(f"the duration {text!r} is not greater than 0", where=where)
+    return seconds
+
+
+def _endpoints(addresses: Iterable[str], keys: Path | None, server: str) -> list[Endpoint]:
+    from citadel_bridge.auth import KeyStore  # noqa: PLC0415
+    from citadel_bridge.sockets import Endpoint  # noqa: PLC0415
+
+    pair = None if keys is None else KeyStore(keys).client("recorder", server)
+    return [Endpoint(address, pair) for address in addresses]
+
+
+def _say_tail(tail: dict[str, Any] | None) -> None:
+    if tail is not None:
+        typer.echo(
+            f"{tail['reason']}: {tail['lost_bytes']} bytes from offset {tail['offset']} on are "
+            "not usable; everything before is",
+            err=True,
+        )
+
+
+def _json(value: Any) -> str:  # noqa: ANN401 - plain data of any shape
+    from json import dumps  # noqa: PLC0415
+
+    return dumps(value, ensure_ascii=False, allow_nan=False)
