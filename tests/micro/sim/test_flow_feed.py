@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from citadel_micro.sim.flow import SyntheticMarket
 from citadel_micro.sim.flow_book import Depth, Print, Quote
 from citadel_micro.sim.flow_feed import BATCH_NS, DepthBatch, FeedEvent, SyntheticFeed
 from citadel_micro.sim.flow_symbols import choose_symbols
 from citadel_proto.errors import InvariantError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SECOND = 1_000_000_000
 START = 1_763_800_020 * SECOND
@@ -50,7 +51,9 @@ class ClientBook:
 
     def depth(self) -> Depth:
         return Depth(
-            self.last, tuple(sorted(self.bids.items(), reverse=True)), tuple(sorted(self.asks.items()))
+            self.last,
+            tuple(sorted(self.bids.items(), reverse=True)),
+            tuple(sorted(self.asks.items())),
         )
 
 
@@ -141,7 +144,9 @@ def test_closed_candles_are_the_trades(minutes: tuple[SyntheticFeed, list[FeedEv
             trades = [
                 e
                 for e in events
-                if isinstance(e, Print) and e.symbol == symbol and e.time_ns // (60 * SECOND) == minute
+                if isinstance(e, Print)
+                and e.symbol == symbol
+                and e.time_ns // (60 * SECOND) == minute
             ]
             candle = store.minute(minute)
             assert trades

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from citadel_micro.sim.flow import SyntheticMarket
 from citadel_micro.sim.flow_agents import MIN_LEVELS, FlowEvent
 from citadel_micro.sim.flow_book import LevelBook, LevelChange, Print
 from citadel_micro.sim.flow_symbols import KNOWN_SYMBOLS, choose_symbols
 from citadel_proto.errors import BadInput, InvariantError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SECOND = 1_000_000_000
 START = 1_763_800_020 * SECOND
