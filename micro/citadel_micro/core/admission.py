@@ -1,0 +1,109 @@
+"""From a signal to a parent: what it asks for in lots and ticks, and by which algorithm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.algos import ALGORITHMS, algorithm
+from citadel_micro.core.algos.base import checked
+from citadel_micro.core.risk_types import RiskRequest
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_micro.core.algos.base import Algorithm, Value
+    from citadel_micro.core.events import SignalReceived
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.orders import Parent
+
+MARKET_ALGORITHM: Final = "marketable_limit"
+_IMMEDIATE: Final = ("limit", "chase_limit", MARKET_ALGORITHM)
+
+Defaults = "Mapping[str, Mapping[str, Value]]"
+
+
+def choose_algorithm(
+    signal: SignalReceived, defaults: Mapping[str, Mapping[str, Value]]
+) -> Algorithm:
+    """The algorithm with its parameters.
+
+    A stop is a stop whatever algorithm it names. A market order, and an immediate-or-cancel one,
+    is a limit within a cap: it keeps those parameters of the named algorithm that it shares.
+    Raises BadInput for an unknown algorithm, parameter or value.
+    """
+    asked = "stop" if signal.kind == "stop" else signal.algo or "chase_limit"
+    kind = algorithm(asked)
+    if signal.time_in_force == "FOK":
+        raise BadInput(
+            "fill-or-kill is not supported",
+            where="time_in_force",
+            allowed="GTC, IOC, PO",
+            mend="use IOC",
+        )
+    if signal.kind == "order" and asked == "stop":
+        raise BadInput("a stop is asked for by kind 'stop'", where="algo", mend="send kind 'stop'")
+    given: dict[str, Value] = dict(defaults.get(asked, {}))
+    given.update(signal.params if signal.kind == "order" or signal.algo == "stop" else ())
+    immediate = signal.order_type == "market" or signal.time_in_force == "IOC"
+    if signal.kind == "order" and immediate and asked in _IMMEDIATE and asked != MARKET_ALGORITHM:
+        checked(asked, kind.params, given.items())
+        kind = ALGORITHMS[MARKET_ALGORITHM]
+        shared = {param.name for param in kind.params if param.name == "max_cross_bps"}
+        named = dict(signal.params)
+        given = dict(defaults.get(MARKET_ALGORITHM, {}))
+        given.update((name, value) for name, value in named.items() if name in shared)
+    made = kind.make(given.items())
+    made.check(signal)
+    return made
+
+
+def set_terms(parent: Parent, rules: Instrument) -> None:
+    """Fix target and prices in the instrument's units: quantity down, prices to the safe side.
+
+    Raises BadInput for a number that is not one, or not above zero.
+    """
+    signal = parent.signal
+    parent.instrument = rules
+    where = f"signal {parent.id}"
+    if not signal.quantity.is_finite() or signal.quantity <= 0:
+        raise BadInput(f"quantity is {signal.quantity}", where=where, allowed="above 0")
+    parent.target = rules.lots(signal.quantity, "floor")
+    if signal.limit_price is not None:
+        if not signal.limit_price.is_finite() or signal.limit_price <= 0:
+            raise BadInput(f"limit price is {signal.limit_price}", where=where, allowed="above 0")
+        rounding = "floor" if signal.side == "buy" else "ceil"
+        parent.limit_ticks = rules.ticks(signal.limit_price, rounding)  # type: ignore[arg-type]
+    if signal.stop_price is not None:
+        if not signal.stop_price.is_finite() or signal.stop_price <= 0:
+            raise BadInput(f"stop price is {signal.stop_price}", where=where, allowed="above 0")
+        parent.stop_ticks = rules.ticks(signal.stop_price, "nearest")
+    parent.reduce_only = signal.reduce_only or signal.kind == "stop"
+
+
+def admission_request(parent: Parent, post_only: bool, now_ns: int) -> RiskRequest:  # noqa: FBT001
+    """What the gate is asked at admission.
+
+    The price of a plain limit is judged, for it will rest there; the worst price of the other
+    algorithms is a cap, and their orders are judged one by one.
+    """
+    signal = parent.signal
+    plain = parent.algo is not None and parent.algo.name == "limit"
+    created_ns = now_ns if parent.own else signal.created_ns
+    return RiskRequest(
+        scope="parent",
+        venue=signal.venue,
+        symbol=signal.symbol,
+        strategy=signal.strategy,
+        side=signal.side,
+        quantity_lots=parent.target,
+        exposure_lots=parent.target,
+        price_ticks=parent.limit_ticks if plain else None,
+        post_only=post_only,
+        reduce_only=parent.reduce_only,
+        ioc=False,
+        parent_id=parent.id,
+        signal_created_ns=created_ns,
+        signal_expires_ns=signal.expires_ns,
+        asked_quantity=signal.quantity,
+    )

@@ -1,0 +1,194 @@
+"""What an execution algorithm is: a scheduler that says which one order should be out now.
+
+An algorithm never sends anything. It is shown its parent and the market and answers with a
+decision; the executor turns that into orders within the parent's budget, through the gate. What it
+needs to go on after a restart it reads from the parent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+from citadel_micro.core.times import FAR
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import SignalReceived
+    from citadel_micro.core.lifecycle import ParentEvent
+    from citadel_micro.core.orders import Parent
+
+Value = str | int | float | bool
+
+
+class Keep(NamedTuple):
+    """Leave everything as it is."""
+
+
+class Work(NamedTuple):
+    """This order should be out, and no other. The quantity is what the budget permits."""
+
+    price_ticks: int
+    post_only: bool
+    ioc: bool
+    capped: bool
+    """It rests at the worst price that the parent may pay."""
+
+
+class Withdraw(NamedTuple):
+    """No order should be out now; the parent goes on."""
+
+    code: str
+    reason: str
+
+
+class Finish(NamedTuple):
+    """The parent is over once nothing is live."""
+
+    end: ParentEvent
+    code: str
+    reason: str
+
+
+class Trigger(NamedTuple):
+    """The condition that a held parent waited for is met."""
+
+    reason: str
+
+
+Decision = Keep | Work | Withdraw | Finish | Trigger
+KEEP: Final = Keep()
+
+
+class Param(NamedTuple):
+    """One parameter of an algorithm, with its range and meaning.
+
+    ``kind`` is that of ``default``. Choices are for text; ``low`` and ``high`` for numbers.
+    """
+
+    name: str
+    default: Value
+    text: str
+    low: float = 0
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "true or false"
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        if math.isinf(self.high):
+            return f"{kind}, at least {self.low:g}"
+        return f"{kind} from {self.low:g} to {self.high:g}"
+
+    def check(self, value: Value) -> Value:
+        """The value in its own kind. Raises BadInput when it is not one."""
+        good: Value | None = None
+        if isinstance(self.default, bool):
+            if isinstance(value, bool):
+                good = value
+        elif isinstance(self.default, str):
+            if isinstance(value, str) and value in self.choices:
+                good = value
+        elif not isinstance(value, bool | str) and math.isfinite(value):
+            if isinstance(self.default, float):
+                good = float(value)
+            elif int(value) == value:
+                good = int(value)
+            if good is not None and not self.low <= float(good) <= self.high:
+                good = None
+        if good is None:
+            raise BadInput(
+                f"{self.name} is {value!r}", where="algorithm parameters", allowed=self.allowed
+            )
+        return good
+
+
+def checked(
+    name: str, params: Iterable[Param], given: Iterable[tuple[str, Value]]
+) -> dict[str, Value]:
+    """Defaults with the given values over them.
+
+    Raises BadInput for an unknown name, saying which one may have been meant, and for a value out
+    of its range.
+    """
+    known = {param.name: param for param in params}
+    values = {param.name: param.default for param in known.values()}
+    for key, value in given:
+        param = known.get(key)
+        if param is None:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise BadInput(
+                f"{name} has no parameter {key!r}",
+                where="algorithm parameters",
+                allowed=", ".join(known),
+                mend=f"did you mean {near[0]}?" if near else None,
+            )
+        values[key] = param.check(value)
+    return values
+
+
+class Algorithm(ABC):
+    """Base of all algorithms.
+
+    ``wake_ns`` is the next time at which the decision may change without a market event; the
+    executor reads it after every ``decide``.
+    """
+
+    name: ClassVar[str]
+    params: ClassVar[tuple[Param, ...]]
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self.values = values
+        self.wake_ns = FAR
+
+    @classmethod
+    def make(cls, given: Iterable[tuple[str, Value]]) -> Algorithm:
+        """An algorithm with checked parameters. Raises BadInput."""
+        return cls(checked(cls.name, cls.params, given))
+
+    def check(self, signal: SignalReceived) -> None:  # noqa: B027 - most ask for nothing
+        """Raise BadInput where this signal lacks what the algorithm needs."""
+
+    def forget(self) -> None:  # noqa: B027 - most remember nothing
+        """Something other than the market has changed: decide afresh next time."""
+
+    @abstractmethod
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+        """What should be out now. Called on market events, reports and timers, at any time.
+
+        The parent has either no live child or one that is WORKING.
+        """
+
+    # helpers in one direction: multiplied by the side's sign, every side is a buy
+
+    def number(self, name: str) -> int:
+        """An integer parameter."""
+        return int(self.values[name])
+
+    def real(self, name: str) -> float:
+        """A float parameter."""
+        return float(self.values[name])
+
+
+def cross_price(parent: Parent, far: int, max_cross_bps: float, cap: int | None) -> int | None:
+    """Signed price of an immediate order through the touch; None when the cap is before it.
+
+    ``far`` is the best opposite price and ``cap`` the worst acceptable one, both in ticks times
+    the side's sign. Rounded towards the less aggressive side.
+    """
+    price = far + math.floor(abs(far) * max_cross_bps / 10_000)
+    if cap is not None:
+        price = min(price, cap)
+    if parent.sign < 0:
+        price = min(price, -1)
+    return None if price < far else price

@@ -1,0 +1,271 @@
+"""ChaseLimit: rest at the best price, follow it within a cap, grow more urgent as time runs out.
+
+All prices in here are ticks times the side's sign, so that every side is a buy: ``near`` is the
+best price of the own side with our own orders left out, ``far`` the best opposite one, and a
+higher number is always more aggressive.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.algos.base import (
+    KEEP,
+    Algorithm,
+    Decision,
+    Finish,
+    Param,
+    Value,
+    Withdraw,
+    Work,
+    cross_price,
+)
+from citadel_micro.core.lifecycle import ParentEvent
+from citadel_micro.core.times import FAR, MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.orders import Child, Parent
+
+JOIN, IMPROVE, MID, CROSS = range(4)
+_NEVER: Final = 2.0
+URGENCY: Final = {
+    "passive": (_NEVER, _NEVER, _NEVER),
+    "normal": (0.5, 0.75, _NEVER),
+    "high": (0.0, 0.25, 0.75),
+    "cross": (0.0, 0.0, 0.0),
+}
+"""Shares of the time limit at which IMPROVE, MID and CROSS begin; above 1 is never."""
+CROSS_ATTEMPTS: Final = 5
+CROSS_GRACE_NS: Final = 5_000 * MS
+"""For the crossing that follows the time limit."""
+_NO_BEST: Final = (math.nan, 0.0, math.nan, 0.0)
+
+
+class ChaseLimit(Algorithm):
+    """See the module. Reads ``accepted_ns``, ``reprices`` and the children from the parent."""
+
+    name = "chase_limit"
+    params = (
+        Param("urgency", "normal", "Schedule", choices=tuple(URGENCY)),
+        Param("improve_at", -1.0, "Share of the time limit, -1: by urgency", -1, 2),
+        Param("mid_at", -1.0, "Share of the time limit, -1: by urgency", -1, 2),
+        Param("cross_at", -1.0, "Share of the time limit, -1: by urgency", -1, 2),
+        Param("improve_ticks", 1, "How far IMPROVE goes beyond the best", 1, 1_000),
+        Param("max_chase_bps", 50.0, "Worst price, from the mid at arrival", 0, 1_000),
+        Param("on_cap", "rest", "When the market leaves", choices=("rest", "cancel", "cross")),
+        Param("time_limit_ms", 60_000, "Working time", 100, 86_400_000),
+        Param("on_timeout", "cancel", "And then", choices=("cancel", "rest", "cross_ioc")),
+        Param("max_cross_bps", 10.0, "Worst price of a crossing, from the touch", 0, 1_000),
+        Param("allow_taker", default=False, text="CROSS before the time limit"),
+        Param("post_only", default=True, text="Resting orders never take"),
+        Param("retreat_ticks", 3, "Gap behind us before we go back", 1, 1_000_000),
+        Param("min_dwell_ms", 250, "Shortest life of a price", 0, 3_600_000),
+        Param("min_move_ticks", 1, "Smallest change worth a new price", 1, 1_000_000),
+        Param("max_reprices", 200, "Then it rests", 0, 100_000),
+    )
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        super().__init__(values)
+        limit = self.number("time_limit_ms") * MS
+        self._limit_ns = limit
+        schedule = URGENCY[str(values["urgency"])]
+        given = [self.real(name) for name in ("improve_at", "mid_at", "cross_at")]
+        starts = [g if g >= 0 else s for g, s in zip(given, schedule, strict=True)]
+        taker = bool(values["allow_taker"]) or values["urgency"] == "cross"
+        if not taker:
+            starts[2] = _NEVER
+        self._starts = [FAR if share > 1 else int(limit * share) for share in starts]
+        self._improve = self.number("improve_ticks")
+        self._chase_bps = self.real("max_chase_bps")
+        self._on_cap = str(values["on_cap"])
+        self._on_timeout = str(values["on_timeout"])
+        self._cross_bps = self.real("max_cross_bps")
+        self._post_only = bool(values["post_only"])
+        self._retreat = self.number("retreat_ticks")
+        self._dwell_ns = self.number("min_dwell_ms") * MS
+        self._min_move = self.number("min_move_ticks")
+        self._max_reprices = self.number("max_reprices")
+        self._best = _NO_BEST
+        self._unfit_since_ns = 0
+
+    @classmethod
+    def make(cls, given: Iterable[tuple[str, Value]]) -> ChaseLimit:
+        """See ``Algorithm.make``."""
+        made = super().make(given)
+        assert isinstance(made, ChaseLimit)  # noqa: S101 - narrows the type, nothing else
+        return made
+
+    def forget(self) -> None:
+        """See ``Algorithm.forget``."""
+        self._best = _NO_BEST
+
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+        """See ``Algorithm.decide``. A market event that changes nothing ends in the first lines."""
+        market = desk.market
+        best = market.best()
+        seen = self._best
+        if (
+            best is not None
+            and best[0] == seen[0]
+            and best[2] == seen[2]
+            and now_ns < self.wake_ns
+            and market.state == "LIVE"
+            and (best == seen or not desk.venue.shows_own_orders)
+        ):
+            return KEEP
+        elapsed = now_ns - parent.accepted_ns
+        child = parent.live[0] if parent.live else None
+        self._best = _NO_BEST
+        self.wake_ns = FAR
+        if elapsed >= self._limit_ns:
+            if self._on_timeout == "cancel":
+                return _late(self._limit_ns)
+            if self._on_timeout == "cross_ioc":
+                return self._cross_late(parent, desk, child, elapsed, now_ns)
+            if child is not None and self._starts[2] == FAR:
+                return KEEP
+        if best is None or market.state != "LIVE" or best[0] >= best[2]:
+            return self._unfit(market, child, desk, parent, now_ns)
+        self._unfit_since_ns = 0
+        self._best = best
+        decision = self._price(parent, desk, child, best, elapsed=elapsed, now_ns=now_ns)
+        self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed))
+        return decision
+
+    # a fit market
+
+    def _price(
+        self,
+        parent: Parent,
+        desk: Desk,
+        child: Child | None,
+        best: tuple[float, float, float, float],
+        *,
+        elapsed: int,
+        now_ns: int,
+    ) -> Decision:
+        sign = parent.sign
+        bid, ask = desk.instrument.ticks_of_float(best[0]), desk.instrument.ticks_of_float(best[2])
+        near, far = (bid, ask) if sign > 0 else (-ask, -bid)
+        cap = self.cap(parent)
+        external = desk.external_best(parent.signal.side, best)
+        if external is None:
+            if child is not None:
+                return KEEP
+        else:
+            near = sign * external
+        stage = self._stage(elapsed)
+        if stage == CROSS or (self._on_cap == "cross" and far <= cap < far + self._retreat):
+            price = cross_price(parent, far, self._cross_bps, cap)
+            if price is not None:
+                return Work(sign * price, post_only=False, ioc=True, capped=False)
+        target = near
+        if stage == IMPROVE:
+            target = near + self._improve
+        elif stage >= MID:
+            target = max(near, (near + far) // 2)
+        if target >= far or self._post_only:
+            target = min(target, far - 1 - parent.post_only_rejects)
+        capped = target > cap
+        if capped:
+            if self._on_cap == "cancel":
+                return Finish(
+                    ParentEvent.CANCEL,
+                    "CAP_REACHED",
+                    f"the market is beyond the worst price {desk.instrument.price(sign * cap)}",
+                )
+            target = cap
+        if child is not None and not self._worth(parent, child, target, now_ns):
+            return KEEP
+        return Work(sign * target, post_only=self._post_only, ioc=False, capped=capped)
+
+    def cap(self, parent: Parent) -> int:
+        """Worst price, signed ticks: the signal's limit and the longest chase from arrival."""
+        sign = parent.sign
+        cap = FAR if parent.limit_ticks is None else sign * parent.limit_ticks
+        if parent.arrival_half_ticks:
+            half = parent.arrival_half_ticks
+            reach = half + sign * half * self._chase_bps / 10_000
+            cap = min(cap, math.floor(sign * reach / 2))
+        return cap
+
+    def _worth(self, parent: Parent, child: Child, target: int, now_ns: int) -> bool:
+        """Whether a new price is worth the place in the queue."""
+        own = parent.sign * child.price_ticks
+        gain = target - own
+        if gain == 0 or parent.reprices >= self._max_reprices:
+            return False
+        if gain < self._min_move and gain > -self._retreat:
+            return False
+        dwelt_ns = child.changed_ns + self._dwell_ns
+        if now_ns < dwelt_ns:
+            self.wake_ns = min(self.wake_ns, dwelt_ns)
+            return False
+        return True
+
+    def _stage(self, elapsed: int) -> int:
+        improve, mid, cross = self._starts
+        if elapsed >= cross:
+            return CROSS
+        if elapsed >= mid:
+            return MID
+        return IMPROVE if elapsed >= improve else JOIN
+
+    def _next_stage(self, parent: Parent, elapsed: int) -> int:
+        following = self._limit_ns if elapsed < self._limit_ns else FAR
+        for start in self._starts:
+            if elapsed < start < following:
+                following = start
+        return FAR if following == FAR else parent.accepted_ns + following
+
+    # an unfit market, and the end
+
+    def _unfit(
+        self, market: MarketBook, child: Child | None, desk: Desk, parent: Parent, now_ns: int
+    ) -> Decision:
+        """No place, no amend; after a while no order either."""
+        limit_ns = parent.accepted_ns + self._limit_ns
+        self.wake_ns = limit_ns if limit_ns > now_ns else FAR
+        if self._unfit_since_ns == 0:
+            self._unfit_since_ns = now_ns
+            if market.state == "STALE":
+                self._unfit_since_ns = min(now_ns, market.last_recv_ns)
+        if child is None:
+            return KEEP
+        cancel_ns = self._unfit_since_ns + desk.stale_cancel_ns
+        if now_ns >= cancel_ns:
+            return Withdraw("BOOK_UNFIT", f"book {market.state}: {market.reason or 'crossed'}")
+        self.wake_ns = min(self.wake_ns, cancel_ns)
+        return KEEP
+
+    def _cross_late(
+        self, parent: Parent, desk: Desk, child: Child | None, elapsed: int, now_ns: int
+    ) -> Decision:
+        """Time is up, and the rest is taken from the book as far as it may."""
+        tries = sum(
+            1
+            for c in parent.children
+            if c.ioc and c.placed_ns - parent.accepted_ns >= self._limit_ns
+        )
+        if elapsed >= self._limit_ns + CROSS_GRACE_NS or tries >= CROSS_ATTEMPTS:
+            return _late(self._limit_ns)
+        self.wake_ns = parent.accepted_ns + self._limit_ns + CROSS_GRACE_NS
+        if child is not None:
+            return KEEP if child.ioc else Withdraw("TIME_LIMIT", "withdrawn to cross")
+        touch = desk.touch_ticks() if desk.fit else None
+        if touch is None or now_ns < parent.accepted_ns:
+            return KEEP
+        far = touch[1] if parent.sign > 0 else -touch[0]
+        price = cross_price(parent, far, self._cross_bps, self.cap(parent))
+        if price is None:
+            return _late(self._limit_ns)
+        return Work(parent.sign * price, post_only=False, ioc=True, capped=False)
+
+
+def _late(limit_ns: int) -> Finish:
+    return Finish(ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {limit_ns / 1e9:g} s")

@@ -1,0 +1,111 @@
+"""Limit rests at its price; MarketableLimit takes what is there within a cap, never a market order.
+
+Prices with a sign are ticks times the side's sign, so that every side is a buy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.algos.base import (
+    KEEP,
+    Algorithm,
+    Decision,
+    Finish,
+    Param,
+    Work,
+    cross_price,
+)
+from citadel_micro.core.lifecycle import ChildState, ParentEvent
+from citadel_micro.core.times import FAR, MS
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import SignalReceived
+    from citadel_micro.core.orders import Parent
+
+
+class Limit(Algorithm):
+    """One resting order at the signal's limit price until it is filled or cancelled.
+
+    Post-only (or a signal with ``time_in_force`` PO) it stays one tick away from the other side
+    where the limit would reach it. Its price does not depend on the book, so a stale book does not
+    withdraw it.
+    """
+
+    name = "limit"
+    params = (
+        Param("post_only", default=False, text="Never take"),
+        Param("time_limit_ms", 0, "Working time; 0: until cancelled", 0, 86_400_000 * 365),
+    )
+
+    def check(self, signal: SignalReceived) -> None:
+        """See ``Algorithm.check``."""
+        if signal.limit_price is None:
+            raise BadInput("a limit order needs a limit price", mend="give limit_price")
+
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+        """See ``Algorithm.decide``."""
+        limit_ns = self.number("time_limit_ms") * MS
+        end_ns = parent.accepted_ns + limit_ns if limit_ns else FAR
+        self.wake_ns = end_ns
+        if now_ns >= end_ns:
+            self.wake_ns = FAR
+            return Finish(ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {limit_ns / 1e9:g} s")
+        if parent.live or not desk.fit:
+            return KEEP
+        touch = desk.touch_ticks()
+        if touch is None or parent.limit_ticks is None:
+            return KEEP
+        price = parent.sign * parent.limit_ticks
+        post_only = bool(self.values["post_only"]) or parent.signal.time_in_force == "PO"
+        if post_only:
+            far = touch[1] if parent.sign > 0 else -touch[0]
+            price = min(price, far - 1 - parent.post_only_rejects)
+        return Work(parent.sign * price, post_only=post_only, ioc=False, capped=False)
+
+
+class MarketableLimit(Algorithm):
+    """Immediate-or-cancel orders through the touch, within ``max_cross_bps`` and the limit price.
+
+    What is not filled is tried again on a newer book until the time is up; with ``repeat`` off, or
+    a signal with ``time_in_force`` IOC, only once.
+    """
+
+    name = "marketable_limit"
+    params = (
+        Param("max_cross_bps", 20.0, "Worst price, from the touch", 0, 1_000),
+        Param("time_limit_ms", 10_000, "Working time; 0: until done", 0, 86_400_000),
+        Param("repeat", default=True, text="Try again what was not filled"),
+    )
+
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+        """See ``Algorithm.decide``."""
+        if parent.live:
+            return KEEP
+        limit_ns = self.number("time_limit_ms") * MS
+        end_ns = parent.accepted_ns + limit_ns if limit_ns else FAR
+        self.wake_ns = end_ns
+        if now_ns >= end_ns:
+            self.wake_ns = FAR
+            return Finish(ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {limit_ns / 1e9:g} s")
+        once = not self.values["repeat"] or parent.signal.time_in_force == "IOC"
+        if once and any(
+            child.state is not ChildState.REJECTED and child.state is not ChildState.LOST
+            for child in parent.children
+        ):
+            return Finish(ParentEvent.EXPIRE, "IOC_REMAINDER", "the rest was not there to take")
+        touch = desk.touch_ticks() if desk.fit else None
+        if touch is None:
+            return KEEP
+        far = touch[1] if parent.sign > 0 else -touch[0]
+        cap = None if parent.limit_ticks is None else parent.sign * parent.limit_ticks
+        price = cross_price(parent, far, self.real("max_cross_bps"), cap)
+        if price is None:
+            if once:
+                return Finish(
+                    ParentEvent.EXPIRE, "NOT_MARKETABLE", "the limit does not reach the other side"
+                )
+            return KEEP
+        return Work(parent.sign * price, post_only=False, ioc=True, capped=False)

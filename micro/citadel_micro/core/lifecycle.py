@@ -1,0 +1,276 @@
+"""The life of a child and of a parent order, as two transition tables.
+
+A transition that is not in its table raises InvariantError and changes nothing. Reports that a
+venue may repeat, delay or reorder are in the tables as loops, because they are facts of life and
+not mistakes of ours; what is left out is what our own code must never do, such as amending an
+order whose cancel is in flight.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, TypeVar
+
+from citadel_proto.errors import InvariantError
+
+
+class ChildState(Enum):
+    """Where one order at a venue stands. Silence never moves a child to a terminal state."""
+
+    PLACING = "placing"
+    WORKING = "working"
+    AMENDING = "amending"
+    CANCELING = "canceling"
+    UNKNOWN = "unknown"
+    """Sent, but nobody knows what became of it; its quantity stays reserved."""
+    QUARANTINED = "quarantined"
+    """Unknown for so long that a person should look; still reserved, still asked about."""
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    LOST = "lost"
+    """Proven never to have reached the venue."""
+
+
+class ChildEvent(Enum):
+    """What can happen to a child."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    AMEND_SENT = "amend_sent"
+    AMENDED = "amended"
+    AMEND_REFUSED = "amend_refused"
+    CANCEL_SENT = "cancel_sent"
+    CANCEL_REFUSED = "cancel_refused"
+    DOUBTED = "doubted"
+    """A timeout, a "not found", a broken connection, a restart of ours."""
+    QUARANTINED = "quarantined"
+    FOUND_OPEN = "found_open"
+    FILLED_UP = "filled_up"
+    """Fills have reached the whole quantity it can have: proof enough."""
+    PROVEN_FILLED = "proven_filled"
+    PROVEN_CANCELED = "proven_canceled"
+    PROVEN_EXPIRED = "proven_expired"
+    PROVEN_ABSENT = "proven_absent"
+    RISEN = "risen"
+    """A sign of life of an order that was taken for refused or absent."""
+
+
+class ParentState(Enum):
+    """Where a parent order stands."""
+
+    GATING = "gating"
+    """Known and durable, not yet judged (recovery is not complete)."""
+    HELD = "held"
+    """A stop that waits for its trigger."""
+    READY = "ready"
+    PLACING = "placing"
+    WORKING = "working"
+    CAPPED = "capped"
+    """Resting at the worst price it may pay."""
+    AMENDING = "amending"
+    CANCELING = "canceling"
+    CROSSING = "crossing"
+    """An immediate-or-cancel child is out."""
+    UNKNOWN = "unknown"
+    PAUSED = "paused"
+    """No order is out, and none may be placed now."""
+    CLOSING = "closing"
+    """Nothing more is placed; what is out is being withdrawn and proven."""
+    FILLED = "filled"
+    DONE_DUST = "done_dust"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    DENIED = "denied"
+    ANOMALY = "anomaly"
+
+
+class ParentEvent(Enum):
+    """What can happen to a parent."""
+
+    ADMIT = "admit"
+    HOLD = "hold"
+    DENY = "deny"
+    TRIGGER = "trigger"
+    PLACE = "place"
+    CROSS = "cross"
+    LIVE = "live"
+    CAP = "cap"
+    AMEND = "amend"
+    WITHDRAW = "withdraw"
+    DOUBT = "doubt"
+    GONE = "gone"
+    """The child is proven terminal."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    CLOSE = "close"
+    FILL = "fill"
+    DUST = "dust"
+    EXPIRE = "expire"
+    CANCEL = "cancel"
+    ANOMALY = "anomaly"
+
+
+_C, _E = ChildState, ChildEvent
+_PROOFS: Final = {
+    _E.FILLED_UP: _C.FILLED,
+    _E.PROVEN_FILLED: _C.FILLED,
+    _E.PROVEN_CANCELED: _C.CANCELED,
+    _E.PROVEN_EXPIRED: _C.EXPIRED,
+    _E.PROVEN_ABSENT: _C.LOST,
+}
+_REPORTS: Final = (
+    _E.ACCEPTED,
+    _E.REJECTED,
+    _E.AMENDED,
+    _E.AMEND_REFUSED,
+    _E.CANCEL_REFUSED,
+    _E.DOUBTED,
+    _E.FOUND_OPEN,
+    *_PROOFS,
+)
+
+CHILD_TERMINAL: Final = (_C.FILLED, _C.CANCELED, _C.EXPIRED, _C.REJECTED, _C.LOST)
+
+CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
+    _C.PLACING: {
+        _E.ACCEPTED: _C.WORKING,
+        _E.FOUND_OPEN: _C.WORKING,
+        _E.REJECTED: _C.REJECTED,
+        _E.CANCEL_SENT: _C.CANCELING,
+        _E.DOUBTED: _C.UNKNOWN,
+        **_PROOFS,
+    },
+    _C.WORKING: {
+        _E.ACCEPTED: _C.WORKING,
+        _E.FOUND_OPEN: _C.WORKING,
+        _E.AMENDED: _C.WORKING,
+        _E.AMEND_REFUSED: _C.WORKING,
+        _E.CANCEL_REFUSED: _C.WORKING,
+        _E.AMEND_SENT: _C.AMENDING,
+        _E.CANCEL_SENT: _C.CANCELING,
+        _E.DOUBTED: _C.UNKNOWN,
+        **_PROOFS,
+    },
+    _C.AMENDING: {
+        _E.ACCEPTED: _C.AMENDING,
+        _E.FOUND_OPEN: _C.AMENDING,
+        _E.CANCEL_REFUSED: _C.AMENDING,
+        _E.AMENDED: _C.WORKING,
+        _E.AMEND_REFUSED: _C.WORKING,
+        _E.CANCEL_SENT: _C.CANCELING,
+        _E.DOUBTED: _C.UNKNOWN,
+        **_PROOFS,
+    },
+    _C.CANCELING: {
+        _E.ACCEPTED: _C.CANCELING,
+        _E.FOUND_OPEN: _C.CANCELING,
+        _E.AMENDED: _C.CANCELING,
+        _E.AMEND_REFUSED: _C.CANCELING,
+        _E.CANCEL_REFUSED: _C.WORKING,
+        _E.REJECTED: _C.REJECTED,
+        _E.DOUBTED: _C.UNKNOWN,
+        **_PROOFS,
+    },
+    _C.UNKNOWN: {
+        _E.ACCEPTED: _C.WORKING,
+        _E.FOUND_OPEN: _C.WORKING,
+        _E.AMENDED: _C.WORKING,
+        _E.AMEND_REFUSED: _C.WORKING,
+        _E.CANCEL_REFUSED: _C.UNKNOWN,
+        _E.CANCEL_SENT: _C.CANCELING,
+        _E.REJECTED: _C.REJECTED,
+        _E.DOUBTED: _C.UNKNOWN,
+        _E.QUARANTINED: _C.QUARANTINED,
+        **_PROOFS,
+    },
+    _C.QUARANTINED: {
+        _E.ACCEPTED: _C.WORKING,
+        _E.FOUND_OPEN: _C.WORKING,
+        _E.AMENDED: _C.QUARANTINED,
+        _E.AMEND_REFUSED: _C.QUARANTINED,
+        _E.CANCEL_REFUSED: _C.QUARANTINED,
+        _E.CANCEL_SENT: _C.CANCELING,
+        _E.REJECTED: _C.REJECTED,
+        _E.DOUBTED: _C.QUARANTINED,
+        **_PROOFS,
+    },
+    # Proof stands: whatever comes later about these was under way before.
+    _C.FILLED: dict.fromkeys(_REPORTS, _C.FILLED),
+    _C.CANCELED: dict.fromkeys(_REPORTS, _C.CANCELED),
+    _C.EXPIRED: dict.fromkeys(_REPORTS, _C.EXPIRED),
+    # These were never seen alive; a sign of life is believed over their absence.
+    _C.REJECTED: {
+        **dict.fromkeys(_REPORTS, _C.REJECTED),
+        **_PROOFS,
+        _E.PROVEN_ABSENT: _C.REJECTED,
+        _E.RISEN: _C.UNKNOWN,
+    },
+    _C.LOST: {**dict.fromkeys(_REPORTS, _C.LOST), **_PROOFS, _E.RISEN: _C.UNKNOWN},
+}
+
+_P, _V = ParentState, ParentEvent
+PARENT_TERMINAL: Final = (
+    _P.FILLED,
+    _P.DONE_DUST,
+    _P.EXPIRED,
+    _P.CANCELED,
+    _P.DENIED,
+    _P.ANOMALY,
+)
+_ENDS: Final = {
+    _V.FILL: _P.FILLED,
+    _V.DUST: _P.DONE_DUST,
+    _V.EXPIRE: _P.EXPIRED,
+    _V.CANCEL: _P.CANCELED,
+    _V.DENY: _P.DENIED,
+    _V.ANOMALY: _P.ANOMALY,
+}
+_OUT: Final = {  # a child is out
+    _V.AMEND: _P.AMENDING,
+    _V.WITHDRAW: _P.CANCELING,
+    _V.DOUBT: _P.UNKNOWN,
+    _V.GONE: _P.READY,
+    _V.CLOSE: _P.CLOSING,
+    _V.ANOMALY: _P.ANOMALY,
+}
+_IDLE: Final = {  # no child is out
+    _V.PLACE: _P.PLACING,
+    _V.CROSS: _P.CROSSING,
+    _V.CLOSE: _P.CLOSING,
+    _V.DOUBT: _P.UNKNOWN,  # an order taken for absent has risen
+    **_ENDS,
+}
+
+PARENT_TABLE: Final[dict[ParentState, dict[ParentEvent, ParentState]]] = {
+    _P.GATING: {_V.ADMIT: _P.READY, _V.HOLD: _P.HELD, **_ENDS},
+    _P.HELD: {_V.TRIGGER: _P.READY, _V.CANCEL: _P.CANCELED, _V.ANOMALY: _P.ANOMALY},
+    _P.READY: {_V.PAUSE: _P.PAUSED, **_IDLE},
+    _P.PAUSED: {_V.RESUME: _P.READY, **_IDLE},
+    _P.PLACING: {**_OUT, _V.LIVE: _P.WORKING},
+    _P.WORKING: {**_OUT, _V.LIVE: _P.WORKING, _V.CAP: _P.CAPPED},
+    _P.CAPPED: {**_OUT, _V.LIVE: _P.CAPPED},
+    _P.AMENDING: {**_OUT, _V.LIVE: _P.WORKING},
+    _P.CANCELING: {**_OUT, _V.LIVE: _P.WORKING},
+    _P.CROSSING: {**_OUT, _V.LIVE: _P.CROSSING},
+    _P.UNKNOWN: {**_OUT, _V.LIVE: _P.WORKING},
+    _P.CLOSING: {
+        **dict.fromkeys((_V.LIVE, _V.WITHDRAW, _V.DOUBT, _V.GONE, _V.CLOSE), _P.CLOSING),
+        **_ENDS,
+    },
+    **{state: {_V.ANOMALY: _P.ANOMALY} for state in PARENT_TERMINAL},
+}
+
+StateT = TypeVar("StateT", ChildState, ParentState)
+EventT = TypeVar("EventT", ChildEvent, ParentEvent)
+
+
+def after(
+    table: dict[StateT, dict[EventT, StateT]], state: StateT, event: EventT, what: str
+) -> StateT:
+    """State that follows. Raises InvariantError, naming ``what``, when the table has no such row."""
+    following = table[state].get(event)
+    if following is None:
+        raise InvariantError(f"{what}: {event.value} cannot happen in state {state.value}")
+    return following

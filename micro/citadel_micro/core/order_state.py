@@ -1,0 +1,110 @@
+"""Parents and children as plain data and back, for the journal.
+
+A parent is stored under ``parent/<signal id>`` and each of its children under
+``child/<client id>``, so that a reprice writes one child and not two hundred.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Any, Final
+
+from citadel_micro.core.events import SignalReceived
+from citadel_micro.core.lifecycle import ChildState, ParentEvent, ParentState
+from citadel_micro.core.orders import Child, ChildFill, Parent
+
+PARENT_KEY: Final = "parent/"
+CHILD_KEY: Final = "child/"
+TOMBSTONE_KEY: Final = "tombstone/"
+
+_DECIMALS: Final = ("quantity", "limit_price", "stop_price", "leverage")
+_PLAIN: Final = (
+    "number",
+    "own",
+    "created_ns",
+    "triggered",
+    "reason_code",
+    "reason",
+    "permitted",
+    "updated_ns",
+    "accepted_ns",
+    "done_ns",
+    "revision",
+    "reprices",
+    "arrival_half_ticks",
+    "release_half_ticks",
+    "final_half_ticks",
+    "reducing",
+)
+_PASSING: Final = (
+    "answer_due_ns",
+    "query_due_ns",
+    "queries",
+    "absent_order",
+    "absent_trades",
+    "cancel_after_ns",
+    "stored",
+    "trade_ids",
+    "fills",
+    "state",
+)
+_CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
+
+
+def parent_state(parent: Parent) -> dict[str, object]:
+    """The parent without its children."""
+    signal: dict[str, Any] = asdict(parent.signal)
+    for name in _DECIMALS:
+        if signal[name] is not None:
+            signal[name] = str(signal[name])
+    signal["params"] = [[name, value] for name, value in parent.signal.params]
+    return {
+        "signal": signal,
+        "state": parent.state.value,
+        "verdict": None if parent.verdict is None else parent.verdict.value,
+        **{name: getattr(parent, name) for name in _PLAIN},
+    }
+
+
+def child_state(parent: Parent, child: Child) -> dict[str, object]:
+    """One child, with the id of its parent."""
+    return {
+        "parent": parent.id,
+        "state": child.state.value,
+        "fills": [{**asdict(fill), "fee": str(fill.fee)} for fill in child.fills],
+        **{name: getattr(child, name) for name in _CHILD_PLAIN},
+    }
+
+
+def load_signal(row: dict[str, Any]) -> SignalReceived:
+    """The signal that ``parent_state`` described."""
+    values = dict(row)
+    for name in _DECIMALS:
+        if values[name] is not None:
+            values[name] = Decimal(values[name])
+    values["params"] = tuple((name, value) for name, value in values["params"])
+    return SignalReceived(**values)
+
+
+def load_parent(row: dict[str, Any]) -> Parent:
+    """The parent that ``parent_state`` described; instrument, target, prices are still to set."""
+    verdict = row["verdict"]
+    return Parent(
+        signal=load_signal(row["signal"]),
+        instrument=None,
+        state=ParentState(row["state"]),
+        verdict=None if verdict is None else ParentEvent(verdict),
+        **{name: row[name] for name in _PLAIN},
+    )
+
+
+def load_child(row: dict[str, Any]) -> Child:
+    """The child that ``child_state`` described."""
+    fills = [ChildFill(**{**fill, "fee": Decimal(fill["fee"])}) for fill in row["fills"]]
+    return Child(
+        state=ChildState(row["state"]),
+        fills=fills,
+        trade_ids=dict.fromkeys(fill.trade_id for fill in fills),
+        **{name: row[name] for name in _CHILD_PLAIN},
+    )

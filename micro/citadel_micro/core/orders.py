@@ -1,0 +1,290 @@
+"""Orders and their accounting: never more than asked, and provably so.
+
+One parent has a target T. F is what its children have filled, each counted at the larger of its
+unique fills and the highest total the venue has named (which only grows). A child reserves
+U = quantity - filled until it is proven terminal. A new child may have at most T - F - ΣU. An
+amend in flight reserves the larger of the old and the new quantity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from citadel_micro.core.algos.base import Algorithm
+from citadel_micro.core.events import OrderFilled, SignalReceived
+from citadel_micro.core.instrument import Instrument
+from citadel_micro.core.lifecycle import (
+    CHILD_TABLE,
+    CHILD_TERMINAL,
+    PARENT_TABLE,
+    PARENT_TERMINAL,
+    ChildEvent,
+    ChildState,
+    ParentEvent,
+    ParentState,
+    after,
+)
+from citadel_micro.core.times import FAR
+from citadel_proto.errors import InvariantError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFill:
+    """One fill of one child, with the market it happened in."""
+
+    trade_id: str
+    price_ticks: int
+    quantity_lots: int
+    fee: Decimal
+    fee_currency: str
+    liquidity: Literal["maker", "taker"]
+    exchange_ns: int
+    recv_ns: int
+    mid_half_ticks: int
+    """Best bid + best ask in ticks when we heard of it; 0 when there was no two-sided book."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """One order at a venue."""
+
+    client_id: str
+    price_ticks: int
+    quantity_lots: int
+    post_only: bool
+    ioc: bool
+    reduce_only: bool
+    placed_ns: int
+    expires_ns: int
+    """The venue may not take the request after this."""
+    book_seq: int
+    mid_half_ticks: int
+    state: ChildState = ChildState.PLACING
+    seen_lots: int = 0
+    """Sum of unique fills."""
+    cumulative_lots: int = 0
+    """Highest total that the venue has named."""
+    fills: list[ChildFill] = field(default_factory=list)
+    trade_ids: dict[str, None] = field(default_factory=dict)
+    acknowledged: bool = False
+    venue_order_id: str = ""
+    accepted_ns: int = 0
+    capped: bool = False
+    changed_ns: int = 0
+    """Of the last placing or amending, for the dwell."""
+    done_ns: int = 0
+    reason: str = ""
+    # an amend in flight
+    amend_price_ticks: int = 0
+    amend_quantity_lots: int = 0
+    amend_expires_ns: int = 0
+    amended_exchange_ns: int = 0
+    # requests and questions; times of ours, not stored
+    cancel_after_ns: int = 0
+    """No cancel before this, because the venue has just refused one."""
+    answer_due_ns: int = FAR
+    """An unanswered request is doubted at this time."""
+    query_due_ns: int = FAR
+    queries: int = 0
+    unknown_since_ns: int = 0
+    absent_order: bool = False
+    absent_trades: bool = False
+    stored: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        """Proven not to be live."""
+        return self.state in CHILD_TERMINAL
+
+    @property
+    def filled(self) -> int:
+        """Lots filled, whether or not every single fill has been seen."""
+        return max(self.seen_lots, self.cumulative_lots)
+
+    @property
+    def reserved(self) -> int:
+        """Lots that it may still fill."""
+        if self.state in CHILD_TERMINAL:
+            return 0
+        return max(0, max(self.quantity_lots, self.amend_quantity_lots) - self.filled)
+
+    @property
+    def settled(self) -> bool:
+        """Every fill that the venue has counted has been seen, with its price and fee."""
+        return self.seen_lots >= self.cumulative_lots
+
+    def step(self, event: ChildEvent) -> None:
+        """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
+        self.state = after(CHILD_TABLE, self.state, event, f"child {self.client_id}")
+
+    def note_fill(self, report: OrderFilled, now_ns: int, mid_half_ticks: int) -> ChildFill | None:
+        """Count a fill once. None for one that was counted before."""
+        self.cumulative_lots = max(self.cumulative_lots, report.cumulative_lots)
+        if report.trade_id in self.trade_ids:
+            return None
+        fill = ChildFill(
+            trade_id=report.trade_id,
+            price_ticks=report.price_ticks,
+            quantity_lots=report.quantity_lots,
+            fee=report.fee,
+            fee_currency=report.fee_currency,
+            liquidity=report.liquidity,
+            exchange_ns=report.exchange_ns,
+            recv_ns=now_ns,
+            mid_half_ticks=mid_half_ticks,
+        )
+        self.trade_ids[report.trade_id] = None
+        self.fills.append(fill)
+        self.seen_lots += report.quantity_lots
+        return fill
+
+    def settle_amend(self, price_ticks: int, quantity_lots: int, now_ns: int) -> None:
+        """The order is known to stand at this price and quantity; no amend is in flight."""
+        self.price_ticks, self.quantity_lots = price_ticks, quantity_lots
+        self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
+        self.changed_ns = now_ns
+
+
+@dataclass(slots=True, kw_only=True)
+class Parent:
+    """What somebody asked for, and everything done about it."""
+
+    signal: SignalReceived
+    instrument: Instrument | None
+    """None for a signal that named an unknown one; such a parent is DENIED."""
+    number: int
+    """Counts parents across runs; client ids derive from it."""
+    own: bool
+    """Made by micro itself (a flattening)."""
+    created_ns: int
+    target: int = 0
+    """T, in lots."""
+    limit_ticks: int | None = None
+    """Worst acceptable price: the signal's limit, rounded to its own side of the tick."""
+    stop_ticks: int | None = None
+    reduce_only: bool = False
+    reducing: bool = False
+    """The gate found it, at admission, to be a reduction of the position."""
+    state: ParentState = ParentState.GATING
+    children: list[Child] = field(default_factory=list)
+    live: list[Child] = field(default_factory=list)
+    """Children that are not proven terminal."""
+    filled: int = 0
+    """F, in lots."""
+    algo: Algorithm | None = None
+    triggered: bool = False
+    reason_code: str = ""
+    reason: str = ""
+    permitted: int | None = None
+    verdict: ParentEvent | None = None
+    """How it shall end once nothing is live; None while it goes on."""
+    updated_ns: int = 0
+    accepted_ns: int = 0
+    """When the working time began: admission, or the trigger of a stop."""
+    done_ns: int = 0
+    revision: int = 0
+    reprices: int = 0
+    arrival_half_ticks: int = 0
+    """Best bid + best ask in ticks at admission (at the trigger of a stop)."""
+    release_half_ticks: int = 0
+    """The same when the first child was placed."""
+    final_half_ticks: int = 0
+    # venue refusals
+    rejects: int = 0
+    """In a row."""
+    post_only_rejects: int = 0
+    resume_ns: int = 0
+    """Nothing is placed before this."""
+    resume_seq: int = -1
+    """Nothing is placed on a book as old as this."""
+    told: tuple[object, ...] = ()
+    """What the last report was about, so that nothing is reported twice."""
+    written: dict[str, object] | None = None
+    """Its last durable form."""
+
+    @property
+    def id(self) -> str:
+        """The signal's id."""
+        return self.signal.signal_id
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self.signal.side == "buy" else -1
+
+    @property
+    def rules(self) -> Instrument:
+        """The instrument. Raises InvariantError on a parent that was denied for having none."""
+        if self.instrument is None:
+            raise InvariantError(f"parent {self.id}: no instrument {self.signal.symbol}")
+        return self.instrument
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended."""
+        return self.state in PARENT_TERMINAL
+
+    @property
+    def reserved(self) -> int:
+        """ΣU, in lots."""
+        return sum(child.reserved for child in self.live)
+
+    @property
+    def remaining(self) -> int:
+        """T - F, never below zero."""
+        return max(0, self.target - self.filled)
+
+    @property
+    def available(self) -> int:
+        """T - F - ΣU: what a new child may have."""
+        return self.target - self.filled - self.reserved
+
+    @property
+    def settled(self) -> bool:
+        """Every fill that any child has had is known in detail."""
+        return all(child.settled for child in self.children)
+
+    @property
+    def pending(self) -> int:
+        """Lots it may still add to its side: none while it is judged or held as a stop."""
+        if self.state in PARENT_TERMINAL:
+            return self.reserved
+        if self.state is ParentState.GATING or self.state is ParentState.HELD:
+            return 0
+        return max(self.remaining, self.reserved)
+
+    @property
+    def over(self) -> bool:
+        """Ended, with nothing live and every fill known: it can be left alone."""
+        return self.state in PARENT_TERMINAL and not self.live and self.settled
+
+    def step(self, event: ParentEvent) -> None:
+        """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
+        self.state = after(PARENT_TABLE, self.state, event, f"parent {self.id}")
+
+    def add(self, child: Child) -> None:
+        """Take a new child into the budget.
+
+        Raises InvariantError, changing nothing, when it would exceed it or a child is live.
+        """
+        if self.live:
+            raise InvariantError(f"parent {self.id}: {self.live[0].client_id} is still live")
+        if not 0 < child.quantity_lots <= self.available:
+            raise InvariantError(
+                f"parent {self.id}: child of {child.quantity_lots} lots, {self.available} available"
+            )
+        self.children.append(child)
+        self.live.append(child)
+
+    def recount(self) -> None:
+        """Bring F and the list of live children up to date after a child has changed."""
+        self.filled = sum(child.filled for child in self.children)
+        if len(self.live) != 1 or self.live[0].terminal:
+            self.live = [child for child in self.children if not child.terminal]
+
+    @property
+    def overfilled(self) -> bool:
+        """F + ΣU > T: the venue has broken its word, or we have."""
+        return self.filled + self.reserved > self.target

@@ -1,0 +1,267 @@
+"""Recovery: nothing is done before what the venues hold of ours is known and explained.
+
+The engine starts RECONCILING. The durable state of the last run is loaded; every order that was not
+proven terminal is in doubt, and its venue is asked about it; every venue is asked for its open
+orders and balances. Orders that are known go on as they are found, orders of ours that nobody
+remembers are cancelled, foreign orders are left alone, and every difference is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from citadel_micro.core.admission import choose_algorithm, set_terms
+from citadel_micro.core.breakers import GLOBAL
+from citadel_micro.core.commands import CancelOrder, QueryVenue
+from citadel_micro.core.events import OrderFilled
+from citadel_micro.core.lifecycle import ChildState, ParentState
+from citadel_micro.core.order_state import (
+    CHILD_KEY,
+    PARENT_KEY,
+    TOMBSTONE_KEY,
+    load_child,
+    load_parent,
+)
+from citadel_micro.core.publishing import told
+from citadel_micro.core.sender import MARK
+from citadel_micro.core.times import FAR
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_micro.core.config import EngineConfig
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import OrderState, Started, VenueSnapshot
+    from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.outbox import Outbox
+    from citadel_micro.core.register import Register
+    from citadel_micro.core.risk import RiskManager
+    from citadel_micro.core.view import EngineView
+
+_AT_REST: Final = (
+    ParentState.GATING,
+    ParentState.HELD,
+    ParentState.READY,
+    ParentState.PAUSED,
+    ParentState.CLOSING,
+)
+
+
+class Recovery:
+    """Loads the last run's state, reconciles it with the venues, then lets the engine go."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        desks: Mapping[tuple[str, str], Desk],
+        executor: SmartOrderExecutor,
+        *,
+        risk: RiskManager,
+        view: EngineView,
+        out: Outbox,
+    ) -> None:
+        self.due_ns = FAR
+        self._config = config
+        self._desks = desks
+        self._executor = executor
+        self._register: Register = executor.register
+        self._risk = risk
+        self._view = view
+        self._out = out
+        self._awaited: dict[str, None] = {}
+
+    def begin(self, started: Started, now_ns: int) -> None:
+        """Load, doubt, ask."""
+        state = started.state
+        if "risk" in state:
+            self._out.commands.extend(self._risk.restore(cast("dict[str, object]", state["risk"])))
+        self._load_orders(state)
+        self._load_portfolio(state, now_ns)
+        if started.damaged:
+            text = f"{started.damaged}; inspect it with `citadel tape info` before resetting"
+            self._out.note("error", "journal_damaged", text=text)
+            self._out.commands.extend(
+                self._risk.trip("JOURNAL_FAULT", GLOBAL, f"journal: {text}", now_ns)
+            )
+        working = 0
+        for parent in tuple(self._register.active.values()):
+            self._register.repeat(parent)
+            for child in parent.live:
+                working += 1
+                self._executor.sender.doubt(parent, child, now_ns, "restart")
+                child.query_due_ns = now_ns
+            self._executor.advance(parent, now_ns)
+        if working:
+            # Somebody watched over these before; his lease begins anew.
+            self._view.last_beat_ns = now_ns
+        self._awaited = dict.fromkeys(self._config.venues)
+        self._ask(now_ns)
+        self._out.note(
+            "info",
+            "reconciling",
+            venues=len(self._awaited),
+            parents=len(self._register.active),
+            orders_in_doubt=working,
+        )
+        self.check(now_ns)
+
+    def on_timer(self, now_ns: int) -> None:
+        """Ask again the venues that have not answered."""
+        if now_ns >= self.due_ns:
+            self._ask(now_ns)
+
+    def on_snapshot(self, snapshot: VenueSnapshot, now_ns: int) -> None:
+        """Take a venue's word on open orders and balances. Also after recovery."""
+        for row in snapshot.open_orders:
+            if row.client_id in self._register.children:
+                self._executor.on_report(row, now_ns)
+            else:
+                self._unknown_order(row)
+        for currency, free, used in snapshot.balances:
+            balance = self._view.portfolio.balance(snapshot.venue, currency)
+            if balance is not None and balance.total != free + used:
+                self._out.note(
+                    "info",
+                    "balance_differs",
+                    venue=snapshot.venue,
+                    currency=currency,
+                    ours=str(balance.total),
+                    venue_says=str(free + used),
+                )
+        self._view.portfolio.set_balances(
+            snapshot.venue, snapshot.balances, snapshot.exchange_ns or None
+        )
+        self._register.portfolio_changed = True
+        self._awaited.pop(snapshot.venue, None)
+        self.check(now_ns)
+
+    def check(self, now_ns: int) -> None:
+        """End recovery when every venue has answered and every order is explained."""
+        if not self._view.reconciling or self._awaited:
+            return
+        for parent in self._register.active.values():
+            if any(child.state is ChildState.UNKNOWN for child in parent.live):
+                return
+        self._view.reconciling = False
+        self.due_ns = FAR
+        for venue in self._config.venues:
+            self._out.commands.extend(self._risk.on_reconciled(venue))
+        self._out.note("info", "reconciled", parents=len(self._register.active))
+        for parent in tuple(self._register.active.values()):
+            if parent.state is ParentState.GATING and parent.verdict is None:
+                self._executor.admit(parent, now_ns)
+            else:
+                self._executor.advance(parent, now_ns)
+
+    # inside
+
+    def _ask(self, now_ns: int) -> None:
+        for venue in self._awaited:
+            wait_ns = self._executor.sender.buckets[venue].take_cancel(now_ns)
+            if not wait_ns:
+                self._out.commands.append(QueryVenue(venue=venue))
+        self.due_ns = now_ns + self._config.reconcile_retry_ns if self._awaited else FAR
+
+    def _unknown_order(self, row: OrderState) -> None:
+        if not row.client_id.startswith(MARK):
+            self._out.note(
+                "info", "foreign_order", venue=row.venue, symbol=row.symbol, client_id=row.client_id
+            )
+            return
+        self._out.note(
+            "warning",
+            "forgotten_order_cancelled",
+            venue=row.venue,
+            symbol=row.symbol,
+            client_id=row.client_id,
+            filled_lots=row.cumulative_lots,
+        )
+        self._out.commands.append(
+            CancelOrder(venue=row.venue, symbol=row.symbol, client_id=row.client_id)
+        )
+
+    def _load_orders(self, state: dict[str, object]) -> None:
+        register = self._register
+        register.count = cast("int", state.get("seq", 0))
+        rows = [cast("dict[str, Any]", v) for k, v in state.items() if k.startswith(PARENT_KEY)]
+        for row in sorted(rows, key=lambda row: cast("int", row["number"])):
+            parent = load_parent(row)
+            register.count = max(register.count, parent.number)
+            register.known[parent.id] = parent
+        self._load_children(state)
+        for parent in register.known.values():
+            self._revive(parent)
+        for key, value in state.items():
+            if key.startswith(TOMBSTONE_KEY):
+                buried_ns, reason = cast("tuple[int, str]", value)
+                register.tombstones[key[len(TOMBSTONE_KEY) :]] = (buried_ns, reason)
+
+    def _load_children(self, state: dict[str, object]) -> None:
+        register = self._register
+        rows = [
+            (key, cast("dict[str, Any]", value))
+            for key, value in state.items()
+            if key.startswith(CHILD_KEY)
+        ]
+        rows.sort(key=lambda item: int(item[0].rpartition("-")[2], 36))
+        for key, row in rows:
+            owner = register.known.get(cast("str", row["parent"]))
+            if owner is None:
+                # Written in the same call as its parent and torn from it: it was never sent.
+                self._out.note("warning", "child_without_parent", key=key)
+                self._out.durable[key] = None
+                continue
+            child = load_child(row)
+            child.stored = True
+            owner.children.append(child)
+            register.index(owner, child)
+
+    def _revive(self, parent: Parent) -> None:
+        """Instrument, algorithm and counts of a loaded parent."""
+        signal = parent.signal
+        desk = self._desks.get((signal.venue, signal.symbol))
+        parent.recount()
+        if desk is not None and parent.state is not ParentState.GATING:
+            try:
+                set_terms(parent, desk.instrument)
+                parent.algo = choose_algorithm(signal, self._config.algo_defaults)
+            except BadInput as error:
+                if not parent.terminal:
+                    self._lost(parent, str(error))
+        elif desk is None and not parent.terminal and parent.state is not ParentState.GATING:
+            self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
+        if not parent.live and not parent.terminal and parent.state not in _AT_REST:
+            parent.state = ParentState.READY
+        parent.told = told(parent)
+        if parent.over:
+            return
+        self._register.active[parent.id] = parent
+        if parent.instrument is not None and desk is not None:
+            desk.parents.append(parent)
+
+    def _lost(self, parent: Parent, why: str) -> None:
+        text = f"order {parent.id} was working and cannot be taken up: {why}; restore it"
+        self._out.note("error", "parent_lost", signal_id=parent.id, text=text)
+        self._out.commands.extend(self._risk.trip("JOURNAL_FAULT", GLOBAL, text, parent.updated_ns))
+
+    def _load_portfolio(self, state: dict[str, object], now_ns: int) -> None:
+        row = cast("dict[str, Any] | None", state.get("portfolio"))
+        if row is None:
+            return
+        self._view.portfolio.load(row["holdings"])
+        # The portfolio is written before the orders. Fills that it holds and that were torn from
+        # their order by the crash are put back there, else they would be counted twice.
+        for fill in row["last_fills"]:
+            client_id, rest = fill["client_id"], dict(fill)
+            found = self._register.children.get(client_id)
+            if found is None:
+                continue
+            parent, child = found
+            mid = rest.pop("mid_half_ticks")
+            rest["fee"] = type(parent.signal.quantity)(rest["fee"])
+            if child.note_fill(OrderFilled(**rest), now_ns, mid) is not None:
+                child.stored = False
+                parent.recount()
+                self._register.touch(parent)

@@ -1,0 +1,204 @@
+"""Every parent that is remembered, and what has to be stored and told about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.order_state import (
+    CHILD_KEY,
+    PARENT_KEY,
+    TOMBSTONE_KEY,
+    child_state,
+    parent_state,
+)
+from citadel_micro.core.orders import Child, Parent
+from citadel_micro.core.publishing import report, told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_micro.core.config import EngineConfig
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import OrderFilled, SignalReceived
+    from citadel_micro.core.outbox import Outbox
+    from citadel_micro.core.portfolio import Portfolio
+
+MAX_TOMBSTONES: Final = 1_000
+
+
+class Register:
+    """Parents by signal id and children by client id, with their durable form and reports.
+
+    Parents are touched while an event is handled; ``flush`` then stores each once and reports it
+    once if something worth telling has changed.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        desks: Mapping[tuple[str, str], Desk],
+        portfolio: Portfolio,
+        out: Outbox,
+    ) -> None:
+        self.known: dict[str, Parent] = {}
+        """All that are remembered, oldest first."""
+        self.active: dict[str, Parent] = {}
+        """Those that have not ended, or have something live or unsettled."""
+        self.children: dict[str, tuple[Parent, Child]] = {}
+        self.tombstones: dict[str, tuple[int, str]] = {}
+        """Cancelled before they came: signal id -> (when, why)."""
+        self.portfolio_changed = False
+        self.fills: list[OrderFilled] = []
+        """Booked while this event is handled."""
+        self.count = 0
+        """Parents ever made, over all runs."""
+        self._config = config
+        self._desks = desks
+        self._portfolio = portfolio
+        self._out = out
+        self._fill_rows: list[dict[str, object]] = []
+        self._last_fills: list[dict[str, object]] = []
+        self._touched: dict[str, Parent] = {}
+        self._repeat: dict[str, Parent] = {}
+
+    def open(self, signal: SignalReceived, now_ns: int, *, own: bool) -> Parent:
+        """A new parent, GATING."""
+        self.count += 1
+        self._out.durable["seq"] = self.count
+        parent = Parent(
+            signal=signal,
+            instrument=None,
+            number=self.count,
+            own=own,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+        self.known[parent.id] = parent
+        self.active[parent.id] = parent
+        return parent
+
+    def index(self, parent: Parent, child: Child) -> None:
+        """Find it by its client id from now on."""
+        self.children[child.client_id] = (parent, child)
+
+    def activate(self, parent: Parent) -> None:
+        """Something of it is live, whether or not it had ended."""
+        if parent.id not in self.active:
+            self.active[parent.id] = parent
+        if parent.instrument is not None:
+            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            if parent not in desk.parents:
+                desk.parents.append(parent)
+
+    def retire(self, parent: Parent) -> None:
+        """It has ended and can be left alone."""
+        self.active.pop(parent.id, None)
+        if parent.instrument is not None:
+            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            if parent in desk.parents:
+                desk.parents.remove(parent)
+
+    # tombstones
+
+    def bury(self, signal_id: str, reason: str, now_ns: int) -> None:
+        """Remember a cancel whose signal has not come yet."""
+        self.tombstones[signal_id] = (now_ns, reason)
+        self._out.durable[TOMBSTONE_KEY + signal_id] = [now_ns, reason]
+        while len(self.tombstones) > MAX_TOMBSTONES:
+            oldest = next(iter(self.tombstones))
+            del self.tombstones[oldest]
+            self._out.durable[TOMBSTONE_KEY + oldest] = None
+
+    def tombstone(self, signal_id: str) -> str | None:
+        """Take the reason of a cancel that came first; None when none did."""
+        found = self.tombstones.pop(signal_id, None)
+        if found is None:
+            return None
+        self._out.durable[TOMBSTONE_KEY + signal_id] = None
+        return found[1]
+
+    # storing and telling
+
+    def touch(self, parent: Parent) -> None:
+        """It has changed, or may have."""
+        self._touched[parent.id] = parent
+
+    def repeat(self, parent: Parent) -> None:
+        """Tell its present state again, whatever was told before."""
+        self._repeat[parent.id] = parent
+
+    def booked(self, fill: OrderFilled, mid_half_ticks: int) -> None:
+        """A fill has changed the portfolio."""
+        self.portfolio_changed = True
+        self.fills.append(fill)
+        row = {**asdict(fill), "fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
+        self._fill_rows.append(row)
+
+    @property
+    def changed(self) -> bool:
+        """Whether ``flush`` has anything to do."""
+        return bool(self._touched or self._repeat or self.portfolio_changed)
+
+    def flush(self, now_ns: int) -> None:
+        """Store and report what was touched. To be called at the end of every event.
+
+        The portfolio is stored first, with the fills that it has just taken in: recovery relies
+        on it.
+        """
+        if self.portfolio_changed:
+            self.portfolio_changed = False
+            if self._fill_rows:
+                self._last_fills, self._fill_rows = self._fill_rows, []
+            self._out.durable["portfolio"] = {
+                "holdings": self._portfolio.to_state(),
+                "last_fills": self._last_fills,
+            }
+            self.fills = []
+        if self._touched:
+            for parent in self._touched.values():
+                self._flush(parent, now_ns)
+            self._touched.clear()
+        if self._repeat:
+            for parent in self._repeat.values():
+                self._out.commands.append(report(parent, self._portfolio))
+            self._repeat.clear()
+
+    def _flush(self, parent: Parent, now_ns: int) -> None:
+        for child in parent.children:
+            if not child.stored:
+                child.stored = True
+                self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
+        news = told(parent)
+        if news != parent.told:
+            parent.told = news
+            parent.revision += 1
+            parent.updated_ns = now_ns
+            self._out.commands.append(report(parent, self._portfolio))
+            self._repeat.pop(parent.id, None)
+        state = parent_state(parent)
+        if state != parent.written:
+            parent.written = state
+            self._out.durable[PARENT_KEY + parent.id] = state
+
+    def forget_old(self, now_ns: int) -> None:
+        """Drop what has ended long ago, or is too much."""
+        config = self._config
+        oldest_ns = now_ns - config.retention_ns
+        surplus = len(self.known) - config.retention_count
+        for signal_id, parent in tuple(self.known.items()):
+            if surplus <= 0 and parent.created_ns > oldest_ns:
+                break
+            if signal_id in self.active or (surplus <= 0 and parent.done_ns > oldest_ns):
+                continue
+            surplus -= 1
+            del self.known[signal_id]
+            self._out.durable[PARENT_KEY + signal_id] = None
+            for child in parent.children:
+                self.children.pop(child.client_id, None)
+                self._out.durable[CHILD_KEY + child.client_id] = None
+        for signal_id, (buried_ns, _) in tuple(self.tombstones.items()):
+            if buried_ns > oldest_ns:
+                break
+            del self.tombstones[signal_id]
+            self._out.durable[TOMBSTONE_KEY + signal_id] = None

@@ -1,0 +1,333 @@
+"""What goes out to a venue: orders through the gate, cancels and questions past it.
+
+Every order is checked here once more against its parent's budget and cap, spends a message of the
+venue's bucket, and is durable before it is sent (the executor stores every child it touched).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.approval import Approved
+from citadel_micro.core.buckets import MessageBucket
+from citadel_micro.core.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
+from citadel_micro.core.lifecycle import ChildEvent, ChildState, ParentEvent, ParentState
+from citadel_micro.core.orders import Child, Parent
+from citadel_micro.core.risk_types import RiskRequest
+from citadel_micro.core.times import FAR
+from citadel_proto.errors import InvariantError
+
+if TYPE_CHECKING:
+    from citadel_micro.core.algos.base import Work
+    from citadel_micro.core.config import EngineConfig
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.outbox import Outbox
+    from citadel_micro.core.risk import RiskManager
+    from citadel_micro.core.risk_types import Verdict
+    from citadel_micro.core.view import EngineView
+
+MARK: Final = "sc"
+"""Begins every client order id of ours, so that foreign orders of the account are known as such."""
+MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
+"""Denials of one order's size: the parent goes on in smaller orders."""
+
+
+class Denied:
+    """Why no order went out: the gate's verdict, dust, or a time or book to wait for."""
+
+    __slots__ = ("dust", "until_ns", "verdict")
+
+    def __init__(
+        self, *, verdict: Verdict | None = None, until_ns: int = 0, dust: bool = False
+    ) -> None:
+        self.verdict = verdict
+        self.until_ns = until_ns
+        self.dust = dust
+
+
+def base36(number: int) -> str:
+    """A count in as few letters and digits as possible."""
+    text = ""
+    while True:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+        if number == 0:
+            return text
+
+
+class Sender:
+    """Makes and sends requests; see the module."""
+
+    def __init__(
+        self, config: EngineConfig, risk: RiskManager, view: EngineView, out: Outbox
+    ) -> None:
+        self._config = config
+        self._risk = risk
+        self._view = view
+        self._out = out
+        self.buckets = {
+            name: MessageBucket(
+                per_second=venue.messages_per_second,
+                burst=venue.message_burst,
+                reserve=venue.cancel_reserve,
+            )
+            for name, venue in config.venues.items()
+        }
+
+    # orders
+
+    def place(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> Child | Denied:
+        """Send a new child, or say why not; then nothing has changed."""
+        rules = desk.instrument
+        smallest = rules.min_lots_at(work.price_ticks)
+        lots = parent.available
+        if lots < smallest:
+            return Denied(dust=True)
+        if parent.reduce_only:
+            lots = min(lots, self.reducible(parent, desk))
+            if lots < smallest:
+                return Denied(dust=self.reducible(parent, desk, alone=True) < smallest)
+        self._check_price(parent, desk, work)
+        bucket = self.buckets[rules.venue]
+        wait_ns = bucket.order_ready_ns(now_ns)
+        if wait_ns:
+            return Denied(until_ns=wait_ns)
+        answer = self._approve(parent, desk, work, lots, now_ns)
+        if not isinstance(answer, Approved):
+            permitted = _clip(answer.permitted_lots, parent.available, smallest)
+            if answer.code not in _SLICED or not 0 < permitted < lots:
+                return Denied(verdict=answer)
+            answer = self._approve(parent, desk, work, permitted, now_ns)
+            if not isinstance(answer, Approved):
+                return Denied(verdict=answer)
+        bucket.take_order(now_ns)
+        order = answer.order
+        mid = desk.mid_half_ticks()
+        child = Child(
+            client_id=order.client_id,
+            price_ticks=order.price_ticks,
+            quantity_lots=order.quantity_lots,
+            post_only=order.post_only,
+            ioc=work.ioc,
+            reduce_only=order.reduce_only,
+            placed_ns=now_ns,
+            changed_ns=now_ns,
+            expires_ns=order.expires_ns,
+            book_seq=answer.book_seq,
+            mid_half_ticks=mid,
+            capped=work.capped,
+            answer_due_ns=now_ns + self._config.request_timeout_ns,
+        )
+        parent.add(child)
+        parent.step(ParentEvent.CROSS if work.ioc else ParentEvent.PLACE)
+        if not parent.release_half_ticks:
+            parent.release_half_ticks = mid
+        self._out.commands.append(answer)
+        return child
+
+    def amend(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> Denied | None:
+        """Move the working child to another price in place; None when it was sent."""
+        child = parent.live[0]
+        self._check_price(parent, desk, work)
+        bucket = self.buckets[desk.instrument.venue]
+        wait_ns = bucket.order_ready_ns(now_ns)
+        if wait_ns:
+            return Denied(until_ns=wait_ns)
+        order = AmendOrder(
+            venue=desk.key[0],
+            symbol=desk.key[1],
+            client_id=child.client_id,
+            parent_id=parent.id,
+            side=parent.signal.side,
+            price_ticks=work.price_ticks,
+            quantity_lots=child.quantity_lots,
+            post_only=work.post_only,
+            reduce_only=child.reduce_only,
+            expires_ns=now_ns + desk.venue.order_window_ns,
+        )
+        request = self._request(
+            parent, work, child.quantity_lots, filled=child.filled, reduce_only=child.reduce_only
+        )
+        answer = self._risk.approve_amend(order, request, self._view, now_ns)
+        if not isinstance(answer, Approved):
+            return Denied(verdict=answer)
+        bucket.take_order(now_ns)
+        child.step(ChildEvent.AMEND_SENT)
+        child.amend_price_ticks = order.price_ticks
+        child.amend_quantity_lots = order.quantity_lots
+        child.amend_expires_ns = order.expires_ns
+        child.answer_due_ns = now_ns + self._config.request_timeout_ns
+        child.capped = work.capped
+        child.stored = False
+        parent.step(ParentEvent.AMEND)
+        self._out.commands.append(answer)
+        return None
+
+    def reducible(self, parent: Parent, desk: Desk, *, alone: bool = False) -> int:
+        """Lots of position left for it to reduce, beside other parents unless ``alone``."""
+        venue, symbol = desk.key
+        held = self._view.portfolio.quantity(venue, symbol) * -parent.sign
+        lots = int(held // desk.instrument.lot) if held > 0 else 0
+        if not alone:
+            view, side = self._view, parent.signal.side
+            lots -= view.pending_lots(venue, symbol, side, parent.id)
+        return max(0, lots)
+
+    def _approve(
+        self, parent: Parent, desk: Desk, work: Work, lots: int, now_ns: int
+    ) -> Approved[PlaceOrder] | Verdict:
+        number = len(parent.children) + 1
+        order = PlaceOrder(
+            venue=desk.key[0],
+            symbol=desk.key[1],
+            client_id=self.client_id(parent, number),
+            parent_id=parent.id,
+            side=parent.signal.side,
+            price_ticks=work.price_ticks,
+            quantity_lots=lots,
+            post_only=work.post_only,
+            time_in_force="IOC" if work.ioc else "GTC",
+            reduce_only=parent.reduce_only,
+            expires_ns=now_ns + desk.venue.order_window_ns,
+        )
+        request = self._request(parent, work, lots, filled=0, reduce_only=parent.reduce_only)
+        return self._risk.approve_place(order, request, self._view, now_ns)
+
+    def client_id(self, parent: Parent, number: int) -> str:
+        """At most 36 of letters, digits and '-': run, parent and child."""
+        return f"{MARK}{self._config.run_id}-{base36(parent.number)}-{base36(number)}"
+
+    @staticmethod
+    def _request(
+        parent: Parent, work: Work, lots: int, *, filled: int, reduce_only: bool
+    ) -> RiskRequest:
+        signal = parent.signal
+        return RiskRequest(
+            scope="child",
+            venue=signal.venue,
+            symbol=signal.symbol,
+            strategy=signal.strategy,
+            side=signal.side,
+            quantity_lots=lots,
+            # A reduce-only parent cannot fill more than what it may still reduce.
+            exposure_lots=lots - filled if reduce_only else parent.remaining,
+            price_ticks=work.price_ticks,
+            post_only=work.post_only,
+            reduce_only=reduce_only,
+            ioc=work.ioc,
+            parent_id=parent.id,
+            signal_created_ns=signal.created_ns,
+            signal_expires_ns=signal.expires_ns,
+            filled_lots=filled,
+        )
+
+    @staticmethod
+    def _check_price(parent: Parent, desk: Desk, work: Work) -> None:
+        """Raise InvariantError for a price beyond the cap or a post-only one that would take."""
+        sign, limit = parent.sign, parent.limit_ticks
+        price = sign * work.price_ticks
+        if limit is not None and price > sign * limit:
+            raise InvariantError(f"parent {parent.id}: price {work.price_ticks} beyond {limit}")
+        touch = desk.touch_ticks()
+        if work.post_only and touch is not None:
+            far = touch[1] if sign > 0 else -touch[0]
+            if price >= far:
+                raise InvariantError(f"parent {parent.id}: post-only {work.price_ticks} would take")
+
+    # cancels and questions
+
+    def cancel(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """Ask the venue to cancel, or as soon as its bucket permits."""
+        if child.state is ChildState.CANCELING or child.terminal or now_ns < child.cancel_after_ns:
+            return
+        wait_ns = self.buckets[parent.signal.venue].take_cancel(now_ns)
+        if wait_ns:
+            child.cancel_after_ns = wait_ns
+            return
+        child.step(ChildEvent.CANCEL_SENT)
+        child.answer_due_ns = now_ns + self._config.request_timeout_ns
+        child.query_due_ns = FAR
+        child.stored = False
+        if not parent.terminal:
+            parent.step(ParentEvent.WITHDRAW)
+        signal = parent.signal
+        self._out.commands.append(
+            CancelOrder(venue=signal.venue, symbol=signal.symbol, client_id=child.client_id)
+        )
+
+    def query(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """Ask the venue what became of a child, and set when to ask again."""
+        wait_ns = self.buckets[parent.signal.venue].take_cancel(now_ns)
+        if wait_ns:
+            child.query_due_ns = wait_ns
+            return
+        interval = self._config.query_interval_ns << min(child.queries, 5)
+        child.queries += 1
+        child.query_due_ns = now_ns + min(interval, MAX_QUERY_INTERVAL_NS)
+        if child.state is ChildState.UNKNOWN:
+            # A question that is sure to be asked after the venue can no longer take the request.
+            release_ns = (
+                max(child.expires_ns, child.amend_expires_ns) + self._config.release_skew_ns
+            )
+            if now_ns <= release_ns < child.query_due_ns:
+                child.query_due_ns = release_ns + 1
+        signal = parent.signal
+        self._out.commands.append(
+            QueryOrder(venue=signal.venue, symbol=signal.symbol, client_id=child.client_id)
+        )
+
+    # time
+
+    def tend(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """Doubt what was not answered, ask about what is unknown, in doubt or long unheard of."""
+        config = self._config
+        if now_ns >= child.answer_due_ns:
+            self.doubt(parent, child, now_ns, "no answer in time")
+        if child.state is ChildState.UNKNOWN and (
+            now_ns - child.unknown_since_ns >= config.quarantine_ns
+        ):
+            child.step(ChildEvent.QUARANTINED)
+            child.stored = False
+            self._out.note(
+                "error",
+                "child_quarantined",
+                client_id=child.client_id,
+                signal_id=parent.id,
+                reserved_lots=child.reserved,
+            )
+        if now_ns >= child.query_due_ns:
+            self.query(parent, child, now_ns)
+
+    def doubt(self, parent: Parent, child: Child, now_ns: int, reason: str) -> None:
+        """Nobody knows what became of it: keep its reservation and ask."""
+        child.answer_due_ns = FAR
+        if child.terminal:
+            return
+        before = child.state
+        child.step(ChildEvent.DOUBTED)
+        child.stored = False
+        if before is child.state:
+            child.query_due_ns = min(child.query_due_ns, now_ns)
+            return
+        child.unknown_since_ns = now_ns
+        child.queries = 0
+        child.absent_order = child.absent_trades = False
+        child.query_due_ns = now_ns
+        child.reason = reason
+        self._out.note(
+            "warning", "child_unknown", client_id=child.client_id, signal_id=parent.id, why=reason
+        )
+        if not parent.terminal and parent.state is not ParentState.UNKNOWN:
+            parent.step(ParentEvent.DOUBT)
+
+
+def _clip(permitted: int, available: int, smallest: int) -> int:
+    """Largest quantity up to ``permitted`` that leaves nothing, or something placeable."""
+    if permitted < smallest:
+        return 0
+    rest = available - permitted
+    if 0 < rest < smallest:
+        permitted = available - smallest
+    return permitted if permitted >= smallest else 0

@@ -1,0 +1,95 @@
+"""The engine's answers to the risk gate's questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.lifecycle import ChildState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import Side
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.portfolio import Portfolio
+
+_UNKNOWN = (ChildState.UNKNOWN, ChildState.QUARANTINED)
+
+
+class EngineView:
+    """Implements ``RiskView`` over desks, portfolio and the lease. See that protocol."""
+
+    def __init__(self, desks: Mapping[tuple[str, str], Desk], portfolio: Portfolio) -> None:
+        self.portfolio = portfolio
+        self.reconciling = True
+        self.skew_ns = 0
+        self.last_beat_ns: int | None = None
+        self._desks = desks
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        """Trading rules, or None."""
+        desk = self._desks.get((venue, symbol))
+        return None if desk is None else desk.instrument
+
+    def market(self, venue: str, symbol: str) -> MarketBook | None:
+        """The venue's own book, or None."""
+        desk = self._desks.get((venue, symbol))
+        return None if desk is None else desk.market
+
+    def pending_lots(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
+        """Lots that the parents of a side may still fill, but for one of them."""
+        desk = self._desks.get((venue, symbol))
+        if desk is None:
+            return 0
+        return sum(
+            parent.pending
+            for parent in desk.parents
+            if parent.signal.side == side and parent.id != exclude_parent
+        )
+
+    def pending_reductions(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
+        """The part of it that reduces the position."""
+        desk = self._desks.get((venue, symbol))
+        if desk is None:
+            return 0
+        return sum(
+            parent.pending
+            for parent in desk.parents
+            if parent.signal.side == side
+            and parent.id != exclude_parent
+            and (parent.reduce_only or parent.reducing)
+        )
+
+    def open_parents(self, venue: str | None) -> int:
+        """Parents with something pending."""
+        return sum(
+            1
+            for key, desk in self._desks.items()
+            if venue is None or key[0] == venue
+            for parent in desk.parents
+            if parent.pending
+        )
+
+    def lease_age_ns(self, now_ns: int) -> int | None:
+        """Time since the last beat of a macro; None when none was ever heard."""
+        return None if self.last_beat_ns is None else now_ns - self.last_beat_ns
+
+    def unknown_children(self, venue: str, symbol: str) -> int:
+        """Children of which nobody knows whether the venue has them."""
+        desk = self._desks.get((venue, symbol))
+        if desk is None:
+            return 0
+        return sum(1 for parent in desk.parents for child in parent.live if child.state in _UNKNOWN)
+
+    def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
+        """Pending lots by side of every symbol that has any."""
+        rows: list[tuple[str, str, Mapping[Side, int]]] = []
+        for (venue, symbol), desk in self._desks.items():
+            lots: dict[Side, int] = {"buy": 0, "sell": 0}
+            for parent in desk.parents:
+                lots[parent.signal.side] += parent.pending
+            if lots["buy"] or lots["sell"]:
+                rows.append((venue, symbol, lots))
+        return rows
