@@ -1,0 +1,367 @@
+"""What the containers promise, read from the files that make them; no container engine is needed.
+
+``tests/compose/check.sh`` proves the same on a running stack.
+"""
+
+from __future__ import annotations
+
+import http.server
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+from freqtrade.configuration.load_config import load_from_files
+
+from citadel_macro.config import settings_of
+from citadel_macro.demo import ccxt_config
+from citadel_micro.shell.config import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SERVICES: Final = ("keys", "micro", "macro", "sim")
+LONG_RUNNING: Final = ("micro", "macro", "sim")
+BASE: Final = "python:3.12-slim-bookworm"
+SECRET: Final = re.compile(r"(?i)secret|password|passwd|token|api_?key|credential")
+
+
+@pytest.fixture(scope="module")
+def compose(repository: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((repository / "docker-compose.yml").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = compose["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def demo_env(repository: Path) -> dict[str, str]:
+    lines = (repository / "demo.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def volumes(service: dict[str, Any]) -> dict[str, str]:
+    """Named volumes by the place where they are mounted."""
+    found = {}
+    for text in service.get("volumes", []):
+        name, target, *_ = text.split(":")
+        found[target] = name
+    return found
+
+
+class Dockerfile:
+    """Instructions of a Dockerfile, by stage; continued lines are joined."""
+
+    def __init__(self, path: Path) -> None:
+        text = re.sub(r"^#.*\n", "", path.read_text(), flags=re.MULTILINE)
+        joined = re.sub(r"\\\n\s*", " ", text)
+        self.stages: list[list[tuple[str, str]]] = []
+        self.bases: list[str] = []
+        for line in filter(None, (line.strip() for line in joined.splitlines())):
+            word, _, rest = line.partition(" ")
+            if word == "FROM":
+                self.stages.append([])
+                self.bases.append(rest.split()[0])
+            else:
+                self.stages[-1].append((word, rest.strip()))
+
+    def all(self, word: str) -> list[str]:
+        return [rest for stage in self.stages for name, rest in stage if name == word]
+
+    def last(self, word: str) -> str:
+        """The instruction of the final stage that holds."""
+        return [rest for name, rest in self.stages[-1] if name == word][-1]
+
+
+@pytest.fixture(scope="module", params=["micro", "macro"])
+def side(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def dockerfile(repository: Path, side: str) -> Dockerfile:
+    return Dockerfile(repository / side / "Dockerfile")
+
+
+# --- the stack -----------------------------------------------------------------------------------
+
+
+def test_the_simulator_is_the_only_part_behind_a_profile(services: dict[str, Any]) -> None:
+    assert set(services) == set(SERVICES)
+    profiles = {name: service.get("profiles") for name, service in services.items()}
+    assert profiles == {"keys": None, "micro": None, "macro": None, "sim": ["demo"]}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_locked_down(services: dict[str, Any], name: str) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108 - the container's own
+    for escape in ("privileged", "cap_add", "pid", "ipc", "devices", "user", "extends"):
+        assert escape not in service
+    assert service.get("network_mode") == ("none" if name == "keys" else None)
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_what_runs_is_probed_and_comes_back(services: dict[str, Any], name: str) -> None:
+    assert services[name]["restart"] == "unless-stopped"
+    assert services[name]["healthcheck"]["test"][0] == "CMD"
+    assert services[name]["healthcheck"]["retries"] >= 1
+
+
+def test_keys_are_made_once_before_anything_that_needs_them(services: dict[str, Any]) -> None:
+    assert services["keys"]["restart"] == "no"
+    for name in ("micro", "macro"):
+        needs = services[name]["depends_on"]["keys"]
+        assert needs == {"condition": "service_completed_successfully"}
+
+
+def test_no_side_is_given_the_other_sides_keys(services: dict[str, Any]) -> None:
+    given = {name: volumes(services[name]) for name in SERVICES}
+    assert given["micro"]["/keys"] == "keys-micro"
+    assert given["macro"]["/keys"] == "keys-macro"
+    assert given["keys"] == {"/made/micro": "keys-micro", "/made/macro": "keys-macro"}
+    assert not set(given["micro"].values()) & set(given["macro"].values())
+    assert given["sim"] == {}
+    for name in ("micro", "macro"):  # who uses keys cannot replace them
+        assert [v for v in services[name]["volumes"] if "/keys" in v] == [f"keys-{name}:/keys:ro"]
+
+
+def test_everything_that_lasts_is_in_a_named_volume(
+    compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    mounted = [v for service in services.values() for v in volumes(service).values()]
+    assert set(mounted) == set(compose["volumes"])
+    assert not [name for name in mounted if name.startswith((".", "/", "~"))]
+    assert volumes(services["micro"])["/data"] == "micro-journal"
+    assert volumes(services["macro"])["/data"] == "macro-data"
+
+
+def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(published) == 1
+    assert published[0].startswith("127.0.0.1:")
+
+
+def test_no_secret_is_in_the_environment(
+    services: dict[str, Any], demo_env: dict[str, str]
+) -> None:
+    names = [name for service in services.values() for name in service.get("environment", {})]
+    assert not [name for name in (*names, *demo_env) if SECRET.search(name)]
+
+
+# --- what the parts are told fits together -------------------------------------------------------
+
+
+def test_every_switch_of_the_demo_is_read_by_the_stack(
+    repository: Path, services: dict[str, Any], demo_env: dict[str, str]
+) -> None:
+    text = (repository / "docker-compose.yml").read_text()
+    assert demo_env.pop("COMPOSE_PROFILES") == "demo"
+    for name in demo_env:
+        passed_on = name in services["micro"]["environment"]
+        assert passed_on != (f"${{{name}:-" in text), name
+    # Passed on with no value: absent in the container when it is absent outside.
+    assert set(services["micro"]["environment"].values()) == {None}
+
+
+def test_micro_takes_its_configuration_and_the_demos_switches(
+    repository: Path, services: dict[str, Any], demo_env: dict[str, str]
+) -> None:
+    file = repository / "micro" / "micro.toml"
+    plain = load(file)
+    venue = plain.venues["binance-spot"]
+    assert (venue.rest_url, venue.ws_url) == (None, None)  # the venue's own, public
+    assert plain.mode == "paper"
+    assert plain.bridge.macro_required
+    assert str(plain.bridge.keys) == "/keys"
+    assert str(plain.run_dir) == "/data"
+    assert services["micro"]["ports"][0].endswith(f":{plain.http.port}")
+    assert f":{plain.http.port}/healthz" in services["micro"]["healthcheck"]["test"][-1]
+
+    switches = {
+        name: value for name, value in demo_env.items() if name.startswith("CITADEL_VENUES")
+    }
+    demo = load(file, environment=switches).venues["binance-spot"]
+    port = next(a for a in services["sim"]["command"] if a.startswith("--port=")).partition("=")[2]
+    assert (demo.rest_url, demo.ws_url) == (f"http://sim:{port}", f"ws://sim:{port}")
+    assert f":{port}/" in services["sim"]["healthcheck"]["test"][-1]
+
+
+def freqtrade_config(repository: Path, name: str) -> dict[str, Any]:
+    return load_from_files([str(repository / "macro" / "user_data" / name)])
+
+
+def test_macro_takes_its_configuration_and_meets_micro(
+    repository: Path, services: dict[str, Any], demo_env: dict[str, str]
+) -> None:
+    micro = load(repository / "micro" / "micro.toml")
+    option = services["macro"]["command"][-1]
+    plain = re.search(r":-([\w.-]+)\}$", option)
+    assert plain is not None
+    for name in (plain.group(1), demo_env["CITADEL_MACRO_CONFIG"]):
+        config = freqtrade_config(repository, name)
+        settings = settings_of(config)
+        assert config["dry_run"] is False
+        assert not any(SECRET.search(key) for key in config["exchange"])
+        assert config["db_url"] == "sqlite:////data/trades.sqlite"
+        assert settings.keys_dir == "/keys"
+        assert settings.venue in micro.venues
+        pairs = set(config["exchange"]["pair_whitelist"])
+        assert pairs <= set(micro.venues[settings.venue].symbols)
+        # The names in between are the services'.
+        assert settings.market == micro.bridge.market.replace("0.0.0.0", "micro")  # noqa: S104
+        assert settings.signals.replace("0.0.0.0", "macro") in micro.bridge.macros  # noqa: S104
+        assert services["macro"]["healthcheck"]["test"][1:5] == [
+            *("python", "-m", "citadel_bridge.health", settings.market)
+        ]
+
+
+def test_the_demo_leaves_nothing_to_be_asked_outside(
+    repository: Path, demo_env: dict[str, str]
+) -> None:
+    config = freqtrade_config(repository, demo_env["CITADEL_MACRO_CONFIG"])
+    venue = "CITADEL_VENUES__BINANCE_SPOT__"
+    rest, ws = demo_env[f"{venue}REST_URL"], demo_env[f"{venue}WS_URL"]
+    assert config["exchange"]["ccxt_config"] == ccxt_config(rest, ws)
+    public = freqtrade_config(repository, "config-compose.json")
+    assert "urls" not in public["exchange"]["ccxt_config"]
+
+
+@pytest.fixture
+def healthz(free_port: Callable[[], int]) -> Iterator[tuple[int, list[int]]]:
+    """A stand-in for micro's health page: its port, and the status that it gives."""
+    status = [200]
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_request(self, *_arguments: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", free_port()), Page)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, status
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_probe_of_micro_tells_well_from_not(
+    services: dict[str, Any], healthz: tuple[int, list[int]]
+) -> None:
+    port, status = healthz
+    _, python, flag, code = services["micro"]["healthcheck"]["test"]
+    assert (python, flag) == ("python", "-c")
+
+    def probe(port: int) -> int:
+        here = code.replace("5580", str(port))
+        return subprocess.run(
+            [sys.executable, flag, here], capture_output=True, timeout=30, check=False
+        ).returncode
+
+    assert probe(port) == 0
+    status[0] = 503
+    assert probe(port) != 0
+    assert probe(1) != 0  # nobody listens
+
+
+# --- the images ----------------------------------------------------------------------------------
+
+
+def test_images_are_built_from_the_stated_base(dockerfile: Dockerfile) -> None:
+    stages = {"requirements", "dependencies", "wheel"}
+    assert set(dockerfile.bases) - stages == {BASE}
+    assert dockerfile.bases[-1] == BASE  # nothing of the build but what is copied
+
+
+def test_images_run_as_nobody_special(dockerfile: Dockerfile) -> None:
+    assert dockerfile.last("USER") == "10001:10001"
+    order = [word for word, _ in dockerfile.stages[-1]]
+    assert not {"RUN", "COPY", "ADD"} & set(order[order.index("USER") :])
+
+
+def test_every_installation_is_pinned(dockerfile: Dockerfile) -> None:
+    installs = [run for run in dockerfile.all("RUN") if re.search(r"\bpip\b.*\binstall\b", run)]
+    assert len(installs) == 3
+    for run in installs:
+        assert "--constraint constraints.txt" in run or "--no-index" in run, run
+    assert "--no-deps" in next(run for run in dockerfile.all("RUN") if "pip wheel" in run)
+
+
+def test_a_change_of_code_installs_no_dependency_anew(dockerfile: Dockerfile) -> None:
+    install = dockerfile.stages[1]
+    assert any("--requirement requirements.txt" in rest for _, rest in install)
+    assert [rest for word, rest in install if word in {"COPY", "ADD"}] == [
+        "constraints.txt .",
+        "--from=requirements /build/requirements.txt .",
+    ]
+
+
+def test_images_hold_what_they_need_and_micro_never_freqtrade(
+    repository: Path, tmp_path: Path, dockerfile: Dockerfile, side: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
+    (listing,) = [rest for word, rest in dockerfile.stages[0] if word == "RUN"]
+    code = re.search(r'python -c "(.*)"', listing)
+    assert code is not None
+    listed = subprocess.run(
+        [sys.executable, "-c", code.group(1)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    names = {re.split(r"[<>=\[]", line)[0].lower() for line in listed.splitlines()}
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    for requirement in (*project["dependencies"], *project["optional-dependencies"][side]):
+        assert requirement in listed.splitlines()
+    assert ("freqtrade" in names) == (side == "macro")
+    pins = {
+        line.split("==")[0].lower()
+        for line in (repository / "constraints.txt").read_text().splitlines()
+    }
+    assert {name.replace("_", "-") for name in names} <= {pin.replace("_", "-") for pin in pins}
+
+
+def test_no_secret_gets_into_a_layer(repository: Path, dockerfile: Dockerfile) -> None:
+    for word in ("ARG", "ENV"):
+        assert not [rest for rest in dockerfile.all(word) if SECRET.search(rest)]
+    assert dockerfile.all("ADD") == []
+    ignore = (repository / ".dockerignore").read_text().splitlines()
+    # All is left out but what is named; what is named leaves out whatever could be secret.
+    assert next(line for line in ignore if not line.startswith("#")) == "*"
+    for pattern in ("**/.env", "**/*.secret", "**/*.key", "**/*.sqlite*", "macro/user_data/*"):
+        assert pattern in ignore
+    let_in = {line.removeprefix("!").split("/")[0] for line in ignore if line.startswith("!")}
+    for copy in dockerfile.all("COPY"):
+        *sources, _target = [part for part in copy.split() if not part.startswith("--")]
+        if "--from=" not in copy:
+            assert "." not in sources
+            assert {source.split("/")[0] for source in sources} <= let_in
+
+
+def test_folders_of_volumes_belong_to_who_writes_them(
+    dockerfile: Dockerfile, services: dict[str, Any], side: str
+) -> None:
+    # A new named volume takes owner and mode from the image; without the folder, it is root's.
+    (made,) = [run for run in dockerfile.all("RUN") if "install -d" in run]
+    folders = set(made.split("-m 0700")[1].split())
+    used = ("micro", "keys") if side == "micro" else ("macro",)
+    assert {target for name in used for target in volumes(services[name])} <= folders
+    assert "-o citadel -g citadel" in made
