@@ -17,9 +17,14 @@ from citadel_bridge.exits import Exit
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the root command."""
+    from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
+    from citadel_micro.offline.command import work  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
+    app.command("demo")(demo)
+    app.command("audit")(audit)
+    app.command("work")(work)
     app.command("micro")(micro)
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from citadel_micro.core.approval import Approved
-    from citadel_micro.core.events import Side
+from citadel_micro.core.events import Side
 
 # --- to a venue ---------------------------------------------------------------------------------
 
@@ -244,6 +242,3 @@ class Stopped:
     """Every working order is proven terminal after ``shutdown``: the process may end."""
 
     clean: bool
-
-
-VenueCommand = "Approved[PlaceOrder] | Approved[AmendOrder] | CancelOrder | QueryOrder | QueryVenue"

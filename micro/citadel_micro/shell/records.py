@@ -16,7 +16,7 @@ import msgspec
 
 from citadel_micro.core import events
 from citadel_micro.core.approval import Approved
-from citadel_micro.core.commands import Persist
+from citadel_micro.core.commands import Persist, PublishReport
 from citadel_micro.core.instrument import Instrument
 from citadel_proto.errors import DecodeError
 
@@ -56,9 +56,11 @@ _decoders: Final[dict[str, msgspec.msgpack.Decoder[object]]] = {
     name: msgspec.msgpack.Decoder(kind) for name, kind in EVENTS.items()
 }
 _persist: Final = msgspec.msgpack.Decoder(Persist)
+_report: Final = msgspec.msgpack.Decoder(PublishReport)
 _plain: Final = msgspec.msgpack.Decoder()
 _PERSIST: Final = _encode(("Persist", None))[:-1]
 """First bytes of every Persist record, so that folding skips the rest without decoding it."""
+_REPORT: Final = _encode(("PublishReport", None))[:-1]
 
 
 def encode(value: object) -> bytes:
@@ -116,7 +118,7 @@ def instruments_of(rows: object) -> dict[tuple[str, str], Instrument]:
             Instrument(**{k: Decimal(v) if k in decimals else v for k, v in row.items()})
             for row in rows  # type: ignore[attr-defined]  # judged by the except below
         ]
-    except (TypeError, AttributeError, ArithmeticError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DecodeError(f"not a list of instruments: {error}") from error
     return {(each.venue, each.symbol): each for each in found}
 
@@ -131,3 +133,13 @@ def name_of(data: bytes) -> str:
         return _tagged.decode(data)[0]
     except msgspec.MsgspecError:
         return ""
+
+
+def decode_report(data: bytes) -> PublishReport | None:
+    """The PublishReport command in a record of any command; None for the other kinds."""
+    if not data.startswith(_REPORT):
+        return None
+    try:
+        return _report.decode(_tagged.decode(data)[1])
+    except msgspec.MsgspecError as error:
+        raise DecodeError(f"not a PublishReport command: {error}") from error

@@ -1,0 +1,1 @@
+"""The whole system on loopback, watched, hurt on purpose, and audited."""

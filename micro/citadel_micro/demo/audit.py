@@ -1,0 +1,283 @@
+"""Do Freqtrade's books say what micro did? Compared order by order and trade by trade.
+
+Freqtrade's side is read from its own SQLite file, micro's from the reports in its journal. Amounts
+and average prices must be the very numbers that micro reported. Freqtrade adds the fees of several
+fills up in binary floats; their sum may differ from micro's exact one in the last binary digits and
+nowhere else, so fees are compared to ``FEE_DIGITS`` relative.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from citadel_micro.core.commands import FillView, PublishReport
+
+FEE_DIGITS: Final = 1e-12
+"""Relative difference allowed between a float sum of fees and the exact one."""
+
+_ORDERS: Final = """
+    SELECT o.order_id, o.ft_trade_id, o.ft_pair, o.ft_order_side, o.status, o.ft_is_open,
+           o.filled, o.average
+    FROM orders o ORDER BY o.id
+"""
+_TRADES: Final = """
+    SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
+           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason
+    FROM trades ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedOrder:
+    """One row of Freqtrade's order table."""
+
+    order_id: str
+    trade_id: int
+    pair: str
+    side: str
+    status: str
+    open: bool
+    filled: float
+    average: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedTrade:
+    """One row of Freqtrade's trade table."""
+
+    trade_id: int
+    pair: str
+    open: bool
+    amount: float
+    open_rate: float
+    close_rate: float | None
+    fee_open: float | None
+    fee_open_currency: str | None
+    fee_close: float | None
+    fee_close_currency: str | None
+    profit: float | None
+    exit_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One trade as both sides have it; ``shortfall_bps`` is micro's, over both legs."""
+
+    trade: BookedTrade
+    amount: Decimal
+    open_average: Decimal | None
+    close_average: Decimal | None
+    fees: dict[str, Decimal]
+    shortfall_bps: float | None
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The verdict: rows to show, and every difference in words (none when the books agree)."""
+
+    rows: tuple[Row, ...]
+    differences: tuple[str, ...]
+    orders: int
+
+    @property
+    def round_trips(self) -> int:
+        """Trades closed in Freqtrade's books."""
+        return sum(1 for row in self.rows if not row.trade.open)
+
+
+def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]]:
+    """Read both tables of a Freqtrade trade database, without locking it.
+
+    Raises BadInput when the file is not there or is not such a database.
+    """
+    if not database.is_file():
+        raise BadInput("no trade database", where=str(database), mend="let Freqtrade start once")
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as link:
+            orders = [
+                BookedOrder(
+                    order_id=row[0],
+                    trade_id=row[1],
+                    pair=row[2],
+                    side=row[3],
+                    status=row[4] or "",
+                    open=bool(row[5]),
+                    filled=row[6] or 0.0,
+                    average=row[7],
+                )
+                for row in link.execute(_ORDERS)
+            ]
+            trades = [
+                BookedTrade(
+                    trade_id=row[0],
+                    pair=row[1],
+                    open=bool(row[2]),
+                    amount=row[3],
+                    open_rate=row[4],
+                    close_rate=row[5],
+                    fee_open=row[6],
+                    fee_open_currency=row[7],
+                    fee_close=row[8],
+                    fee_close_currency=row[9],
+                    profit=row[10],
+                    exit_reason=row[11] or "",
+                )
+                for row in link.execute(_TRADES)
+            ]
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"not a Freqtrade trade database: {error}", where=str(database)) from error
+    return orders, trades
+
+
+def compare(
+    orders: Iterable[BookedOrder],
+    trades: Iterable[BookedTrade],
+    reports: Mapping[str, PublishReport],
+) -> Audit:
+    """Hold Freqtrade's rows against micro's last report of each order.
+
+    Args:
+        orders: Freqtrade's orders.
+        trades: Freqtrade's trades.
+        reports: micro's last report of every parent order, by signal id.
+    """
+    differences: list[str] = []
+    booked = list(orders)
+    by_trade: dict[int, list[tuple[BookedOrder, PublishReport]]] = {}
+    for order in booked:
+        report = reports.get(order.order_id)
+        if report is None:
+            differences.append(f"order {order.order_id}: Freqtrade has it, micro never saw it")
+            continue
+        differences += _order_differences(order, report)
+        by_trade.setdefault(order.trade_id, []).append((order, report))
+    known = {order.order_id for order in booked}
+    differences += [
+        f"order {signal_id}: micro filled {report.filled} {report.symbol}, Freqtrade has no row"
+        for signal_id, report in reports.items()
+        if signal_id not in known and report.filled > 0
+    ]
+    rows = []
+    for trade in trades:
+        row = _row(trade, by_trade.get(trade.trade_id, []), differences)
+        rows.append(row)
+    return Audit(rows=tuple(rows), differences=tuple(differences), orders=len(booked))
+
+
+def _order_differences(order: BookedOrder, report: PublishReport) -> list[str]:
+    found = []
+    if order.filled != float(report.filled):
+        found.append(
+            f"order {order.order_id} ({order.pair} {order.side}): filled {order.filled!r} "
+            f"in Freqtrade, {report.filled} in micro"
+        )
+    average = None if report.average is None else float(report.average)
+    if report.filled > 0 and order.average != average:
+        found.append(
+            f"order {order.order_id} ({order.pair} {order.side}): average {order.average!r} "
+            f"in Freqtrade, {report.average} in micro"
+        )
+    return found
+
+
+def _row(
+    trade: BookedTrade,
+    legs: list[tuple[BookedOrder, PublishReport]],
+    differences: list[str],
+) -> Row:
+    before = len(differences)
+    entries = [report for order, report in legs if order.side == _entry_side(legs)]
+    exits = [report for order, report in legs if order.side not in {_entry_side(legs), "stoploss"}]
+    exits += [report for order, report in legs if order.side == "stoploss"]
+    entry_fills = [fill for report in entries for fill in report.fills]
+    exit_fills = [fill for report in exits for fill in report.fills]
+    where = f"trade {trade.trade_id} ({trade.pair})"
+    bought = sum((fill.quantity for fill in entry_fills), Decimal(0))
+    base_fee = sum(
+        (fill.fee for fill in entry_fills if fill.fee_currency == trade.pair.partition("/")[0]),
+        Decimal(0),
+    )
+    open_average, close_average = _average(entry_fills), _average(exit_fills)
+    if not any(_same(trade.amount, amount) for amount in (bought, bought - base_fee)):
+        differences.append(f"{where}: amount {trade.amount!r} in Freqtrade, {bought} in micro")
+    _check(differences, f"{where}: open rate", trade.open_rate, open_average)
+    if not trade.open:
+        _check(differences, f"{where}: close rate", trade.close_rate, close_average)
+    fees: dict[str, Decimal] = {}
+    for name, fills, cost, currency in (
+        ("entry", entry_fills, trade.fee_open, trade.fee_open_currency),
+        ("exit", exit_fills, trade.fee_close, trade.fee_close_currency),
+    ):
+        for fill in fills:
+            fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+        if not fills or (name == "exit" and trade.open):
+            continue
+        exact = sum((fill.fee for fill in fills), Decimal(0))
+        if {fill.fee_currency for fill in fills} != {currency}:
+            differences.append(
+                f"{where}: {name} fee currency {currency} in Freqtrade, "
+                f"{', '.join(sorted({fill.fee_currency for fill in fills}))} in micro"
+            )
+        _check(differences, f"{where}: {name} fee", cost, exact)
+    return Row(
+        trade=trade,
+        amount=bought,
+        open_average=open_average,
+        close_average=close_average,
+        fees=fees,
+        shortfall_bps=_shortfall(entries + exits),
+        agrees=len(differences) == before,
+    )
+
+
+def _entry_side(legs: list[tuple[BookedOrder, PublishReport]]) -> str:
+    return legs[0][0].side if legs else "buy"
+
+
+def _average(fills: list[FillView]) -> Decimal | None:
+    quantity = sum((fill.quantity for fill in fills), Decimal(0))
+    if quantity == 0:
+        return None
+    return sum((fill.price * fill.quantity for fill in fills), Decimal(0)) / quantity
+
+
+def _same(booked: float | None, exact: Decimal | None) -> bool:
+    if booked is None or exact is None:
+        return booked is None and exact is None
+    return math.isclose(booked, float(exact), rel_tol=FEE_DIGITS, abs_tol=0.0)
+
+
+def _check(differences: list[str], what: str, booked: float | None, exact: Decimal | None) -> None:
+    if not _same(booked, exact):
+        differences.append(f"{what} {booked!r} in Freqtrade, {exact} in micro")
+
+
+def _shortfall(reports: list[PublishReport]) -> float | None:
+    """Implementation shortfall against the arrival mids, fees included, in bps of what was traded.
+
+    Positive is a cost. Perold, *The implementation shortfall* (1988); the unfilled rest is left out,
+    as Freqtrade gave it up on purpose.
+    """
+    cost = 0.0
+    value = 0.0
+    for report in reports:
+        sign = 1.0 if report.side == "buy" else -1.0
+        for fill in report.fills:
+            quantity, price = float(fill.quantity), float(fill.price)
+            value += quantity * report.arrival_mid
+            cost += sign * (price - report.arrival_mid) * quantity
+            in_base = fill.fee_currency == report.symbol.partition("/")[0]
+            cost += float(fill.fee) * (price if in_base else 1.0)
+    return cost / value * 1e4 if value > 0 else None

@@ -1,0 +1,164 @@
+"""``citadel demo``: the whole system offline, with three faults, and the proof that books agree."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from citadel_bridge.exits import Exit
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from citadel_micro.demo.audit import Audit
+    from citadel_micro.demo.run import DemoRun
+
+_FRAME_S: Final = 0.25
+_WIND_DOWN_S: Final = 45.0
+"""How long open trades have to close once no new ones are opened."""
+_ML_MINUTES: Final = 6.0
+"""Training takes its time before the first trade."""
+
+
+def demo(
+    *,
+    minutes: Annotated[
+        float, typer.Option(help="Longest time to trade before winding down.", min=0.2, max=1_440)
+    ] = 2.0,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Go on trading when the story is told, until Ctrl-C."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 1,
+    ml: Annotated[
+        bool, typer.Option("--ml", help="Let a LightGBM model decide (needs the extra [ml]).")
+    ] = False,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/demo-<time>.")
+    ] = None,
+) -> Exit:
+    """Run simulator, micro and Freqtrade together, offline, and compare their books at the end.
+
+    The run includes an order that the risk gate refuses, one that fills in part and is cancelled,
+    and a kill -9 of micro with orders at work. Exit code 0 only if at least three round trips were
+    made and both sides agree on every one.
+    """
+    from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
+
+    from citadel_micro.demo.run import DemoRun  # noqa: PLC0415
+
+    folder = (run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve()
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput(
+            "the run folder is not empty",
+            where=str(folder),
+            mend="name another one with --run-dir, or remove it",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if ml and minutes < _ML_MINUTES:
+        minutes = _ML_MINUTES
+    console = Console()
+    run = DemoRun(folder, seed=seed, machine_learning=ml)
+    try:
+        run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
+        _trade(run, console, minutes=minutes, keep=keep)
+        codes = run.stop()
+    finally:
+        run.stop()
+    found = run.audit()
+    _print(console, run, found)
+    missing = run.state.incidents.missing() if not ml else []
+    for text in missing:
+        console.print(f"[red]did not happen:[/red] {text}")
+    bad = [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
+    for text in bad:
+        console.print(f"[red]{text}[/red]")
+    console.print(f"run folder: {folder}", soft_wrap=True)
+    ok = not found.differences and not missing and not bad and found.round_trips >= run.wanted
+    return Exit.OK if ok else Exit.DIFFERENCE
+
+
+def audit(
+    *,
+    database: Annotated[Path, typer.Option(help="Freqtrade's trade database (SQLite file).")],
+    journal: Annotated[Path, typer.Option(help="Run folder of micro, with its journals.")],
+) -> Exit:
+    """Compare Freqtrade's books with what micro did. Exit code 0 only if they agree."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from citadel_micro.demo.audit import compare, read_freqtrade  # noqa: PLC0415
+    from citadel_micro.demo.journals import read_micro  # noqa: PLC0415
+    from citadel_micro.demo.report import trades_table  # noqa: PLC0415
+
+    found = compare(*read_freqtrade(database), read_micro(journal))
+    console = Console()
+    console.print(trades_table(found))
+    _verdict(console, found)
+    return Exit.DIFFERENCE if found.differences else Exit.OK
+
+
+def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> None:
+    """Show the run until the story is told (or time is up), then until it is flat."""
+    from rich.live import Live  # noqa: PLC0415
+
+    from citadel_micro.demo.view import picture  # noqa: PLC0415
+
+    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        (live.console if live else console).print(f"[dim]{text}[/dim]")
+
+    with run.watching():
+        if live is not None:
+            live.start()
+        try:
+            deadline = time.monotonic() + minutes * 60
+            flat_by = 0.0
+            while True:
+                run.step(say)
+                if live is not None:
+                    live.update(
+                        picture(
+                            run.state,
+                            title="Stoic Citadel, paper trading on a synthetic market",
+                            processes=[(child.name, child.status) for child in run.children],
+                            round_trips=run.round_trips,
+                        )
+                    )
+                now = time.monotonic()
+                if not flat_by and not keep and (run.told or now > deadline):
+                    say("no new entries; waiting until every trade is closed")
+                    run.stop_entries()
+                    flat_by = now + _WIND_DOWN_S
+                if flat_by and (run.flat or now > flat_by):
+                    return
+                time.sleep(_FRAME_S)
+        except KeyboardInterrupt:
+            say("interrupted; stopping")
+        finally:
+            if live is not None:
+                live.stop()
+
+
+def _print(console: Console, run: DemoRun, found: Audit) -> None:
+    from citadel_micro.demo.report import tables  # noqa: PLC0415
+
+    for table in tables(run, found):
+        console.print(table)
+    _verdict(console, found)
+
+
+def _verdict(console: Console, found: Audit) -> None:
+    for text in found.differences:
+        console.print(f"[red]differs:[/red] {text}")
+    if not found.differences:
+        console.print(
+            f"[green]Freqtrade's books equal what micro did:[/green] {found.orders} orders, "
+            f"{found.round_trips} round trips"
+        )

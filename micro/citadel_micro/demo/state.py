@@ -1,0 +1,95 @@
+"""What the demo has seen so far on micro's market channel and in Freqtrade's database."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from citadel_proto.messages import (
+    TERMINAL_STATUSES,
+    BookSnapshot,
+    ExecutionReport,
+    FeedState,
+    Fill,
+    MicroHeartbeat,
+    RiskState,
+)
+
+if TYPE_CHECKING:
+    from citadel_proto.messages import MarketChannel
+
+_SHOWN_FILLS: Final = 8
+"""Fills that the live view has room for."""
+
+
+@dataclass(slots=True)
+class Incidents:
+    """The faults that the run has to go through, and whether it did."""
+
+    rejected: str = ""
+    """Reject code of the first rejected order."""
+    partial_cancel: str = ""
+    """Id of an order that was cancelled with a part of it filled."""
+    restarted: bool = False
+    """micro was killed with an order at work, and is back."""
+    worked_through: int = 0
+    """Orders at work at the moment of the kill."""
+
+    def missing(self) -> list[str]:
+        """What has not happened yet, in words."""
+        rows = (
+            (self.rejected, "an order refused by the risk gate"),
+            (self.partial_cancel, "a partly filled order cancelled by Freqtrade's time limit"),
+            (self.restarted, "a restart of micro after kill -9"),
+        )
+        return [text for done, text in rows if not done]
+
+
+@dataclass(slots=True)
+class DemoState:
+    """The latest of everything, by key. Written by one receiving thread, read by the view."""
+
+    books: dict[str, BookSnapshot] = field(default_factory=dict)
+    reports: dict[str, ExecutionReport] = field(default_factory=dict)
+    risk: dict[str, RiskState] = field(default_factory=dict)
+    feeds: dict[str, FeedState] = field(default_factory=dict)
+    fills: deque[tuple[ExecutionReport, Fill]] = field(
+        default_factory=lambda: deque(maxlen=_SHOWN_FILLS)
+    )
+    beat: MicroHeartbeat | None = None
+    incidents: Incidents = field(default_factory=Incidents)
+
+    def on_message(self, message: MarketChannel) -> None:
+        """Take in one message of the market channel."""
+        if isinstance(message, BookSnapshot):
+            self.books[message.symbol] = message
+        elif isinstance(message, ExecutionReport):
+            self._on_report(message)
+        elif isinstance(message, MicroHeartbeat):
+            self.beat = message
+        elif isinstance(message, RiskState):
+            self.risk[message.scope] = message
+        elif isinstance(message, FeedState):
+            self.feeds[message.symbol] = message
+
+    def _on_report(self, report: ExecutionReport) -> None:
+        before = self.reports.get(report.signal_id)
+        if before is not None and before.revision >= report.revision:
+            return
+        self.reports = {**self.reports, report.signal_id: report}
+        known = {fill.trade_id for fill in before.fills} if before is not None else frozenset()
+        self.fills.extend((report, fill) for fill in report.fills if fill.trade_id not in known)
+        if report.status == "rejected" and not self.incidents.rejected:
+            self.incidents.rejected = report.reason_code
+        if report.status == "canceled" and report.kind == "order" and report.fills:
+            self.incidents.partial_cancel = report.signal_id
+
+    def working(self) -> list[ExecutionReport]:
+        """Orders that are not at an end, oldest first; held stops are not at work."""
+        return [
+            report
+            for report in self.reports.values()
+            if report.status not in TERMINAL_STATUSES
+            and (report.kind == "order" or report.triggered)
+        ]

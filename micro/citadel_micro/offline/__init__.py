@@ -1,0 +1,1 @@
+"""One parent order worked on recorded traffic, as fast as the machine can."""

@@ -1,0 +1,162 @@
+"""``citadel work``: one parent order on a capture, printed as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from citadel_bridge.exits import Exit
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from citadel_micro.core.algos.base import Value
+    from citadel_micro.core.config import EngineConfig
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.shell.journal import Journal
+
+
+def work(
+    *,
+    capture: Annotated[Path, typer.Option(help="Recorded traffic, .jsonl.gz or .jsonl.zst.")],
+    venue: Annotated[str, typer.Option(help="Venue that it was recorded from.")],
+    symbol: Annotated[str, typer.Option(help="Unified: BTC/USDT, perpetuals BTC/USDT:USDT.")],
+    side: Annotated[str, typer.Option(help="buy or sell.")],
+    quantity: Annotated[str, typer.Option(help="Base units.")],
+    algo: Annotated[str, typer.Option(help="Execution algorithm.")] = "chase_limit",
+    param: Annotated[
+        list[str] | None, typer.Option(help="Parameter of it, name=value; repeatable.")
+    ] = None,
+    limit_price: Annotated[str | None, typer.Option(help="Worst acceptable price.")] = None,
+    start_after: Annotated[float, typer.Option(help="Seconds after the first frame.", min=0)] = 0.0,
+    instruments: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file with ticks, lots and minimums.")
+    ] = None,
+    queue: Annotated[
+        str, typer.Option(help="Queue model: pessimistic, expected or optimistic.")
+    ] = "expected",
+    seed: Annotated[int, typer.Option(help="Seed of the latencies.", min=0)] = 1,
+    journal: Annotated[
+        Path | None, typer.Option(help="Also write the run's journal to this new file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a summary.")
+    ] = False,
+) -> Exit:
+    """Work one parent order offline on a capture, at full speed, and print what happened.
+
+    The same input gives the same bytes on standard output. Frames per second go to standard error.
+    """
+    from citadel_micro.offline.work import WorkOrder  # noqa: PLC0415 - commands import when invoked
+    from citadel_micro.offline.work import work as run  # noqa: PLC0415
+
+    order = WorkOrder(
+        capture=capture,
+        venue=venue,
+        symbol=symbol,
+        side=cast('Literal["buy", "sell"]', _one_of("--side", side, ("buy", "sell"))),
+        quantity=_positive("--quantity", quantity),
+        algo=algo,
+        params=tuple(_param(text) for text in param or []),
+        limit_price=None if limit_price is None else _positive("--limit-price", limit_price),
+        start_after_s=start_after,
+        instruments=instruments,
+        queue_model=cast(
+            'Literal["pessimistic", "expected", "optimistic"]',
+            _one_of("--queue", queue, ("pessimistic", "expected", "optimistic")),
+        ),
+        seed=seed,
+    )
+    _check_algo(order.algo, order.params)
+    written: list[Journal] = []
+
+    def open_journal(config: EngineConfig, instrument: Instrument, now_ns: int) -> Journal:
+        from citadel_micro.shell.journal import new_journal  # noqa: PLC0415
+
+        if journal is None:
+            raise AssertionError  # only handed over when there is one
+        key = (instrument.venue, instrument.symbol)
+        written.append(new_journal(journal, config, {key: instrument}, now_ns))
+        return written[0]
+
+    began = [time.perf_counter()]
+
+    def on_ready() -> None:
+        began[0] = time.perf_counter()
+
+    try:
+        worked = run(order, None if journal is None else open_journal, on_ready)
+    finally:
+        for each in written:
+            each.sync()
+            each.close()
+    seconds = time.perf_counter() - began[0]
+    rate = worked.frames / seconds
+    typer.echo(f"{worked.frames} frames in {seconds:.2f} s, {rate:,.0f} frames/s", err=True)
+    outcome = worked.outcome
+    if as_json:
+        sys.stdout.write(json.dumps(outcome, indent=1) + "\n")
+    else:
+        _summary(outcome)
+    return Exit.OK
+
+
+def _summary(outcome: dict[str, object]) -> None:
+    parts = outcome["shortfall_parts_bps"]
+    rows = [
+        ("status", f"{outcome['status']} {outcome['reason_code']}".strip()),
+        ("filled", f"{outcome['filled']} of {outcome['target']}"),
+        ("average", f"{outcome['average_price']} (arrival mid {outcome['arrival_mid']})"),
+        ("fees", json.dumps(outcome["fees"])),
+        ("maker share", str(outcome["maker_share"])),
+        ("shortfall", f"{outcome['implementation_shortfall_bps']} bps"),
+        *(
+            (f"  {name}", f"{value} bps")
+            for name, value in cast("dict[str, float]", parts or {}).items()
+        ),
+        ("children", str(len(cast("list[object]", outcome["children"])))),
+    ]
+    for name, value in rows:
+        typer.echo(f"{name:<12} {value}")
+
+
+def _check_algo(name: str, params: tuple[tuple[str, Value], ...]) -> None:
+    """Refuse a wrong algorithm or parameter before the capture is read."""
+    from citadel_micro.core.algos import algorithm  # noqa: PLC0415
+
+    algorithm(name).make(params)
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise BadInput(f"{value!r}", where=option, allowed=", ".join(allowed))
+    return value
+
+
+def _positive(option: str, text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or value <= 0:
+        raise BadInput(f"{text!r}", where=option, allowed="a finite number greater than 0")
+    return value
+
+
+def _param(text: str) -> tuple[str, Value]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise BadInput(f"{text!r}", where="--param", allowed="name=value")
+    if value in {"true", "false"}:
+        return name, value == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value

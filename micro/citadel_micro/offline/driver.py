@@ -1,0 +1,116 @@
+"""Engine and paper venue joined in virtual time: no sockets, no clock, no waiting.
+
+Market events come with the time at which they were received. Before each of them, everything that
+falls due earlier happens at its own time: the engine's timers, and requests and reports on their
+way between the engine and the paper venue. So a run depends on its inputs and on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from citadel_micro.core.approval import Approved
+from citadel_micro.core.commands import (
+    AmendOrder,
+    CancelOrder,
+    PlaceOrder,
+    PublishReport,
+    QueryOrder,
+    QueryVenue,
+    RequestSnapshot,
+)
+from citadel_micro.core.events import TimerFired
+
+if TYPE_CHECKING:
+    from citadel_micro.core.engine import Command, Engine
+    from citadel_micro.core.events import Event, MarketEvent
+    from citadel_micro.sim.paper import PaperVenue
+
+NEVER = 1 << 62
+"""A time that never comes, in nanoseconds."""
+
+
+class Journal(Protocol):
+    """Where a run writes itself down, if it does."""
+
+    def event(self, now_ns: int, event: Event) -> None:
+        """Append one event."""
+
+    def command(self, now_ns: int, command: Command) -> None:
+        """Append one command."""
+
+
+class OfflineDriver:
+    """Feeds one engine and one paper venue.
+
+    ``reports`` holds the last report of every parent, ``requests`` counts orders, amends, cancels
+    and queries that were sent.
+    """
+
+    def __init__(self, engine: Engine, paper: PaperVenue, journal: Journal | None = None) -> None:
+        self.engine = engine
+        self.paper = paper
+        self.reports: dict[str, PublishReport] = {}
+        self.requests = {"place": 0, "amend": 0, "cancel": 0, "query": 0}
+        self.snapshots_wanted = 0
+        self._journal = journal
+        self._due_ns = NEVER
+
+    def market(self, event: MarketEvent, now_ns: int) -> None:
+        """Take one market event at its receive time."""
+        if self._due_ns <= now_ns:
+            self.advance(now_ns)
+        if self._journal is not None:
+            self._journal.event(now_ns, event)
+        commands = self.engine.handle(event, now_ns)
+        market = self.engine.markets.get((event.venue, event.symbol))
+        if market is not None:
+            self.paper.on_market(event, market, now_ns)
+        if commands:
+            self._carry_out(commands, now_ns)
+        self._arm()
+
+    def post(self, event: Event, now_ns: int) -> None:
+        """Take any other event."""
+        self.advance(now_ns)
+        self._handle(event, now_ns)
+        self._arm()
+
+    def advance(self, until_ns: int) -> None:
+        """Let everything happen that falls due up to and including a time, in order."""
+        while self._due_ns <= until_ns:
+            now_ns = self._due_ns
+            for report in self.paper.due(now_ns):
+                self._handle(report, now_ns)
+            timer_ns = self.engine.next_timer()
+            if timer_ns is not None and timer_ns <= now_ns:
+                self._handle(TimerFired(), now_ns)
+            self._arm()
+
+    def _handle(self, event: Event, now_ns: int) -> None:
+        if self._journal is not None:
+            self._journal.event(now_ns, event)
+        commands = self.engine.handle(event, now_ns)
+        if commands:
+            self._carry_out(commands, now_ns)
+
+    def _carry_out(self, commands: list[Command], now_ns: int) -> None:
+        for command in commands:
+            if self._journal is not None:
+                self._journal.command(now_ns, command)
+            if isinstance(command, Approved):
+                order: PlaceOrder | AmendOrder = command.spend()
+                self.requests["place" if isinstance(order, PlaceOrder) else "amend"] += 1
+                self.paper.submit(order, now_ns)
+            elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
+                self.requests["cancel" if isinstance(command, CancelOrder) else "query"] += 1
+                self.paper.submit(command, now_ns)
+            elif isinstance(command, PublishReport):
+                self.reports[command.signal_id] = command
+            elif isinstance(command, RequestSnapshot):
+                self.snapshots_wanted += 1
+
+    def _arm(self) -> None:
+        timer_ns, paper_ns = self.engine.next_timer(), self.paper.next_timer()
+        due_ns = NEVER if timer_ns is None else timer_ns
+        self._due_ns = due_ns if paper_ns is None or paper_ns > due_ns else paper_ns

@@ -1,0 +1,187 @@
+"""Working one parent order on a capture: the composition, without files of output or printing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.algos.base import Value
+from citadel_micro.core.config import EngineConfig, VenueConfig
+from citadel_micro.core.engine import Engine
+from citadel_micro.core.events import OperatorCommand, Side, SignalReceived, Started
+from citadel_micro.core.limits import RiskLimits, paper_defaults
+from citadel_micro.offline.driver import OfflineDriver
+from citadel_micro.offline.result import describe
+from citadel_micro.shell.feeds.offline import capture_events
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.instruments import instruments_for_capture
+from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.queue_model import QueueModel
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.offline.driver import Journal
+
+SIGNAL_ID: Final = "work-1"
+SECOND_NS: Final = 1_000_000_000
+_SIGNAL_LIFE_NS: Final = 10 * SECOND_NS
+"""Time for the book to become trustworthy after ``start_after``."""
+_DRAIN_NS: Final = 60 * SECOND_NS
+"""Virtual time for what is still working when the capture ends to be withdrawn and proven."""
+_RICH: Final = Decimal(10) ** 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOrder:
+    """What is to be worked, and on what. ``start_after_s`` counts from the first frame."""
+
+    capture: Path
+    venue: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    algo: str = "chase_limit"
+    params: tuple[tuple[str, Value], ...] = ()
+    limit_price: Decimal | None = None
+    start_after_s: float = 0.0
+    instruments: Path | None = None
+    queue_model: QueueModel = "expected"
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """The outcome as plain data, and how many frames it took."""
+
+    outcome: dict[str, object]
+    frames: int
+
+
+def work(
+    order: WorkOrder,
+    open_journal: Callable[[EngineConfig, Instrument, int], Journal] | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> Worked:
+    """Work the order on the capture.
+
+    Args:
+        order: what to do.
+        open_journal: called once with the configuration, the instrument and the first time.
+        on_ready: called when the rules are known and the frames begin, for timing.
+
+    Raises:
+        BadInput: venue, symbol, capture, quantity or parameters that cannot be used.
+    """
+    spec = venue_spec(order.venue)
+    instrument, source = instruments_for_capture(
+        order.capture, order.venue, order.symbol, order.instruments
+    )
+    if instrument.lots(order.quantity) < 1:
+        raise BadInput(
+            f"quantity {order.quantity} is below one lot",
+            where=f"{order.symbol} on {order.venue}",
+            allowed=f"at least {instrument.quantity(instrument.min_lots)}",
+            mend="raise --quantity",
+        )
+    config = EngineConfig(
+        run_id="work",
+        instance="work",
+        venues={order.venue: VenueConfig(integrity=spec.integrity, shows_own_orders=False)},
+        limits=_limits(),
+        book_publish_interval_ns=0,
+    )
+    engine = Engine(config, {(order.venue, order.symbol): instrument})
+    paper = PaperVenue(
+        order.venue,
+        {order.symbol: instrument},
+        PaperConfig(
+            seed=order.seed,
+            queue_model=order.queue_model,
+            balances=dict.fromkeys((instrument.base, instrument.quote, instrument.settle), _RICH),
+        ),
+    )
+    if on_ready is not None:
+        on_ready()
+    driver: OfflineDriver | None = None
+    frames = 0
+    start_ns = now_ns = 0
+    sent = False
+    for recv_ns, events in capture_events(order.capture, order.venue, order.symbol):
+        frames += 1
+        now_ns = max(now_ns, recv_ns)
+        if driver is None:
+            journal = None if open_journal is None else open_journal(config, instrument, now_ns)
+            driver = OfflineDriver(engine, paper, journal)
+            driver.post(Started(state={}, damaged=""), now_ns)
+            start_ns = now_ns + int(order.start_after_s * SECOND_NS)
+        if not sent and now_ns >= start_ns and _ready(engine, order):
+            sent = True
+            driver.post(_signal(order, now_ns), now_ns)
+        for event in events:
+            driver.market(event, now_ns)  # type: ignore[arg-type]  # capture_events yields no others
+    if driver is None or not sent:
+        raise BadInput(
+            f"the book of {order.symbol} was never fit to trade on after {order.start_after_s:g} s",
+            where=str(order.capture),
+            mend="check --symbol and --venue, or lower --start-after",
+        )
+    if not engine.register.known[SIGNAL_ID].terminal:
+        stop = OperatorCommand(
+            action="shutdown", scope="global", trip_id="", reason="the capture ends"
+        )
+        driver.post(stop, now_ns)
+        driver.advance(now_ns + _DRAIN_NS)
+    parent = engine.register.known[SIGNAL_ID]
+    return Worked(outcome=describe(driver, parent, instrument, source), frames=frames)
+
+
+def _ready(engine: Engine, order: WorkOrder) -> bool:
+    return not engine.reconciling and engine.desks[order.venue, order.symbol].fit
+
+
+def _signal(order: WorkOrder, now_ns: int) -> SignalReceived:
+    return SignalReceived(
+        signal_id=SIGNAL_ID,
+        strategy="work",
+        venue=order.venue,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        kind="order",
+        order_type="limit",
+        limit_price=order.limit_price,
+        stop_price=None,
+        time_in_force="GTC",
+        reduce_only=False,
+        leverage=Decimal(1),
+        algo=order.algo,
+        params=tuple(sorted(order.params)),
+        confidence=None,
+        model_id="",
+        tag="",
+        candle_ns=0,
+        created_ns=now_ns,
+        expires_ns=now_ns + _SIGNAL_LIFE_NS,
+        epoch=1,
+        seq=1,
+    )
+
+
+def _limits() -> RiskLimits:
+    """An experiment is not an account: only what protects the numbers stays on."""
+    return paper_defaults(
+        lease_required=False,
+        max_order_notional=_RICH,
+        max_position_notional=_RICH,
+        max_gross_exposure=_RICH,
+        max_net_exposure=_RICH,
+        max_venue_exposure={"*": _RICH},
+        max_daily_loss=_RICH,
+        max_rolling_loss=_RICH,
+        max_drawdown=_RICH,
+    )
