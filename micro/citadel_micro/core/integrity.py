@@ -3,16 +3,30 @@
 A strategy is chosen by name and judges each update against what came before. Names may be joined
 with ``+`` and carry arguments after ``:``, because a venue can offer two proofs at once::
 
-    range_bridge_spot      Binance spot, KuCoin, Gate: ranges that meet end to end
-    range_bridge_futures   Binance USD-M and COIN-M: each update names the one before it
+    range_bridge_spot        Binance spot, KuCoin, Gate: ranges that meet end to end
+    range_bridge_futures     Binance USD-M, COIN-M: each update names the one before it
+    chain                    OKX, Deribit: the same, with the snapshot in the stream
+    contiguous               Bybit, Kraken Futures: one number an update, none left out
+    conn_seq                 Coinbase Advanced: numbered by connection, so judged there; here only
+                             what is older than the book is left out
+    snapshot_only            Hyperliquid: every message is the whole book
+    unnumbered               nothing proves completeness, or only a checksum does
+    ... + crc:FORMAT:LEVELS  a checksum over the venue's own digits (``core.checksum``)
+    ... + depth:A,B,C        the venue keeps the best A, B or C levels and does not say what falls
+                             off; which one, a snapshot with both sides full of it tells, else the
+                             last
+
+Where a strategy numbers updates, an update with ``first_seq`` -1 on a snapshot with ``first_seq``
+-1 is of an older shape of the protocol, and is taken as unnumbered.
 
 Sources of the rules: the venues' own pages on keeping a local order book.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from citadel_micro.core.checksum import Checksum, make_checksum
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,6 +42,10 @@ BUFFER: Final = 2
 """There is no snapshot to put it on yet."""
 GAP: Final = 3
 """Something is missing or impossible; ``reason`` says what. The book must be fetched anew."""
+
+
+_NOTHING: Final = -2
+"""No sequence yet. Not -1, which is what venues send as "the one before the first"."""
 
 
 class Integrity(Protocol):
@@ -159,19 +177,240 @@ class RangeBridgeFutures:
         return APPLY
 
 
+class Chain:
+    """Each update names the one before it; the stream brings its own snapshots.
+
+    prev = last, whatever the new number is: venues repeat it when nothing changed, and may start
+    lower after maintenance. Source: OKX, "Order book channel"; Deribit, "book.{instrument}".
+    """
+
+    __slots__ = ("_last", "_numbered", "reason")
+
+    bridges = False
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next update needs a snapshot."""
+        self._last = _NOTHING
+        self._numbered = True
+
+    def snapshot(self, update: DepthUpdate) -> int:
+        """A snapshot in the stream always starts anew."""
+        self._last = update.last_seq
+        self._numbered = update.first_seq >= 0
+        return APPLY
+
+    def judge(self, update: DepthUpdate) -> int:
+        """See the class."""
+        last = self._last
+        if update.prev_seq == last:
+            self._last = update.last_seq
+            return APPLY
+        if last == _NOTHING:
+            return BUFFER
+        if not self._numbered and update.first_seq < 0:
+            return APPLY
+        if update.prev_seq < last and update.last_seq <= last:
+            return IGNORE
+        self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
+        return GAP
+
+
+class Contiguous:
+    """Updates are numbered one by one; a snapshot starts anew.
+
+    Source: Bybit v5, "Orderbook"; Kraken Futures, "Book".
+    """
+
+    __slots__ = ("_last", "_numbered", "reason")
+
+    bridges = False
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next update needs a snapshot."""
+        self._last = _NOTHING
+        self._numbered = True
+
+    def snapshot(self, update: DepthUpdate) -> int:
+        """A snapshot in the stream always starts anew."""
+        self._last = update.last_seq
+        self._numbered = update.first_seq >= 0
+        return APPLY
+
+    def judge(self, update: DepthUpdate) -> int:
+        """See the class."""
+        last = self._last
+        seq = update.last_seq
+        if seq == last + 1:
+            self._last = seq
+            return APPLY
+        if last == _NOTHING:
+            return BUFFER
+        if not self._numbered and update.first_seq < 0:
+            return APPLY
+        if seq <= last:
+            return IGNORE
+        self.reason = f"expected update {last + 1}, got {seq}"
+        return GAP
+
+
+class ConnSeq:
+    """Numbered by connection: what is missing is found by ``ConnectionSequence``, not here.
+
+    Within one book the numbers rise, so a replayed message is seen. Source: Coinbase Advanced
+    Trade, "WebSocket overview", sequence numbers.
+    """
+
+    __slots__ = ("_last", "reason")
+
+    bridges = False
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next update needs a snapshot."""
+        self._last = _NOTHING
+
+    def snapshot(self, update: DepthUpdate) -> int:
+        """A snapshot in the stream always starts anew."""
+        self._last = update.last_seq
+        return APPLY
+
+    def judge(self, update: DepthUpdate) -> int:
+        """See the class."""
+        last = self._last
+        if last == _NOTHING:
+            return BUFFER
+        if update.last_seq < last:
+            return IGNORE
+        self._last = update.last_seq
+        return APPLY
+
+
+class ConnectionSequence:
+    """The numbers of all messages of one connection, whatever they are about.
+
+    ``judge`` answers APPLY for the next number, IGNORE for one that has been, GAP for one too far.
+    """
+
+    __slots__ = ("_last", "reason")
+
+    def __init__(self) -> None:
+        self._last = _NOTHING
+        self.reason = ""
+
+    def judge(self, seq: int) -> int:
+        """Judge the number of one message."""
+        last = self._last
+        if seq == last + 1 or last == _NOTHING:
+            self._last = seq
+            return APPLY
+        if seq <= last:
+            return IGNORE
+        self.reason = f"expected message {last + 1} of the connection, got {seq}"
+        self._last = seq
+        return GAP
+
+
+class SnapshotOnly:
+    """Every message is the whole book; ``last_seq`` is the venue's time or number, and rises."""
+
+    __slots__ = ("_last", "reason")
+
+    bridges = False
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._last = _NOTHING
+
+    def snapshot(self, update: DepthUpdate) -> int:
+        """IGNORE one that is older than the book."""
+        if update.last_seq < self._last:
+            return IGNORE
+        self._last = update.last_seq
+        return APPLY
+
+    def judge(self, update: DepthUpdate) -> int:  # noqa: ARG002
+        """There are no changes in this protocol."""
+        self.reason = "a change, where only whole books are expected"
+        return GAP
+
+
+class Unnumbered:
+    """Updates carry no number: they are applied as they come once there is a snapshot."""
+
+    __slots__ = ("_ready", "reason")
+
+    bridges = False
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next update needs a snapshot."""
+        self._ready = False
+
+    def snapshot(self, update: DepthUpdate) -> int:  # noqa: ARG002
+        """A snapshot always starts anew."""
+        self._ready = True
+        return APPLY
+
+    def judge(self, update: DepthUpdate) -> int:  # noqa: ARG002
+        """APPLY, once there is a snapshot."""
+        return APPLY if self._ready else BUFFER
+
+
 STRATEGIES: Final[Mapping[str, Callable[[], Integrity]]] = {
     "range_bridge_spot": RangeBridgeSpot,
     "range_bridge_futures": RangeBridgeFutures,
+    "chain": Chain,
+    "contiguous": Contiguous,
+    "conn_seq": ConnSeq,
+    "snapshot_only": SnapshotOnly,
+    "unnumbered": Unnumbered,
 }
 
 
-def make_integrity(name: str) -> Integrity:
-    """A new judge of the strategy with this name. Raises BadInput for an unknown one."""
-    try:
-        return STRATEGIES[name]()
-    except KeyError:
-        raise BadInput(
-            f"no integrity strategy is called {name!r}",
-            where="venue",
-            allowed=", ".join(sorted(STRATEGIES)),
-        ) from None
+class Rules(NamedTuple):
+    """All that is known about one venue's way to prove its books."""
+
+    sequence: Integrity
+    checksum: Checksum | None
+    depths: tuple[int, ...]
+    """Depths that the venue keeps, rising; empty where it says of every level when it goes."""
+
+
+def make_integrity(name: str) -> Rules:
+    """New rules by name, see the module. Raises BadInput for a name that is not understood."""
+    sequence: Integrity | None = None
+    checksum: Checksum | None = None
+    depths: tuple[int, ...] = ()
+    for part in name.split("+"):
+        word, _, argument = part.partition(":")
+        if word in STRATEGIES and not argument and sequence is None:
+            sequence = STRATEGIES[word]()
+        elif word == "crc" and checksum is None:
+            checksum = make_checksum(argument)
+        elif word == "depth" and argument.replace(",", "").isdigit():
+            depths = tuple(sorted(int(each) for each in argument.split(",") if each))
+        else:
+            raise BadInput(
+                f"{part!r} of {name!r} is not an integrity strategy",
+                where="venue",
+                allowed=", ".join([*sorted(STRATEGIES), "crc:FORMAT:LEVELS", "depth:LEVELS"]),
+            )
+    return Rules(sequence or Unnumbered(), checksum, depths)

@@ -56,6 +56,9 @@ class MarketBook:
 
     __slots__ = (
         "_buffer",
+        "_checksum",
+        "_depth",
+        "_depths",
         "_flow",
         "_integrity",
         "_judge",
@@ -89,8 +92,12 @@ class MarketBook:
         self.resyncs = 0
         self.deltas = 0
         self.last_trade: TradeTick | None = None
-        self._integrity: Final = make_integrity(integrity)
-        self._judge: Final = self._integrity.judge
+        rules = make_integrity(integrity)
+        self._integrity: Final = rules.sequence
+        self._judge: Final = rules.sequence.judge
+        self._checksum: Final = rules.checksum
+        self._depths: Final = rules.depths
+        self._depth = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
         self._quote_seq = -1
@@ -231,17 +238,23 @@ class MarketBook:
         best = self.best()
         return best is not None and best[0] >= best[2]
 
+    @property
+    def checksums(self) -> tuple[int, int]:
+        """How many of the venue's checksums agreed, and how many did not."""
+        return (0, 0) if self._checksum is None else (self._checksum.passed, self._checksum.failed)
+
     # --- state --------------------------------------------------------------------------------
 
     def _apply(self, update: DepthUpdate) -> int:
-        book = self.book
-        book.apply(update.bids, update.asks)
+        self.book.apply(update.bids, update.asks)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
         self.exchange_ns = update.exchange_ns
         self.deltas += 1
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
+        if (self._checksum is not None or self._depth) and not self._proven(update):
+            return self._gap()
         if self.state == "LIVE":
             return Change.UPDATED
         return Change.UPDATED | self._revive()
@@ -259,27 +272,32 @@ class MarketBook:
         self.exchange_ns = update.exchange_ns
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
+        if self._depths:
+            self._depth = self._depth_of(len(self.book.bids), len(self.book.asks))
+        if (self._checksum is not None or self._depth) and not self._proven(update):
+            return self._gap()
         return self._replay()
 
     def _replay(self) -> int:
         """Join the waiting updates to the snapshot just taken."""
         buffer = self._buffer
-        bridged = False
+        joined = False
         while buffer:
             update = buffer[0]
             verdict = self._judge(update)
             if verdict == GAP:
                 # Before the first joins, the snapshot is only older than what is kept.
-                if bridged:
+                if joined:
                     self.gaps += 1
                 self._integrity.reset()
                 self.state = "SYNCING"
                 self.reason = self._integrity.reason
                 return Change.GAP | Change.STATE
-            if verdict == APPLY:
-                bridged = True
-                self._apply_quietly(update)
             buffer.popleft()
+            if verdict == APPLY:
+                joined = True
+                if self._apply(update) & Change.GAP:
+                    return Change.GAP | Change.STATE
         if self.state == "LIVE":
             return Change.UPDATED
         if self._was_live:
@@ -289,12 +307,32 @@ class MarketBook:
         self.reason = ""
         return Change.UPDATED | Change.STATE
 
-    def _apply_quietly(self, update: DepthUpdate) -> None:
-        self.book.apply(update.bids, update.asks)
-        self.last_seq = update.last_seq
-        self.last_recv_ns = update.recv_ns
-        self.exchange_ns = update.exchange_ns
-        self.deltas += 1
+    def _proven(self, update: DepthUpdate) -> bool:
+        """Truncate as the venue does, and verify its checksum."""
+        checksum = self._checksum
+        if checksum is not None:
+            checksum.take(update)
+        if self._depth:
+            self.book.truncate(self._depth)
+        if checksum is None:
+            return True
+        checksum.forget_beyond(self.book)
+        return checksum.verify(update, self.book)
+
+    def _depth_of(self, bids: int, asks: int) -> int:
+        """Which of the venue's depths a snapshot is of."""
+        for depth in self._depths:
+            if bids == asks == depth:
+                return depth
+        return self._depths[-1]
+
+    def _gap(self) -> int:
+        """The checksum disagrees: what was applied is not the venue's book."""
+        if self.state in ("LIVE", "STALE"):
+            self.gaps += 1
+        self._buffer.clear()
+        self._lose("" if self._checksum is None else self._checksum.reason)
+        return Change.GAP | Change.STATE
 
     def _revive(self) -> int:
         """A valid update ends staleness, nothing else."""
