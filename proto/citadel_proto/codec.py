@@ -38,7 +38,7 @@ MAX_DECIMAL_TEXT: Final = 64
 
 _LEVEL_BYTES: Final = 16  # price and size, a float64 each
 _HEX_PREFIX: Final = 16
-_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
 
 _T = TypeVar("_T")
 _encoder = msgspec.msgpack.Encoder()
