@@ -22,6 +22,7 @@ import fcntl
 import io
 import os
 import platform
+import re
 import struct
 import time
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ SUFFIX: Final = ".ctape"
 _PREFIX: Final = "journal-"
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _RUN_ID_LENGTH: Final = 8
+_RUN_ID: Final = re.compile(r"[0-9a-y][0-9a-z]{7}")
 
 
 class Journal:
@@ -229,11 +231,12 @@ class RunFolder:
         for leftover in path.glob(f".{_PREFIX}*"):
             leftover.unlink()
         self._recover()
-        self.run_id = _run_id(self.last_ns, self.journals())
+        self.run_id = _run_id(self.last_ns, self.newest)
 
     def journals(self) -> list[Path]:
         """Journals in the folder, oldest first."""
-        return sorted(self.path.glob(f"{_PREFIX}*{SUFFIX}"))
+        found = self.path.glob(f"{_PREFIX}*{SUFFIX}")
+        return sorted(path for path in found if _RUN_ID.fullmatch(_id_of(path)))
 
     def create(
         self,
@@ -302,22 +305,23 @@ def _lock(path: Path, instance: str) -> int:
     return descriptor
 
 
-def _run_id(last_ns: int, journals: list[Path]) -> str:
-    """Milliseconds since the epoch in base 36: eight characters that sort by time until 2059."""
+def _run_id(last_ns: int, newest: Path | None) -> str:
+    """Milliseconds since the epoch in base 36: eight characters that sort by time until 2059.
+
+    Always after the newest there is, whatever the clock says.
+    """
     number = max(time.time_ns(), last_ns) // 1_000_000
-    names = {path.name for path in journals}
-    newest = journals[-1].name if journals else ""
-    while True:
-        digits = ""
-        rest = number
-        while rest:
-            rest, digit = divmod(rest, 36)
-            digits = _DIGITS[digit] + digits
-        run_id = digits.rjust(_RUN_ID_LENGTH, "0")
-        name = f"{_PREFIX}{run_id}{SUFFIX}"
-        if name not in names and name > newest:
-            return run_id
-        number += 1
+    if newest is not None:
+        number = max(number, int(_id_of(newest), 36) + 1)
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits.rjust(_RUN_ID_LENGTH, "0")
+
+
+def _id_of(path: Path) -> str:
+    return path.name.removeprefix(_PREFIX).removesuffix(SUFFIX)
 
 
 def _sync_folder(path: Path) -> None:

@@ -42,8 +42,8 @@ TRADES_AFTER_S: Final = 0.05
 """Longest time that public trades are gathered before they are published."""
 TRADES_AT_MOST: Final = 1_000
 """Trades in one message: about 50 kB."""
-REPEAT_STATES_BEATS: Final = 5
-"""Feed and risk states are repeated after this many heartbeats, for subscribers who came late."""
+REPEAT_RISK_BEATS: Final = 5
+"""Risk states are repeated after this many heartbeats, for subscribers who came late."""
 MACRO_GONE_NS: Final = 15_000_000_000
 """A macro that was not heard for this long is no longer named in our heartbeats."""
 MACROS_AT_MOST: Final = 64
@@ -232,15 +232,9 @@ class Uplink:
         )
         self.last_beat_ns = now_ns
         self._beats += 1
-        if self._beats % REPEAT_STATES_BEATS == 0:
-            self._repeat_states()
-
-    def _repeat_states(self) -> None:
-        instance = self._config.instance
-        for command in self._risk.values():
-            self._publisher.publish(wire.risk_of(command, instance, 0))
-        for market in self._markets.values():
-            self._publisher.publish(wire.feed_of(feed_state(market), instance, 0))
+        if self._beats % REPEAT_RISK_BEATS == 0:
+            for risk in self._risk.values():
+                self._publisher.publish(wire.risk_of(risk, self._config.instance, 0))
 
     # public trades
 
@@ -261,16 +255,3 @@ class Uplink:
                 self._publisher.publish(wire.trades_of(ticks, self._config.instance, 0))
                 ticks.clear()
 
-
-def feed_state(market: MarketBook) -> PublishFeed:
-    """The state of a book as it is now."""
-    return PublishFeed(
-        venue=market.venue,
-        symbol=market.symbol,
-        state=market.state,
-        reason=market.reason,
-        last_seq=market.last_seq,
-        last_recv_ns=market.last_recv_ns,
-        gaps=market.gaps,
-        resyncs=market.resyncs,
-    )
