@@ -81,8 +81,6 @@ class Position:
 
     def profit(self, mark: Decimal) -> Decimal:
         """Realised plus unrealised, exact."""
-        if self.quantity == 0:
-            return self.cash
         return self.cash + self.quantity * self.value(mark)
 
     def trade(self, change: Decimal, price: Decimal) -> None:

@@ -11,7 +11,6 @@ from citadel_micro.core.risk_types import CheckResult, Verdict
 
 if TYPE_CHECKING:
     from citadel_micro.core.breakers import State
-    from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.limits import RiskLimits
     from citadel_micro.core.risk_types import Number, RiskRequest, RiskView
 

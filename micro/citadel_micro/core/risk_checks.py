@@ -315,11 +315,12 @@ def check_liquidity(case: Case) -> None:
     if needed <= shown < math.inf:
         case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
         return
-    most = math.floor(shown * share / lot) if math.isfinite(shown) else 0
-    while most > 0 and most * lot / share > shown:
-        most -= 1
-    while share > 0 and (most + 1) * lot / share <= shown:
-        most += 1
+    most = 0
+    if math.isfinite(shown) and share > 0:
+        # By the same product as above, so that the rounding of floats decides alike.
+        most = math.floor(shown * share / lot) + 1
+        while most > 0 and most * lot / share > shown:
+            most -= 1
     text = f"the order is more than {share:.0%} of the {shown:g} displayed within the collar"
     case.failed(
         9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most

@@ -254,6 +254,8 @@ def test_equity_is_every_balance_at_its_mark() -> None:
     assert portfolio.equity() is None
     portfolio.mark("okx", rules.symbol, 50_010.0)
     assert portfolio.equity() == 31_010
+    book(portfolio, "buy", fill(BTC, "60000", "0.1"))  # spot: its worth is in the balances
+    assert portfolio.equity() == 31_010
 
 
 # --- balances --------------------------------------------------------------------------------
