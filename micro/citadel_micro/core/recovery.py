@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk import RiskManager
     from citadel_micro.core.view import EngineView
 
+REPEATED_NS: Final = 60_000_000_000
+"""Parents that changed in this last stretch of the previous run are reported again."""
 _AT_REST: Final = (
     ParentState.GATING,
     ParentState.HELD,
@@ -86,12 +88,14 @@ class Recovery:
                 self._risk.trip("JOURNAL_FAULT", GLOBAL, f"journal: {text}", now_ns)
             )
         working = 0
+        self._repeat_recent()
         for parent in tuple(self._register.active.values()):
-            self._register.repeat(parent)
             for child in parent.live:
                 working += 1
                 self._executor.sender.doubt(parent, child, now_ns, "restart")
-                child.query_due_ns = now_ns
+            for child in parent.children:
+                if not child.terminal or not child.settled:
+                    child.query_due_ns = now_ns
             self._executor.advance(parent, now_ns)
         if working:
             # Somebody watched over these before; his lease begins anew.
@@ -142,7 +146,8 @@ class Recovery:
         if not self._view.reconciling or self._awaited:
             return
         for parent in self._register.active.values():
-            if any(child.state is ChildState.UNKNOWN for child in parent.live):
+            unknown = any(child.state is ChildState.UNKNOWN for child in parent.live)
+            if unknown or not parent.settled:
                 return
         self._view.reconciling = False
         self.due_ns = FAR
@@ -163,6 +168,15 @@ class Recovery:
             if not wait_ns:
                 self._out.commands.append(QueryVenue(venue=venue))
         self.due_ns = now_ns + self._config.reconcile_retry_ns if self._awaited else FAR
+
+    def _repeat_recent(self) -> None:
+        """Report again what goes on, and what may have ended without being heard."""
+        known = self._register.known.values()
+        newest_ns = max((parent.updated_ns for parent in known), default=0)
+        for parent in known:
+            recent = parent.updated_ns >= newest_ns - REPEATED_NS
+            if recent or parent.id in self._register.active:
+                self._register.repeat(parent)
 
     def _unknown_order(self, row: OrderState) -> None:
         if not row.client_id.startswith(MARK):

@@ -165,10 +165,6 @@ class Register:
             self._repeat.clear()
 
     def _flush(self, parent: Parent, now_ns: int) -> None:
-        for child in parent.children:
-            if not child.stored:
-                child.stored = True
-                self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
         news = told(parent)
         if news != parent.told:
             parent.told = news
@@ -180,6 +176,11 @@ class Register:
         if state != parent.written:
             parent.written = state
             self._out.durable[PARENT_KEY + parent.id] = state
+        # After their parent: a child that a crash has torn from its parent was never sent.
+        for child in parent.children:
+            if not child.stored:
+                child.stored = True
+                self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
 
     def forget_old(self, now_ns: int) -> None:
         """Drop what has ended long ago, or is too much."""
