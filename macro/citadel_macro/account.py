@@ -41,6 +41,7 @@ class AccountMixin(Exchange):
 
     settings: ClassVar[BridgeSettings]
     link: ClassVar[MicroLink]
+    _balances_seen: tuple[Balance, ...] = ()
 
     # --- no credentials, no private calls --------------------------------------------------------
 
@@ -121,6 +122,17 @@ class AccountMixin(Exchange):
         """
         rows = self.link.balances() or self._await_micro()
         return orders.balances_dict(rows)  # type: ignore[return-value]
+
+    def balances_changed(self) -> bool:
+        """Whether micro has told other balances than at the last call.
+
+        Freqtrade looks at its wallets only when it trades itself, so what micro traded by itself
+        would otherwise stay unseen for long.
+        """
+        rows = self.link.balances() or ()
+        changed = rows != self._balances_seen
+        self._balances_seen = rows
+        return changed
 
     def _await_micro(self) -> tuple[Balance, ...]:
         """Wait for micro's first balances, saying so; ends only with them or with a signal."""

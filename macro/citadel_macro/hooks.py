@@ -78,6 +78,8 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
             raise TemporaryError(
                 f"nothing is traded before orphans are settled: {error}"
             ) from error
+        if bot.exchange.balances_changed():
+            bot.wallets.update()
         try:
             original(bot)
         finally:

@@ -9,7 +9,8 @@ an empty one; and a terminal order with nothing filled deletes a new trade.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from citadel_proto.messages import TERMINAL_STATUSES
@@ -60,7 +61,7 @@ def order_dict(report: ExecutionReport) -> dict[str, Any]:
         "symbol": report.symbol,
         "type": report.order_type,
         "side": report.side,
-        "price": _float(report.limit_price),
+        "price": _price(report),
         "average": _float(report.average),
         "amount": float(quantity),
         "filled": float(filled),
@@ -187,11 +188,16 @@ def text(value: float) -> str:
     return format(Decimal(repr(float(value))).normalize(), "f")
 
 
-def on_grid(value: float, step: Decimal, *, up: bool = False) -> str:
-    """Decimal text of the multiple of ``step`` next below (or above) ``value``."""
-    rounding = ROUND_CEILING if up else ROUND_FLOOR
-    units = (Decimal(repr(float(value))) / step).to_integral_value(rounding)
-    return format((units * step).normalize(), "f")
+def _price(report: ExecutionReport) -> float | None:
+    """Price of the order itself; never None for an order that filled.
+
+    Freqtrade's column for it is mandatory, and an order that it finds on the exchange (a flattening
+    by micro) has no price of Freqtrade's own.
+    """
+    for text_ in (report.limit_price, report.average, report.stop_price):
+        if text_ is not None:
+            return float(Decimal(text_))
+    return report.arrival_mid if isfinite(report.arrival_mid) else None
 
 
 def _float(value: str | None) -> float | None:

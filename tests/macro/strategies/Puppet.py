@@ -1,0 +1,39 @@
+"""A strategy that enters and leaves when a test says so. It knows nothing of micro."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from freqtrade.strategy import IStrategy
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Puppet(IStrategy):
+    """Stock Freqtrade, on strings."""
+
+    INTERFACE_VERSION = 3
+    timeframe = "1m"
+    process_only_new_candles = False
+    startup_candle_count = 0
+    minimal_roi = {"0": 10}
+    stoploss = -0.5
+    use_exit_signal = True
+
+    enter: set[str] = set()
+    leave: set[str] = set()
+
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        return dataframe
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        if metadata["pair"] in self.enter:
+            dataframe.loc[:, ["enter_long", "enter_tag"]] = (1, "puppet")
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        return dataframe
+
+    def custom_exit(self, pair: str, **kwargs: Any) -> str | None:
+        return "told" if pair in self.leave else None

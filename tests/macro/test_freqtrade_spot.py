@@ -1,0 +1,232 @@
+"""Real Freqtrade, bridged, on spot: one boot, one pair for each story."""
+
+from __future__ import annotations
+
+import time
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import running
+from freqtrade.enums import State
+from freqtrade.exceptions import TemporaryError
+from freqtrade.persistence import Order, PairLocks, Trade
+from scripted_micro import Script
+
+from citadel_macro.books import DATA_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Rig, Simulator
+
+
+@pytest.fixture(scope="module")
+def rig(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with running(simulator, tmp_path_factory.mktemp("spot"), port) as rig:
+        rig.until(lambda: rig.bot.state == State.RUNNING)
+        yield rig
+
+
+@pytest.fixture(autouse=True)
+def _loose_strings(rig: Rig) -> Iterator[None]:
+    yield
+    rig.strategy.enter, rig.strategy.leave = set(), set()
+
+
+def test_a_round_trip_leaves_equal_books(rig: Rig) -> None:
+    rig.micro.scripts["BTC/USDT", "buy"] = Script(pieces=3)
+    rig.strategy.enter = {"BTC/USDT"}
+    trade = rig.until(lambda: rig.trade("BTC/USDT"))
+    rig.strategy.enter, rig.strategy.leave = set(), {"BTC/USDT"}
+    trade = rig.until(lambda: rig.trade("BTC/USDT", is_open=False))
+
+    bought, sold = trade.select_filled_orders("buy")[0], trade.select_filled_orders("sell")[0]
+    for order in (bought, sold):
+        parent = rig.micro.parents[order.order_id]
+        paid = sum(Decimal(f.price) * Decimal(f.quantity) for f in parent.fills)
+        assert order.status == "closed"
+        assert order.filled == float(parent.filled)
+        assert order.average == float(paid / parent.filled)
+        assert order.cost == float(paid)
+        kept = trade.get_custom_data(f"{DATA_PREFIX}{order.order_id}")
+        assert [fill[2] for fill in kept["fills"]] == [f.quantity for f in parent.fills]
+        assert kept["shortfall_bps"] is not None
+    fee = sum(Decimal(f.fee) for f in rig.micro.parents[bought.order_id].fills)
+    assert len(rig.micro.parents[bought.order_id].fills) >= 3
+    assert trade.fee_open_currency == "BTC"
+    assert bought.ft_fee_base == pytest.approx(float(fee), rel=1e-12)
+    assert trade.fee_close_currency == "USDT"
+    assert trade.enter_tag == "puppet"
+    assert rig.bot.wallets.get_total("USDT") == float(rig.micro.totals["USDT"])
+
+
+def test_a_rejected_entry_locks_its_pair_and_says_why(rig: Rig) -> None:
+    rig.micro.scripts["ETH/USDT", "buy"] = Script(reject="MAX_POSITION")
+    rig.strategy.enter = {"ETH/USDT"}
+    rig.until(lambda: PairLocks.is_pair_locked("ETH/USDT"))
+    for _ in range(5):
+        rig.step()
+    (lock,) = PairLocks.get_pair_locks("ETH/USDT")
+    assert lock.reason.startswith("MAX_POSITION: ")
+    assert len(rig.micro.signals_of("ETH/USDT")) == 1
+    assert rig.trade("ETH/USDT") is None
+
+
+def test_a_partial_fill_survives_the_unfilled_timeout(rig: Rig) -> None:
+    rig.micro.scripts["SOL/USDT", "buy"] = Script(fraction="0.4")
+    rig.strategy.enter = {"SOL/USDT"}
+    trade = rig.until(lambda: rig.trade("SOL/USDT"))
+    assert trade.amount == 0, "Freqtrade counts nothing before the order ends"
+    rig.strategy.enter = set()
+    rig.until(lambda: not rig.trade("SOL/USDT").has_open_orders)
+
+    (order,) = rig.trade("SOL/USDT").orders
+    parent = rig.micro.parents[order.order_id]
+    assert parent.status == "canceled"
+    assert order.status == "canceled"
+    assert order.filled == float(parent.filled)
+    assert 0 < order.filled < order.ft_amount
+    fee = float(sum(Decimal(f.fee) for f in parent.fills))
+    assert rig.trade("SOL/USDT").amount == pytest.approx(order.filled - fee, abs=1e-3)
+
+    rig.strategy.leave = {"SOL/USDT"}
+    trade = rig.until(lambda: rig.trade("SOL/USDT", is_open=False))
+    assert trade.select_filled_orders("sell")[0].filled == pytest.approx(trade.amount)
+
+
+def test_an_order_without_acknowledgement_is_open_and_then_resolved(rig: Rig) -> None:
+    rig.micro.scripts["XRP/USDT", "buy"] = Script(silent=True)
+    rig.strategy.enter = {"XRP/USDT"}
+    trade = rig.until(lambda: rig.trade("XRP/USDT"))
+    rig.strategy.enter = set()
+    (order,) = trade.orders
+    assert order.status == "open"
+    assert order.ft_is_open
+    assert order.order_id not in rig.micro.parents
+
+    rig.micro.scripts["XRP/USDT", "buy"] = Script()
+    trade = rig.until(lambda: not rig.trade("XRP/USDT").has_open_orders and rig.trade("XRP/USDT"))
+    assert trade.orders[0].status == "closed"
+    assert trade.amount > 0
+    assert len(rig.micro.signals_of("XRP/USDT", "buy")) == 1, "the same signal, published again"
+
+
+def test_lost_reports_are_asked_for(rig: Rig) -> None:
+    rig.micro.scripts["DOGE/USDT", "buy"] = Script(lose_reports=True)
+    rig.strategy.enter = {"DOGE/USDT"}
+    rig.until(lambda: rig.trade("DOGE/USDT"))
+    rig.strategy.enter = set()
+    trade = rig.until(
+        lambda: not rig.trade("DOGE/USDT").has_open_orders and rig.trade("DOGE/USDT")
+    )
+    assert trade.orders[0].filled == float(rig.micro.parents[trade.orders[0].order_id].filled)
+
+
+def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
+    pair = "ADA/USDT"
+    rig.strategy.order_types = {
+        **rig.strategy.order_types,
+        "stoploss": "market",
+        "stoploss_on_exchange": True,
+    }
+    try:
+        rig.strategy.enter = {pair}
+        rig.until(lambda: rig.trade(pair) and rig.trade(pair).has_open_sl_orders)
+        rig.strategy.enter = set()
+        stops = [s for s in rig.micro.signals_of(pair, "sell") if s.kind == "stop"]
+        trade = rig.trade(pair)
+        assert [s.quantity for s in stops] == [f"{trade.amount:.8f}".rstrip("0").rstrip(".")]
+        assert float(stops[0].stop_price) == pytest.approx(trade.stop_loss, rel=1e-3)
+        assert rig.micro.parents[stops[0].signal_id].status == "accepted"
+
+        bid, ask = rig.quotes[pair]
+        rig.quotes[pair] = (bid * 0.4, ask * 0.4)
+        trade = rig.until(lambda: rig.trade(pair, is_open=False))
+        assert trade.exit_reason == "stoploss_on_exchange"
+        assert trade.close_rate == pytest.approx(bid * 0.4, rel=1e-3)
+    finally:
+        rig.strategy.order_types = {**rig.strategy.order_types, "stoploss_on_exchange": False}
+        rig.quotes[pair] = (bid, ask)
+
+
+def test_an_unknown_order_is_a_temporary_error(rig: Rig) -> None:
+    with pytest.raises(TemporaryError, match="knows no order never-sent"):
+        rig.exchange.fetch_order("never-sent", "BTC/USDT")
+
+
+def test_a_cancel_of_the_unknown_does_not_raise(rig: Rig) -> None:
+    answer = rig.exchange.cancel_order_with_result("never-sent", "BTC/USDT", 1.0)
+    assert answer["status"] == "open"
+    assert answer["fee"] == {}
+
+
+def test_what_micro_sold_by_itself_is_noticed(rig: Rig) -> None:
+    pair = "XRP/USDT"
+    held = rig.micro.totals["XRP"]
+    own = rig.micro.own_order(pair, "sell", str(held.quantize(Decimal("0.1"), ROUND_DOWN)))
+    trade = rig.until(lambda: rig.trade(pair, is_open=False))
+    assert Order.order_by_id(own, pair) is not None
+    assert trade.orders[-1].order_id == own
+
+
+def test_a_reload_keeps_the_bridge_and_the_trade(rig: Rig) -> None:
+    before = rig.exchange
+    trade = rig.trade("DOGE/USDT")
+    assert trade is not None
+    rig.bot.state = State.RELOAD_CONFIG
+    rig.until(lambda: rig.exchange is not before and rig.bot.state == State.RUNNING)
+    assert rig.exchange.link.connector is before.link.connector
+    rig.strategy.leave = {"DOGE/USDT"}
+    rig.until(lambda: rig.trade("DOGE/USDT", is_open=False))
+
+
+def test_micro_gone_sends_nothing_and_micro_back_goes_on(rig: Rig) -> None:
+    PairLocks.unlock_pair("ETH/USDT")
+    rig.micro.scripts["ETH/USDT", "buy"] = Script(fraction="0")
+    rig.strategy.enter = {"ETH/USDT"}
+    trade = rig.until(lambda: rig.trade("ETH/USDT"))
+    rig.strategy.enter = {"SOL/USDT"}
+    PairLocks.unlock_pair("SOL/USDT")
+    old = rig.micro
+    old.stop()
+    rig.until(lambda: not rig.exchange.link.alive())
+    before = len(rig.exchange.link.connector.intents.unfinished())
+    for _ in range(3):
+        rig.step()
+    assert len(rig.exchange.link.connector.intents.unfinished()) == before, "nothing was recorded"
+    assert rig.trade("SOL/USDT") is None
+    assert rig.trade("ETH/USDT").has_open_orders, "the cancel is not confirmed, so it is open"
+
+    rig.strategy.enter = set()
+    micro = rig.restart_micro()
+    order_id = trade.orders[0].order_id
+    rig.until(lambda: rig.trade("ETH/USDT") is None)
+    assert micro.parents[order_id].status == "canceled"
+
+
+def test_books_of_micro_price_the_orders(rig: Rig) -> None:
+    bid, ask = rig.quotes["BTC/USDT"]
+    book = rig.exchange.fetch_l2_order_book("BTC/USDT", 5)
+    assert book["bids"][0][0] == bid
+    assert book["asks"][0][0] == ask
+    rig.micro.book_state = "STALE"
+    deadline = time.monotonic() + 3
+    while rig.exchange.book("BTC/USDT").fresh:
+        assert time.monotonic() < deadline
+    stock = rig.exchange.fetch_l2_order_book("BTC/USDT", 5)
+    assert stock["nonce"] is not None, "from the venue's public endpoint"
+    rig.micro.book_state = "LIVE"
+
+
+def test_every_order_is_settled_in_the_intent_log(rig: Rig) -> None:
+    for _ in range(2):
+        rig.step()
+    booked = frozenset(order.order_id for trade in Trade.get_trades([]).all() for order in trade.orders)
+    left = [signal.symbol for signal in rig.exchange.link.unsettled(booked)]
+    assert left == []
