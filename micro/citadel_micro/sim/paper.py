@@ -195,10 +195,11 @@ class PaperVenue:
             self._refuse_amend(command, "NOT_FOUND", "Unknown order sent.", now_ns)
             return
         instrument = self._instruments[order.symbol]
-        book = self._books[order.symbol]
-        touch = book.touch(order.side)
+        book = self._books.get(order.symbol)
+        touch = None if book is None else book.touch(order.side)
         if (
-            touch is None
+            book is None
+            or touch is None
             or command.quantity_lots <= order.filled_lots
             or now_ns > command.expires_ns
         ):
@@ -362,7 +363,9 @@ class PaperVenue:
         if order.locked_currency:
             self.ledger.release(order.locked_currency, order.locked)
             order.locked = instrument.tick * 0
-        self._books[order.symbol].remove(order.client_id)
+        book = self._books.get(order.symbol)
+        if book is not None:  # after a restart it may not be there yet
+            book.remove(order.client_id)
         self.revision += 1
         self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
         self._link.send_report(

@@ -25,7 +25,7 @@ from citadel_micro.core.events import (
     VenueSnapshot,
 )
 from citadel_micro.sim.faults import Faults, scenario
-from citadel_micro.sim.paper import PaperConfig
+from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import BadInput
 
@@ -412,6 +412,21 @@ def test_an_account_survives_a_crash(path: list[tuple[str, Any]]) -> None:
     (answer,) = again.settle()
     assert isinstance(answer, VenueSnapshot)
     assert [o.client_id for o in answer.open_orders] == open_before
+
+
+def test_a_restored_order_can_be_cancelled_before_its_book_is_back() -> None:
+    bench = Bench()
+    order = bench.order("buy", 100, 50)
+    bench.settle()
+    venue = PaperVenue(VENUE, {SYMBOL: bench.instrument}, quiet_config())
+    venue.restore(bench.venue.to_state())
+    venue.submit(amend(order, 99, 50), 0)
+    venue.submit(cancel(order), 5 * MS)
+    refused, balances, done = venue.due(60 * MS)
+    assert isinstance(refused, AmendRejected)
+    assert isinstance(balances, BalancesUpdated)
+    assert isinstance(done, OrderDone)
+    assert (done.status, done.cumulative_lots) == ("canceled", 0)
 
 
 # --- faults -------------------------------------------------------------------------------------
