@@ -153,6 +153,9 @@ def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
     finally:
         rig.strategy.order_types = {**rig.strategy.order_types, "stoploss_on_exchange": False}
         rig.quotes[pair] = (bid, ask)
+        for other in Trade.get_open_trades():
+            rig.bot.cancel_stoploss_on_exchange(other)
+        assert not any(p.status == "accepted" for p in rig.micro.parents.values())
 
 
 def test_an_unknown_order_is_a_temporary_error(rig: Rig) -> None:
