@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 import zmq
@@ -37,7 +37,7 @@ from citadel_proto.errors import PeerUnavailable
 if TYPE_CHECKING:
     from citadel_bridge.channels import Context
     from citadel_micro.core.commands import RequestSnapshot
-    from citadel_micro.core.events import MarketEvent
+    from citadel_micro.core.events import FeedStatus, MarketEvent
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.shell.config import MicroConfig
     from citadel_micro.shell.feeds.connection import SinkEvent
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger("micro")
 
 MS_NS: Final = 1_000_000
+TICK_NS: Final = 100 * MS_NS
+"""Housekeeping of the engine, unless books are published more often."""
 FREEZE_AFTER_S: Final = 5.0
 """By then everything long-lived exists; a collection need not walk it again."""
 PROOF_SLACK_S: Final = 2.0
@@ -325,7 +327,8 @@ class PaperMicro:
         post = runner.post
 
         def sink(event: MarketEvent | SinkEvent, _recv_ns: int) -> None:
-            post(event)
+            # Control messages stay inside the feed.
+            post(cast("MarketEvent | FeedStatus", event))
 
         return Aggregator(feeds, sink, runner.clock.now, on_fault=runner.halt)
 
@@ -334,18 +337,16 @@ class PaperMicro:
             self._feeds.request_snapshot(command.venue, command.symbol, command.reason)
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Whatever a callback let escape is a fault of ours: halt, never go on."""
+        """What a callback of ours let escape is a fault: halt. Connections of others just break."""
         error = context.get("exception")
-        if isinstance(error, Exception) and self._runner is not None:
+        log.error("event loop", message=str(context.get("message")), error=repr(error))
+        if "handle" in context and isinstance(error, Exception) and self._runner is not None:
             self._runner.halt(error)
-        else:
-            log.error("event loop", message=str(context.get("message")), error=repr(error))
 
 
 def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
     """What the engine is told of a configuration."""
     interval_ns = config.bridge.book_interval_ms * MS_NS
-    usual = EngineConfig.__dataclass_fields__["tick_ns"].default
     return EngineConfig(
         run_id=run_id,
         instance=config.instance,
@@ -356,7 +357,7 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
         limits=config.limits(),
         algo_defaults=config.algorithms,
         book_publish_interval_ns=interval_ns,
-        tick_ns=min(usual, interval_ns),
+        tick_ns=min(TICK_NS, interval_ns),
     )
 
 

@@ -253,8 +253,9 @@ class MicroConfig(BaseSettings):
         for name, section in value.items():
             target = str(name).replace("_", "-")
             old = merged.get(target)
-            both = isinstance(old, dict) and isinstance(section, dict)
-            merged[target] = {**old, **section} if both else section
+            if isinstance(old, dict) and isinstance(section, dict):
+                section = {**old, **section}  # noqa: PLW2901 - one venue, told of in two places
+            merged[target] = section
         return merged
 
     @classmethod

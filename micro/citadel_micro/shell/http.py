@@ -15,6 +15,7 @@ from citadel_proto.errors import BadInput, PeerUnavailable
 if TYPE_CHECKING:
     from citadel_micro.shell.health import Vitals
 
+CLOSE_WITHIN_S: Final = 1.0
 _STARTING: Final[dict[str, Any]] = {
     "status": "unhealthy",
     "reasons": ["micro is starting"],
@@ -51,9 +52,11 @@ class HttpServer:
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_WITHIN_S
+        )
         await runner.setup()
-        site = web.TCPSite(runner, self.host, self.port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, self.host, self.port)
         try:
             await site.start()
         except OSError as error:

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from citadel_micro.core.engine import Command
     from citadel_micro.core.events import Event
+    from citadel_micro.core.outbox import Command
     from citadel_proto.tape import Record, TornTail
 
 HEADER: Final = ord("H")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 import msgspec
 
@@ -58,6 +58,7 @@ _decoders: Final[dict[str, msgspec.msgpack.Decoder[object]]] = {
 _persist: Final = msgspec.msgpack.Decoder(Persist)
 _report: Final = msgspec.msgpack.Decoder(PublishReport)
 _plain: Final = msgspec.msgpack.Decoder()
+_DECIMALS: Final = {field.name for field in fields(Instrument) if field.type == "Decimal"}
 _PERSIST: Final = _encode(("Persist", None))[:-1]
 """First bytes of every Persist record, so that folding skips the rest without decoding it."""
 _REPORT: Final = _encode(("PublishReport", None))[:-1]
@@ -104,20 +105,15 @@ def decode_plain(data: bytes) -> object:
 
 
 def instrument_rows(instruments: Iterable[Instrument]) -> list[dict[str, object]]:
-    """Instruments as plain rows, by venue and symbol; what is derived is left out."""
+    """Instruments as plain rows in their order, which the engine keeps; derived fields left out."""
     names = [field.name for field in fields(Instrument) if field.init]
-    ordered = sorted(instruments, key=lambda instrument: (instrument.venue, instrument.symbol))
-    return [{name: _plain_of(getattr(each, name)) for name in names} for each in ordered]
+    return [{name: _plain_of(getattr(each, name)) for name in names} for each in instruments]
 
 
 def instruments_of(rows: object) -> dict[tuple[str, str], Instrument]:
     """The instruments that ``instrument_rows`` described, by (venue, symbol)."""
-    decimals = {field.name for field in fields(Instrument) if field.type == "Decimal"}
     try:
-        found = [
-            Instrument(**{k: Decimal(v) if k in decimals else v for k, v in row.items()})
-            for row in rows  # type: ignore[attr-defined]  # judged by the except below
-        ]
+        found = [Instrument(**_exact(row)) for row in cast("list[dict[str, Any]]", rows)]
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DecodeError(f"not a list of instruments: {error}") from error
     return {(each.venue, each.symbol): each for each in found}
@@ -127,19 +123,5 @@ def _plain_of(value: object) -> object:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def name_of(data: bytes) -> str:
-    """Name of the event or command in a record; empty when there is none."""
-    try:
-        return _tagged.decode(data)[0]
-    except msgspec.MsgspecError:
-        return ""
-
-
-def decode_report(data: bytes) -> PublishReport | None:
-    """The PublishReport command in a record of any command; None for the other kinds."""
-    if not data.startswith(_REPORT):
-        return None
-    try:
-        return _report.decode(_tagged.decode(data)[1])
-    except msgspec.MsgspecError as error:
-        raise DecodeError(f"not a PublishReport command: {error}") from error
+def _exact(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: Decimal(v) if name in _DECIMALS else v for name, v in row.items()}

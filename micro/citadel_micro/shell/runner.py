@@ -47,9 +47,10 @@ from citadel_proto.errors import InvariantError, PeerUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from citadel_micro.core.engine import Command, Engine
+    from citadel_micro.core.engine import Engine
     from citadel_micro.core.events import Event, MarketEvent
     from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.outbox import Command
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.venues.base import VenueAdapter, VenueCommand
 

@@ -176,5 +176,5 @@ def test_what_is_printed_reads_back_equal(tmp_path: Path) -> None:
 def test_a_configuration_does_not_change() -> None:
     config = load()
     with pytest.raises(ValueError, match="frozen"):
-        config.mode = "paper"
+        config.mode = "paper"  # type: ignore[misc]
     assert isinstance(config, MicroConfig)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from citadel_micro.core.limits import paper_defaults
 from citadel_micro.shell.journal import Journal, JournalReader, RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import EVENT, TapeReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INSTRUMENT = Instrument(
     venue="v",
@@ -129,7 +132,7 @@ def test_market_events_wait_for_a_flush(tmp_path: Path) -> None:
 
 def test_two_micros_on_one_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, instance="left")
-    with pytest.raises(PeerUnavailable, match="left.*--run-dir"):
+    with pytest.raises(PeerUnavailable, match=r"left.*--run-dir"):
         RunFolder(tmp_path, instance="right")
     folder.close()
     RunFolder(tmp_path, instance="right").close()

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, get_args, get_origin, get_type_hints
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ values: dict[object, st.SearchStrategy[Any]] = {
 }
 
 
-def of(hint: Any) -> st.SearchStrategy[Any]:
+def of(hint: object) -> st.SearchStrategy[Any]:
     if hint in values:
         return values[hint]
     origin, inner = get_origin(hint), get_args(hint)
