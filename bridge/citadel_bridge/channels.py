@@ -18,6 +18,7 @@ from citadel_bridge.sockets import (
     Endpoint,
     connect,
     publisher_socket,
+    reconnect,
     subscriber_socket,
 )
 from citadel_proto import topics
@@ -42,6 +43,8 @@ BATCH: Final = 256
 _KINDS: Final = frozenset(
     {"signal", "cancel", "query", "hb", "book", "trades", "report", "answer", "risk", "feed"}
 )
+_STOP: Final = b"stop"
+_RECONNECT: Final = b"reconnect"
 _T = TypeVar("_T")
 
 
@@ -218,6 +221,8 @@ class Inbox(Generic[_T]):
         """Deliver one frame, or keep it until ``flush`` if it is a book."""
         self.received += 1
         try:
+            if len(frame) > MAX_FRAME:
+                raise DecodeError(f"{len(frame)} bytes are more than the {MAX_FRAME} of a frame")  # noqa: TRY301
             topic, body = topics.split(frame)
         except DecodeError as error:
             self._drop("other", error)
@@ -281,8 +286,11 @@ class SubscriberFD:
         self._loop = loop
         self._sink = sink
         self._batch = batch
+        self._endpoints = list(endpoints)
         self._again: asyncio.Handle | None = None
-        self._socket = subscriber_socket(context, endpoints, subscriptions, high_water=high_water)
+        self._socket = subscriber_socket(
+            context, self._endpoints, subscriptions, high_water=high_water
+        )
         fd = self._socket.getsockopt(zmq.FD)
         assert isinstance(fd, int)  # noqa: S101 - what this option returns
         self._fd = fd
@@ -293,7 +301,14 @@ class SubscriberFD:
     def connect(self, endpoint: Endpoint) -> None:
         """Connect to one more publisher."""
         connect(self._socket, endpoint)
+        self._endpoints.append(endpoint)
         self._continue_soon()  # any call on the socket can swallow the edge
+
+    def reconnect(self) -> None:
+        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        if not self._is_closed():
+            reconnect(self._socket, self._endpoints)
+            self._continue_soon()
 
     def close(self) -> None:
         """Stop reading and close. Harmless when repeated."""
@@ -361,39 +376,52 @@ class SubscriberThread:
     ) -> None:
         self._sink = sink
         self._batch = batch
+        self._endpoints = list(endpoints)
         self.failure: BaseException | None = None
         """What ended the thread, if it was an error: a bug of ours, for the owner to raise."""
-        self._socket = subscriber_socket(context, endpoints, subscriptions, high_water=high_water)
-        self._stop_in = context.socket(zmq.PAIR)
-        self._stop_out = context.socket(zmq.PAIR)
-        stop = f"inproc://stop-{id(self)}"
-        self._stop_in.bind(stop)
-        self._stop_out.connect(stop)
+        self._socket = subscriber_socket(
+            context, self._endpoints, subscriptions, high_water=high_water
+        )
+        self._orders_lock = threading.Lock()
+        self._orders_in = context.socket(zmq.PAIR)
+        self._orders_out = context.socket(zmq.PAIR)
+        orders = f"inproc://orders-{id(self)}"
+        self._orders_in.bind(orders)
+        self._orders_out.connect(orders)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()
 
+    def reconnect(self) -> None:
+        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        with self._orders_lock:
+            if not self._orders_out.closed:
+                self._orders_out.send(_RECONNECT)
+
     def close(self) -> None:
         """End the thread and close the socket. Harmless when repeated; not from the thread itself."""
-        if self._stop_out.closed:
-            return
-        if self._thread.is_alive():
-            self._stop_out.send(b"")
-            self._thread.join()
-        for socket in (self._stop_out, self._stop_in, self._socket):
-            socket.close(linger=0)
+        with self._orders_lock:
+            if self._orders_out.closed:
+                return
+            if self._thread.is_alive():
+                self._orders_out.send(_STOP)
+                self._thread.join()
+            for socket in (self._orders_out, self._orders_in, self._socket):
+                socket.close(linger=0)
 
     def _run(self) -> None:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._stop_in, zmq.POLLIN)
+        poller.register(self._orders_in, zmq.POLLIN)
         try:
             while True:
                 ready = dict(poller.poll())
-                if self._stop_in in ready:
-                    return
+                if self._orders_in in ready:
+                    if self._orders_in.recv() == _STOP:
+                        return
+                    reconnect(self._socket, self._endpoints)
                 self._drain()
         except BaseException as error:
             log.critical("the receive thread ended", exc_info=error)

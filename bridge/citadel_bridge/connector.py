@@ -507,6 +507,10 @@ class HybridConnector:
             seq=0,
         )
 
+    def reconnect(self) -> None:
+        """Connect to micro anew."""
+        self._reader.reconnect()
+
     def beat(self) -> None:
         """Publish one heartbeat."""
         peers = self.peers()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 HIGH_WATER: Final = 10_000
 """Messages queued per peer before a PUB drops for it, or a SUB stops reading."""
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""A connection that brings a larger message is dropped by ZeroMQ, for good: far beyond what any
+sender of ours can send, so that a frame that is merely too large is counted and dropped instead."""
 LINGER_MS: Final = 200
 """How long closing waits for the last messages to leave."""
 
@@ -106,7 +109,7 @@ def subscriber_socket(
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.RCVHWM, high_water)
     socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
     socket.setsockopt(zmq.HEARTBEAT_IVL, _PEER_PING_MS)
@@ -138,3 +141,18 @@ def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
             f"cannot connect to {endpoint.address!r}: {error.strerror}",
             allowed="tcp://ADDRESS:PORT or ipc://PATH",
         ) from error
+
+
+def reconnect(socket: zmq.Socket[bytes], endpoints: Iterable[Endpoint]) -> None:
+    """Drop the connections of a SUB socket and make them anew.
+
+    ZeroMQ reconnects by itself after a lost connection, but gives up after a broken one (a message
+    beyond ``MAX_MESSAGE``, a garbled frame), without a word.
+    """
+    for endpoint in endpoints:
+        try:
+            socket.disconnect(endpoint.address)
+        except zmq.ZMQError as error:
+            if error.errno != errno.ENOENT:  # it had been given up
+                raise
+        connect(socket, endpoint)

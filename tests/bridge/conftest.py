@@ -1,5 +1,7 @@
 """A micro that one can read: real sockets, no trading. And connectors that close themselves."""
 
+# ruff: noqa: ANN401 - builders take the fields of messages by name
+
 from __future__ import annotations
 
 import threading
@@ -325,3 +327,29 @@ def make_pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
 def pair(make_pair: Callable[..., Pair]) -> Pair:
     """One connected pair."""
     return make_pair()
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[..., None]:
+    """Poll until something holds: ``until(condition, timeout=10, what="")``."""
+    return until
+
+
+@pytest.fixture(name="buy")
+def _buy() -> Callable[..., NewSignal]:
+    """Make a plain buy signal, with changes."""
+    return buy
+
+
+@pytest.fixture
+def make_micro() -> Iterator[Callable[..., FakeMicro]]:
+    """Make FakeMicros that are closed at the end."""
+    made: list[FakeMicro] = []
+
+    def make(market: str = "tcp://127.0.0.1:0", **options: Any) -> FakeMicro:
+        made.append(FakeMicro(market, **options))
+        return made[-1]
+
+    yield make
+    for micro in made:
+        micro.close()

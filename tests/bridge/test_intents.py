@@ -1,0 +1,160 @@
+"""The intent log: what is recorded survives, and states only move forward."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from citadel_bridge.errors import IntentsUnwritable, PortTaken
+from citadel_bridge.intents import IntentLog
+from citadel_proto.errors import BadInput
+from citadel_proto.messages import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def signal(signal_id: str, created_ns: int = 1) -> Signal:
+    return Signal(
+        signal_id=signal_id,
+        strategy="s",
+        venue="paper",
+        symbol="BTC/USDT",
+        side="buy",
+        quantity="1",
+        created_ns=created_ns,
+        expires_ns=created_ns + 10,
+        epoch=1,
+        seq=1,
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "intents.sqlite"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[IntentLog]:
+    log = IntentLog(path)
+    yield log
+    log.close()
+
+
+def ids(intents: list[object]) -> list[str]:
+    return [intent.signal.signal_id for intent in intents]  # type: ignore[attr-defined]
+
+
+def test_pending_survives_a_restart_with_every_field(path: Path) -> None:
+    sent = msgspec.structs.replace(signal("a"), params={"x": 1.5, "y": True}, confidence=0.7)
+    first = IntentLog(path)
+    first.record(sent)
+    first.close()
+    second = IntentLog(path)
+    assert [intent.signal for intent in second.pending()] == [sent]
+    second.close()
+
+
+def test_the_epoch_grows_even_when_the_clock_goes_back(path: Path) -> None:
+    epochs = []
+    for wall in (1000, 500, 500, 2000):
+        log = IntentLog(path)
+        epochs.append(log.next_epoch(wall))
+        log.close()
+    assert epochs == [1000, 1001, 1002, 2000]
+
+
+def test_an_id_is_used_once(log: IntentLog) -> None:
+    log.record(signal("a"))
+    with pytest.raises(BadInput, match="used before"):
+        log.record(signal("a"))
+
+
+def test_states_move_forward_only(log: IntentLog) -> None:
+    log.record(signal("a"))
+    log.acknowledge("a", "working", 3)
+    assert log.pending() == []
+    assert len(log.unfinished()) == 1
+    log.acknowledge("a", "accepted", 1)  # an older report, late
+    found = log.get("a")
+    assert found is not None
+    assert (found.state, found.status) == ("acknowledged", "working")
+    log.withdraw("a")  # too late: micro has it
+    assert log.get("a") == found
+    log.acknowledge("a", "filled", 4)
+    log.acknowledge("a", "working", 5)
+    found = log.get("a")
+    assert found is not None
+    assert (found.state, found.status) == ("done", "filled")
+    assert log.unfinished() == []
+
+
+def test_a_withdrawn_signal_is_pending_no_more(log: IntentLog) -> None:
+    log.record(signal("a"))
+    log.withdraw("a")
+    assert log.pending() == []
+    assert len(log.unfinished()) == 1
+
+
+def test_orphans_are_what_the_trade_database_does_not_know(log: IntentLog) -> None:
+    for n, name in enumerate("abcd"):
+        log.record(signal(name, created_ns=n))
+    log.acknowledge("b", "filled", 2)
+    assert ids(list(log.orphans({"a"}))) == ["b", "c", "d"]
+    assert ids(list(log.orphans({"a"}, since_ns=2))) == ["c", "d"]
+    log.resolve("c", "adopted")
+    assert ids(list(log.orphans({"a"}))) == ["b", "d"]
+
+
+def test_two_processes_cannot_share_a_log(log: IntentLog, path: Path) -> None:
+    assert log.pending() == []
+    with pytest.raises(PortTaken, match="running process"):
+        IntentLog(path)
+
+
+def test_a_log_in_memory_needs_no_file() -> None:
+    log = IntentLog(None)
+    log.record(signal("a"))
+    log.sync()
+    assert ids(list(log.pending())) == ["a"]
+    log.close()
+
+
+def test_a_file_that_is_no_log_is_refused_and_kept(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all, but long enough to be looked at " * 100)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match="intent log"):
+        IntentLog(path)
+    assert path.read_bytes() == before
+
+
+def test_a_log_of_a_later_version_is_refused(path: Path) -> None:
+    IntentLog(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(BadInput, match="version 99"):
+        IntentLog(path)
+
+
+def test_nothing_is_sent_without_a_record(log: IntentLog) -> None:
+    log._db.execute("PRAGMA query_only=1")  # as good as a full disk
+    with pytest.raises(IntentsUnwritable, match="nothing was sent"):
+        log.record(signal("a"))
+    log._db.execute("PRAGMA query_only=0")
+
+
+def test_the_write_ahead_log_does_not_grow_for_ever(log: IntentLog, path: Path) -> None:
+    wal = path.with_name(path.name + "-wal")
+    sizes = []
+    for round_ in range(4):
+        for n in range(100):
+            log.record(signal(f"{round_}-{n}"))
+        log.checkpoint()
+        sizes.append(wal.stat().st_size)
+    assert sizes[-1] <= sizes[0] * 1.5
