@@ -6,17 +6,10 @@ nothing; the same events at the same times give the same commands, byte for byte
 
 from __future__ import annotations
 
-from dataclasses import fields
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.core.commands import (
-    PublishAnswer,
-    PublishBeat,
-    PublishBook,
-    PublishFeed,
-    RequestSnapshot,
-)
+from citadel_micro.core.answers import answer
+from citadel_micro.core.commands import PublishBeat
 from citadel_micro.core.desk import Desk
 from citadel_micro.core.events import (
     AmendRejected,
@@ -45,16 +38,18 @@ from citadel_micro.core.events import (
     VenueStatus,
 )
 from citadel_micro.core.executor import SmartOrderExecutor
+from citadel_micro.core.intake import Intake
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.operations import Operations
-from citadel_micro.core.outbox import Outbox
+from citadel_micro.core.outbox import Command, Outbox
+from citadel_micro.core.parts import Parts
 from citadel_micro.core.portfolio import Portfolio
-from citadel_micro.core.publishing import balance_views, position_view, report
 from citadel_micro.core.recovery import Recovery
 from citadel_micro.core.register import Register
 from citadel_micro.core.risk import RiskManager
 from citadel_micro.core.times import FAR
 from citadel_micro.core.view import EngineView
+from citadel_micro.core.watch import MarketWatch
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -63,10 +58,10 @@ if TYPE_CHECKING:
     from citadel_micro.core.config import EngineConfig
     from citadel_micro.core.events import Event
     from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.outbox import Command
     from citadel_micro.core.venue_reports import ChildReport
 
-SNAPSHOT_RETRY_NS: Final = 10_000_000_000
+__all__ = ["Command", "Engine"]
+
 FORGET_INTERVAL_NS: Final = 60_000_000_000
 
 
@@ -109,20 +104,15 @@ class Engine:
         self.view = EngineView(self._desks, self.portfolio)
         self._out = Outbox()
         self.register = Register(config, self._desks, self.portfolio, self._out)
-        self.executor = SmartOrderExecutor(
-            config, self._desks, self.register, risk=self.risk, view=self.view, out=self._out
-        )
-        self._recovery = Recovery(
-            config, self._desks, self.executor, risk=self.risk, view=self.view, out=self._out
-        )
-        self._operations = Operations(
-            config, self._desks, self.executor, risk=self.risk, view=self.view, out=self._out
-        )
+        parts = Parts(config, self._desks, self.register, self.risk, self.view, self._out)
+        self.executor = SmartOrderExecutor(parts)
+        self._watch = MarketWatch(parts, self.executor)
+        self._intake = Intake(parts, self.executor)
+        self._recovery = Recovery(parts, self.executor, self._intake)
+        self._operations = Operations(parts, self.executor, self._intake)
         self._now_ns = 0
         self._tick_ns = FAR
-        self._next_book_ns = 0
         self._next_beat_ns = 0
-        self._next_feed_ns = 0
         self._next_forget_ns = 0
         self._damaged = ""
         self._macro_seen = ("", 0)
@@ -177,10 +167,10 @@ class Engine:
             DepthUpdate: self._on_depth,
             QuoteTick: self._on_quote,
             TradeTick: self._on_trade,
-            FeedStatus: self._on_feed,
-            SignalReceived: self.executor.on_signal,
-            SignalRefused: self._on_refused,
-            CancelReceived: self._on_cancel,
+            FeedStatus: self._watch.on_feed,
+            SignalReceived: self._intake.on_signal,
+            SignalRefused: self._intake.on_refused,
+            CancelReceived: self._intake.on_cancel,
             QueryReceived: self._on_query,
             MacroBeat: self._on_beat,
             OrderAccepted: report,
@@ -213,7 +203,7 @@ class Engine:
             return
         else:
             desk.dirty = True
-            self._market_changed(desk, change, now_ns)
+            self._watch.on_change(desk, change, now_ns)
         if desk.parents and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
@@ -233,92 +223,7 @@ class Engine:
         if desk.parents and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
-    def _on_feed(self, status: FeedStatus, now_ns: int) -> None:
-        desk = self._desks.get((status.venue, status.symbol))
-        if desk is None:
-            return
-        before = (desk.market.state, desk.market.reason)
-        desk.market.on_status(status)
-        desk.dirty = True
-        if status.up and desk.market.state == "SYNCING":
-            self._request_snapshot(desk, status.reason or "connected", now_ns)
-        if (desk.market.state, desk.market.reason) != before:
-            self._feed_changed(desk, now_ns)
-
-    def _market_changed(self, desk: Desk, change: int, now_ns: int) -> None:
-        if change & Change.GAP:
-            self._out.note(
-                "warning", "gap", venue=desk.key[0], symbol=desk.key[1], why=desk.market.reason
-            )
-            self._request_snapshot(desk, desk.market.reason, now_ns)
-        if change & Change.STATE:
-            self._feed_changed(desk, now_ns)
-
-    def _request_snapshot(self, desk: Desk, reason: str, now_ns: int) -> None:
-        desk.asked_ns = now_ns
-        venue, symbol = desk.key
-        self._out.commands.append(RequestSnapshot(venue=venue, symbol=symbol, reason=reason))
-
-    def _feed_changed(self, desk: Desk, now_ns: int) -> None:
-        self._publish_feed(desk)
-        market = desk.market
-        self._out.commands.extend(
-            self.risk.on_feed(*desk.key, now_ns, live=market.state == "LIVE", reason=market.reason)
-        )
-
-    def _publish_feed(self, desk: Desk) -> None:
-        market = desk.market
-        self._out.commands.append(
-            PublishFeed(
-                venue=desk.key[0],
-                symbol=desk.key[1],
-                state=market.state,
-                reason=market.reason,
-                last_seq=market.last_seq,
-                last_recv_ns=market.last_recv_ns,
-                gaps=market.gaps,
-                resyncs=market.resyncs,
-            )
-        )
-
     # macro
-
-    def _on_refused(self, refused: SignalRefused, now_ns: int) -> None:
-        known = self.register.known.get(refused.signal_id)
-        if known is not None:
-            self.register.repeat(known)
-            return
-        zero = Decimal(0)
-        signal = SignalReceived(
-            signal_id=refused.signal_id,
-            strategy=refused.strategy,
-            venue=refused.venue,
-            symbol=refused.symbol,
-            side=refused.side,
-            quantity=zero,
-            kind="order",
-            order_type="limit",
-            limit_price=None,
-            stop_price=None,
-            time_in_force="GTC",
-            reduce_only=False,
-            leverage=Decimal(1),
-            algo="",
-            params=(),
-            confidence=None,
-            model_id="",
-            tag="",
-            candle_ns=0,
-            created_ns=now_ns,
-            expires_ns=now_ns,
-            epoch=0,
-            seq=0,
-        )
-        parent = self.register.open(signal, now_ns, own=False)
-        self.executor.refuse(parent, refused.code, refused.reason, now_ns)
-
-    def _on_cancel(self, cancel: CancelReceived, now_ns: int) -> None:
-        self.executor.on_cancel(cancel.signal_id, cancel.reason, now_ns)
 
     def _on_beat(self, beat: MacroBeat, now_ns: int) -> None:
         self.view.last_beat_ns = now_ns
@@ -326,45 +231,14 @@ class Engine:
         self._macro_seen = (beat.instance, beat.seq)
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
-        kind = query.kind
-        reports = []
-        if kind == "order":
-            parent = self.register.known.get(query.signal_id)
-            reports = [] if parent is None else [parent]
-        elif kind == "orders":
-            reports = [
-                parent
-                for parent in self.register.known.values()
-                if parent.updated_ns >= query.since_ns
-                and query.venue in ("", parent.signal.venue)
-                and query.symbol in ("", parent.signal.symbol)
-            ]
         self._settle(now_ns)  # what is told must not be ahead of what is stored
-        venues = [v for v in self.config.venues if query.venue in ("", v)]
-        one = Decimal(1)
         self._out.commands.append(
-            PublishAnswer(
-                query_id=query.query_id,
-                kind=kind,
-                reply_to=query.reply_to,
-                found=kind != "order" or bool(reports),
-                reports=tuple(report(parent, self.portfolio) for parent in reports),
-                balances=tuple(row for v in venues for row in balance_views(self.portfolio, v))
-                if kind == "balances"
-                else (),
-                positions=tuple(
-                    position_view(self.portfolio, position, one)
-                    for position in self.portfolio.positions()
-                    if position.venue in venues and query.symbol in ("", position.symbol)
-                )
-                if kind == "positions"
-                else (),
-                limits=tuple(
-                    (f.name, str(getattr(self.risk.limits, f.name)))
-                    for f in fields(self.risk.limits)
-                )
-                if kind == "limits"
-                else (),
+            answer(
+                query,
+                self.register,
+                self.portfolio,
+                venues=self.config.venues,
+                limits=self.risk.limits,
                 error=f"the journal was damaged: {self._damaged}" if self._damaged else "",
             )
         )
@@ -379,7 +253,7 @@ class Engine:
     def _on_balances(self, event: BalancesUpdated, now_ns: int) -> None:
         del now_ns
         self.portfolio.set_balances(event.venue, event.balances, event.exchange_ns or None)
-        self.register.portfolio_changed = True
+        self.register.holdings_changed()
 
     def _on_venue(self, event: VenueStatus, now_ns: int) -> None:
         self._out.note(
@@ -414,47 +288,16 @@ class Engine:
     def _tick(self, now_ns: int) -> None:
         config = self.config
         self._recovery.on_timer(now_ns)
-        books_due = config.book_publish_interval_ns > 0 and now_ns >= self._next_book_ns
-        if books_due:
-            self._next_book_ns = now_ns + config.book_publish_interval_ns
-        for desk in self._desks.values():
-            self._tick_desk(desk, now_ns, publish=books_due)
+        self._watch.on_tick(now_ns)
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + config.heartbeat_ns
             self._judge_risk(now_ns)
             self._beat()
-        if now_ns >= self._next_feed_ns:
-            self._next_feed_ns = now_ns + config.feed_publish_interval_ns
-            for desk in self._desks.values():
-                self._publish_feed(desk)
         if self._operations.pending:
             self._operations.on_tick(now_ns)
         if now_ns >= self._next_forget_ns:
             self._next_forget_ns = now_ns + FORGET_INTERVAL_NS
             self.register.forget_old(now_ns)
-
-    def _tick_desk(self, desk: Desk, now_ns: int, *, publish: bool) -> None:
-        market = desk.market
-        if market.check_age(now_ns, self.config.limits.stale_ns):
-            desk.dirty = True
-            self._feed_changed(desk, now_ns)
-            if desk.parents and not self.view.reconciling:
-                self.executor.on_market(desk, now_ns)
-        if market.state == "LIVE" and market.crossed:
-            if not desk.crossed_since_ns:
-                desk.crossed_since_ns = now_ns
-            elif now_ns - desk.crossed_since_ns >= self.config.crossed_resync_ns:
-                self.executor.resync(desk, "crossed or locked for too long", now_ns)
-                self._feed_changed(desk, now_ns)
-        else:
-            desk.crossed_since_ns = 0
-        waiting = market.state == "SYNCING" and desk.asked_ns > 0
-        if waiting and now_ns - desk.asked_ns >= SNAPSHOT_RETRY_NS:
-            self._request_snapshot(desk, f"no snapshot yet: {market.reason}", now_ns)
-        if publish and desk.dirty:
-            desk.dirty = False
-            self.portfolio.mark(*desk.key, market.mid())
-            self._out.commands.append(PublishBook(venue=desk.key[0], symbol=desk.key[1]))
 
     def _judge_risk(self, now_ns: int) -> None:
         for desk in self._desks.values():

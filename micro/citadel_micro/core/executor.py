@@ -10,31 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.admission import admission_request, choose_algorithm, set_terms
 from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
 from citadel_micro.core.lifecycle import ChildState, ParentEvent, ParentState
+from citadel_micro.core.refusals import Refusals
 from citadel_micro.core.sender import Denied, Sender
 from citadel_micro.core.times import FAR, MS
 from citadel_micro.core.venue_reports import ReportReader
-from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from citadel_micro.core.algos.base import Decision
-    from citadel_micro.core.config import EngineConfig
     from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import SignalReceived
     from citadel_micro.core.orders import Child, Parent
-    from citadel_micro.core.outbox import Outbox
-    from citadel_micro.core.register import Register
-    from citadel_micro.core.risk import RiskManager
-    from citadel_micro.core.risk_types import Verdict
+    from citadel_micro.core.parts import Parts
     from citadel_micro.core.venue_reports import ChildReport
-    from citadel_micro.core.view import EngineView
 
 _P, _V = ParentState, ParentEvent
 _MIRRORED: Final = {
@@ -42,30 +33,6 @@ _MIRRORED: Final = {
     ChildState.UNKNOWN: _V.DOUBT,
     ChildState.QUARANTINED: _V.DOUBT,
 }
-_ENTRY_ENDS: Final = (
-    "KILLED",
-    "HALTED",
-    "REDUCE_ONLY",
-    "MACRO_LEASE_LOST",
-    "VENUE_DMS_NOT_ARMED",
-    "SYMBOL_DISALLOWED",
-    "VENUE_DISALLOWED",
-    "MAX_POSITION",
-    "GROSS",
-    "NET",
-    "VENUE",
-    "GROUP",
-    "FREE_BALANCE",
-    "DAILY_LOSS",
-    "ROLLING_LOSS",
-    "DRAWDOWN",
-)
-"""Denials that end an entry; every other one is waited out, and so is every one by an exit."""
-POST_ONLY_BACKOFF_NS: Final = 50 * MS
-POST_ONLY_LIMIT: Final = 5
-REJECT_BACKOFF_NS: Final = 100 * MS
-REJECT_LIMIT: Final = 5
-RATE_PAUSE_NS: Final = 1_000 * MS
 CROSS_PAUSE_NS: Final = 50 * MS
 """Between immediate orders, which also wait for a newer book."""
 
@@ -73,130 +40,38 @@ CROSS_PAUSE_NS: Final = 50 * MS
 class SmartOrderExecutor:
     """See the module. ``register`` holds the parents; commands go to the outbox."""
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        desks: Mapping[tuple[str, str], Desk],
-        register: Register,
-        *,
-        risk: RiskManager,
-        view: EngineView,
-        out: Outbox,
-    ) -> None:
-        self.register = register
-        self.sender = Sender(config, risk, view, out)
+    def __init__(self, parts: Parts) -> None:
+        self.register = parts.register
+        self.sender = Sender(parts.config, parts.risk, parts.view, parts.out)
         self.due_ns = FAR
         """Earliest time at which a parent wants to be looked at."""
         self.stopping = False
         self.venue_down: dict[str, str] = {}
         """Venues whose order connection is down, with the reason."""
-        self._config = config
-        self._desks = desks
-        self._risk = risk
-        self._view = view
-        self._out = out
-        self._reader = ReportReader(config, self.sender)
+        self._config = parts.config
+        self._desks = parts.desks
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+        self._reader = ReportReader(parts.config, self.sender)
+        self._refusals = Refusals(parts, self)
 
-    # admission
+    # what happens
 
-    def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
-        """Take a signal once; a repeated one gets its present report again."""
-        known = self.register.known.get(signal.signal_id)
-        if known is not None:
-            self.register.repeat(known)
-            return
-        parent = self.register.open(signal, now_ns, own=False)
-        if self._view.reconciling:
-            self.register.touch(parent)  # durable and acknowledged; judged when recovery is done
-        else:
-            self.admit(parent, now_ns)
-
-    def admit(self, parent: Parent, now_ns: int) -> None:
-        """Judge a parent that is GATING, and begin it or say why not."""
-        self.register.touch(parent)
-        signal = parent.signal
-        withdrawn = self.register.tombstone(parent.id)
-        if withdrawn is not None:
-            self._end(parent, _V.CANCEL, "CANCELED_BY_MACRO", withdrawn, now_ns)
-            return
-        if now_ns >= signal.expires_ns + self._config.max_signal_skew_ns:
-            late = (now_ns - signal.expires_ns) / 1e6
-            text = f"the signal expired {late:.0f} ms before it could be acted on"
-            self._end(parent, _V.DENY, "INTENT_EXPIRED", text, now_ns)
-            return
-        if self.stopping:
-            self._end(parent, _V.DENY, "SHUTTING_DOWN", "micro is shutting down", now_ns)
-            return
-        desk = self._desks.get((signal.venue, signal.symbol))
-        if desk is None:
-            known = signal.venue in self._config.venues
-            code = "SYMBOL_DISALLOWED" if known else "VENUE_DISALLOWED"
-            names = ", ".join(":".join(key) for key in self._desks) or "none"
-            text = f"{signal.venue} {signal.symbol} is not configured; configured: {names}"
-            self._end(parent, _V.DENY, code, text, now_ns)
-            return
-        try:
-            set_terms(parent, desk.instrument)
-        except BadInput as error:
-            self._end(parent, _V.DENY, "BAD_NUMBER", str(error), now_ns)
-            return
-        try:
-            parent.algo = choose_algorithm(signal, self._config.algo_defaults)
-        except BadInput as error:
-            self._end(parent, _V.DENY, "BAD_PARAMETER", str(error), now_ns)
-            return
-        if signal.kind == "stop":
-            self._hold(parent, desk, now_ns)
-            return
-        post_only = bool(parent.algo.values.get("post_only", False))
-        verdict = self._risk.judge(admission_request(parent, post_only, now_ns), self._view, now_ns)
-        if not verdict.ok:
-            parent.permitted = verdict.permitted_lots
-            self._end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
-            return
-        parent.reducing = verdict.reducing
-        parent.step(_V.ADMIT)
-        self._begin(parent, desk, now_ns)
-
-    def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
-        if parent.target < desk.instrument.min_lots:
-            smallest = desk.instrument.quantity(desk.instrument.min_lots)
-            text = f"quantity {parent.signal.quantity} is below the minimum {smallest}"
-            self._end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
-            return
-        parent.step(_V.HOLD)
-        desk.parents.append(parent)
-        self.advance(parent, now_ns)
-
-    def _begin(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+    def begin(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        """Start the working time of a parent that is READY."""
         parent.accepted_ns = now_ns
         parent.arrival_half_ticks = desk.mid_half_ticks()
         if parent not in desk.parents:
             desk.parents.append(parent)
         self.advance(parent, now_ns)
 
-    def refuse(self, parent: Parent, code: str, reason: str, now_ns: int) -> None:
-        """End a parent that cannot even be judged."""
-        self._end(parent, _V.DENY, code, reason, now_ns)
-
-    def on_cancel(self, signal_id: str, reason: str, now_ns: int) -> None:
-        """Withdraw the unfilled rest. Before its signal has come, the signal's name is kept."""
-        parent = self.register.known.get(signal_id)
-        if parent is None:
-            self.register.bury(signal_id, reason, now_ns)
-            self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
-        elif parent.terminal or parent.verdict is not None:
-            self.register.repeat(parent)
-        else:
-            self.close(parent, _V.CANCEL, "CANCELED_BY_MACRO", reason, now_ns)
-
-    # what happens
-
     def on_market(self, desk: Desk, now_ns: int) -> None:
         """Show a changed market to every parent of the desk that could act on it."""
-        for parent in desk.parents if len(desk.parents) == 1 else tuple(desk.parents):
+        parents = desk.parents
+        for parent in parents if len(parents) == 1 else tuple(parents):
             algo = parent.algo
-            if algo is None or parent.verdict is not None or self.stopping or parent.terminal:
+            if parent.verdict is not None or parent.done_ns or algo is None or self.stopping:
                 continue
             live = parent.live
             if live:
@@ -305,7 +180,7 @@ class SmartOrderExecutor:
             parent.triggered = True
             parent.reason_code, parent.reason = "TRIGGERED", decision.reason
             parent.step(_V.TRIGGER)
-            self._begin(parent, desk, now_ns)
+            self.begin(parent, desk, now_ns)
 
     def _work(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> None:
         if parent.live:
@@ -315,11 +190,11 @@ class SmartOrderExecutor:
             return
         down = self.venue_down.get(desk.key[0])
         if down is not None:
-            self._pause(parent, "VENUE_DOWN", down, FAR)
+            self._refusals.pause(parent, "VENUE_DOWN", down, FAR)
             return
         answer = self.sender.place(parent, desk, work, now_ns)
         if isinstance(answer, Denied):
-            self._denied(parent, answer, now_ns)
+            self._refusals.denied(parent, answer, now_ns)
             return
         self.register.index(parent, answer)
         parent.reason_code, parent.reason = (
@@ -349,40 +224,6 @@ class SmartOrderExecutor:
         else:
             self.sender.cancel(parent, child, now_ns)
         parent.reprices += 1
-
-    def _denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
-        verdict = denied.verdict
-        if verdict is not None:
-            self._refused(parent, verdict, now_ns)
-        elif denied.until_ns:
-            self._pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
-        elif not denied.dust:
-            text = "other orders are reducing the position"
-            self._pause(parent, "POSITION_BUSY", text, now_ns + self._config.gate_retry_ns)
-        elif parent.filled:
-            self.close(parent, _V.DUST, "DUST", "the rest is below the venue's minimum", now_ns)
-        elif parent.reduce_only:
-            text = "there is no position left to reduce"
-            self.close(parent, _V.CANCEL, "POSITION_CLOSED", text, now_ns)
-        else:
-            text = "below the venue's minimum at this price"
-            self.close(parent, _V.CANCEL, "BELOW_MIN", text, now_ns)
-
-    def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
-        exits = parent.reduce_only or parent.reducing
-        if verdict.code in _ENTRY_ENDS and not exits:
-            parent.permitted = verdict.permitted_lots
-            end = _V.CANCEL if parent.children else _V.DENY
-            self.close(parent, end, verdict.code, verdict.reason, now_ns)
-            return
-        until_ns = now_ns + self._config.gate_retry_ns
-        self._pause(parent, verdict.code, verdict.reason, until_ns)
-
-    def _pause(self, parent: Parent, code: str, reason: str, until_ns: int) -> None:
-        parent.resume_ns = until_ns
-        parent.reason_code, parent.reason = code, reason
-        if parent.state is _P.READY:
-            parent.step(_V.PAUSE)
 
     # reports
 
@@ -441,33 +282,7 @@ class SmartOrderExecutor:
             parent.resume_ns = now_ns + CROSS_PAUSE_NS
             parent.resume_seq = desk.market.last_seq
         if child.state is ChildState.REJECTED:
-            self._child_rejected(parent, child, desk, now_ns)
-
-    def _child_rejected(self, parent: Parent, child: Child, desk: Desk, now_ns: int) -> None:
-        code, _, text = child.reason.partition(": ")
-        self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
-        if code == "POST_ONLY":
-            parent.post_only_rejects += 1
-            backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)
-            parent.resume_ns = now_ns + min(backoff, RATE_PAUSE_NS)
-            parent.resume_seq = desk.market.last_seq
-            if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
-                text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
-                self.resync(desk, text, now_ns)
-                parent.resume_ns = now_ns + RATE_PAUSE_NS
-            return
-        self._out.commands.extend(self._risk.on_venue_reject(*desk.key, now_ns))
-        if code == "RATE_LIMIT":
-            parent.resume_ns = now_ns + RATE_PAUSE_NS
-            return
-        parent.rejects += 1
-        parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
-        exits = parent.reduce_only or parent.reducing
-        if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
-            not exits or not parent.triggered
-        ):
-            end = _V.CANCEL if parent.filled else _V.DENY
-            self.close(parent, end, code or "VENUE_REJECT", text or child.reason, now_ns)
+            self._refusals.by_venue(parent, child, desk, now_ns)
 
     def resync(self, desk: Desk, reason: str, now_ns: int) -> None:
         """Distrust the book and ask for it anew; nothing is placed on it until it comes."""
@@ -485,7 +300,7 @@ class SmartOrderExecutor:
         self._out.note("error", "anomaly", signal_id=parent.id, text=text)
         scope = symbol_scope(parent.signal.venue, parent.signal.symbol)
         self._out.commands.extend(self._risk.trip("OVERFILL", scope, text, now_ns))
-        self._end(parent, _V.ANOMALY, "OVERFILL", text, now_ns)
+        self.end(parent, _V.ANOMALY, "OVERFILL", text, now_ns)
 
     # the end
 
@@ -514,9 +329,10 @@ class SmartOrderExecutor:
             parent.reason_code, parent.reason = "", ""
         elif end is _V.DENY and parent.filled:
             end = _V.CANCEL
-        self._end(parent, end, parent.reason_code, parent.reason, now_ns)
+        self.end(parent, end, parent.reason_code, parent.reason, now_ns)
 
-    def _end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
+    def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
+        """End it now: nothing of it may be live, but for an anomaly."""
         admitted = parent.state is not _P.GATING
         parent.step(end)
         parent.verdict = None

@@ -14,16 +14,12 @@ from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from citadel_micro.core.config import EngineConfig
     from citadel_micro.core.desk import Desk
     from citadel_micro.core.events import OperatorCommand, Side
     from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.intake import Intake
     from citadel_micro.core.orders import Parent
-    from citadel_micro.core.outbox import Outbox
-    from citadel_micro.core.risk import RiskManager
-    from citadel_micro.core.view import EngineView
+    from citadel_micro.core.parts import Parts
 
 OWN_STRATEGY: Final = "citadel"
 FLATTEN_WAIT_NS: Final = 10_000_000_000
@@ -34,22 +30,14 @@ FLATTEN_MS: Final = 60_000
 class Operations:
     """Carries out operator commands, and enforces what the gate says about working orders."""
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        desks: Mapping[tuple[str, str], Desk],
-        executor: SmartOrderExecutor,
-        *,
-        risk: RiskManager,
-        view: EngineView,
-        out: Outbox,
-    ) -> None:
-        self._config = config
-        self._desks = desks
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
+        self._config = parts.config
+        self._desks = parts.desks
         self._executor = executor
-        self._risk = risk
-        self._view = view
-        self._out = out
+        self._intake = intake
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
         self._seen: tuple[int, LeaseAction] = (-1, LeaseAction.NONE)
         self._flattening: dict[tuple[str, str], int] = {}
         self._stop_by_ns = FAR
@@ -204,7 +192,7 @@ class Operations:
             epoch=0,
             seq=0,
         )
-        self._executor.admit(register.open(signal, now_ns, own=True), now_ns)
+        self._intake.admit(register.open(signal, now_ns, own=True), now_ns)
 
 
 def _covers(scope: str, parent: Parent) -> bool:

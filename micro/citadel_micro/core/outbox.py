@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from citadel_micro.core.commands import Note, Persist
+from citadel_micro.core.approval import Approved
+from citadel_micro.core.commands import (
+    AmendOrder,
+    CancelOrder,
+    Note,
+    Persist,
+    PlaceOrder,
+    PublishAnswer,
+    PublishBeat,
+    PublishBook,
+    PublishFeed,
+    PublishReport,
+    PublishRisk,
+    QueryOrder,
+    QueryVenue,
+    RequestSnapshot,
+    Stopped,
+)
 
-if TYPE_CHECKING:
-    from citadel_micro.core.approval import Approved
-    from citadel_micro.core.commands import (
-        AmendOrder,
-        CancelOrder,
-        PlaceOrder,
-        PublishAnswer,
-        PublishBeat,
-        PublishBook,
-        PublishFeed,
-        PublishReport,
-        PublishRisk,
-        QueryOrder,
-        QueryVenue,
-        RequestSnapshot,
-        Stopped,
-    )
-
-    Command = (
-        Approved[PlaceOrder]
-        | Approved[AmendOrder]
-        | CancelOrder
-        | QueryOrder
-        | QueryVenue
-        | PublishReport
-        | PublishAnswer
-        | PublishBook
-        | PublishRisk
-        | PublishFeed
-        | PublishBeat
-        | RequestSnapshot
-        | Persist
-        | Note
-        | Stopped
-    )
+Command = (
+    Approved[PlaceOrder]
+    | Approved[AmendOrder]
+    | CancelOrder
+    | QueryOrder
+    | QueryVenue
+    | PublishReport
+    | PublishAnswer
+    | PublishBook
+    | PublishRisk
+    | PublishFeed
+    | PublishBeat
+    | RequestSnapshot
+    | Persist
+    | Note
+    | Stopped
+)
+Level = Literal["debug", "info", "warning", "error"]
 
 
 class Outbox:
@@ -52,11 +52,9 @@ class Outbox:
         self.commands: list[Command] = []
         self.durable: dict[str, object] = {}
 
-    def note(self, level: str, event: str, **fields: str | float | bool) -> None:
+    def note(self, level: Level, event: str, **fields: str | float | bool) -> None:
         """Add a log line."""
-        self.commands.append(
-            Note(level=level, event=event, fields=tuple(fields.items()))  # type: ignore[arg-type]
-        )
+        self.commands.append(Note(level=level, event=event, fields=tuple(fields.items())))
 
     def take(self) -> list[Command]:
         """Everything so far, what must be durable first, and begin anew."""

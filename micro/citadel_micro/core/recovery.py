@@ -28,17 +28,11 @@ from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from citadel_micro.core.config import EngineConfig
-    from citadel_micro.core.desk import Desk
     from citadel_micro.core.events import OrderState, Started, VenueSnapshot
     from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.intake import Intake
     from citadel_micro.core.orders import Parent
-    from citadel_micro.core.outbox import Outbox
-    from citadel_micro.core.register import Register
-    from citadel_micro.core.risk import RiskManager
-    from citadel_micro.core.view import EngineView
+    from citadel_micro.core.parts import Parts
 
 REPEATED_NS: Final = 60_000_000_000
 """Parents that changed in this last stretch of the previous run are reported again."""
@@ -54,24 +48,16 @@ _AT_REST: Final = (
 class Recovery:
     """Loads the last run's state, reconciles it with the venues, then lets the engine go."""
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        desks: Mapping[tuple[str, str], Desk],
-        executor: SmartOrderExecutor,
-        *,
-        risk: RiskManager,
-        view: EngineView,
-        out: Outbox,
-    ) -> None:
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
         self.due_ns = FAR
-        self._config = config
-        self._desks = desks
+        self._config = parts.config
+        self._desks = parts.desks
         self._executor = executor
-        self._register: Register = executor.register
-        self._risk = risk
-        self._view = view
-        self._out = out
+        self._intake = intake
+        self._register = parts.register
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
         self._awaited: dict[str, None] = {}
 
     def begin(self, started: Started, now_ns: int) -> None:
@@ -137,7 +123,7 @@ class Recovery:
         self._view.portfolio.set_balances(
             snapshot.venue, snapshot.balances, snapshot.exchange_ns or None
         )
-        self._register.portfolio_changed = True
+        self._register.holdings_changed()
         self._awaited.pop(snapshot.venue, None)
         self.check(now_ns)
 
@@ -156,7 +142,7 @@ class Recovery:
         self._out.note("info", "reconciled", parents=len(self._register.active))
         for parent in tuple(self._register.active.values()):
             if parent.state is ParentState.GATING and parent.verdict is None:
-                self._executor.admit(parent, now_ns)
+                self._intake.admit(parent, now_ns)
             else:
                 self._executor.advance(parent, now_ns)
 

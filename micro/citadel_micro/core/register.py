@@ -48,7 +48,8 @@ class Register:
         self.children: dict[str, tuple[Parent, Child]] = {}
         self.tombstones: dict[str, tuple[int, str]] = {}
         """Cancelled before they came: signal id -> (when, why)."""
-        self.portfolio_changed = False
+        self.changed = False
+        """``flush`` has something to do."""
         self.fills: list[OrderFilled] = []
         """Booked while this event is handled."""
         self.count = 0
@@ -57,6 +58,7 @@ class Register:
         self._desks = desks
         self._portfolio = portfolio
         self._out = out
+        self._holdings_changed = False
         self._fill_rows: list[dict[str, object]] = []
         self._last_fills: list[dict[str, object]] = []
         self._touched: dict[str, Parent] = {}
@@ -123,22 +125,24 @@ class Register:
     def touch(self, parent: Parent) -> None:
         """It has changed, or may have."""
         self._touched[parent.id] = parent
+        self.changed = True
 
     def repeat(self, parent: Parent) -> None:
         """Tell its present state again, whatever was told before."""
         self._repeat[parent.id] = parent
+        self.changed = True
 
     def booked(self, fill: OrderFilled, mid_half_ticks: int) -> None:
         """A fill has changed the portfolio."""
-        self.portfolio_changed = True
+        self.holdings_changed()
         self.fills.append(fill)
         row = {**asdict(fill), "fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
         self._fill_rows.append(row)
 
-    @property
-    def changed(self) -> bool:
-        """Whether ``flush`` has anything to do."""
-        return bool(self._touched or self._repeat or self.portfolio_changed)
+    def holdings_changed(self) -> None:
+        """The portfolio has to be stored."""
+        self._holdings_changed = True
+        self.changed = True
 
     def flush(self, now_ns: int) -> None:
         """Store and report what was touched. To be called at the end of every event.
@@ -146,8 +150,9 @@ class Register:
         The portfolio is stored first, with the fills that it has just taken in: recovery relies
         on it.
         """
-        if self.portfolio_changed:
-            self.portfolio_changed = False
+        self.changed = False
+        if self._holdings_changed:
+            self._holdings_changed = False
             if self._fill_rows:
                 self._last_fills, self._fill_rows = self._fill_rows, []
             self._out.durable["portfolio"] = {

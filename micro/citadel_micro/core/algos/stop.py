@@ -49,6 +49,7 @@ class Stop(Algorithm):
         self._on = str(values["trigger"])
         self._needed = self.number("confirm_updates")
         self._confirm_ns = self.number("confirm_ms") * MS
+        self._price = 0.0
         self._book_hits = 0
         self._trade_hits = 0
         self._first_ns = 0
@@ -97,7 +98,9 @@ class Stop(Algorithm):
             self._first_ns = 0
             self.wake_ns = FAR
             return KEEP
-        price = desk.instrument.price_float(stop)
+        if self._price == 0.0:
+            self._price = desk.instrument.price_float(stop)
+        price = self._price
         sell = parent.sign < 0
         if self._on != "trade" and (market.last_seq != self._book_seen or best != self._quote_seen):
             self._book_seen, self._quote_seen = market.last_seq, best

@@ -1,0 +1,148 @@
+"""Intake: signals, refused signals and cancels become parents, or the reasons why not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.admission import admission_request, choose_algorithm, set_terms
+from citadel_micro.core.events import SignalReceived
+from citadel_micro.core.lifecycle import ParentEvent
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.events import CancelReceived, SignalRefused
+    from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.parts import Parts
+
+_V = ParentEvent
+
+
+class Intake:
+    """The way of an intent into the executor. Every intent counts once, whatever arrives when."""
+
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
+        self._config = parts.config
+        self._desks = parts.desks
+        self._executor = executor
+        self._register = parts.register
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+
+    def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
+        """Take a signal once; a repeated one gets its present report again."""
+        known = self._register.known.get(signal.signal_id)
+        if known is not None:
+            self._register.repeat(known)
+            return
+        parent = self._register.open(signal, now_ns, own=False)
+        if self._view.reconciling:
+            self._register.touch(parent)  # durable and acknowledged; judged when recovery is done
+        else:
+            self.admit(parent, now_ns)
+
+    def admit(self, parent: Parent, now_ns: int) -> None:
+        """Judge a parent that is GATING, and begin it or say why not."""
+        self._register.touch(parent)
+        signal = parent.signal
+        withdrawn = self._register.tombstone(parent.id)
+        if withdrawn is not None:
+            self._executor.end(parent, _V.CANCEL, "CANCELED_BY_MACRO", withdrawn, now_ns)
+            return
+        if now_ns >= signal.expires_ns + self._config.max_signal_skew_ns:
+            late = (now_ns - signal.expires_ns) / 1e6
+            text = f"the signal expired {late:.0f} ms before it could be acted on"
+            self._executor.end(parent, _V.DENY, "INTENT_EXPIRED", text, now_ns)
+            return
+        if self._executor.stopping:
+            self._executor.end(parent, _V.DENY, "SHUTTING_DOWN", "micro is shutting down", now_ns)
+            return
+        desk = self._desks.get((signal.venue, signal.symbol))
+        if desk is None:
+            known = signal.venue in self._config.venues
+            code = "SYMBOL_DISALLOWED" if known else "VENUE_DISALLOWED"
+            names = ", ".join(":".join(key) for key in self._desks) or "none"
+            text = f"{signal.venue} {signal.symbol} is not configured; configured: {names}"
+            self._executor.end(parent, _V.DENY, code, text, now_ns)
+            return
+        try:
+            set_terms(parent, desk.instrument)
+        except BadInput as error:
+            self._executor.end(parent, _V.DENY, "BAD_NUMBER", str(error), now_ns)
+            return
+        try:
+            parent.algo = choose_algorithm(signal, self._config.algo_defaults)
+        except BadInput as error:
+            self._executor.end(parent, _V.DENY, "BAD_PARAMETER", str(error), now_ns)
+            return
+        if signal.kind == "stop":
+            self._hold(parent, desk, now_ns)
+            return
+        post_only = bool(parent.algo.values.get("post_only", False))
+        verdict = self._risk.judge(admission_request(parent, post_only, now_ns), self._view, now_ns)
+        if not verdict.ok:
+            parent.permitted = verdict.permitted_lots
+            self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
+            return
+        parent.reducing = verdict.reducing
+        parent.step(_V.ADMIT)
+        self._executor.begin(parent, desk, now_ns)
+
+    def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        if parent.target < desk.instrument.min_lots:
+            smallest = desk.instrument.quantity(desk.instrument.min_lots)
+            text = f"quantity {parent.signal.quantity} is below the minimum {smallest}"
+            self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
+            return
+        parent.step(_V.HOLD)
+        desk.parents.append(parent)
+        self._executor.advance(parent, now_ns)
+
+    def on_refused(self, refused: SignalRefused, now_ns: int) -> None:
+        """Answer a signal that cannot even be expressed, once and for all repetitions."""
+        known = self._register.known.get(refused.signal_id)
+        if known is not None:
+            self._register.repeat(known)
+            return
+        signal = SignalReceived(
+            signal_id=refused.signal_id,
+            strategy=refused.strategy,
+            venue=refused.venue,
+            symbol=refused.symbol,
+            side=refused.side,
+            quantity=Decimal(0),
+            kind="order",
+            order_type="limit",
+            limit_price=None,
+            stop_price=None,
+            time_in_force="GTC",
+            reduce_only=False,
+            leverage=Decimal(1),
+            algo="",
+            params=(),
+            confidence=None,
+            model_id="",
+            tag="",
+            candle_ns=0,
+            created_ns=now_ns,
+            expires_ns=now_ns,
+            epoch=0,
+            seq=0,
+        )
+        parent = self._register.open(signal, now_ns, own=False)
+        self._executor.end(parent, _V.DENY, refused.code, refused.reason, now_ns)
+
+    def on_cancel(self, cancel: CancelReceived, now_ns: int) -> None:
+        """Withdraw the unfilled rest. Before its signal has come, the signal's name is kept."""
+        signal_id, reason = cancel.signal_id, cancel.reason
+        parent = self._register.known.get(signal_id)
+        if parent is None:
+            self._register.bury(signal_id, reason, now_ns)
+            self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
+        elif parent.terminal or parent.verdict is not None:
+            self._register.repeat(parent)
+        else:
+            self._executor.close(parent, _V.CANCEL, "CANCELED_BY_MACRO", reason, now_ns)

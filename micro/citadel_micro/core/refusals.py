@@ -1,0 +1,117 @@
+"""Refusals: what becomes of a parent when the gate, the budget or the venue says no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.lifecycle import ParentEvent, ParentState
+from citadel_micro.core.times import MS
+
+if TYPE_CHECKING:
+    from citadel_micro.core.desk import Desk
+    from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.orders import Child, Parent
+    from citadel_micro.core.parts import Parts
+    from citadel_micro.core.risk_types import Verdict
+    from citadel_micro.core.sender import Denied
+
+_P, _V = ParentState, ParentEvent
+_ENTRY_ENDS: Final = (
+    "KILLED",
+    "HALTED",
+    "REDUCE_ONLY",
+    "MACRO_LEASE_LOST",
+    "VENUE_DMS_NOT_ARMED",
+    "SYMBOL_DISALLOWED",
+    "VENUE_DISALLOWED",
+    "MAX_POSITION",
+    "GROSS",
+    "NET",
+    "VENUE",
+    "GROUP",
+    "FREE_BALANCE",
+    "DAILY_LOSS",
+    "ROLLING_LOSS",
+    "DRAWDOWN",
+)
+"""Denials that end an entry; every other one is waited out, and so is every one by an exit."""
+POST_ONLY_BACKOFF_NS: Final = 50 * MS
+POST_ONLY_LIMIT: Final = 5
+REJECT_BACKOFF_NS: Final = 100 * MS
+REJECT_LIMIT: Final = 5
+RATE_PAUSE_NS: Final = 1_000 * MS
+
+
+class Refusals:
+    """Waits, gives up, or tries less aggressively."""
+
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
+        self._config = parts.config
+        self._executor = executor
+        self._risk = parts.risk
+        self._out = parts.out
+
+    def denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
+        """No order went out."""
+        verdict = denied.verdict
+        if verdict is not None:
+            self._refused(parent, verdict, now_ns)
+        elif denied.until_ns:
+            self.pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
+        elif not denied.dust:
+            text = "other orders are reducing the position"
+            self.pause(parent, "POSITION_BUSY", text, now_ns + self._config.gate_retry_ns)
+        elif parent.filled:
+            self._executor.close(
+                parent, _V.DUST, "DUST", "the rest is below the venue's minimum", now_ns
+            )
+        elif parent.reduce_only:
+            text = "there is no position left to reduce"
+            self._executor.close(parent, _V.CANCEL, "POSITION_CLOSED", text, now_ns)
+        else:
+            text = "below the venue's minimum at this price"
+            self._executor.close(parent, _V.CANCEL, "BELOW_MIN", text, now_ns)
+
+    def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
+        exits = parent.reduce_only or parent.reducing
+        if verdict.code in _ENTRY_ENDS and not exits:
+            parent.permitted = verdict.permitted_lots
+            end = _V.CANCEL if parent.children else _V.DENY
+            self._executor.close(parent, end, verdict.code, verdict.reason, now_ns)
+            return
+        until_ns = now_ns + self._config.gate_retry_ns
+        self.pause(parent, verdict.code, verdict.reason, until_ns)
+
+    def pause(self, parent: Parent, code: str, reason: str, until_ns: int) -> None:
+        """Place nothing before a time; say why."""
+        parent.resume_ns = until_ns
+        parent.reason_code, parent.reason = code, reason
+        if parent.state is _P.READY:
+            parent.step(_V.PAUSE)
+
+    def by_venue(self, parent: Parent, child: Child, desk: Desk, now_ns: int) -> None:
+        """The venue refused an order for certain."""
+        code, _, text = child.reason.partition(": ")
+        self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
+        if code == "POST_ONLY":
+            parent.post_only_rejects += 1
+            backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)
+            parent.resume_ns = now_ns + min(backoff, RATE_PAUSE_NS)
+            parent.resume_seq = desk.market.last_seq
+            if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
+                text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
+                self._executor.resync(desk, text, now_ns)
+                parent.resume_ns = now_ns + RATE_PAUSE_NS
+            return
+        self._out.commands.extend(self._risk.on_venue_reject(*desk.key, now_ns))
+        if code == "RATE_LIMIT":
+            parent.resume_ns = now_ns + RATE_PAUSE_NS
+            return
+        parent.rejects += 1
+        parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
+        exits = parent.reduce_only or parent.reducing
+        if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
+            not exits or not parent.triggered
+        ):
+            end = _V.CANCEL if parent.filled else _V.DENY
+            self._executor.close(parent, end, code or "VENUE_REJECT", text or child.reason, now_ns)
