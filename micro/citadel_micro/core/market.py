@@ -23,6 +23,9 @@ nothing has come for too long. BROKEN: the venue will not serve it."""
 BUFFER_LIMIT: Final = 2_000
 """Updates kept while a snapshot is fetched: 200 s of a 100 ms stream, 20 s of the quickest seen.
 The oldest go first; a snapshot that they would have joined then counts as too old."""
+CROSSED_LIMIT_NS: Final = 5_000_000_000
+"""A book that stays crossed for this long is fetched anew. Auctions and single-change streams may
+cross for a moment; a wrong level stays."""
 FLOW_RETENTION_NS: Final = 60_000_000_000
 """Longest window of ``signed_flow``."""
 FLOW_LIMIT: Final = 50_000
@@ -57,6 +60,7 @@ class MarketBook:
     __slots__ = (
         "_buffer",
         "_checksum",
+        "_crossed_ns",
         "_depth",
         "_depths",
         "_flow",
@@ -98,6 +102,7 @@ class MarketBook:
         self._checksum: Final = rules.checksum
         self._depths: Final = rules.depths
         self._depth = 0
+        self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
         self._quote_seq = -1
@@ -254,10 +259,28 @@ class MarketBook:
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
         if (self._checksum is not None or self._depth) and not self._proven(update):
-            return self._gap()
+            return self._gap(self._checksum.reason if self._checksum is not None else "")
+        bid_prices, ask_prices = self.book.bid_prices, self.book.ask_prices
+        if bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
+            return self._cross(update.recv_ns)
         if self.state == "LIVE":
             return Change.UPDATED
         return Change.UPDATED | self._revive()
+
+    def _cross(self, now_ns: int) -> int:
+        """Complete, and still no market: STALE until it uncrosses, anew if it does not."""
+        if self.state == "SYNCING":
+            return Change.UPDATED  # its replay ends LIVE, and the next update comes by here
+        if self.state != "STALE" or not self._crossed_ns:
+            self._crossed_ns = now_ns
+        elif now_ns - self._crossed_ns > CROSSED_LIMIT_NS:
+            self._crossed_ns = 0
+            return self._gap("the book stays crossed")
+        bid, ask = self.book.bid_prices[-1], self.book.ask_prices[0]
+        changed = self.state != "STALE"
+        self.state = "STALE"
+        self.reason = f"the book is crossed: bid {bid}, ask {ask}"
+        return Change.UPDATED | (Change.STATE if changed else Change.NONE)
 
     def _on_snapshot(self, update: DepthUpdate) -> int:
         bids, asks = update.bids, update.asks
@@ -275,7 +298,7 @@ class MarketBook:
         if self._depths:
             self._depth = self._depth_of(len(self.book.bids), len(self.book.asks))
         if (self._checksum is not None or self._depth) and not self._proven(update):
-            return self._gap()
+            return self._gap(self._checksum.reason if self._checksum is not None else "")
         return self._replay()
 
     def _replay(self) -> int:
@@ -303,6 +326,7 @@ class MarketBook:
         if self._was_live:
             self.resyncs += 1
         self._was_live = True
+        self._crossed_ns = 0
         self.state = "LIVE"
         self.reason = ""
         return Change.UPDATED | Change.STATE
@@ -326,18 +350,22 @@ class MarketBook:
                 return depth
         return self._depths[-1]
 
-    def _gap(self) -> int:
-        """The checksum disagrees: what was applied is not the venue's book."""
+    def _gap(self, reason: str) -> int:
+        """What was applied is not the venue's book."""
         if self.state in ("LIVE", "STALE"):
             self.gaps += 1
         self._buffer.clear()
-        self._lose("" if self._checksum is None else self._checksum.reason)
+        self._lose(reason)
         return Change.GAP | Change.STATE
 
     def _revive(self) -> int:
         """A valid update ends staleness, nothing else."""
         if self.state != "STALE":
             return Change.NONE
+        bid_prices, ask_prices = self.book.bid_prices, self.book.ask_prices
+        if bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
+            return Change.NONE
+        self._crossed_ns = 0
         self.state = "LIVE"
         self.reason = ""
         return Change.STATE

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus
-from citadel_micro.shell.feeds.decode import Control, FeedEvent, Symbols
+from citadel_micro.shell.feeds.decode import Control, FeedEvent, Symbols, mentioned
 from citadel_micro.shell.feeds.link import Link, open_link
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
@@ -293,7 +293,7 @@ class Connection:
         try:
             events = self._decode(data, recv_ns)
         except VenueViolation as error:
-            self._violated(error)
+            self._violated(error, data)
             return
         for event in events:
             kind = type(event)
@@ -314,14 +314,19 @@ class Connection:
         if self._shared.want_snapshot is not None and symbol in self._natives:
             self._shared.want_snapshot(self._natives[symbol], symbol)
 
-    def _violated(self, error: VenueViolation) -> None:
-        """A frame that cannot be read may have been of any book: none is trusted until renewed."""
+    def _violated(self, error: VenueViolation, data: bytes) -> None:
+        """An unreadable frame: the books that it names are void, or all if it names none."""
         self.counts.violations += 1
         self._log.warning("violation", error=str(error))
-        for symbol in self._natives:
+        natives = mentioned(data, self._natives.values())
+        damaged = [self._shared.symbols[native] for native in natives] or list(self._natives)
+        for symbol in damaged:
             if symbol not in self._refused:
                 self._status(symbol, up=False, reason=f"unreadable frame: {error}")
-        self._restart("unreadable frame")
+                if natives:
+                    self.resync(symbol, "unreadable frame")
+        if not natives:
+            self._restart("unreadable frame")
 
     def _control(self, control: Control) -> None:
         if control.kind == "refused":

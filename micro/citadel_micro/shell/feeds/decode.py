@@ -7,7 +7,9 @@ frame that is not what the venue documents raises ``VenueViolation`` and nothing
 
 from __future__ import annotations
 
+import re
 import zlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -16,7 +18,7 @@ from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
 """A price of a level. The upper bound refuses infinity; no instrument comes near it."""
@@ -89,8 +91,56 @@ class Symbols(dict[str, str]):
         return unified
 
 
+_DAYS: Final[dict[str, int]] = {}
+"""Nanoseconds since the Unix epoch of the days met so far; there are few in a run."""
+_ISO_AT_LEAST: Final = 19
+
+
+def iso_ns(text: str) -> int:
+    """``2021-04-17T16:43:37.085687Z`` in nanoseconds since the Unix epoch, exactly.
+
+    Raises ValueError for anything else than a UTC time of that form.
+    """
+    day = text[:10]
+    start = _DAYS.get(day)
+    if start is None:
+        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+        start = int(moment.timestamp()) * 1_000_000_000
+        if len(_DAYS) < 1_000:  # noqa: PLR2004 - garbage must not fill the memory
+            _DAYS[day] = start
+    if len(text) < _ISO_AT_LEAST or text[10] not in "T ":
+        raise ValueError(f"{text!r} is not a time")
+    seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+    fraction = text[19:].removesuffix("Z").removesuffix("+00:00")
+    if fraction and fraction[0] != ".":
+        raise ValueError(f"{text!r} is not a time in UTC")
+    return start + seconds * 1_000_000_000 + int(fraction[1:10].ljust(9, "0") or 0)
+
+
+def one_sided(bid: float, ask: float) -> bool:
+    """Whether a best bid and ask lack a side (0). Raises ValueError if they are crossed."""
+    if not bid or not ask:
+        return True
+    if bid >= ask:
+        raise ValueError(f"bid {bid} is not below ask {ask}")
+    return False
+
+
 def violation(venue: str, data: bytes, error: object) -> VenueViolation:
     """The error for a frame that is not what the venue documents, with its beginning."""
     text = data[:SHOWN].decode("utf-8", "backslashreplace")
     more = f"... ({len(data)} bytes)" if len(data) > SHOWN else ""
     return VenueViolation(f"{venue}: {error}; frame: {text}{more}")
+
+
+def mentioned(data: bytes, natives: Iterable[str]) -> list[str]:
+    """Which of these venue symbols an unreadable frame names: what it damaged, as far as one knows.
+
+    Only whole names count, so that BTCUSDT is not found in ABTCUSDT.
+    """
+    text = data.decode("utf-8", "replace").upper()
+    return [
+        native
+        for native in natives
+        if re.search(rf"(?<![A-Z0-9]){re.escape(native.upper())}(?![A-Z0-9])", text)
+    ]

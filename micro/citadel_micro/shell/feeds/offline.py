@@ -31,6 +31,8 @@ class Decoded(NamedTuple):
     events: Sequence[FeedEvent]
     error: str
     """Empty, or why the line could not be decoded."""
+    data: bytes
+    """What could not be decoded; empty otherwise."""
 
 
 class CaptureDecoder:
@@ -69,7 +71,9 @@ class CaptureDecoder:
             understood = understood or bool(events)
             if not understood and errors and frames >= RECOGNISED_WITHIN:
                 break
-            yield Decoded(line, record.recv_ns, conn, record.kind == "frame", events, error)
+            is_frame = record.kind == "frame"
+            bad = data if error else b""
+            yield Decoded(line, record.recv_ns, conn, is_frame, events, error, bad)
         if not understood:
             raise BadInput(
                 f"nothing in it is of {self.spec.venue}"

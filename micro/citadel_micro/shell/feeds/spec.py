@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, Literal
 
+from citadel_micro.shell.feeds import venues
 from citadel_micro.shell.feeds.decode import Decoder, Symbols
 from citadel_proto.errors import BadInput
 
@@ -43,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueSpec:
-    """One venue. See ``citadel_micro.shell.feeds.binance`` for an example.
+    """One venue. See ``citadel_micro.shell.feeds.venues.binance`` for an example.
 
     Args:
         venue: venue id, as commands and configuration take it.
@@ -54,6 +57,12 @@ class VenueSpec:
         subscribe: messages that subscribe these venue symbols to these channels; the number is
             that of the first message, for venues that echo it.
         unsubscribe: the same to end it; None where only reconnecting does.
+        sequence: what ``last_seq`` of an update is: a number, nothing, or the venue's time.
+        snapshot_counts: the snapshot is a message of the book's own channel, and is counted as one
+            where messages are counted.
+        ticket: path of an HTTP POST whose answer says where to connect; empty where the address is
+            always the same.
+        ticket_url: address to connect to, from the answer to ``ticket``.
         snapshot: path and query of the HTTP snapshot of a venue symbol; None where the snapshot
             comes in the stream after subscribing.
         snapshot_symbol: venue symbol that a snapshot's address is about, for reading captures.
@@ -69,6 +78,10 @@ class VenueSpec:
     decoder: Callable[[Symbols], Decoder]
     subscribe: Callable[[Sequence[str], Sequence[Channel], int], list[str]]
     unsubscribe: Callable[[Sequence[str], Sequence[Channel], int], list[str]] | None = None
+    sequence: Literal["number", "none", "time"] = "number"
+    snapshot_counts: bool = False
+    ticket: str = ""
+    ticket_url: Callable[[bytes], str] = lambda _answer: ""
     snapshot: Callable[[str], str] | None = None
     snapshot_symbol: Callable[[str], str | None] = lambda _url: None
     unify: Callable[[str], str]
@@ -82,30 +95,29 @@ class VenueSpec:
         return Symbols(self.unify)
 
 
-_MODULES: Final = {
-    "binance-spot": "binance",
-    "binance-usdm": "binance",
-    "binance-coinm": "binance",
-}
-"""Which module of this package holds the spec of each venue, in its ``SPECS``."""
+@cache
+def _specs() -> dict[str, VenueSpec]:
+    """Specs of all modules in ``venues``, by venue id."""
+    found: dict[str, VenueSpec] = {}
+    for module in pkgutil.iter_modules(venues.__path__, f"{venues.__name__}."):
+        found.update(importlib.import_module(module.name).SPECS)
+    return found
 
 
 def venue_ids() -> list[str]:
     """Ids of the venues with a spec of their own, sorted."""
-    return sorted(_MODULES)
+    return sorted(_specs())
 
 
 def venue_spec(venue: str) -> VenueSpec:
     """Spec of this venue. Raises BadInput, with the nearest names, for an unknown one."""
-    module_name = _MODULES.get(venue)
-    if module_name is None:
-        near = difflib.get_close_matches(venue, _MODULES, n=3, cutoff=0.4)
+    spec = _specs().get(venue)
+    if spec is None:
+        near = difflib.get_close_matches(venue, _specs(), n=3, cutoff=0.4)
         raise BadInput(
             f"no venue is called {venue!r}",
             where="venue",
             allowed=", ".join(venue_ids()),
             mend=f"did you mean {' or '.join(near)}?" if near else None,
         )
-    module = importlib.import_module(f"citadel_micro.shell.feeds.{module_name}")
-    specs: dict[str, VenueSpec] = module.SPECS
-    return specs[venue]
+    return spec

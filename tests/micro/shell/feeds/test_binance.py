@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
-from citadel_micro.shell.feeds.binance import BinanceDecoder
 from citadel_micro.shell.feeds.decode import Control, FeedEvent
 from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.feeds.venues.binance import BinanceDecoder
 from citadel_proto.errors import VenueViolation
 
 AT = 17

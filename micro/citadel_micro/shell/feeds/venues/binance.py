@@ -21,15 +21,17 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.naming import split_name
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.shell.feeds.decode import FeedEvent
-    from citadel_micro.shell.feeds.spec import Channel
+from citadel_micro.shell.feeds.spec import Channel
 
 
 class _Depth(msgspec.Struct, gc=False):
@@ -192,11 +194,8 @@ class BinanceDecoder:
 
     def _quote(self, q: _Quote, recv_ns: int) -> Sequence[FeedEvent]:
         bid, ask = q.b, q.a
-        if not (0.0 < bid < ask):
-            if bid and ask:
-                msg = f"bid {bid} is not below ask {ask}"
-                raise ValueError(msg)
-            return ()  # one side is empty
+        if not (0.0 < bid < ask) and one_sided(bid, ask):
+            return ()
         fields = (
             self._venue,
             self._symbols[q.s],
@@ -260,21 +259,6 @@ class BinanceDecoder:
 
 
 # --- symbols ------------------------------------------------------------------------------------
-
-_QUOTES: Final = (
-    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "RLUSD", "USD", "DAI", "AEUR"),
-    *("BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "GBP", "JPY", "AUD", "ARS", "MXN", "ZAR", "PLN"),
-    *("RON", "UAH", "IDR", "NGN", "RUB", "COP", "CZK", "EURI", "XUSD", "U", "TRX", "XRP", "DOGE"),
-)
-"""Quote currencies of the venue, for splitting names that come without their instrument."""
-
-
-def split_name(name: str) -> tuple[str, str] | None:
-    """(base, quote) of a name written without a separator; None when no quote is known."""
-    for quote in sorted(_QUOTES, key=len, reverse=True):
-        if name.endswith(quote) and len(name) > len(quote):
-            return name[: -len(quote)], quote
-    return None
 
 
 def _unify_spot(name: str) -> str:

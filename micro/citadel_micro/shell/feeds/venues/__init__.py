@@ -1,0 +1,1 @@
+"""One module a venue, or a family of venues: its ``SPECS`` are found by being here."""

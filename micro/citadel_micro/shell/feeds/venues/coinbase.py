@@ -1,0 +1,386 @@
+"""Coinbase: Advanced Trade today, and the older Exchange stream.
+
+Advanced Trade numbers all messages of a connection in one sequence. The Exchange stream numbers
+nothing in its books. Sources: the venue's pages "WebSocket channels" of both.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.core.integrity import GAP, IGNORE, ConnectionSequence
+from citadel_micro.shell.feeds.decode import (
+    DECODE_ERRORS,
+    Control,
+    Level,
+    Price,
+    Size,
+    Symbols,
+    iso_ns,
+    make,
+    one_sided,
+    violation,
+)
+from citadel_micro.shell.feeds.naming import joined
+from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citadel_micro.core.events import Levels, Side
+    from citadel_micro.shell.feeds.decode import FeedEvent
+    from citadel_micro.shell.feeds.spec import Channel
+
+
+class _Update(msgspec.Struct, gc=False):
+    side: Literal["bid", "offer"]
+    price_level: Price
+    new_quantity: Size
+
+
+class _Book(msgspec.Struct, gc=False):
+    type: Literal["snapshot", "update"]
+    product_id: str
+    updates: list[_Update]
+
+
+class _BookFrame(msgspec.Struct, gc=False):
+    sequence_num: int
+    timestamp: str
+    events: list[_Book]
+
+
+class _Trade(msgspec.Struct, gc=False):
+    trade_id: str
+    product_id: str
+    price: Price
+    size: Size
+    side: Literal["BUY", "SELL"]
+    time: str
+
+
+class _Trades(msgspec.Struct):
+    trades: list[_Trade]
+
+
+class _TradeFrame(msgspec.Struct):
+    events: list[_Trades]
+
+
+class _Ticker(msgspec.Struct):
+    product_id: str
+    best_bid: Size
+    best_bid_quantity: Size
+    best_ask: Size
+    best_ask_quantity: Size
+
+
+class _Tickers(msgspec.Struct):
+    tickers: list[_Ticker]
+
+
+class _TickerFrame(msgspec.Struct):
+    timestamp: str
+    events: list[_Tickers]
+
+
+class _Head(msgspec.Struct):
+    channel: str = ""
+    sequence_num: int | None = None
+    type: str = ""
+    message: str = ""
+
+
+_head: Final = msgspec.json.Decoder(_Head).decode
+_books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
+_trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
+_tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
+
+_BOOKS: Final = b'{"channel":"l2_data"'
+
+
+class CoinbaseAdvancedDecoder:
+    """Decodes ``l2_data``, ``market_trades`` and ``ticker`` of one connection, in its sequence."""
+
+    __slots__ = ("_sequence", "_symbols", "_venue")
+
+    def __init__(self, venue: str, symbols: Symbols) -> None:
+        self._venue = venue
+        self._symbols = symbols
+        self._sequence = ConnectionSequence()
+
+    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one websocket message. Raises VenueViolation only."""
+        try:
+            if data.startswith(_BOOKS):
+                return self._depth(data, recv_ns)
+            return self._other(data, recv_ns)
+        except DECODE_ERRORS as error:
+            raise violation(self._venue, data, error) from None
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
+        """The stream brings its own snapshots."""
+        raise violation(self._venue, data, "no HTTP snapshot is expected")
+
+    def _in_order(self, seq: int) -> Sequence[FeedEvent] | None:
+        """None for the next message, else what to give instead of its events."""
+        verdict = self._sequence.judge(seq)
+        if verdict == GAP:
+            return (Control("lost", "", self._sequence.reason),)
+        return () if verdict == IGNORE else None
+
+    def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        frame = _books(data)
+        seq = frame.sequence_num
+        instead = self._in_order(seq)
+        if instead is not None:
+            return instead
+        at_ns = iso_ns(frame.timestamp)
+        events: list[FeedEvent] = []
+        for book in frame.events:
+            bids: Levels = []
+            asks: Levels = []
+            for update in book.updates:
+                side = bids if update.side == "bid" else asks
+                side.append((update.price_level, update.new_quantity))
+            fields = (
+                self._venue,
+                self._symbols[book.product_id],
+                book.type == "snapshot",
+                seq,
+                seq,
+                -1,
+                None,
+                bids,
+                asks,
+                at_ns,
+                recv_ns,
+                None,
+            )
+            events.append(make(DepthUpdate, fields))
+        return events
+
+    def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        head = _head(data)
+        if head.type == "error":
+            return (Control("refused", "", head.message),)
+        if head.channel == "l2_data":
+            return self._depth(data, recv_ns)
+        # Every channel counts: a message that was lost may have been of any.
+        instead = None if head.sequence_num is None else self._in_order(head.sequence_num)
+        if instead is not None:
+            return instead
+        match head.channel:
+            case "market_trades":
+                return [
+                    self._trade(trade, recv_ns)
+                    for event in _trades(data).events
+                    for trade in event.trades
+                ]
+            case "ticker":
+                frame = _tickers(data)
+                at_ns = iso_ns(frame.timestamp)
+                return [
+                    self._quote(ticker, at_ns, recv_ns)
+                    for event in frame.events
+                    for ticker in event.tickers
+                    if not one_sided(ticker.best_bid, ticker.best_ask)
+                ]
+            case "subscriptions":
+                return (Control("ack", "", ""),)
+        return ()
+
+    def _trade(self, trade: _Trade, recv_ns: int) -> TradeTick:
+        return TradeTick(
+            self._venue,
+            self._symbols[trade.product_id],
+            trade.trade_id,
+            trade.price,
+            trade.size,
+            _taker(trade.side),
+            iso_ns(trade.time),
+            recv_ns,
+        )
+
+    def _quote(self, ticker: _Ticker, at_ns: int, recv_ns: int) -> QuoteTick:
+        return QuoteTick(
+            self._venue,
+            self._symbols[ticker.product_id],
+            -1,
+            ticker.best_bid,
+            ticker.best_bid_quantity,
+            ticker.best_ask,
+            ticker.best_ask_quantity,
+            at_ns,
+            recv_ns,
+        )
+
+
+def _taker(maker: str) -> Side:
+    """The venue names the side of the resting order."""
+    return "sell" if maker.upper() == "BUY" else "buy"
+
+
+# --- Exchange -----------------------------------------------------------------------------------
+
+
+class _OldSnapshot(msgspec.Struct):
+    product_id: str
+    bids: list[Level]
+    asks: list[Level]
+    time: str = ""
+
+
+class _OldUpdate(msgspec.Struct, gc=False):
+    product_id: str
+    changes: list[tuple[Literal["buy", "sell"], Price, Size]]
+    time: str
+
+
+class _OldMatch(msgspec.Struct):
+    product_id: str
+    trade_id: int
+    side: Literal["buy", "sell"]
+    size: Size
+    price: Price
+    time: str
+
+
+_old_snapshot: Final = msgspec.json.Decoder(_OldSnapshot, strict=False).decode
+_old_update: Final = msgspec.json.Decoder(_OldUpdate, strict=False).decode
+_old_match: Final = msgspec.json.Decoder(_OldMatch, strict=False).decode
+
+_OLD_UPDATE: Final = b'{"type":"l2update"'
+
+
+class CoinbaseExchangeDecoder:
+    """Decodes ``level2`` and ``matches`` of the Exchange stream."""
+
+    __slots__ = ("_symbols", "_venue")
+
+    def __init__(self, venue: str, symbols: Symbols) -> None:
+        self._venue = venue
+        self._symbols = symbols
+
+    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one websocket message. Raises VenueViolation only."""
+        try:
+            if data.startswith(_OLD_UPDATE):
+                return self._change(data, recv_ns)
+            return self._other(data, recv_ns)
+        except DECODE_ERRORS as error:
+            raise violation(self._venue, data, error) from None
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
+        """The stream brings its own snapshots."""
+        raise violation(self._venue, data, "no HTTP snapshot is expected")
+
+    def _change(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        update = _old_update(data)
+        bids = [(price, size) for side, price, size in update.changes if side == "buy"]
+        asks = [(price, size) for side, price, size in update.changes if side == "sell"]
+        symbol = self._symbols[update.product_id]
+        at_ns = iso_ns(update.time)
+        return (self._update(symbol, bids, asks, at_ns, recv_ns, snapshot=False),)
+
+    def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        head = _head(data)
+        match head.type:
+            case "l2update":
+                return self._change(data, recv_ns)
+            case "snapshot":
+                book = _old_snapshot(data)
+                at_ns = iso_ns(book.time) if book.time else 0
+                symbol = self._symbols[book.product_id]
+                return (self._update(symbol, book.bids, book.asks, at_ns, recv_ns, snapshot=True),)
+            case "match":
+                match = _old_match(data)
+                return (
+                    TradeTick(
+                        self._venue,
+                        self._symbols[match.product_id],
+                        str(match.trade_id),
+                        match.price,
+                        match.size,
+                        _taker(match.side),
+                        iso_ns(match.time),
+                        recv_ns,
+                    ),
+                )
+            case "error":
+                return (Control("refused", "", head.message),)
+            case "subscriptions":
+                return (Control("ack", "", ""),)
+        return ()
+
+    def _update(
+        self,
+        symbol: str,
+        bids: Levels,
+        asks: Levels,
+        at_ns: int,
+        recv_ns: int,
+        *,
+        snapshot: bool,
+    ) -> DepthUpdate:
+        return DepthUpdate(
+            self._venue, symbol, snapshot, -1, -1, -1, None, bids, asks, at_ns, recv_ns
+        )
+
+
+# --- symbols and subscriptions ------------------------------------------------------------------
+
+_CHANNELS: Final = {"depth": "level2", "quote": "ticker", "trade": "market_trades"}
+_OLD_CHANNELS: Final = {"depth": "level2_batch", "trade": "matches"}
+
+
+def _request(method: str, symbols: Sequence[str], channels: Sequence[Channel]) -> list[str]:
+    messages = [
+        {"type": method, "product_ids": list(symbols), "channel": _CHANNELS[channel]}
+        for channel in channels
+    ]
+    if method == "subscribe":
+        # Without heartbeats the venue closes connections of quiet products.
+        messages.append({"type": method, "channel": "heartbeats"})
+    return [json.dumps(message) for message in messages]
+
+
+def _old_request(method: str, symbols: Sequence[str], channels: Sequence[Channel]) -> list[str]:
+    names = [_OLD_CHANNELS[channel] for channel in channels if channel in _OLD_CHANNELS]
+    return [json.dumps({"type": method, "product_ids": list(symbols), "channels": names})]
+
+
+SPECS: Final = {
+    "coinbase-advanced": VenueSpec(
+        venue="coinbase-advanced",
+        integrity="conn_seq",
+        websocket_url="wss://advanced-trade-ws.coinbase.com",
+        decoder=lambda symbols: CoinbaseAdvancedDecoder("coinbase-advanced", symbols),
+        subscribe=lambda symbols, channels, _number: _request("subscribe", symbols, channels),
+        unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
+        unify=lambda name: name.replace("-", "/", 1),
+        native=lambda symbol: joined(symbol, "-"),
+        # A heartbeat comes every second.
+        heartbeat=Heartbeat(silence_s=15.0),
+        limits=Limits(symbols_per_connection=50, messages_per_s=6.0, connects_per_s=1.0),
+        deflate=True,
+    ),
+    "coinbase-exchange": VenueSpec(
+        venue="coinbase-exchange",
+        integrity="unnumbered",
+        sequence="time",
+        websocket_url="wss://ws-feed.exchange.coinbase.com",
+        decoder=lambda symbols: CoinbaseExchangeDecoder("coinbase-exchange", symbols),
+        subscribe=lambda symbols, channels, _number: _old_request("subscribe", symbols, channels),
+        unsubscribe=lambda symbols, channels, _number: _old_request(
+            "unsubscribe", symbols, channels
+        ),
+        unify=lambda name: name.replace("-", "/", 1),
+        native=lambda symbol: joined(symbol, "-"),
+        limits=Limits(symbols_per_connection=50, messages_per_s=6.0, connects_per_s=1.0),
+    ),
+}
