@@ -65,23 +65,6 @@ __all__ = [
 
 _KEY = open_gate(__name__)
 
-_CHECKS = (
-    check_state,
-    check_lease,
-    check_knowledge,
-    check_intent,
-    check_allowed,
-    check_numbers,
-    check_book,
-    check_price,
-    check_liquidity,
-    check_order_size,
-    check_position,
-    check_exposure,
-    check_balance,
-    check_losses,
-)
-
 _OPERATOR_TRIPS = {"pause": "OPERATOR_PAUSE", "halt": "OPERATOR_HALT", "kill": "OPERATOR_KILL"}
 
 
@@ -283,7 +266,7 @@ class RiskManager:
         return {
             "breakers": self.breakers.to_state(),
             "limits_epoch": self._limits_epoch,
-            "warned": [code for code, warned in self._warned.items() if warned],
+            "warned": sorted(code for code, warned in self._warned.items() if warned),
             "feed_down": [[v, s, ns, why] for (v, s), (ns, why) in self._feed_down_ns.items()],
             "rejects": [[v, s, list(times)] for (v, s), times in self._rejects.items()],
             "rebase_peak": self._rebase_peak,
@@ -326,8 +309,21 @@ class RiskManager:
             now_ns=now_ns,
             order_expires_ns=order_expires_ns,
         )
-        for check in _CHECKS:
-            check(case)
+        # One call site each: a loop over the functions costs CPython 3.11 a third of the time.
+        check_state(case)
+        check_lease(case)
+        check_knowledge(case)
+        check_intent(case)
+        check_allowed(case)
+        check_numbers(case)
+        check_book(case)
+        check_price(case)
+        check_liquidity(case)
+        check_order_size(case)
+        check_position(case)
+        check_exposure(case)
+        check_balance(case)
+        check_losses(case)
         return case
 
     def _watch_losses(self, view: RiskView, now_ns: int) -> list[RiskCommand]:

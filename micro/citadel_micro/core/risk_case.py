@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from citadel_micro.core.risk_types import CheckResult, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from citadel_micro.core.breakers import State
+    from citadel_micro.core.events import Side
     from citadel_micro.core.limits import RiskLimits
     from citadel_micro.core.risk_types import Number, RiskRequest, RiskView
 
@@ -30,6 +33,7 @@ class Case:
     """
 
     __slots__ = (
+        "_active",
         "ask",
         "bid",
         "buy",
@@ -37,6 +41,7 @@ class Case:
         "dms_armed",
         "entry_lots",
         "exposure",
+        "grown",
         "half_tick_worth",
         "instrument",
         "limits",
@@ -60,6 +65,7 @@ class Case:
         "signed_position",
         "state",
         "view",
+        "worth",
     )
 
     def __init__(
@@ -82,6 +88,7 @@ class Case:
         self.order_expires_ns = order_expires_ns
         self.rows: list[Row] = []
         self.denied = False
+        self._active: Sequence[tuple[str, str, Mapping[Side, int]]] | None = None
         venue, symbol = request.venue, request.symbol
         self.buy = request.side == "buy"
         self.parent = request.scope == "parent"
@@ -149,15 +156,26 @@ class Case:
             )
             self.reducible = max(0, int(-self.signed_position // self.instrument.lot) - taken)
         self.reducing = 0 < self.exposure <= self.reducible
+        self.grown = self.signed_position
+        if self.instrument is not None:
+            self.grown += self.instrument.lot * (self.pending + self.exposure)
+
+    def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
+        """The view's answer, asked for once."""
+        if self._active is None:
+            self._active = self.view.active_symbols()
+        return self._active
 
     # worth
 
     def _worth(self) -> None:
-        """What half a tick of one unit of quantity is worth in the reporting currency.
+        """What one unit of quantity is worth in the reporting currency.
 
-        Of inverse contracts, whose worth is not proportional to the price, that of the contract.
+        ``half_tick_worth``: at a price of half a tick. ``worth``: for exposure, at the mid or the
+        order's own price, whichever weighs more.
         """
         self.half_tick_worth: Decimal | None = None
+        self.worth: Decimal | None = None
         rules = self.instrument
         if rules is None:
             return
@@ -168,6 +186,11 @@ class Case:
             self.half_tick_worth = rules.contract_size * rate / rules.tick * _TWO
         else:
             self.half_tick_worth = rules.contract_size * rate * rules.tick / _TWO
+        half_ticks = self.mid_half_ticks
+        if half_ticks > 0 and self.price is not None:
+            weigh = min if rules.kind == "inverse" else max
+            half_ticks = weigh(half_ticks, 2 * self.price)
+        self.worth = self.unit_worth(half_ticks)
 
     def unit_worth(self, half_ticks: int) -> Decimal | None:
         """One unit of quantity at a price of half ticks, in the reporting currency."""
@@ -175,14 +198,6 @@ class Case:
         if half_ticks <= 0 or each is None or self.instrument is None:
             return None
         return each / half_ticks if self.instrument.kind == "inverse" else each * half_ticks
-
-    def exposure_worth(self) -> Decimal | None:
-        """Unit worth at the mid or the order's own price, whichever weighs more."""
-        half_ticks = self.mid_half_ticks
-        if half_ticks > 0 and self.price is not None and self.instrument is not None:
-            weigh = min if self.instrument.kind == "inverse" else max
-            half_ticks = weigh(half_ticks, 2 * self.price)
-        return self.unit_worth(half_ticks)
 
     def price_half_ticks(self) -> int:
         """The order's own price; of a parent without one the ask, the dearer side; 0 if unknown."""

@@ -14,6 +14,7 @@ from citadel_micro.core.risk_case import growth_within, lots_within
 from citadel_micro.core.risk_checks import CLEAR, DERIVATIVE, SKIPPED
 
 if TYPE_CHECKING:
+    from citadel_micro.core.events import Side
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.risk_case import Case
 
@@ -70,7 +71,7 @@ def check_position(case: Case) -> None:
         case.rows.append(SKIPPED["MAX_POSITION"])
         return
     request, limits, instrument = case.request, case.limits, case.instrument
-    worth = case.exposure_worth()
+    worth = case.worth
     if instrument is None or worth is None:
         case.failed_entry(12, "MAX_POSITION", "the position cannot be valued")
         return
@@ -79,7 +80,7 @@ def check_position(case: Case) -> None:
         text = f"no largest position is configured for {request.symbol}"
         case.failed_entry(12, "MAX_POSITION", text)
         return
-    worst = case.signed_position + instrument.lot * (case.pending + case.exposure)
+    worst = case.grown
     money = worst * worth
     if worst <= most and money <= limits.max_position_notional:
         case.rows.append((12, "MAX_POSITION", True, worst, most, ""))
@@ -110,7 +111,7 @@ class _Others:
         portfolio, view = case.portfolio, case.view
         here = (case.request.venue, case.request.symbol)
         seen = {here: True}
-        for venue, symbol, pending in view.active_symbols():
+        for venue, symbol, pending in case.active_symbols():
             key = (venue, symbol)
             if key in seen:
                 continue
@@ -169,23 +170,18 @@ def check_exposure(case: Case) -> None:
     request, limits = case.request, case.limits
     groups = limits.groups_of(request.venue, request.symbol)
     others = _Others(case, groups)
-    worth = case.exposure_worth()
+    worth = case.worth
     venue_most = for_venue(limits.max_venue_exposure, request.venue)
     if case.instrument is None or worth is None or others.unknown:
         unknown = others.unknown or f"{request.venue} {request.symbol}"
         for code in ("GROSS", "NET", "VENUE", "GROUP"):
             case.failed_entry(13, code, f"{unknown} cannot be valued")
     else:
-        lot = case.instrument.lot
-        grown = case.signed_position + lot * (case.pending + case.exposure)
-        back = (
-            lot
-            * case.view.pending_lots(
-                request.venue, request.symbol, "sell" if case.buy else "buy", request.parent_id
-            )
-            - case.signed_position
+        other_side: Side = "sell" if case.buy else "buy"
+        pending = case.view.pending_lots(
+            request.venue, request.symbol, other_side, request.parent_id
         )
-        room = _Room(case, worth, grown, back)
+        room = _Room(case, worth, case.instrument.lot * pending - case.signed_position)
         room.judge("GROSS", others.gross, limits.max_gross_exposure)
         room.judge("NET", others.net, limits.max_net_exposure, net=True)
         if venue_most is None:
@@ -203,29 +199,30 @@ def check_exposure(case: Case) -> None:
 class _Room:
     """What is left below the limits for the judged symbol.
 
-    ``grown`` is its worst case on the order's side, ``back`` on the other, in quantity units;
-    ``worth`` is the price of one unit.
+    ``worth`` is the price of one unit of quantity, ``back`` the worst case of the side that the
+    order is not on, in quantity units.
     """
 
-    __slots__ = ("back", "case", "grown", "worth")
+    __slots__ = ("back", "case", "gross", "net", "worth")
 
-    def __init__(self, case: Case, worth: Decimal, grown: Decimal, back: Decimal) -> None:
+    def __init__(self, case: Case, worth: Decimal, back: Decimal) -> None:
         self.case = case
         self.worth = worth
-        self.grown = grown
         self.back = back
+        self.net = case.grown * worth
+        self.gross = self.net if case.grown >= back else back * worth
 
     def judge(self, code: str, others: Decimal, most: Decimal, *, net: bool = False) -> None:
         """Compare one sum with its limit; the other side does not add to a net figure."""
-        case, worth = self.case, self.worth
-        total = others + (self.grown if net else max(self.grown, self.back)) * worth
+        case = self.case
+        total = others + (self.net if net else self.gross)
         if total <= most:
             case.rows.append((13, code, True, total, most, ""))
             return
         lots = 0
-        if case.instrument is not None and (net or others + self.back * worth <= most):
+        if case.instrument is not None and (net or others + self.back * self.worth <= most):
             held, lot = case.signed_position, case.instrument.lot
-            lots = growth_within(most - others, worth, held, lot, case.pending)
+            lots = growth_within(most - others, self.worth, held, lot, case.pending)
         text = f"exposure of {total:.2f} {case.limits.reporting_currency} would be above {most}"
         case.failed_entry(13, code, text, value=total, limit=most, lots=lots)
 
@@ -233,8 +230,9 @@ class _Room:
 def _check_count(case: Case) -> None:
     limits, venue = case.limits, case.request.venue
     more = 1 if case.parent else 0
-    everywhere = case.view.open_parents(None) + more
-    here = case.view.open_parents(venue) + more
+    everywhere = here = case.view.open_parents(None) + more
+    if here > limits.max_open_orders_per_venue:  # else it cannot be more on one venue either
+        here = case.view.open_parents(venue) + more
     if everywhere > limits.max_open_orders:
         text = f"{everywhere} orders would be open"
         most = limits.max_open_orders
@@ -265,8 +263,8 @@ def check_balance(case: Case) -> None:
         return
     if case.buy:
         currency = instrument.quote
-        price = instrument.tick * half_ticks / 2
-        per_lot = price * instrument.lot * (_ONE + _fee(case, instrument))
+        fee = instrument.maker_fee if case.request.post_only else instrument.taker_fee
+        per_lot = instrument.tick * instrument.lot / 2 * half_ticks * (_ONE + fee)
     else:
         currency = instrument.base
         per_lot = instrument.lot
@@ -285,15 +283,11 @@ def check_balance(case: Case) -> None:
     case.failed(14, "FREE_BALANCE", text, value=needed, limit=free, lots=lots)
 
 
-def _fee(case: Case, instrument: Instrument) -> Decimal:
-    return instrument.maker_fee if case.request.post_only else instrument.taker_fee
-
-
 def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
     """What pending orders of other parents will take of a currency on this venue."""
     view, request = case.view, case.request
     total = per_lot * case.pending
-    for venue, symbol, pending in view.active_symbols():
+    for venue, symbol, pending in case.active_symbols():
         lots = pending.get(request.side, 0)
         if venue != request.venue or symbol == request.symbol or not lots:
             continue

@@ -493,7 +493,13 @@ DENIALS: list[Case] = [
     ),
     ("OPEN_ORDERS", parent(), lambda: with_view(parents=4), limits(), 0),
     ("OPEN_ORDERS", child(), lambda: with_view(parents=5), limits(), 0),
-    ("OPEN_ORDERS", parent(), lambda: with_view(parents_here=4), limits(), 0),
+    (
+        "OPEN_ORDERS",
+        parent(),
+        lambda: with_view(parents=7, parents_here=4),
+        limits(max_open_orders=9),
+        0,
+    ),
     # 100 lots at 100.0 with the taker's 20 bps, as maker 10 bps.
     ("FREE_BALANCE", parent(), lambda: poor("100.19"), limits(), 99),
     ("FREE_BALANCE", parent(post_only=True), lambda: poor("100.09"), limits(), 99),
@@ -599,6 +605,7 @@ def test_what_is_permitted_passes_and_one_lot_more_does_not(case: Case) -> None:
         (parent(), lambda: calm("2", "20"), limits(max_gross_exposure=Decimal(1300))),
         (parent(), lambda: calm("2", "-20"), limits(max_net_exposure=Decimal(1))),
         (parent(), lambda: with_view(parents=3, parents_here=3), limits()),
+        (parent(), lambda: with_view(parents=7, parents_here=3), limits(max_open_orders=9)),
         (child(), lambda: with_view(parents=4), limits()),
         (parent(), lambda: poor("100.2"), limits()),
         (parent(side="sell"), lambda: poor("1", currency="BTC"), limits()),
