@@ -94,14 +94,14 @@ def disarm(api: Any) -> None:  # noqa: ANN401 - ccxt objects carry no types
             setattr(api, name, "")
     original = api.sign
 
-    def sign(path: str, api_section: object = "public", *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ccxt's own signature
-        section = kwargs.pop("api", api_section)
+    def sign(path: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ccxt's own signature
+        section = args[0] if args else kwargs.get("api", "public")
         if is_private(section, path):
             raise ccxt.PermissionDenied(
                 f"macro never calls private endpoints ({'/'.join(_flat(section))} {path}); "
                 "orders go through micro"
             )
-        return original(path, section, *args, **kwargs)
+        return original(path, *args, **kwargs)
 
     api.sign = sign
 

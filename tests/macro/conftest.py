@@ -150,13 +150,18 @@ def running(
     simulator: Simulator,
     folder: Path,
     port: int,
+    *,
+    micro: ScriptedMicro | None = None,
+    quotes: dict[str, tuple[float, float]] | None = None,
     **over: Any,  # noqa: ANN401 - parts of a Freqtrade configuration
 ) -> Iterator[Rig]:
-    """Boot Freqtrade in this process, bridged to a scripted micro."""
+    """Boot Freqtrade in this process, bridged to a scripted micro (a new one if none is given)."""
     signals = f"tcp://127.0.0.1:{port}"
-    quotes = simulator.quotes()
+    quotes = quotes or simulator.quotes()
     with ExitStack() as stack:
-        micro = stack.enter_context(ScriptedMicro(signals=signals, quotes=lambda: quotes))
+        if micro is None:
+            prices = quotes
+            micro = stack.enter_context(ScriptedMicro(signals=signals, quotes=lambda: prices))
         config = puppet_config(simulator, folder, signals, micro.address) | over
         path = folder / "config.json"
         path.write_text(json.dumps(config))

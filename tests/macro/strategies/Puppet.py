@@ -24,6 +24,11 @@ class Puppet(IStrategy):
     enter: set[str] = set()
     leave: set[str] = set()
 
+    def bot_start(self, **kwargs: Any) -> None:
+        """Strings for a Freqtrade in another process, which a test cannot reach."""
+        self.enter = set(self.config.get("puppet_enter", ()))
+        self.leave = set(self.config.get("puppet_leave", ()))
+
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         return dataframe
 

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freqtrade.enums import TradingMode
+
+from citadel_macro.config import BridgeSettings, settings_of, venue_of
+from citadel_macro.demo import demo_config
+from citadel_proto.errors import BadInput
+
+
+def config(**section: object) -> dict[str, Any]:
+    return {"exchange": {"name": "binance"}, "citadel": section}
+
+
+def test_defaults_are_the_loopback_endpoints_and_the_venue_of_the_exchange() -> None:
+    settings = settings_of({"exchange": {"name": "binance"}})
+    assert settings.signals == "tcp://127.0.0.1:5555"
+    assert settings.market == "tcp://127.0.0.1:5556"
+    assert settings.venue == "binance-spot"
+    assert settings.intents_path(Path("ud")) == Path("ud/citadel-intents.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "venue"),
+    [
+        ("binance", "spot", "binance-spot"),
+        ("binance", TradingMode.FUTURES, "binance-usdm"),
+        ("kraken", "spot", "kraken-spot"),
+    ],
+)
+def test_venue_follows_exchange_and_mode(name: str, mode: object, venue: str) -> None:
+    assert venue_of({"exchange": {"name": name}, "trading_mode": mode}) == venue
+
+
+def test_a_misspelt_key_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(BadInput) as caught:
+        settings_of(config(signal="tcp://127.0.0.1:1"))
+    assert caught.value.what == "unknown setting 'signal'"
+    assert caught.value.mend == "did you mean 'signals'?"
+    assert "orphan_policy" in (caught.value.allowed or "")
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"market": "127.0.0.1:5556"}, "endpoints look like tcp://"),
+        ({"orphan_policy": "ignore"}, "'adopt' or 'flatten'"),
+        ({"lock_minutes": 0}, "greater than 0"),
+        ({"retry_s": "soon"}, "retry_s = 'soon'"),
+    ],
+)
+def test_a_bad_value_says_what_and_where(section: dict[str, object], words: str) -> None:
+    with pytest.raises(BadInput, match="section 'citadel'") as caught:
+        settings_of(config(**section))
+    assert words in str(caught.value)
+
+
+def test_a_section_that_is_no_object_is_refused() -> None:
+    with pytest.raises(BadInput, match="'citadel' is list"):
+        settings_of({"exchange": {"name": "binance"}, "citadel": []})
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = Path(__file__).parents[2] / "docs/reference/macro-configuration.md"
+    text = page.read_text("utf-8")
+    missing = [name for name in BridgeSettings.model_fields if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_the_demo_configuration_reaches_nothing_but_the_simulator(tmp_path: Path) -> None:
+    made = demo_config(
+        "http://127.0.0.1:1",
+        "ws://127.0.0.1:1",
+        signals="tcp://127.0.0.1:2",
+        market="tcp://127.0.0.1:3",
+        user_dir=tmp_path / "user",
+        ml=True,
+    )
+    api = made["exchange"]["ccxt_config"]["urls"]["api"]
+    urls = [url for name, url in api.items() if name != "ws"] + list(api["ws"].values())
+    assert all("//127.0.0.1:1/" in url for url in urls)
+    assert made["exchange"]["only_from_ccxt"] is True
+    assert made["citadel"]["market"] == "tcp://127.0.0.1:3"
+    assert made["strategy"] == "CitadelML"
+    assert made["freqai"]["train_period_days"] == 1
+    assert made["freqai"]["live_retrain_hours"] == 1, "from config-ml.json"
+    assert Path(made["user_data_dir"]).is_dir()
+
+
+def test_the_demo_configuration_wants_urls(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no address of a simulator"):
+        demo_config("127.0.0.1:1", "ws://x:1", signals="", market="", user_dir=tmp_path)
