@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from citadel_micro.shell.simulator.server import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 Client = Any  # ccxt has no types
 CONFIG = SimulatorConfig(symbols=("BTC/USDT", "XRP/USDT"), history_days=4, warm_minutes=1)
@@ -120,3 +123,9 @@ def test_ccxt_pro_follows_books_trades_tickers_and_candles() -> None:
         await client.un_watch_order_book("BTC/USDT")
 
     with_client(ccxt.pro.binance, body)
+
+
+def test_the_reference_page_shows_this_configuration(repository: Path) -> None:
+    page = (repository / "docs" / "reference" / "simulator.md").read_text()
+    shown = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    assert shown == ccxt_overrides("http://127.0.0.1:8180", "ws://127.0.0.1:8180")

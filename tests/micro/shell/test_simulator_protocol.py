@@ -14,13 +14,16 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from citadel_micro.shell.simulator import sockets
 from citadel_micro.shell.simulator.config import Faults, SimulatorConfig
 from citadel_micro.shell.simulator.server import SimulatorServer
-from citadel_proto.errors import BadInput, PeerUnavailable
+from citadel_proto.errors import BadInput, InvariantError, PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from citadel_micro.sim.flow_feed import FeedEvent
 
 PAIR = ("BTC/USDT", "ADA/USDT")
 CAPTURE = "binance-spot-btcusdt-20240808.jsonl.gz"
@@ -219,8 +222,10 @@ def test_a_client_following_the_rule_has_the_servers_book() -> None:
         async with session.ws_connect(f"{server.ws_url}/ws/btcusdt@depth@100ms") as ws:
             events = await receive(ws, lambda _: True, 5)
             _, snapshot = await get(session, server, "/api/v3/depth?symbol=BTCUSDT&limit=5000")
-            events += await receive(ws, lambda _: True, 15)
             last = snapshot["lastUpdateId"]
+            # However far the stream is behind the answer: five messages beyond it.
+            while sum(event["u"] > last for event in events) < 5:
+                events += await receive(ws, lambda _: True)
             sides = {key: dict(snapshot[name]) for key, name in (("b", "bids"), ("a", "asks"))}
             assert any(event["u"] <= last for event in events)
             fresh = [event for event in events if event["u"] > last]
@@ -353,6 +358,49 @@ def test_requests_over_the_socket() -> None:
     serve(body, history_days=0)
 
 
+def test_pings_are_answered() -> None:
+    async def body(server: SimulatorServer, session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(server.ws_url + "/ws", autoping=False) as ws:
+            await ws.ping(b"hello")
+            message = await ws.receive(timeout=10)
+            assert (message.type, message.data) == (WSMsgType.PONG, b"hello")
+
+    serve(body, history_days=0, warm_minutes=0)
+
+
+def test_a_connection_that_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_PING_S", 0.1)
+    monkeypatch.setattr(sockets, "_PONG_S", 0.35)
+
+    async def body(server: SimulatorServer, session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(server.ws_url + "/ws", autoping=False) as ws:
+            frames = [await ws.receive(timeout=10)]
+            while frames[-1].type is WSMsgType.PING:
+                frames.append(await ws.receive(timeout=10))
+            assert len(frames) > 2
+            assert abs(int(frames[0].data) - time.time() * 1000) < 5000
+            assert (frames[-1].type, frames[-1].data) == (WSMsgType.CLOSE, 1008)
+
+    serve(body, history_days=0, warm_minutes=0)
+
+
+def test_an_error_in_the_market_ends_the_simulator_and_is_raised() -> None:
+    async def run() -> None:
+        server = SimulatorServer(config(history_days=0, warm_minutes=0))
+        await server.start()
+
+        def broken(until_ns: int) -> list[FeedEvent]:
+            raise InvariantError(f"broken at {until_ns}")
+
+        server.feed.advance = broken  # type: ignore[method-assign]
+        with pytest.raises(InvariantError, match="broken at"):
+            await server.wait()
+        with pytest.raises(InvariantError, match="broken at"):
+            await server.stop()
+
+    asyncio.run(run())
+
+
 def test_plain_http_on_a_websocket_path_is_told_so() -> None:
     async def body(server: SimulatorServer, session: aiohttp.ClientSession) -> None:
         status, answer = await get(session, server, "/ws/btcusdt@trade")
@@ -380,15 +428,15 @@ def test_a_client_that_does_not_read_is_disconnected_and_others_are_not() -> Non
         await loop.sock_sendall(sleeper, request.encode())
         async with session.ws_connect(f"{server.ws_url}/ws/btcusdt@depth@100ms") as ws:
             await receive(ws, lambda _: True)
-            sockets = server._sockets
-            assert sockets is not None
-            assert len(sockets.clients) == 2
-            slow = next(iter(sockets.clients))
+            served = server._sockets
+            assert served is not None
+            assert len(served.clients) == 2
+            slow = next(iter(served.clients))
             while not slow.too_slow:
                 slow.push(b"x" * 1000)
                 await asyncio.sleep(0)
             # Frames of the other client pass meanwhile.
-            while len(sockets.clients) > 1:
+            while len(served.clients) > 1:
                 await receive(ws, lambda _: True)
             await receive(ws, lambda frame: frame["e"] == "depthUpdate", 3)
         sleeper.close()
@@ -476,9 +524,9 @@ def test_a_replay_is_served_and_its_ids_agree_between_rest_and_stream(shared_dir
         async with session.ws_connect(f"{server.ws_url}/ws/btcusdt@depth@100ms") as ws:
             before = await receive(ws, lambda _: True, 2)
             _, snapshot = await get(session, server, "/api/v3/depth?symbol=BTCUSDT&limit=10")
-            after = await receive(ws, lambda _: True, 5)
             last = snapshot["lastUpdateId"]
-            fresh = [event for event in before + after if event["u"] > last]
+            fresh = [event for event in before if event["u"] > last]
+            fresh += await receive(ws, lambda event: event["u"] > last, 5)
             assert fresh[0]["U"] == last + 1
             assert abs(fresh[-1]["E"] - time.time() * 1000) < 5000
         _, rows = await get(session, server, "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=100")
