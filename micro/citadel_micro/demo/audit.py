@@ -1,9 +1,16 @@
 """Do Freqtrade's books say what micro did? Compared order by order and trade by trade.
 
-Freqtrade's side is read from its own SQLite file, micro's from the reports in its journal. Amounts
-and average prices must be the very numbers that micro reported. Freqtrade adds the fees of several
-fills up in binary floats; their sum may differ from micro's exact one in the last binary digits and
-nowhere else, so fees are compared to ``FEE_DIGITS`` relative.
+Freqtrade's side is read from its own SQLite file, micro's from the reports in its journal.
+
+- Of every order, the filled amount and the average price must be the very numbers of micro's report.
+- A closed trade must have sold what micro sold (Freqtrade's row of a trade that was left in several
+  orders keeps the last order's amount and rate, and the first one's fee), an open one must hold what micro bought (less the
+  fee, where the venue took it in the base currency and Freqtrade did not find it in its dust).
+- Fees: Freqtrade keeps an exit's fee as money. Of an entry's it keeps the rate; where the venue took
+  base currency, rate times filled amount must be that fee.
+
+Figures of trades are sums that Freqtrade made in binary floats, so they may differ from micro's exact
+ones in the last binary digits and nowhere else: they are compared to ``SUM_DIGITS`` relative.
 """
 
 from __future__ import annotations
@@ -23,8 +30,8 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.commands import FillView, PublishReport
 
-FEE_DIGITS: Final = 1e-12
-"""Relative difference allowed between a float sum of fees and the exact one."""
+SUM_DIGITS: Final = 1e-12
+"""Relative difference allowed between a float sum and the exact one."""
 
 _ORDERS: Final = """
     SELECT o.order_id, o.ft_trade_id, o.ft_pair, o.ft_order_side, o.status, o.ft_is_open,
@@ -33,7 +40,7 @@ _ORDERS: Final = """
 """
 _TRADES: Final = """
     SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
-           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason
+           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open
     FROM trades ORDER BY id
 """
 
@@ -63,6 +70,8 @@ class BookedTrade:
     open_rate: float
     close_rate: float | None
     fee_open: float | None
+    """Money that Freqtrade works out of the rate."""
+    fee_open_rate: float
     fee_open_currency: str | None
     fee_close: float | None
     fee_close_currency: str | None
@@ -133,6 +142,7 @@ def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]
                     fee_close_currency=row[9],
                     profit=row[10],
                     exit_reason=row[11] or "",
+                    fee_open_rate=row[12] or 0.0,
                 )
                 for row in link.execute(_TRADES)
             ]
@@ -204,36 +214,33 @@ def _row(
     entry_fills = [fill for report in entries for fill in report.fills]
     exit_fills = [fill for report in exits for fill in report.fills]
     where = f"trade {trade.trade_id} ({trade.pair})"
-    bought = sum((fill.quantity for fill in entry_fills), Decimal(0))
-    base_fee = sum(
-        (fill.fee for fill in entry_fills if fill.fee_currency == trade.pair.partition("/")[0]),
-        Decimal(0),
-    )
+    bought, sold = _quantity(entry_fills), _quantity(exit_fills)
     open_average, close_average = _average(entry_fills), _average(exit_fills)
-    if not any(_same(trade.amount, amount) for amount in (bought, bought - base_fee)):
-        differences.append(f"{where}: amount {trade.amount!r} in Freqtrade, {bought} in micro")
-    _check(differences, f"{where}: open rate", trade.open_rate, open_average)
-    if not trade.open:
-        _check(differences, f"{where}: close rate", trade.close_rate, close_average)
     fees: dict[str, Decimal] = {}
-    for name, fills, cost, currency in (
-        ("entry", entry_fills, trade.fee_open, trade.fee_open_currency),
-        ("exit", exit_fills, trade.fee_close, trade.fee_close_currency),
-    ):
-        for fill in fills:
-            fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
-        if not fills or (name == "exit" and trade.open):
-            continue
-        exact = sum((fill.fee for fill in fills), Decimal(0))
-        if {fill.fee_currency for fill in fills} != {currency}:
+    for fill in (*entry_fills, *exit_fills):
+        fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+    if trade.open:
+        base = trade.pair.partition("/")[0]
+        amounts = [bought - sold, bought - sold - fees.get(base, Decimal(0))]
+        if not any(_same(trade.amount, amount) for amount in amounts):
             differences.append(
-                f"{where}: {name} fee currency {currency} in Freqtrade, "
-                f"{', '.join(sorted({fill.fee_currency for fill in fills}))} in micro"
+                f"{where}: holds {trade.amount!r} in Freqtrade, {amounts[0]} in micro"
             )
-        _check(differences, f"{where}: {name} fee", cost, exact)
+    else:
+        # A trade that was left in several orders keeps the amount and rate of the last one and the
+        # fee of the first; its orders, which were compared one by one, hold the whole.
+        last = [report.fills for report in exits if report.fills][-1:]
+        first = [report.fills for report in exits if report.fills][:1]
+        last_fills = [fill for fills in last for fill in fills]
+        first_fills = [fill for fills in first for fill in fills]
+        _check(differences, f"{where}: amount", trade.amount, _quantity(last_fills))
+        _check(differences, f"{where}: close rate", trade.close_rate, _average(last_fills))
+        _check_fee(differences, f"{where}: exit", trade, first_fills, trade.fee_close)
+    _check(differences, f"{where}: open rate", trade.open_rate, open_average)
+    _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
     return Row(
         trade=trade,
-        amount=bought,
+        amount=bought if trade.open else sold,
         open_average=open_average,
         close_average=close_average,
         fees=fees,
@@ -246,8 +253,26 @@ def _entry_side(legs: list[tuple[BookedOrder, PublishReport]]) -> str:
     return legs[0][0].side if legs else "buy"
 
 
+def _check_fee(
+    differences: list[str],
+    where: str,
+    trade: BookedTrade,
+    fills: list[FillView],
+    booked: float | None,
+) -> None:
+    exact = sum((fill.fee for fill in fills), Decimal(0))
+    currencies = {fill.fee_currency for fill in fills}
+    if currencies == {trade.pair.partition("/")[0]}:
+        booked = trade.fee_open_rate * float(_quantity(fills))
+    _check(differences, f"{where} fee", booked, exact)
+
+
+def _quantity(fills: list[FillView]) -> Decimal:
+    return sum((fill.quantity for fill in fills), Decimal(0))
+
+
 def _average(fills: list[FillView]) -> Decimal | None:
-    quantity = sum((fill.quantity for fill in fills), Decimal(0))
+    quantity = _quantity(fills)
     if quantity == 0:
         return None
     return sum((fill.price * fill.quantity for fill in fills), Decimal(0)) / quantity
@@ -256,7 +281,7 @@ def _average(fills: list[FillView]) -> Decimal | None:
 def _same(booked: float | None, exact: Decimal | None) -> bool:
     if booked is None or exact is None:
         return booked is None and exact is None
-    return math.isclose(booked, float(exact), rel_tol=FEE_DIGITS, abs_tol=0.0)
+    return math.isclose(booked, float(exact), rel_tol=SUM_DIGITS, abs_tol=0.0)
 
 
 def _check(differences: list[str], what: str, booked: float | None, exact: Decimal | None) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from citadel_micro.demo.audit import Audit
     from citadel_micro.demo.run import DemoRun
 
+_ENDED: Final = (Exit.OK, Exit.INTERRUPTED)
+"""What a process that was told to stop may end with."""
 _FRAME_S: Final = 0.25
+_FILE_WIDTH: Final = 140
 _WIND_DOWN_S: Final = 45.0
 """How long open trades have to close once no new ones are opened."""
 _ML_MINUTES: Final = 6.0
@@ -47,8 +50,6 @@ def demo(
     and a kill -9 of micro with orders at work. Exit code 0 only if at least three round trips were
     made and both sides agree on every one.
     """
-    from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
-
     from citadel_micro.demo.run import DemoRun  # noqa: PLC0415
 
     folder = (run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve()
@@ -61,7 +62,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     if ml and minutes < _ML_MINUTES:
         minutes = _ML_MINUTES
-    console = Console()
+    console = _console()
     run = DemoRun(folder, seed=seed, machine_learning=ml)
     try:
         run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
@@ -74,7 +75,7 @@ def demo(
     missing = run.state.incidents.missing() if not ml else []
     for text in missing:
         console.print(f"[red]did not happen:[/red] {text}")
-    bad = [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
+    bad = [f"{name} ended with {code}" for name, code in codes.items() if code not in _ENDED]
     for text in bad:
         console.print(f"[red]{text}[/red]")
     console.print(f"run folder: {folder}", soft_wrap=True)
@@ -88,17 +89,23 @@ def audit(
     journal: Annotated[Path, typer.Option(help="Run folder of micro, with its journals.")],
 ) -> Exit:
     """Compare Freqtrade's books with what micro did. Exit code 0 only if they agree."""
-    from rich.console import Console  # noqa: PLC0415
-
     from citadel_micro.demo.audit import compare, read_freqtrade  # noqa: PLC0415
     from citadel_micro.demo.journals import read_micro  # noqa: PLC0415
     from citadel_micro.demo.report import trades_table  # noqa: PLC0415
 
     found = compare(*read_freqtrade(database), read_micro(journal))
-    console = Console()
+    console = _console()
     console.print(trades_table(found))
     _verdict(console, found)
     return Exit.DIFFERENCE if found.differences else Exit.OK
+
+
+def _console() -> Console:
+    """A console; where nobody watches, one wide enough for the tables."""
+    from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> None:

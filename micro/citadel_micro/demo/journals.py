@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from citadel_micro.shell import records
+import msgspec
+
+from citadel_micro.core.commands import PublishReport
 from citadel_micro.shell.journal import SUFFIX, JournalReader
-from citadel_proto.errors import BadInput
+from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.tape import COMMAND
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from citadel_micro.core.commands import PublishReport
+_report: Final = msgspec.msgpack.Decoder(tuple[str, PublishReport])
+_REPORT: Final = msgspec.msgpack.encode(("PublishReport", None))[:-1]
+"""First bytes of every record of a report, so that the others are skipped without decoding."""
 
 
 def read_micro(folder: Path) -> dict[str, PublishReport]:
@@ -30,12 +34,19 @@ def read_micro(folder: Path) -> dict[str, PublishReport]:
         reader = JournalReader(path)
         try:
             for record in reader.records():
-                if record.direction != COMMAND:
+                if record.direction != COMMAND or not record.frame.startswith(_REPORT):
                     continue
-                report = records.decode_report(record.frame)
-                known = None if report is None else reports.get(report.signal_id)
-                if report is not None and (known is None or report.revision >= known.revision):
+                report = _decode(path, record.frame)
+                known = reports.get(report.signal_id)
+                if known is None or report.revision >= known.revision:
                     reports[report.signal_id] = report
         finally:
             reader.close()
     return reports
+
+
+def _decode(path: Path, frame: bytes) -> PublishReport:
+    try:
+        return _report.decode(frame)[1]
+    except msgspec.MsgspecError as error:
+        raise DecodeError(f"{path}: not a report: {error}") from error

@@ -44,8 +44,10 @@ def _price(value: Decimal | None) -> str:
 
 
 def _fees(row: Row) -> str:
-    booked = "+".join(f"{fee:.6g}" for fee in (row.trade.fee_open, row.trade.fee_close) if fee)
-    exact = "+".join(f"{float(fee):.6g} {currency}" for currency, fee in row.fees.items())
+    booked = f"{row.trade.fee_open_rate * 100:.6g} %"
+    if row.trade.fee_close:
+        booked += f" + {row.trade.fee_close:.6g} {row.trade.fee_close_currency}"
+    exact = " + ".join(f"{float(fee):.6g} {currency}" for currency, fee in row.fees.items())
     return f"{booked} | {exact}"
 
 

@@ -53,15 +53,23 @@ ws_url = "{ws}"
 
 [paper]
 seed = {seed}
-balances = {{ USDT = 100000 }}
+balances = {{ USDT = 2000000 }}
 
 [http]
 port = {http}
 
 [risk]
 max_order_quantity = {{ "{rejected}" = 1, "*" = 1000000000 }}
-# One order may take more than the best level shows: that is what the story needs.
-depth_participation_bps = 10000
+# The story needs an order of many times what the best level shows, and its fees.
+depth_participation_bps = 100000
+max_order_notional = 1500000
+max_position_notional = 1500000
+max_gross_exposure = 2000000
+max_net_exposure = 2000000
+max_venue_exposure = {{ "*" = 2000000 }}
+max_daily_loss = 50000
+max_rolling_loss = 50000
+max_drawdown = 50000
 lease_required = true
 """
 
@@ -177,7 +185,11 @@ class DemoRun:
         """What Freqtrade is told beyond a usual configuration."""
         return {
             "citadel_sample": {"hold_s": 8.0, "min_imbalance": -1.0},
-            "citadel_demo": {"hopeful_pairs": [HOPEFUL_PAIR], "stop_file": str(self._stop_file)},
+            "citadel_demo": {
+                "hopeful_pairs": [HOPEFUL_PAIR],
+                "hope": 12.0,
+                "stop_file": str(self._stop_file),
+            },
             "unfilledtimeout": {"entry": 8, "exit": 20, "exit_timeout_count": 0, "unit": "seconds"},
         }
 

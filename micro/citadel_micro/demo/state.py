@@ -19,6 +19,8 @@ from citadel_proto.messages import (
 if TYPE_CHECKING:
     from citadel_proto.messages import MarketChannel
 
+TOO_LARGE: Final = "MAX_ORDER_QTY"
+"""Code of the refusal that the story asks for."""
 _SHOWN_FILLS: Final = 8
 """Fills that the live view has room for."""
 
@@ -28,7 +30,7 @@ class Incidents:
     """The faults that the run has to go through, and whether it did."""
 
     rejected: str = ""
-    """Reject code of the first rejected order."""
+    """Code of the refusal, once it happened."""
     partial_cancel: str = ""
     """Id of an order that was cancelled with a part of it filled."""
     restarted: bool = False
@@ -80,7 +82,7 @@ class DemoState:
         self.reports = {**self.reports, report.signal_id: report}
         known = {fill.trade_id for fill in before.fills} if before is not None else frozenset()
         self.fills.extend((report, fill) for fill in report.fills if fill.trade_id not in known)
-        if report.status == "rejected" and not self.incidents.rejected:
+        if report.reason_code == TOO_LARGE and report.status == "rejected":
             self.incidents.rejected = report.reason_code
         if report.status == "canceled" and report.kind == "order" and report.fills:
             self.incidents.partial_cancel = report.signal_id

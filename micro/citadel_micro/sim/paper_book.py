@@ -52,8 +52,8 @@ class PaperBook:
         self._market = market
         self._model: QueueModel = model
         self.resting: dict[str, Resting] = {}
-        self._eaten: dict[tuple[Side, int], float] = {}
-        self._eaten_seq = -1
+        self._eaten: dict[tuple[Side, int], tuple[int, float]] = {}
+        """Lots that we took of a level, and what it showed then, by (our side, ticks)."""
 
     # taking
 
@@ -74,8 +74,7 @@ class PaperBook:
             if got <= 0:
                 continue
             fills.append((ticks, got))
-            key = (side, ticks)
-            self._eaten[key] = self._eaten.get(key, 0.0) + got
+            self._eat(side, ticks, got)
             left -= got
             if left == 0:
                 break
@@ -86,25 +85,35 @@ class PaperBook:
         best = self._market.best()
         if best is None:
             return
-        self._forget_eaten()
         bid, bid_size, ask, ask_size = best
         touch, touch_size = (ask, ask_size) if side == "buy" else (bid, bid_size)
         to_ticks = self._instrument.ticks_of_float
         lot = self._instrument.lot_float
         first = to_ticks(touch)
-        yield first, touch_size / lot - self._eaten.get((side, first), 0.0)
+        yield first, self._left(side, first, touch_size / lot)
         bids, asks = self._market.book.top(WALK_LEVELS)
         for price, size in asks if side == "buy" else bids:
             ticks = to_ticks(price)
             if (ticks > first) if side == "buy" else (ticks < first):
-                yield ticks, size / lot - self._eaten.get((side, ticks), 0.0)
+                yield ticks, self._left(side, ticks, size / lot)
 
-    def _forget_eaten(self) -> None:
-        """The public book has been refreshed since: what it shows now is there to be taken."""
-        seq = self._market.last_seq
-        if seq != self._eaten_seq:
-            self._eaten_seq = seq
-            self._eaten.clear()
+    def _left(self, side: Side, ticks: int, shown: float) -> float:
+        """What is left of a level after what we took of it. A level that changed is a new one."""
+        taken = self._eaten.get((side, ticks))
+        if taken is None:
+            return shown
+        if taken[1] != shown:
+            del self._eaten[side, ticks]
+            return shown
+        return shown - taken[0]
+
+    def _eat(self, side: Side, ticks: int, lots: int) -> None:
+        taken, shown = self._eaten.get((side, ticks), (0, self._shown_to(side, ticks)))
+        self._eaten[side, ticks] = (taken + lots, shown)
+
+    def _shown_to(self, side: Side, ticks: int) -> float:
+        """What the opposite side shows at a price, in lots."""
+        return self._shown("sell" if side == "buy" else "buy", ticks)
 
     # resting
 

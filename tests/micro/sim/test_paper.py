@@ -154,17 +154,21 @@ def test_an_ioc_remainder_expires_with_proof() -> None:
     assert (done.status, done.cumulative_lots) == ("expired", 300)
 
 
-def test_what_was_eaten_is_gone_until_the_book_is_refreshed() -> None:
+def test_what_was_eaten_is_gone_until_the_level_changes() -> None:
     bench = Bench()
     bench.order("buy", 102, 100, ioc=True)
     bench.settle()
     second = bench.order("buy", 102, 100, ioc=True)
     bench.settle()
     assert bench.fills(second) == []
-    bench.depth([], [(102.0, 1.0)])
+    bench.depth([(98.0, 1.0)], [(102.0, 1.0)])  # elsewhere; 102 shows what it showed
     third = bench.order("buy", 102, 100, ioc=True)
     bench.settle()
-    assert bench.fills(third) == [(102, 100, "taker")]
+    assert bench.fills(third) == []
+    bench.depth([], [(102.0, 0.8)])
+    fourth = bench.order("buy", 102, 100, ioc=True)
+    bench.settle()
+    assert bench.fills(fourth) == [(102, 80, "taker")]
 
 
 # --- resting ------------------------------------------------------------------------------------
