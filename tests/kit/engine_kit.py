@@ -168,6 +168,8 @@ class FakeVenue:
         self.latency_ns = 2 * MS
         self.fill_at_once = True
         """Marketable orders fill (else they find nothing)."""
+        self.partial_share = 0.3
+        """Of the marketable orders that fill, how many find only a part."""
         self.placed: list[PlaceOrder] = []
         self.requests: list[tuple[int, Request]] = []
         self.mute = False
@@ -305,8 +307,10 @@ class FakeVenue:
                 VenueSnapshot(
                     venue=VENUE,
                     open_orders=tuple(row for row in rows if row.status == "open"),
-                    balances=(("USDT", Decimal(1_000_000), Decimal(0)),
-                              ("BTC", Decimal(1_000), Decimal(0))),
+                    balances=(
+                        ("USDT", Decimal(1_000_000), Decimal(0)),
+                        ("BTC", Decimal(1_000), Decimal(0)),
+                    ),
                     exchange_ns=self.now,
                 )
             )
@@ -337,7 +341,7 @@ class FakeVenue:
             )
         )
         if takes and self.fill_at_once:
-            whole = not self._happens(0.3)
+            whole = not self._happens(self.partial_share)
             lots = order.quantity_lots if whole else self.chance.randint(1, order.quantity_lots)
             self.fill(command.client_id, lots, "taker")
         if command.time_in_force == "IOC" and order.status == "open":
@@ -487,7 +491,12 @@ class Rig:
             self.notes.append(command)
 
     def book(
-        self, bid: float, ask: float, *, size: float = 50.0, own: tuple[Side, float, float] | None = None
+        self,
+        bid: float,
+        ask: float,
+        *,
+        size: float = 50.0,
+        own: tuple[Side, float, float] | None = None,
     ) -> list[Command]:
         """A whole new book of five levels a side around these prices."""
         self.seq += 1

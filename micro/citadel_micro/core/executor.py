@@ -168,6 +168,8 @@ class SmartOrderExecutor:
 
     def _act(self, parent: Parent, desk: Desk, decision: Decision, now_ns: int) -> None:
         self.register.touch(parent)
+        if parent.algo is not None:
+            parent.algo.forget()  # whether it can be carried out or not, decide afresh next time
         if isinstance(decision, Work):
             self._work(parent, desk, decision, now_ns)
         elif isinstance(decision, Finish):

@@ -83,21 +83,14 @@ class Operations:
                 signal.venue, signal.symbol, signal.strategy, exit_order=exits
             ):
                 continue
-            state = self._risk.effective_state(signal.venue, signal.symbol, signal.strategy)
-            code: str = "REDUCE_ONLY" if state == "REDUCING" else state
-            if state in ("ACTIVE", "PROBATION") or (
-                code == "REDUCE_ONLY" and self._risk.lease_action is LeaseAction.CANCEL_ENTRIES
-            ):
-                code = "MACRO_LEASE_LOST"
+            code, reason = self._why(parent)
             if signal.kind == "stop":
                 # Its protection must outlive the halt: only what is out is withdrawn.
                 for child in parent.live:
                     self._executor.sender.cancel(parent, child, now_ns)
                 self._executor.register.touch(parent)
             elif parent.verdict is None:
-                self._executor.close(
-                    parent, ParentEvent.CANCEL, code, f"risk state {state}", now_ns
-                )
+                self._executor.close(parent, ParentEvent.CANCEL, code, reason, now_ns)
 
     def on_tick(self, now_ns: int) -> None:
         """Go on with a flattening or a shutdown."""
@@ -119,6 +112,19 @@ class Operations:
         return bool(self._flattening) or (self._stop_by_ns != FAR and not self._stopped)
 
     # inside
+
+    def _why(self, parent: Parent) -> tuple[str, str]:
+        """Code and reason of the gate's wish that this parent be cancelled."""
+        signal = parent.signal
+        of = (signal.venue, signal.symbol, signal.strategy)
+        state = self._risk.effective_state(*of)
+        for trip in self._risk.breakers.trips:
+            if trip.state == state and trip.covers(*of):
+                if trip.code == "LEASE_LOST":
+                    return "MACRO_LEASE_LOST", trip.reason
+                code = "REDUCE_ONLY" if state == "REDUCING" else state
+                return code, f"{trip.code} ({trip.trip_id}): {trip.reason}"
+        return "MACRO_LEASE_LOST", "macro has fallen silent"
 
     def _shutdown(self, reason: str, now_ns: int) -> None:
         """Withdraw what is out. Stops stay: they are stored, and the next run holds them."""
