@@ -331,11 +331,17 @@ class ScriptedMicro:
             quantity = min(piece, target - parent.filled)
             if target - parent.filled - quantity < step:
                 quantity = target - parent.filled
-            received = (base, quantity) if signal.side == "buy" else (quote, quantity * price)
-            paid = (quote, quantity * price) if signal.side == "buy" else (base, quantity)
-            fee = received[1] * self.fee
-            self.totals[received[0]] = self.totals.get(received[0], Decimal(0)) + received[1] - fee
-            self.totals[paid[0]] = self.totals.get(paid[0], Decimal(0)) - paid[1]
+            if ":" in signal.symbol:
+                received = (quote, Decimal(0))
+                fee = quantity * price * self.fee
+                self._hold(signal, quantity, price)
+                self.totals[quote] -= fee
+            else:
+                received = (base, quantity) if signal.side == "buy" else (quote, quantity * price)
+                paid = (quote, quantity * price) if signal.side == "buy" else (base, quantity)
+                fee = received[1] * self.fee
+                self._book_in(received[0], received[1] - fee)
+                self._book_in(paid[0], -paid[1])
             number = len(parent.fills) + 1
             parent.fills.append(
                 Fill(
@@ -351,6 +357,32 @@ class ScriptedMicro:
             )
         if parent.filled < Decimal(signal.quantity):
             self._changed(parent)
+
+    def _book_in(self, currency: str, amount: Decimal) -> None:
+        self.totals[currency] = self.totals.get(currency, Decimal(0)) + amount
+
+    def _hold(self, signal: Signal, quantity: Decimal, price: Decimal) -> None:
+        """Change a perpetual position; profit goes to the settle currency."""
+        known = self.positions.get(signal.symbol)
+        held = Decimal(known.quantity) if known else Decimal(0)
+        entry = Decimal(known.entry_price) if known else Decimal(0)
+        change = quantity if signal.side == "buy" else -quantity
+        if held * change >= 0:
+            entry = (abs(held) * entry + quantity * price) / (abs(held) + quantity)
+        else:
+            closing = min(quantity, abs(held))
+            profit = closing * (price - entry) * (1 if held > 0 else -1)
+            self._book_in(signal.symbol.partition(":")[2], profit)
+        self.positions[signal.symbol] = Position(
+            venue=self.venue,
+            symbol=signal.symbol,
+            quantity=str(held + change),
+            entry_price=str(entry),
+            realised="0",
+            unrealised="0",
+            leverage=signal.leverage,
+            liquidation_price=str(entry * Decimal("0.7")),
+        )
 
     def _on_cancel(self, cancel: Cancel) -> None:
         parent = self.parents.get(cancel.signal_id)

@@ -1,0 +1,230 @@
+"""Futures: real Freqtrade opens a leveraged short and closes it, without one private request."""
+
+from __future__ import annotations
+
+import json
+import socket
+from copy import deepcopy
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import STRATEGIES
+from freqtrade.configuration import Configuration
+from freqtrade.enums import ExitCheckTuple, ExitType, MarginMode, RunMode, TradingMode
+from freqtrade.exceptions import InvalidOrderException, TemporaryError
+from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.persistence import Trade
+from scripted_micro import Script, ScriptedMicro
+
+from citadel_macro import markets_cache
+from citadel_macro.demo import demo_config
+from citadel_macro.exchange import BridgeMixin
+from citadel_macro.launcher import Launch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAIR = "BTC/USDT:USDT"
+NOWHERE = "http://127.0.0.1:9"
+
+
+def market() -> dict[str, Any]:
+    """The perpetual as ccxt parses it from Binance's public rules."""
+    return {
+        "id": "BTCUSDT", "symbol": PAIR, "base": "BTC", "quote": "USDT", "settle": "USDT",
+        "baseId": "BTC", "quoteId": "USDT", "settleId": "USDT", "type": "swap", "spot": False,
+        "margin": False, "swap": True, "future": False, "option": False, "contract": True,
+        "linear": True, "inverse": False, "active": True, "contractSize": 1.0,
+        "taker": 0.0005, "maker": 0.0002, "percentage": True, "feeSide": "quote",
+        "precision": {"amount": 0.001, "price": 0.1},
+        "limits": {
+            "amount": {"min": 0.001, "max": 1000.0}, "price": {"min": 0.1, "max": 1e6},
+            "cost": {"min": 5.0, "max": None}, "leverage": {"min": None, "max": None},
+            "market": {"min": 0.001, "max": 100.0},
+        },
+        "info": {},
+    }
+
+
+@pytest.fixture(scope="module")
+def quotes() -> dict[str, tuple[float, float]]:
+    return {PAIR: (50_000.0, 50_000.1)}
+
+
+@pytest.fixture(scope="module")
+def micro(quotes: dict[str, tuple[float, float]]) -> Iterator[ScriptedMicro]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with ScriptedMicro(
+        signals=f"tcp://127.0.0.1:{port}", quotes=lambda: quotes, venue="binance-usdm"
+    ) as running:
+        running.signals = f"tcp://127.0.0.1:{port}"  # type: ignore[attr-defined]
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bot(micro: ScriptedMicro, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreqtradeBot]:
+    folder = tmp_path_factory.mktemp("futures")
+    cache = folder / "markets.json"
+    cache.write_text(
+        json.dumps(
+            {
+                "format": markets_cache.FORMAT, "exchange": "binance",
+                "markets": [market()], "currencies": {},
+            }
+        )
+    )
+    config = demo_config(
+        NOWHERE, "ws://127.0.0.1:9", signals=micro.signals,  # type: ignore[attr-defined]
+        market=micro.address, user_dir=folder, pairs=[PAIR],
+    )
+    config.pop("citadel_sample")
+    config |= {
+        "strategy": "Puppet", "strategy_path": str(STRATEGIES),
+        "trading_mode": "futures", "margin_mode": "isolated",
+    }
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    with Launch().patched() as launch, markets_cache.used(cache):
+        full = Configuration({"config": [str(path)], "command": "trade"}, RunMode.LIVE).get_config()
+        running = FreqtradeBot(full)
+        try:
+            yield running
+        finally:
+            running.cleanup()
+            launch.close()
+
+
+@pytest.fixture
+def exchange(bot: FreqtradeBot) -> BridgeMixin:
+    assert isinstance(bot.exchange, BridgeMixin)
+    return bot.exchange
+
+
+def test_a_short_with_leverage_and_back(
+    bot: FreqtradeBot, exchange: BridgeMixin, micro: ScriptedMicro,
+    quotes: dict[str, tuple[float, float]],
+) -> None:
+    before = micro.totals["USDT"]
+    assert bot.execute_entry(PAIR, 100.0, is_short=True, leverage_=3.0)
+    (entry,) = micro.signals_of(PAIR)
+    assert (entry.side, entry.leverage, entry.reduce_only) == ("sell", "3", False)
+    assert Decimal(entry.quantity) == Decimal("0.006"), "100 USDT at 3x, on the venue's grid"
+
+    trade = Trade.get_open_trades()[0]
+    assert (trade.is_short, trade.leverage, trade.amount) == (True, 3.0, 0.006)
+    assert trade.liquidation_price == pytest.approx(50_000 * 0.7 - 50_000 * 0.3 * 0.05)
+    position = bot.wallets.get_all_positions()[PAIR]
+    assert (position.side, position.position) == ("short", 0.006)
+    assert position.collateral == pytest.approx(0.006 * 50_000 / 3)
+    assert exchange.get_funding_fees(PAIR, 0.006, True, datetime.now(UTC)) == 0.0
+
+    quotes[PAIR] = (49_000.0, 49_000.1)
+    told = ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="told")
+    assert bot.execute_trade_exit(trade, 49_000.1, told)
+    leave = micro.signals_of(PAIR, "buy")[0]
+    assert leave.reduce_only
+    assert not trade.is_open
+    paid = sum(Decimal(f.fee) for p in micro.parents.values() for f in p.fills)
+    gained = Decimal("0.006") * (Decimal(50_000) - Decimal("49000.1"))
+    assert micro.totals["USDT"] - before == gained - paid
+    assert trade.fee_open_currency == trade.fee_close_currency == "USDT"
+    # Freqtrade counts profit with fee rates rounded to 1e-8.
+    assert trade.close_profit_abs == pytest.approx(float(gained - paid), abs=1e-4)
+    quotes[PAIR] = (50_000.0, 50_000.1)
+
+
+def test_a_stop_is_reduce_only_and_held(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
+    stop = exchange.create_stoploss(PAIR, 0.01, 45_000.04, {"stoploss": "limit"}, "sell", 3.0)
+    sent = micro.signals_of(PAIR, "sell")[-1]
+    assert (sent.kind, sent.reduce_only, sent.leverage) == ("stop", True, "3")
+    assert (sent.stop_price, sent.limit_price) == ("45000.1", "44550.1")
+    assert (stop["status"], stop["stopPrice"]) == ("open", 45_000.1)
+    assert exchange.fetch_stoploss_order(stop["id"], PAIR)["status"] == "open"
+    assert exchange.stoploss_adjust(46_000.0, stop, "sell")
+    assert exchange.cancel_stoploss_order(stop["id"], PAIR)["status"] == "canceled"
+    assert exchange.get_order_id_conditional(stop) == stop["id"]
+
+
+def test_account_settings_make_no_request(exchange: BridgeMixin) -> None:
+    """The configured URLs answer nothing, so a request would raise."""
+    exchange.additional_exchange_init()
+    exchange._lev_prep(PAIR, 3.0, "buy")
+    exchange._set_leverage(3.0, PAIR)
+    exchange.set_margin_mode(PAIR, MarginMode.ISOLATED)
+    assert exchange.fetch_trading_fees() == {}
+    assert exchange.trading_mode == TradingMode.FUTURES
+    assert exchange.get_max_leverage(PAIR, 100.0) > 20
+    assert exchange.fetch_positions("ETH/USDT:USDT") == []
+
+
+def test_other_exchanges_take_leverage_from_public_rules(
+    exchange: BridgeMixin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = deepcopy(market())
+    rules["limits"]["leverage"]["max"] = 50
+    monkeypatch.setattr(exchange, "_markets", {PAIR: rules})
+    monkeypatch.setattr(exchange._api, "id", "okx")
+    tiers = exchange.load_leverage_tiers()
+    assert tiers[PAIR][0]["maxLeverage"] == 50.0
+    assert exchange.parse_leverage_tier(tiers[PAIR][0])["maxNotional"] is None
+
+
+def test_an_amount_below_a_lot_is_refused_here(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
+    before = len(micro.signals_of(PAIR))
+    with pytest.raises(InvalidOrderException, match="below the smallest quantity"):
+        exchange.create_order(
+            pair=PAIR, ordertype="limit", side="buy", amount=0.0001, rate=50_000.0, leverage=1.0
+        )
+    assert len(micro.signals_of(PAIR)) == before
+
+
+def test_how_an_order_is_worked_travels_with_it(
+    exchange: BridgeMixin, micro: ScriptedMicro
+) -> None:
+    micro.scripts[PAIR, "buy"] = Script(fraction="0")
+    exchange.execution(
+        PAIR, urgency="high", confidence=0.7, model_id="m1", tag="why", max_chase_bps=25
+    )
+    for tif in ("GTC", "PO"):
+        exchange.create_order(
+            pair=PAIR, ordertype="limit", side="buy", amount=0.01, rate=50_000.0, leverage=1.0,
+            time_in_force=tif,
+        )
+    first, second = micro.signals_of(PAIR, "buy")[-2:]
+    assert first.params["urgency"] == "high"
+    assert first.params["max_chase_bps"] == 25
+    assert (first.confidence, first.model_id, first.tag) == (0.7, "m1", "why")
+    assert first.expires_ns - first.created_ns == 50 * 10**9, "the time limit and 30 s of grace"
+    assert first.params["time_limit_ms"] == 50_000
+    assert second.confidence is None, "a wish is for one order"
+    assert second.time_in_force == "PO"
+    for sent in (first, second):
+        assert exchange.cancel_order(sent.signal_id, PAIR)["status"] == "canceled"
+
+
+def test_a_market_order_has_no_limit(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
+    micro.scripts[PAIR, "buy"] = Script()
+    order = exchange.create_order(
+        pair=PAIR, ordertype="market", side="buy", amount=0.01, rate=50_000.0, leverage=1.0
+    )
+    sent = micro.signals_of(PAIR, "buy")[-1]
+    assert (sent.order_type, sent.limit_price) == ("market", None)
+    assert (order["status"], order["price"]) == ("closed", 50_000.1)
+    trades = exchange.get_trades_for_order(order["id"], PAIR, datetime.now(UTC))
+    assert [trade["fee"]["currency"] for trade in trades] == ["USDT"]
+
+
+def test_positions_need_micro(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
+    micro.deaf = True
+    try:
+        with pytest.raises(TemporaryError, match="did not answer"):
+            exchange.fetch_positions()
+        with pytest.raises(TemporaryError, match="did not answer"):
+            exchange.fetch_orders(PAIR, datetime.now(UTC))
+    finally:
+        micro.deaf = False

@@ -1,0 +1,218 @@
+"""What is bridged, what is not, and what refuses to start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import puppet_config
+from freqtrade.commands import Arguments
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.exchange import Binance
+from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.resolvers import ExchangeResolver
+from freqtrade.worker import Worker
+from scripted_micro import ScriptedMicro
+
+from citadel_bridge.connector import HybridConnector
+from citadel_bridge.exits import Exit
+from citadel_macro import launcher
+from citadel_macro.commands import FREQTRADE_COMMANDS
+from citadel_macro.exchange import BridgeMixin
+from citadel_macro.launcher import Launch
+from citadel_proto.errors import BadInput, InvariantError, PeerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Simulator
+
+
+def config_for(tmp_path: Path, port: int = 1, **over: object) -> dict[str, Any]:
+    """A configuration as it is when Freqtrade builds its exchange; nothing answers its URLs."""
+    exchange = {"name": "binance", "pair_whitelist": ["BTC/USDT"], "enable_ws": False}
+    return {
+        "exchange": exchange,
+        "dry_run": False,
+        "runmode": RunMode.LIVE,
+        "stake_currency": "USDT",
+        "strategy": "Puppet",
+        "user_data_dir": tmp_path,
+        "citadel": {"signals": f"tcp://127.0.0.1:{port}", "market": "tcp://127.0.0.1:1"},
+        **over,
+    }
+
+
+def load(config: dict[str, Any]) -> Any:  # noqa: ANN401 - stock or bridged
+    return ExchangeResolver.load_exchange(
+        config, exchange_config=deepcopy(config["exchange"]), validate=False
+    )
+
+
+def test_only_trading_for_real_is_bridged(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    with Launch().patched() as launch:
+        for over in (
+            {"dry_run": True, "runmode": RunMode.DRY_RUN},
+            {"dry_run": True, "runmode": RunMode.LIVE},
+            {"runmode": RunMode.BACKTEST},
+            {"runmode": RunMode.HYPEROPT},
+            {"runmode": RunMode.UTIL_EXCHANGE},
+            {"runmode": RunMode.PLOT},
+        ):
+            stock = load(config_for(tmp_path, **over))
+            assert type(stock) is Binance, over
+            assert HybridConnector._instance is None, "no socket of ours"
+        bridged = load(config_for(tmp_path, free_port()))
+        assert isinstance(bridged, BridgeMixin)
+        assert isinstance(bridged, Binance)
+        assert type(bridged).__name__ == "BridgedBinance"
+        assert HybridConnector._instance is not None
+        launch.close()
+    assert HybridConnector._instance is None
+
+
+def test_freqtrade_is_as_it_was_when_the_run_is_over() -> None:
+    places = (
+        (ExchangeResolver, "load_exchange"),
+        (FreqtradeBot, "startup"),
+        (FreqtradeBot, "process"),
+        (FreqtradeBot, "exit_positions"),
+        (FreqtradeBot, "_update_trade_after_fill"),
+        (Worker, "_sleep"),
+    )
+    before = [owner.__dict__[name] for owner, name in places]
+    with Launch().patched():
+        assert all(o.__dict__[n] is not was for (o, n), was in zip(places, before, strict=True))
+    assert [owner.__dict__[name] for owner, name in places] == before
+
+
+def test_keys_are_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    config["exchange"]["key"] = "k"
+    with Launch().patched() as launch:
+        with pytest.raises(OperationalException, match="exchange credentials"):
+            load(config)
+        assert isinstance(launch.failure, BadInput)
+        assert HybridConnector._instance is None
+
+
+def test_an_attribute_error_in_a_constructor_is_not_a_fallback(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Freqtrade's own loader would go on with a class that is not bridged, and with live keys."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise AttributeError("broken")
+
+    monkeypatch.setattr(BridgeMixin, "additional_exchange_init", broken)
+    with Launch().patched() as launch:
+        with pytest.raises(AttributeError, match="broken"):
+            load(config_for(tmp_path, free_port()))
+        launch.close()
+
+
+def test_an_exchange_that_is_not_bridged_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(launcher, "bridged", lambda real, *_: real)
+    with Launch().patched() as launch:
+        with pytest.raises(OperationalException, match="not bridged"):
+            load(config_for(tmp_path, free_port()))
+        assert isinstance(launch.failure, InvariantError)
+        launch.close()
+
+
+def test_a_port_in_use_says_which(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with Launch().patched() as launch:
+            with pytest.raises(OperationalException, match=str(port)):
+                load(config_for(tmp_path, port))
+            assert isinstance(launch.failure, PeerUnavailable)
+            launch.close()
+
+
+def test_every_command_that_is_passed_on_is_one_of_freqtrades() -> None:
+    parser = Arguments(["--help"])
+    parser._build_subcommands()
+    theirs = set(parser.parser._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+    assert {name for name, _ in FREQTRADE_COMMANDS} <= theirs
+
+
+def macro(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "citadel_macro", *words],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+
+
+def test_a_wrong_section_ends_with_the_exit_code_of_bad_input(tmp_path: Path) -> None:
+    config = {
+        "exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"], "secret": "hunter2"},
+        "dry_run": False, "stake_currency": "USDT", "stake_amount": 10, "max_open_trades": 1,
+        "timeframe": "1m", "strategy": "CitadelSample", "pairlists": [{"method": "StaticPairList"}],
+        "entry_pricing": {"price_side": "same", "use_order_book": True, "order_book_top": 1},
+        "exit_pricing": {"price_side": "same", "use_order_book": True, "order_book_top": 1},
+        "user_data_dir": str(tmp_path), "db_url": f"sqlite:///{tmp_path}/t.sqlite",
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    done = macro("trade", "-c", str(path))
+    assert done.returncode == Exit.BAD_INPUT
+    assert "macro's configuration holds exchange credentials: exchange.secret" in done.stderr
+    assert "mend: remove them here" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_configuration_error_of_freqtrades_is_no_success(tmp_path: Path) -> None:
+    done = macro("trade", "-c", str(tmp_path / "absent.json"))
+    assert done.returncode == Exit.BAD_INPUT
+    assert launcher.run(["trade", "--no-such-option"]) == Exit.BAD_INPUT
+    assert launcher.run(["trade", "--help"]) == Exit.OK
+
+
+def test_freqtrade_waits_for_a_micro_that_is_absent(
+    simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    signals, market = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    path, log = tmp_path / "config.json", tmp_path / "log"
+    path.write_text(json.dumps(puppet_config(simulator, tmp_path, signals, market)))
+
+    def said(text: str) -> bool:
+        return text in " ".join(log.read_text().split())
+
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "citadel_macro", "trade", "-c", str(path)],
+            stdout=out, stderr=out,
+        )
+    try:
+        until(lambda: said(f"Waiting for micro at {market}"), process)
+        quotes = simulator.quotes()
+        with ScriptedMicro(signals=signals, market=market, quotes=lambda: quotes):
+            until(lambda: said("micro answered after"), process)
+            until(lambda: said("Changing state to: RUNNING"), process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == Exit.INTERRUPTED
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 40
+    while not what():
+        assert process.poll() is None, "Freqtrade has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
