@@ -92,6 +92,8 @@ class RiskManager:
         self._armed: dict[str, bool] = {}
         self._warned: dict[str, bool] = {}
         self._feed_down_ns: dict[tuple[str, str], tuple[int, str]] = {}
+        self._feed_seen: dict[tuple[str, str], None] = {}
+        """Books that were LIVE once; the first snapshot of many takes its time at the start."""
         self._rejects: dict[tuple[str, str], deque[int]] = {}
         self._rebase_peak = False
         self._persisted = self.breakers.version
@@ -189,11 +191,15 @@ class RiskManager:
     def on_feed(
         self, venue: str, symbol: str, now_ns: int, *, live: bool, reason: str
     ) -> list[RiskCommand]:
-        """Take a book's change to or from LIVE; its breaker trips when it stays away."""
+        """Take a book's change to or from LIVE; its breaker trips when it stays away.
+
+        One that was never LIVE trips nothing: check 7 refuses orders on it anyway.
+        """
         key = (venue, symbol)
         if live:
+            self._feed_seen[key] = None
             self._feed_down_ns.pop(key, None)
-        else:
+        elif key in self._feed_seen:
             self._feed_down_ns.setdefault(key, (now_ns, reason))
         self.breakers.healthy("STALE_FEED", symbol_scope(venue, symbol), now_ns, healthy=live)
         return self._changes()
@@ -268,6 +274,7 @@ class RiskManager:
             "limits_epoch": self._limits_epoch,
             "warned": sorted(code for code, warned in self._warned.items() if warned),
             "feed_down": [[v, s, ns, why] for (v, s), (ns, why) in self._feed_down_ns.items()],
+            "feed_seen": [list(key) for key in self._feed_seen],
             "rejects": [[v, s, list(times)] for (v, s), times in self._rejects.items()],
             "rebase_peak": self._rebase_peak,
         }
@@ -281,6 +288,8 @@ class RiskManager:
             (v, s): (ns, why)
             for v, s, ns, why in cast(list[tuple[str, str, int, str]], state["feed_down"])
         }
+        seen = cast(list[tuple[str, str]], state.get("feed_seen", []))
+        self._feed_seen = {(v, s): None for v, s in seen}
         self._rejects = {
             (v, s): deque(times, maxlen=self.limits.reject_burst)
             for v, s, times in cast(list[tuple[str, str, list[int]]], state["rejects"])

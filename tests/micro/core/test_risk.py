@@ -1375,6 +1375,7 @@ def test_a_macro_never_heard_stops_parents_only_where_one_is_required() -> None:
 def test_a_feed_that_stays_away_trips_its_symbol_alone() -> None:
     manager = RiskManager(limits())
     view = calm()
+    manager.on_feed(VENUE, BTC, NOW - S, live=True, reason="")
     assert manager.on_feed(VENUE, BTC, NOW, live=False, reason="gap") == []
     manager.on_feed(VENUE, BTC, NOW + 2 * S, live=False, reason="still")
     assert manager.on_tick(view, NOW + 3 * S - 1) == []
@@ -1391,8 +1392,15 @@ def test_a_feed_that_stays_away_trips_its_symbol_alone() -> None:
     assert manager.effective_state(VENUE, BTC, "trend") == "ACTIVE"
 
 
+def test_a_feed_that_was_never_there_trips_nothing() -> None:
+    manager = RiskManager(limits())
+    manager.on_feed(VENUE, BTC, NOW, live=False, reason="no snapshot yet")
+    assert manager.on_tick(calm(), NOW + 60 * S) == []
+
+
 def test_a_feed_that_comes_back_in_time_trips_nothing() -> None:
     manager = RiskManager(limits())
+    manager.on_feed(VENUE, BTC, NOW - S, live=True, reason="")
     manager.on_feed(VENUE, BTC, NOW, live=False, reason="gap")
     manager.on_feed(VENUE, BTC, NOW + S, live=True, reason="")
     manager.on_feed(VENUE, ETH, NOW + S, live=True, reason="")
