@@ -64,6 +64,16 @@ docker start -a "$(container keys)" >/dev/null || fail "keys cannot run twice"
     || fail "a second run of keys changed them"
 ok "each side holds its own secret key only, and a second run of keys changes none"
 
+inside sim python - <<'P' || fail "a peer without keys hears the channels"
+import sys, zmq
+socket = zmq.Context().socket(zmq.SUB)
+socket.subscribe(b"")
+for address in ("tcp://micro:5556", "tcp://macro:5555"):
+    socket.connect(address)
+sys.exit(socket.poll(3000))
+P
+ok "a peer without keys on the same network hears nothing, though both sides publish every second"
+
 inside micro python - <<'P' || fail "the micro image holds freqtrade"
 import importlib.util, sys
 sys.exit(importlib.util.find_spec("freqtrade") is not None)
@@ -143,13 +153,14 @@ with open(copy, "rb") as file:
 os.unlink(copy)
 P
     inside micro sh -c 'cat > /tmp/trades.sqlite' <"$scratch/trades.sqlite"
-    inside micro citadel audit --database /tmp/trades.sqlite --journal /data >"$scratch/audit" 2>&1
+    docker exec -e COLUMNS=160 "$(container micro)" citadel audit --database /tmp/trades.sqlite --journal /data >"$scratch/audit" 2>&1
 }
-tries=0
-until agree; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 20 ] || { cat "$scratch/audit" >&2; fail "the books of the two sides differ"; }
+for try in $(seq 20); do
+    status=0
+    agree || status=$?
+    [ "$status" = 1 ] || break # 1: they differ; anything else but 0: they could not be compared
     sleep 1
 done
+[ "$status" = 0 ] || { cat "$scratch/audit" >&2; fail "the books of the two sides differ"; }
 cat "$scratch/audit"
 ok "Freqtrade's books and micro's journal agree after the restart"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import re
 import subprocess
 import sys
@@ -313,15 +314,24 @@ def test_a_change_of_code_installs_no_dependency_anew(dockerfile: Dockerfile) ->
 
 
 def test_images_hold_what_they_need_and_micro_never_freqtrade(
-    repository: Path, tmp_path: Path, dockerfile: Dockerfile, side: str
+    repository: Path,
+    tmp_path: Path,
+    services: dict[str, Any],
+    dockerfile: Dockerfile,
+    side: str,
 ) -> None:
     (tmp_path / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
     (listing,) = [rest for word, rest in dockerfile.stages[0] if word == "RUN"]
     code = re.search(r'python -c "(.*)"', listing)
     assert code is not None
+    extras = {"micro": "micro", "macro": "macro,ml"}[side]
+    if side == "macro":
+        assert set(dockerfile.all("ARG")) == {f"EXTRAS={extras}"}
+        assert services["macro"]["build"]["args"]["EXTRAS"].endswith(f":-{extras}}}")
     listed = subprocess.run(
         [sys.executable, "-c", code.group(1)],
         cwd=tmp_path,
+        env={**os.environ, "EXTRAS": extras},
         capture_output=True,
         text=True,
         timeout=30,
@@ -329,8 +339,10 @@ def test_images_hold_what_they_need_and_micro_never_freqtrade(
     ).stdout
     names = {re.split(r"[<>=\[]", line)[0].lower() for line in listed.splitlines()}
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    for requirement in (*project["dependencies"], *project["optional-dependencies"][side]):
-        assert requirement in listed.splitlines()
+    wanted = list(project["dependencies"])
+    for extra in extras.split(","):
+        wanted += project["optional-dependencies"][extra]
+    assert listed.splitlines() == wanted
     assert ("freqtrade" in names) == (side == "macro")
     pins = {
         line.split("==")[0].lower()
