@@ -17,6 +17,7 @@ from citadel_proto.messages import (
     OrderType,
     Param,
     Side,
+    Signal,
     SignalKind,
     TimeInForce,
 )
@@ -155,6 +156,34 @@ class NewSignal:
         for name, value in self.params.items():
             if isinstance(value, float) and not abs(value) < float("inf"):
                 raise BadInput(f"parameter {name} = {value}", allowed="a finite number")
+
+    def signal(self, *, signal_id: str, strategy: str, now_ns: int, epoch: int) -> Signal:
+        """The message that carries this order; its sequence is set when it is published."""
+        return Signal(
+            signal_id=signal_id,
+            strategy=strategy,
+            venue=self.venue,
+            symbol=self.symbol,
+            side=self.side,
+            quantity=str(self.quantity),
+            kind=self.kind,
+            order_type=self.order_type,
+            limit_price=None if self.limit_price is None else str(self.limit_price),
+            stop_price=None if self.stop_price is None else str(self.stop_price),
+            time_in_force=self.time_in_force,
+            reduce_only=self.reduce_only,
+            leverage=str(self.leverage),
+            algo=self.algo,
+            params=dict(self.params),
+            confidence=self.confidence,
+            model_id=self.model_id,
+            tag=self.tag,
+            candle_ns=self.candle_ns,
+            created_ns=now_ns,
+            expires_ns=now_ns + int(self.ttl * 1_000_000_000),
+            epoch=epoch,
+            seq=0,
+        )
 
 
 @dataclass(frozen=True, slots=True)

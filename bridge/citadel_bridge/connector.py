@@ -21,8 +21,10 @@ from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
 from citadel_bridge.errors import ClockSkew, MicroUnavailable
 from citadel_bridge.intents import IntentLog
-from citadel_bridge.mirror import Mirror, Peer
+from citadel_bridge.mirror import Mirror
 from citadel_bridge.outbox import Outbox
+from citadel_bridge.questions import Questions
+from citadel_bridge.view import MicroView
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
@@ -34,20 +36,16 @@ from citadel_proto.messages import (
     Balance,
     Cancel,
     ExecutionReport,
-    FeedState,
     MacroHeartbeat,
     Position,
     Query,
     QueryKind,
-    RiskState,
     Signal,
-    Trade,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_bridge.books import BookView
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ _QUERY_PAUSE_S: Final = 0.1
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class HybridConnector:
+class HybridConnector(MicroView):
     """Thread-safe; one per process, see ``get``.
 
     Args:
@@ -106,9 +104,7 @@ class HybridConnector:
         """Start of this run (ns); larger than that of every earlier run."""
         self.instance = f"{config.role}-{_base36(self.epoch)}"
         """Name of this run; answers to us are published under it."""
-        self.mirror = Mirror(self.instance)
-        self.wake = self.mirror.wake
-        """Set on every new report; clear it before you look."""
+        super().__init__(Mirror(self.instance), config.dead_after)
         self.inbox = Inbox(decode_market, self.mirror.apply)
         self.lock = threading.Lock()
         self.outbox = Outbox()
@@ -120,7 +116,7 @@ class HybridConnector:
         self._count = 0
         self._closed = False
         self._waiters: dict[str, threading.Event] = {}
-        self._answers: dict[str, Answer] = {}
+        self.questions = Questions(self.instance, self.epoch, self._post_query, self._take_query)
         self._ready = threading.Event()
         self.started_ns = 0
         """Monotonic clock at ``start``."""
@@ -285,14 +281,6 @@ class HybridConnector:
             del self._waiters[key]
         return self.report(signal_id)
 
-    def report(self, signal_id: str) -> ExecutionReport | None:
-        """Newest report seen in this run, or None."""
-        return self.mirror.reports.get(signal_id)
-
-    def reports(self) -> list[ExecutionReport]:
-        """Newest report of every order seen in this run, micro's own orders included."""
-        return list(self.mirror.reports.copy().values())
-
     # --- questions ------------------------------------------------------------------------------
 
     def query_order(self, signal_id: str, timeout: float = 1.0) -> ExecutionReport | None:
@@ -329,56 +317,7 @@ class HybridConnector:
         """Ask micro for its risk limits, as text by name; raises as ``query_order``."""
         return self._query("limits", timeout).limits
 
-    # --- what is known --------------------------------------------------------------------------
-
-    def book(self, venue: str, symbol: str) -> BookView | None:
-        """Newest book, with its age and integrity; None before the first."""
-        return self.mirror.books.get((venue, symbol))
-
-    def trades(self, venue: str, symbol: str) -> tuple[Trade, ...]:
-        """Latest public trades, oldest first."""
-        return tuple(self.mirror.trades.get((venue, symbol), ()))
-
-    def balances(self, venue: str) -> Mapping[str, Balance]:
-        """Newest balances per currency; never older than the fills reported."""
-        return self.mirror.balances.get(venue, {})
-
-    def positions(self) -> Mapping[tuple[str, str], Position]:
-        """Newest position per (venue, symbol) seen."""
-        return self.mirror.positions
-
-    def risk(self) -> Mapping[str, RiskState]:
-        """State of every risk scope that has been published."""
-        return self.mirror.risk
-
-    def feeds(self) -> Mapping[tuple[str, str], FeedState]:
-        """State of every book subscription."""
-        return self.mirror.feeds
-
-    def micro_alive(self) -> bool:
-        """Whether a micro of our schema has been heard within ``dead_after``."""
-        return any(peer.schema == SCHEMA_VERSION for peer in self.peers())
-
-    def micro_state(self) -> str:
-        """State of the micro heard last, ``absent`` if none is alive."""
-        peers = self.peers()
-        return peers[0].state if peers else "absent"
-
-    def micro(self) -> Peer | None:
-        """The micro heard last, or None if none is alive."""
-        peers = self.peers()
-        return peers[0] if peers else None
-
-    @property
-    def skew_ns(self) -> int:
-        """Micro's wall clock minus ours; the largest, where there are several micros."""
-        return max((peer.meter.skew_ns for peer in self.peers()), key=abs, default=0)
-
     # --- inside ---------------------------------------------------------------------------------
-
-    def peers(self) -> list[Peer]:
-        """Micros that are alive, the latest heard first."""
-        return self.mirror.alive(int(self.config.dead_after * _S))
 
     def _require_micro(self, *, reduce_only: bool = True) -> None:
         self.check()
@@ -418,34 +357,14 @@ class HybridConnector:
             raise MicroUnavailable("the bridge of this process is closed")
 
     def _signal(self, new: NewSignal) -> Signal:
-        now = time.time_ns()
         with self.lock:
             self._count += 1
             count = self._count
-        return Signal(
+        return new.signal(
             signal_id=new.signal_id or f"{_base36(self.epoch // 1000)}-{count}",
             strategy=new.strategy or self.strategy,
-            venue=new.venue,
-            symbol=new.symbol,
-            side=new.side,
-            quantity=str(new.quantity),
-            kind=new.kind,
-            order_type=new.order_type,
-            limit_price=_text(new.limit_price),
-            stop_price=_text(new.stop_price),
-            time_in_force=new.time_in_force,
-            reduce_only=new.reduce_only,
-            leverage=str(new.leverage),
-            algo=new.algo,
-            params=new.params,
-            confidence=new.confidence,
-            model_id=new.model_id,
-            tag=new.tag,
-            candle_ns=new.candle_ns,
-            created_ns=now,
-            expires_ns=now + int(new.ttl * _S),
+            now_ns=time.time_ns(),
             epoch=self.epoch,
-            seq=0,
         )
 
     def _query(
@@ -459,53 +378,20 @@ class HybridConnector:
         since_ns: int = 0,
     ) -> Answer:
         self._require_micro()
-        query = self.new_query(
+        query = self.questions.new(
             kind, signal_id=signal_id, venue=venue, symbol=symbol, since_ns=since_ns
         )
-        waiter = threading.Event()
-        self._waiters[query.query_id] = waiter
-        try:
-            with self.lock:
-                self._post(f"query {query.query_id}", query, timeout)
-            self.publisher.publish(query)
-            self._keeper.nudge()
-            waiter.wait(timeout)
-        finally:
-            del self._waiters[query.query_id]
-            with self.lock:
-                self.outbox.take(f"query {query.query_id}")
-        answer = self._answers.pop(query.query_id, None)
-        if answer is None:
-            raise MicroUnavailable(f"micro did not answer ({kind} query) within {timeout:g} s")
-        if answer.error:
-            raise MicroUnavailable(f"micro could not answer ({kind} query): {answer.error}")
-        return answer
+        return self.questions.ask(query, timeout)
 
-    def new_query(
-        self,
-        kind: QueryKind,
-        *,
-        signal_id: str = "",
-        venue: str = "",
-        symbol: str = "",
-        since_ns: int = 0,
-    ) -> Query:
-        """Make a question with an id of its own."""
+    def _post_query(self, query: Query, for_s: float) -> None:
         with self.lock:
-            self._count += 1
-            count = self._count
-        return Query(
-            query_id=f"{self.instance}-q{count}",
-            kind=kind,
-            reply_to=self.instance,
-            signal_id=signal_id,
-            venue=venue,
-            symbol=symbol,
-            since_ns=since_ns,
-            created_ns=time.time_ns(),
-            epoch=self.epoch,
-            seq=0,
-        )
+            self._post(f"query {query.query_id}", query, for_s)
+        self.publisher.publish(query)
+        self._keeper.nudge()
+
+    def _take_query(self, query: Query) -> None:
+        with self.lock:
+            self.outbox.take(f"query {query.query_id}")
 
     def reconnect(self) -> None:
         """Connect to micro anew."""
@@ -561,19 +447,13 @@ class HybridConnector:
 
     def _on_answer(self, answer: Answer) -> None:
         """In the receive thread; its reports are in the mirror already."""
-        if answer.query_id in self._waiters:
-            self._answers[answer.query_id] = answer
         self._keeper.answered(answer)
-        self._set_waiter(answer.query_id)
+        self.questions.answered(answer)
 
     def _set_waiter(self, key: str) -> None:
         waiter = self._waiters.get(key)
         if waiter is not None:
             waiter.set()
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _base36(number: int) -> str:

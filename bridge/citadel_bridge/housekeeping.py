@@ -230,7 +230,7 @@ class Keeper:
             since = max(report.updated_ns for report in reports) - _RESYNC_OVERLAP_NS
         if unfinished:
             since = min(since, unfinished[0].signal.created_ns)
-        query = connector.new_query("orders", since_ns=since)
+        query = connector.questions.new("orders", since_ns=since)
         log.info("asking micro for all orders: %s", self._resync_reason)
         with self._work:
             self.resyncs += 1
@@ -259,7 +259,7 @@ class Keeper:
         if not alive:
             return
         for signal_id, _ in due:
-            query = connector.new_query("order", signal_id=signal_id)
+            query = connector.questions.new("order", signal_id=signal_id)
             with self._work:
                 self._forget_questions(signal_id)
                 self._asked[query.query_id] = signal_id

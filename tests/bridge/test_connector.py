@@ -112,7 +112,7 @@ def test_a_question_that_nobody_answers_says_so(
     monkeypatch.setattr(pair.micro, "_on_query", lambda _query: None)
     with pytest.raises(MicroUnavailable, match=r"did not answer \(limits query\)"):
         pair.connector.query_limits(timeout=0.2)
-    assert not pair.connector._answers
+    assert not pair.connector.questions._waiting
 
 
 def test_balances_are_never_older_than_the_fills_reported(
