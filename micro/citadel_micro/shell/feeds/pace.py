@@ -36,12 +36,16 @@ class Backoff:
 
 
 class Pacer:
-    """At most ``per_s`` passages a second, evenly spaced, in order of asking."""
+    """At most ``per_s`` passages a second, evenly spaced, in order of asking.
 
-    __slots__ = ("_interval_s", "_lock", "_next_s")
+    After a pause up to ``burst`` more may pass at once, as a venue's budget of a minute permits.
+    """
 
-    def __init__(self, per_s: float) -> None:
+    __slots__ = ("_burst_s", "_interval_s", "_lock", "_next_s")
+
+    def __init__(self, per_s: float, burst: int = 0) -> None:
         self._interval_s = 1.0 / per_s
+        self._burst_s = burst / per_s
         self._next_s = 0.0
         self._lock = asyncio.Lock()
 
@@ -52,7 +56,8 @@ class Pacer:
             wait_s = self._next_s - loop.time()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            self._next_s = loop.time() + self._interval_s
+            earliest_s = loop.time() - self._burst_s
+            self._next_s = max(self._next_s, earliest_s) + self._interval_s
 
     def hold(self, seconds: float) -> None:
         """Nobody passes for this long: the venue has said so."""

@@ -52,7 +52,7 @@ class SnapshotFetcher:
         self._emit = emit
         self._clock = clock
         self._rng = rng
-        self._pacer = Pacer(spec.limits.snapshots_per_s)
+        self._pacer = Pacer(spec.limits.snapshots_per_s, spec.limits.snapshot_burst)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._last_s: dict[str, float] = {}

@@ -40,6 +40,8 @@ class Limits:
     messages_per_s: float = 4.0
     connects_per_s: float = 1.0
     snapshots_per_s: float = 5.0
+    snapshot_burst: int = 0
+    """Snapshots that may be fetched at once after a pause, before that rate holds."""
     lifetime_s: float = 0.0
     """Connections are cut after this; ours are renewed a little before. 0: never."""
 

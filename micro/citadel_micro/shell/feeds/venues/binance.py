@@ -335,7 +335,11 @@ SPECS: Final = {
         heartbeat=Heartbeat(silence_s=60.0),
         # 1,024 streams and 5 inbound messages a second; a snapshot weighs 50 of 6,000 a minute.
         limits=Limits(
-            symbols_per_connection=300, messages_per_s=4.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+            symbols_per_connection=300,
+            messages_per_s=4.0,
+            snapshots_per_s=1.5,
+            snapshot_burst=20,
+            lifetime_s=_DAY_S,
         ),
     ),
     "binance-usdm": VenueSpec(
@@ -353,7 +357,11 @@ SPECS: Final = {
         native=_native,
         heartbeat=Heartbeat(silence_s=60.0),
         limits=Limits(
-            symbols_per_connection=60, messages_per_s=8.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+            symbols_per_connection=60,
+            messages_per_s=8.0,
+            snapshots_per_s=1.5,
+            snapshot_burst=20,
+            lifetime_s=_DAY_S,
         ),
     ),
     "binance-coinm": VenueSpec(
@@ -370,7 +378,11 @@ SPECS: Final = {
         native=_native_coinm,
         heartbeat=Heartbeat(silence_s=60.0),
         limits=Limits(
-            symbols_per_connection=60, messages_per_s=8.0, snapshots_per_s=1.5, lifetime_s=_DAY_S
+            symbols_per_connection=60,
+            messages_per_s=8.0,
+            snapshots_per_s=1.5,
+            snapshot_burst=20,
+            lifetime_s=_DAY_S,
         ),
     ),
 }
