@@ -57,6 +57,9 @@ def micro(
         str | None, typer.Option(help="HOST:PORT of /healthz and /metrics, or 'off'.")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the addresses here as JSON when everything is up.")
+    ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the effective configuration and end.")
     ] = False,
@@ -93,7 +96,7 @@ def micro(
     from citadel_micro.modes import run_paper  # noqa: PLC0415
 
     logs.configure(loaded.log.level, loaded.log.format, instance=loaded.instance)
-    return run_paper(loaded)
+    return run_paper(loaded, ready_file)
 
 
 def _http(text: str | None) -> dict[str, Any]:

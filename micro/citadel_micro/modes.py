@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
 import structlog
 import zmq
 
@@ -35,6 +37,9 @@ from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from citadel_bridge.channels import Context
     from citadel_micro.core.commands import RequestSnapshot
     from citadel_micro.core.events import FeedStatus, MarketEvent
@@ -80,6 +85,23 @@ class PaperMicro:
     # what a demo or a test asks for
 
     @property
+    def vitals(self) -> Vitals:
+        """What health and metrics are made of; only after ``start``."""
+        assert self._vitals is not None  # noqa: S101 - the order of calls is ours
+        return self._vitals
+
+    @property
+    def uplink(self) -> Uplink:
+        """Both channels; only after ``start``."""
+        assert self._uplink is not None  # noqa: S101 - the order of calls is ours
+        return self._uplink
+
+    @property
+    def adapters(self) -> Mapping[str, PaperAdapter]:
+        """Order adapters by venue."""
+        return self._adapters
+
+    @property
     def runner(self) -> Runner:
         """The door; only after ``start``."""
         assert self._runner is not None  # noqa: S101 - the order of calls is ours
@@ -99,13 +121,22 @@ class PaperMicro:
     @property
     def market_address(self) -> str:
         """Where reports and books are published."""
-        assert self._uplink is not None  # noqa: S101 - the order of calls is ours
-        return self._uplink.market_address
+        return self.uplink.market_address
 
     @property
     def http_url(self) -> str:
         """Where health and metrics are served; empty when they are not."""
         return "" if self._http is None else self._http.url
+
+    def ready(self) -> dict[str, object]:
+        """Addresses and names of this run, for a program that started it."""
+        return {
+            "run": self.vitals.run_id,
+            "pid": os.getpid(),
+            "market": self.market_address,
+            "http": self.http_url,
+            "journal": str(self.journal.path.resolve()),
+        }
 
     # life
 
@@ -361,16 +392,24 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
     )
 
 
-def run_paper(config: MicroConfig) -> Exit:
+def run_paper(config: MicroConfig, ready_file: Path | None = None) -> Exit:
     """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
 
     The first SIGINT or SIGTERM withdraws all orders and ends the run; the second ends it at once.
+
+    Args:
+        config: what to run.
+        ready_file: written when everything is up, see ``PaperMicro.ready``; removed at the end.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_main(config))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_main(config, ready_file))
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
 
 
-async def _main(config: MicroConfig) -> Exit:
+async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     forced = asyncio.Event()
@@ -390,6 +429,8 @@ async def _main(config: MicroConfig) -> Exit:
         starting = asyncio.create_task(micro.start())
         if not await _first(starting, asked):
             return Exit.OK
+        if ready_file is not None:
+            _write_whole(ready_file, msgspec.json.encode(micro.ready()))
         ending = asyncio.create_task(micro.wait())
         if await _first(ending, asked):
             return Exit.OK if ending.result() else Exit.UNAVAILABLE
@@ -403,6 +444,13 @@ async def _main(config: MicroConfig) -> Exit:
         return Exit.UNAVAILABLE
     finally:
         await micro.close()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """A reader sees either nothing or all of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:

@@ -53,8 +53,8 @@ def from_environment(
     """
     found: dict[Location, str] = {}
     for name in sorted(environment):
-        if not name.startswith(ENV_PREFIX):
-            continue
+        if not name.startswith(ENV_PREFIX) or not environment[name]:
+            continue  # empty is how containers and shells say "not set"
         location = tuple(name.removeprefix(ENV_PREFIX).lower().split(_NESTED))
         if len(location) > 1 or location[0] in scalars | sections:
             # Currencies are upper case wherever else they are written.

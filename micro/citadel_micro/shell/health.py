@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from citadel_micro.core.engine import Engine
@@ -32,7 +32,6 @@ class Vitals:
     stats: Stats
     state: str = "starting"
     """``starting``, ``running`` or ``stopping``."""
-    _beats: dict[str, int] = field(default_factory=dict)
 
     def open_parents(self) -> int:
         """Parents that have not ended."""
@@ -71,7 +70,9 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "instance": vitals.instance,
         "mode": vitals.mode,
         "state": vitals.state,
+        "risk": vitals.engine.risk.beat_state(),
         "macro_age_ms": None if macro_ns is None else macro_ns // 1_000_000,
+        "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),
         "feeds": feeds,
     }

@@ -71,6 +71,7 @@ class _Peer:
 
     seq: int = 0
     heard_ns: int = 0
+    hears_us: bool = False
     skew: SkewMeter = field(default_factory=SkewMeter)
 
 
@@ -151,6 +152,14 @@ class Uplink:
         heard = max((peer.heard_ns for peer in self._peers.values()), default=0)
         return now_ns - heard if heard else None
 
+    def heard_by(self, now_ns: int) -> list[str]:
+        """Macros that are alive and say that they hear this run."""
+        return sorted(
+            instance
+            for instance, peer in self._peers.items()
+            if peer.hears_us and now_ns - peer.heard_ns <= MACRO_GONE_NS
+        )
+
     # in
 
     def _on_message(self, _topic: bytes, message: SignalChannel) -> None:
@@ -176,6 +185,7 @@ class Uplink:
             peer = self._peers[beat.instance] = _Peer()
         peer.seq = beat.seq
         peer.heard_ns = now_ns
+        peer.hears_us = beat.micro_instance_seen == self._config.instance
         return peer.skew.update(beat.wall_ns, beat.mono_ns, now_ns, time.monotonic_ns())
 
     def _forget(self, now_ns: int) -> None:
@@ -254,4 +264,3 @@ class Uplink:
             if ticks:
                 self._publisher.publish(wire.trades_of(ticks, self._config.instance, 0))
                 ticks.clear()
-

@@ -80,6 +80,7 @@ class PaperVenue:
         self._books: dict[str, PaperBook] = {}
         self._link = PaperLink(config.link, SplitMix64(key_of(config.seed, venue)))
         self._trades = 0
+        self._last_ns = 0
 
     # the four calls of the shell
 
@@ -302,7 +303,10 @@ class PaperVenue:
         rows = tuple((c, p.free, p.used) for c, p in self.ledger.purses.items())
         self._link.send_report(
             VenueSnapshot(
-                venue=self.venue, open_orders=open_orders, balances=rows, exchange_ns=now_ns
+                venue=self.venue,
+                open_orders=open_orders,
+                balances=rows,
+                exchange_ns=self._stamp(now_ns),
             ),
             now_ns,
         )
@@ -332,7 +336,7 @@ class PaperVenue:
             fee=fee,
             fee_currency=currency,
             liquidity="maker" if maker else "taker",
-            exchange_ns=now_ns,
+            exchange_ns=self._stamp(now_ns),
         )
         order.fills.append(report)
         self._link.send_report(report, now_ns)
@@ -409,8 +413,17 @@ class PaperVenue:
         )
         if rows:
             self._link.send_report(
-                BalancesUpdated(venue=self.venue, balances=rows, exchange_ns=now_ns), now_ns
+                BalancesUpdated(venue=self.venue, balances=rows, exchange_ns=self._stamp(now_ns)),
+                now_ns,
             )
+
+    def _stamp(self, now_ns: int) -> int:
+        """The venue's time of something that moves money: every such time is later than the last.
+
+        So a reader can tell which fills a statement of balances holds.
+        """
+        self._last_ns = max(now_ns, self._last_ns + 1)
+        return self._last_ns
 
     def _next_trade(self) -> int:
         self._trades += 1

@@ -41,6 +41,7 @@ class FakeRun:
         self.market.on_depth(snapshot._replace(recv_ns=self.ns - SECOND))
         self.markets = {("v", "A/B"): self.market}
         self.portfolio = self
+        self.risk = self
         self.failed = False
         self.live_children = 2
         self.last_beat_ns = self.ns
@@ -55,12 +56,19 @@ class FakeRun:
     def drift_ns(self) -> int:
         return 0
 
+    def beat_state(self) -> str:
+        return "active"
+
     def open_parents(self, venue: str | None) -> int:
         assert venue is None
         return 3
 
     def equity(self) -> Decimal | None:
         return self.worth
+
+    def heard_by(self, now_ns: int) -> list[str]:
+        assert now_ns == self.ns
+        return ["macro-1"]
 
     def macro_age_ns(self, now_ns: int) -> int | None:
         del now_ns
@@ -111,7 +119,8 @@ def test_a_well_run_is_healthy() -> None:
         found = json.loads(text)
         assert (status, found["status"], found["reasons"]) == (200, "ok", [])
         assert found["feeds"]["v:A/B"] == {"state": "LIVE", "reason": "", "age_ms": 1000}
-        assert found["open_parents"] == 3
+        assert (found["open_parents"], found["risk"]) == (3, "active")
+        assert found["heard_by"] == ["macro-1"]
 
     serve(body)
 
