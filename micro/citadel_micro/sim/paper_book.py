@@ -142,9 +142,11 @@ class PaperBook:
     # being taken
 
     def traded(self, trade: TradeTick) -> list[tuple[Resting, int]]:
-        """A public trade: fills by queue position at our price, in full at a worse one.
+        """A public trade: fills by queue position at our price, ahead of everybody beyond it.
 
-        A trade beyond our price proves that everything at our price was traded first.
+        Whoever traded at a worse price than ours would have met us first, so a trade beyond our
+        price fills us, but never for more than was traded: a large order does not fill because
+        somebody traded a little past it.
         """
         fills: list[tuple[Resting, int]] = []
         ticks = self._instrument.ticks_of_float(trade.price)
@@ -154,14 +156,13 @@ class PaperBook:
             if order.side != ours:
                 continue
             beyond = ticks - order.price_ticks if ours == "sell" else order.price_ticks - ticks
-            if beyond > 0:
-                fills.append((order, order.left_lots))
-            elif beyond == 0:
-                order.partial += order.queue.on_trade(volume)
-                got = min(order.left_lots, floor(order.partial + _DUST))
-                if got > 0:
-                    order.partial -= got
-                    fills.append((order, got))
+            if beyond < 0:
+                continue
+            order.partial += volume if beyond > 0 else order.queue.on_trade(volume)
+            got = min(order.left_lots, floor(order.partial + _DUST))
+            if got > 0:
+                order.partial -= got
+                fills.append((order, got))
         return fills
 
     def market_moved(self) -> list[tuple[Resting, int]]:

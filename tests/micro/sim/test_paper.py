@@ -186,13 +186,16 @@ def test_first_come_first_served() -> None:
     assert bench.fills(order) == [(100, 20, "maker")]
 
 
-def test_a_trade_through_our_price_fills_us_whole_at_our_price() -> None:
+def test_a_trade_through_our_price_fills_us_at_our_price_for_what_was_traded() -> None:
     bench = Bench()
     order = bench.order("buy", 100, 50)
     bench.settle()
-    bench.trade(99.0, 0.01, "sell")
+    bench.trade(99.0, 0.2, "sell")
     bench.settle()
-    assert bench.fills(order) == [(100, 50, "maker")]
+    assert bench.fills(order) == [(100, 20, "maker")]
+    bench.trade(99.0, 7.0, "sell")
+    bench.settle()
+    assert bench.fills(order) == [(100, 20, "maker"), (100, 30, "maker")]
     done = bench.done(order)
     assert done is not None
     assert done.status == "filled"

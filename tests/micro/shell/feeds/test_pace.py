@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from citadel_micro.shell.feeds.pace import Pacer
 
@@ -19,11 +20,11 @@ async def passages(pacer: Pacer, count: int) -> list[float]:
 
 def test_without_a_burst_passages_are_spaced() -> None:
     times = asyncio.run(passages(Pacer(50.0), 4))
-    assert all(later - earlier >= 0.019 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.019 for earlier, later in itertools.pairwise(times))
 
 
 def test_a_burst_passes_at_once_and_the_rate_holds_after_it() -> None:
     times = asyncio.run(passages(Pacer(20.0, burst=3), 6))
-    spaced = [b - a for a, b in zip(times, times[1:], strict=False)]
+    spaced = [b - a for a, b in itertools.pairwise(times)]
     assert sum(spaced[:3]) < 0.05
     assert all(gap >= 0.045 for gap in spaced[4:])
