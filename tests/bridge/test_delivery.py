@@ -259,6 +259,7 @@ CHILD = """
     from pathlib import Path
     from citadel_bridge.config import ConnectorConfig, NewSignal
     from citadel_bridge.connector import HybridConnector
+    from citadel_proto.messages import Signal
 
     market, signals, state, where = sys.argv[1:]
     connector = HybridConnector(
@@ -270,8 +271,13 @@ CHILD = """
     def die(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
+    publish = connector.publisher.publish
+
+    def dying(message):
+        die() if type(message) is Signal else publish(message)
+
     if where == "before publish":
-        connector.publisher.publish = die
+        connector.publisher.publish = dying
     sent = connector.submit(
         NewSignal(venue="paper", symbol="BTC/USDT", side="buy", quantity="1", ttl=60, signal_id="x")
     )
