@@ -173,6 +173,8 @@ class Parent:
     """Children that are not proven terminal."""
     filled: int = 0
     """F, in lots."""
+    unbooked: int = 0
+    """The part of F that is not in the portfolio: counted by the venue, its fills not yet seen."""
     algo: Algorithm | None = None
     triggered: bool = False
     reason_code: str = ""
@@ -244,16 +246,16 @@ class Parent:
     @property
     def settled(self) -> bool:
         """Every fill that any child has had is known in detail."""
-        return all(child.settled for child in self.children)
+        return self.unbooked == 0
 
     @property
     def pending(self) -> int:
-        """Lots it may still add to its side: none while it is judged or held as a stop."""
+        """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
         if self.state in PARENT_TERMINAL:
-            return self.reserved
+            return self.reserved + self.unbooked
         if self.state is ParentState.GATING or self.state is ParentState.HELD:
             return 0
-        return max(self.remaining, self.reserved)
+        return max(self.remaining, self.reserved) + self.unbooked
 
     @property
     def over(self) -> bool:
@@ -281,6 +283,7 @@ class Parent:
     def recount(self) -> None:
         """Bring F and the list of live children up to date after a child has changed."""
         self.filled = sum(child.filled for child in self.children)
+        self.unbooked = self.filled - sum(child.seen_lots for child in self.children)
         if len(self.live) != 1 or self.live[0].terminal:
             self.live = [child for child in self.children if not child.terminal]
 

@@ -170,6 +170,7 @@ class Sender:
         venue, symbol = desk.key
         held = self._view.portfolio.quantity(venue, symbol) * -parent.sign
         lots = int(held // desk.instrument.lot) if held > 0 else 0
+        lots -= parent.unbooked
         if not alone:
             view, side = self._view, parent.signal.side
             lots -= view.pending_lots(venue, symbol, side, parent.id)
@@ -212,7 +213,7 @@ class Sender:
             side=signal.side,
             quantity_lots=lots,
             # A reduce-only parent cannot fill more than what it may still reduce.
-            exposure_lots=lots - filled if reduce_only else parent.remaining,
+            exposure_lots=(lots - filled if reduce_only else parent.remaining) + parent.unbooked,
             price_ticks=work.price_ticks,
             post_only=work.post_only,
             reduce_only=reduce_only,

@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_kit import KEY, MS, SECOND, START, SYMBOL, VENUE, Faults, Rig, config, signal
+from engine_kit import KEY, MS, SECOND, START, VENUE, Faults, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -182,9 +182,10 @@ def assert_rates(rig: Rig, venue: VenueConfig) -> None:
     times = [at for at, _ in rig.venue.requests]
     for first in range(len(times)):
         for last in range(first, len(times), 7):
-            allowed = venue.message_burst + (times[last] - times[first]) * (
-                venue.messages_per_second
-            ) / SECOND
+            allowed = (
+                venue.message_burst
+                + (times[last] - times[first]) * (venue.messages_per_second) / SECOND
+            )
             assert last - first + 1 <= allowed + 1
 
 
@@ -373,4 +374,3 @@ def test_unknown_orders_stay_reserved_until_two_answers_after_expiry() -> None:
     rig.run(2 * SECOND)
     assert child.state is ChildState.LOST
     assert rig.parent().children[1].state is ChildState.WORKING
-    assert SYMBOL in rig.engine.markets[KEY].symbol

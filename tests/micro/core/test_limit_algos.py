@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_kit import MS, SECOND, START, Rig, config, signal
+from engine_kit import MS, SECOND, Rig, config, signal
 
 from citadel_micro.core.algos import ALGORITHMS, algorithm
 from citadel_micro.core.commands import CancelOrder, PlaceOrder
@@ -212,4 +212,3 @@ def test_a_market_order_can_be_cancelled() -> None:
     rig.venue.heal()
     rig.run(30 * SECOND)
     assert rig.report().status in ("canceled", "filled")
-    assert START
