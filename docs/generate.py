@@ -49,8 +49,16 @@ def exit_codes() -> str:
     )
 
 
+def configuration() -> str:
+    """Every setting of micro, from the models that read it."""
+    from citadel_micro.shell.config_reference import page  # noqa: PLC0415 - needs the extra [micro]
+
+    return page()
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands,
+    "configuration.md": configuration,
     "exit-codes.md": exit_codes,
 }
 

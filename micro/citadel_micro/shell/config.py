@@ -8,6 +8,7 @@ the place it came from. Every duration and size has its unit in its name.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
@@ -26,13 +27,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from citadel_bridge.auth import is_local
 from citadel_bridge.config import DEFAULT_COMMAND_SIGNALS, DEFAULT_MARKET, DEFAULT_SIGNALS
+from citadel_micro.core.algos import algorithm
+from citadel_micro.core.algos.base import checked
 from citadel_micro.core.limits import RiskLimits, paper_defaults
 from citadel_micro.shell.config_sources import Origins, explain, from_environment, from_file
 from citadel_micro.sim.faults import SCENARIOS, Faults, scenario
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 HTTP_PORT_DEFAULT: Final = 5580
 DEFAULT_VENUE: Final = "binance-spot"
@@ -176,7 +179,21 @@ class LogSection(Section):
     """`auto` writes for people on a terminal and JSON otherwise."""
 
 
-Param = bool | int | float | str
+def _parameter(value: object) -> object:
+    """Environment variables give everything as text."""
+    if not isinstance(value, str):
+        return value
+    if value in {"true", "false"}:
+        return value == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+Param = Annotated[bool | int | float | str, BeforeValidator(_parameter)]
 
 
 def _risk_section() -> type[Section]:
@@ -344,9 +361,19 @@ def _cross_checks(config: MicroConfig, origins: Origins) -> None:
                         allowed="127.0.0.1, ipc://, or any address with bridge.keys",
                         mend="make keys with `citadel keys make DIR` and set bridge.keys = DIR",
                     )
-    try:
+    for name, values in config.algorithms.items():
+        with _at(origins, "algorithms", name):
+            checked(name, algorithm(name).params, values.items())
+    with _at(origins, "risk"):
         config.limits()
+
+
+@contextmanager
+def _at(origins: Origins, *location: str) -> Iterator[None]:
+    """Say of a BadInput from the core where in the configuration its cause is."""
+    try:
+        yield
     except BadInput as error:
         raise BadInput(
-            error.what, where=origins.where(("risk",)), allowed=error.allowed, mend=error.mend
+            error.what, where=origins.where(location), allowed=error.allowed, mend=error.mend
         ) from error

@@ -9,6 +9,7 @@ import pytest
 
 from citadel_micro.core.limits import paper_defaults
 from citadel_micro.shell.config import MicroConfig, load
+from citadel_micro.shell.config_reference import page
 from citadel_micro.shell.config_text import to_toml
 from citadel_proto.errors import BadInput
 
@@ -105,6 +106,9 @@ def test_an_unknown_variable_is_refused_too() -> None:
         ("[bridge]\nmarket = '127.0.0.1:5'\n", "bridge.market is '127.0.0.1:5'"),
         ("[risk]\nlease_soft_ms = 9000\nlease_hard_ms = 1\n", "lease_hard_ns"),
         ("[risk]\nmax_order_notional = -5\n", "max_order_notional is -5"),
+        ("[algorithms.chase_limit]\nmax_chase_bps = -1\n", "max_chase_bps is -1"),
+        ("[algorithms.chase_limit]\nmax_chase_bsp = 1\n", "no parameter 'max_chase_bsp'"),
+        ("[algorithms.chase]\nmax_chase_bps = 1\n", "no algorithm 'chase'"),
     ],
 )
 def test_a_bad_value_says_what_where_and_what_is_allowed(
@@ -117,7 +121,29 @@ def test_a_bad_value_says_what_where_and_what_is_allowed(
     assert caught.value.where is not None
     assert caught.value.where.startswith(str(path))
     assert caught.value.allowed
-    assert caught.value.mend
+
+
+def test_parameters_of_algorithms_come_from_variables_too() -> None:
+    environment = {
+        "CITADEL_ALGORITHMS__CHASE_LIMIT__MAX_CHASE_BPS": "12.5",
+        "CITADEL_ALGORITHMS__CHASE_LIMIT__IMPROVE_TICKS": "2",
+        "CITADEL_ALGORITHMS__CHASE_LIMIT__ON_CAP": "cancel",
+        "CITADEL_ALGORITHMS__CHASE_LIMIT__POST_ONLY": "true",
+    }
+    found = load(environment=environment).algorithms["chase_limit"]
+    assert found == {
+        "max_chase_bps": 12.5,
+        "improve_ticks": 2,
+        "on_cap": "cancel",
+        "post_only": True,
+    }
+
+
+def test_every_setting_is_in_the_reference_with_its_meaning() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    for row in rows:
+        assert row.rstrip("| ").count("|") == 4, f"no meaning: {row}"
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
