@@ -187,7 +187,7 @@ class DemoRun:
             "citadel_sample": {"hold_s": 8.0, "min_imbalance": -1.0},
             "citadel_demo": {
                 "hopeful_pairs": [HOPEFUL_PAIR],
-                "hope": 12.0,
+                "hope": 25.0,
                 "stop_file": str(self._stop_file),
             },
             "unfilledtimeout": {"entry": 8, "exit": 20, "exit_timeout_count": 0, "unit": "seconds"},
