@@ -2,7 +2,9 @@
 
 A dict of sizes beside a sorted list of prices a side. Most updates change the size of a level that
 exists, which costs one dict store; only new and vanished levels touch the list. Measured against
-sorted containers and numpy arrays this is the quickest pure-Python form.
+sorted containers and numpy arrays this is the quickest pure-Python form. A list of thousands of
+prices costs as much to move as all the rest together, so only the near part of a deep book is
+listed; the far part is in the dict alone, and is sorted when somebody asks for it.
 
 Prices and sizes must be finite and not negative; decoders reject anything else before it gets here.
 Text to float gives the same float for the same number however it is written, so a float is a
@@ -12,6 +14,7 @@ stable key.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from math import fsum, inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,79 +23,114 @@ if TYPE_CHECKING:
 Level = tuple[float, float]
 
 
+NEAR: Final = 256
+"""Levels of a side that are listed at least; a third less time on a book of 5,000 than all."""
+MOST: Final = 2_048
+"""Levels of a side that are listed at most; half of it stays when there are more."""
+
+
 class Book:
     """Price levels of one instrument. Prices in quote units, sizes as the venue counts them.
 
-    ``bid_prices`` and ``ask_prices`` are both ascending: the best bid is ``bid_prices[-1]``, the
-    best ask ``ask_prices[0]``.
+    ``bids`` and ``asks`` hold the size of every level. ``bid_prices`` and ``ask_prices`` list the
+    best levels, all of them in a book of no more than ``near`` levels a side, never fewer than
+    that in a deeper one. Both are ascending: the best bid is ``bid_prices[-1]``, the best ask
+    ``ask_prices[0]``. ``top`` and ``depth_within`` reach every level.
     """
 
-    __slots__ = ("ask_prices", "asks", "bid_prices", "bids")
+    __slots__ = (
+        "_ask_limit",
+        "_bid_limit",
+        "_most",
+        "_near",
+        "ask_prices",
+        "asks",
+        "bid_prices",
+        "bids",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, near: int = NEAR, most: int = MOST) -> None:
         self.bids: Final[dict[float, float]] = {}
         self.asks: Final[dict[float, float]] = {}
         self.bid_prices: Final[list[float]] = []
         self.ask_prices: Final[list[float]] = []
+        self._near: Final = near
+        self._most: Final = most
+        # Every level from the best to the limit is listed, none beyond it.
+        self._bid_limit = 0.0
+        self._ask_limit = inf
 
     def clear(self) -> None:
         """Forget every level."""
         self.bids.clear()
         self.asks.clear()
-        self.bid_prices.clear()
-        self.ask_prices.clear()
+        self._list_bids()
+        self._list_asks()
 
     def replace(self, bids: Levels, asks: Levels) -> None:
         """Make the book exactly these levels. Of a price given twice the last size counts."""
-        for sizes, prices, levels in (
-            (self.bids, self.bid_prices, bids),
-            (self.asks, self.ask_prices, asks),
-        ):
+        for sizes, levels in ((self.bids, bids), (self.asks, asks)):
             sizes.clear()
             for price, size in levels:
                 if size:
                     sizes[price] = size
                 else:
                     sizes.pop(price, None)
-            prices[:] = sorted(sizes)
+        self._list_bids()
+        self._list_asks()
 
     def apply(self, bids: Levels, asks: Levels) -> None:
         """Set the size of each given level; size 0 deletes it, deleting an absent one is nothing.
 
         The two sides are written out, because the call of a shared helper would cost a tenth.
         """
-        sizes = self.bids
+        sizes, prices, limit = self.bids, self.bid_prices, self._bid_limit
         for price, size in bids:
             if size:
-                if price not in sizes:
-                    insort(self.bid_prices, price)
+                if price not in sizes and price >= limit:
+                    insort(prices, price)
                 sizes[price] = size
             elif price in sizes:
                 del sizes[price]
-                prices = self.bid_prices
-                del prices[bisect_left(prices, price)]
-        sizes = self.asks
+                if price >= limit:
+                    del prices[bisect_left(prices, price)]
+        if len(prices) > self._most or (limit and len(prices) < self._near):
+            self._list_bids()
+        sizes, prices, limit = self.asks, self.ask_prices, self._ask_limit
         for price, size in asks:
             if size:
-                if price not in sizes:
-                    insort(self.ask_prices, price)
+                if price not in sizes and price <= limit:
+                    insort(prices, price)
                 sizes[price] = size
             elif price in sizes:
                 del sizes[price]
-                prices = self.ask_prices
-                del prices[bisect_left(prices, price)]
+                if price <= limit:
+                    del prices[bisect_left(prices, price)]
+        if len(prices) > self._most or (limit < inf and len(prices) < self._near):
+            self._list_asks()
 
     def truncate(self, depth: int) -> None:
         """Keep the best ``depth`` levels of each side."""
-        extra = len(self.bid_prices) - depth
-        if extra > 0:
-            for price in self.bid_prices[:extra]:
+        if len(self.bids) > depth:
+            for price in sorted(self.bids)[:-depth]:
                 del self.bids[price]
-            del self.bid_prices[:extra]
-        if len(self.ask_prices) > depth:
-            for price in self.ask_prices[depth:]:
+            self._list_bids()
+        if len(self.asks) > depth:
+            for price in sorted(self.asks)[depth:]:
                 del self.asks[price]
-            del self.ask_prices[depth:]
+            self._list_asks()
+
+    def _list_bids(self) -> None:
+        keep = self._most // 2
+        prices = sorted(self.bids)
+        self.bid_prices[:] = prices[-keep:]
+        self._bid_limit = prices[-keep] if len(prices) > keep else 0.0
+
+    def _list_asks(self) -> None:
+        keep = self._most // 2
+        prices = sorted(self.asks)
+        self.ask_prices[:] = prices[:keep]
+        self._ask_limit = prices[keep - 1] if len(prices) > keep else inf
 
     def best_bid(self) -> Level | None:
         """(price, size) of the highest bid; None when there is none."""
@@ -113,9 +151,14 @@ class Book:
         if count <= 0:
             return [], []
         bids, asks = self.bids, self.asks
+        bid_prices, ask_prices = self.bid_prices, self.ask_prices
+        if self._bid_limit and count > len(bid_prices):
+            bid_prices = sorted(bids)
+        if self._ask_limit < inf and count > len(ask_prices):
+            ask_prices = sorted(asks)
         return (
-            [(price, bids[price]) for price in reversed(self.bid_prices[-count:])],
-            [(price, asks[price]) for price in self.ask_prices[:count]],
+            [(price, bids[price]) for price in reversed(bid_prices[-count:])],
+            [(price, asks[price]) for price in ask_prices[:count]],
         )
 
     def size_at(self, side: Side, price: float) -> float:
@@ -125,7 +168,11 @@ class Book:
     def depth_within(self, side: Side, price: float) -> float:
         """Total displayed size of ``side`` at this price or better (bids >=, asks <=)."""
         if side == "buy":
+            if price < self._bid_limit:
+                return fsum(size for level, size in self.bids.items() if level >= price)
             prices = self.bid_prices
-            return sum(map(self.bids.__getitem__, prices[bisect_left(prices, price) :]))
+            return fsum(map(self.bids.__getitem__, prices[bisect_left(prices, price) :]))
+        if price > self._ask_limit:
+            return fsum(size for level, size in self.asks.items() if level <= price)
         prices = self.ask_prices
-        return sum(map(self.asks.__getitem__, prices[: bisect_right(prices, price)]))
+        return fsum(map(self.asks.__getitem__, prices[: bisect_right(prices, price)]))

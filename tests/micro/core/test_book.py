@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,11 +37,16 @@ def floats(changes: Text) -> list[tuple[float, float]]:
     return [(float(price), float(size)) for price, size in changes]
 
 
-@given(st.lists(st.tuples(st.booleans(), levels, levels), max_size=20), st.integers(1, 70))
+@pytest.mark.parametrize(("near", "most"), [(256, 2_048), (2, 8)], ids=["listed", "partly"])
+@given(
+    steps=st.lists(st.tuples(st.booleans(), levels, levels), max_size=20),
+    depth=st.integers(1, 70),
+    price=prices,
+)
 def test_a_book_agrees_with_a_naive_decimal_one(
-    steps: list[tuple[bool, Text, Text]], depth: int
+    near: int, most: int, steps: list[tuple[bool, Text, Text]], depth: int, price: str
 ) -> None:
-    book = Book()
+    book = Book(near, most)
     bids, asks = NaiveSide(best_is_high=True), NaiveSide(best_is_high=False)
     for whole, bid_changes, ask_changes in steps:
         if whole:
@@ -51,11 +58,20 @@ def test_a_book_agrees_with_a_naive_decimal_one(
         bids.apply(bid_changes)
         asks.apply(ask_changes)
 
-        assert book.top(100) == (bids.top(100), asks.top(100))
+        for count in (1, near, 100):
+            assert book.top(count) == (bids.top(count), asks.top(count))
         assert book.best_bid() == (bids.top(1)[0] if bids.levels else None)
         assert book.best_ask() == (asks.top(1)[0] if asks.levels else None)
-        assert book.bid_prices == sorted(book.bids)
-        assert book.ask_prices == sorted(book.asks)
+        listed = len(book.bid_prices), len(book.ask_prices)
+        assert book.bid_prices == sorted(book.bids)[-listed[0] :][: listed[0]]
+        assert book.ask_prices == sorted(book.asks)[: listed[1]]
+        for count, sizes in zip(listed, (book.bids, book.asks), strict=True):
+            assert min(near, len(sizes)) <= count <= most
+        limit = float(price)
+        shown = [size for level, size in bids.top(100) if level >= limit]
+        assert book.depth_within("buy", limit) == math.fsum(shown)
+        shown = [size for level, size in asks.top(100) if level <= limit]
+        assert book.depth_within("sell", limit) == math.fsum(shown)
     book.truncate(depth)
     assert book.top(100) == (bids.top(depth), asks.top(depth))
     assert (len(book.bids), len(book.asks)) == (len(bids.top(depth)), len(asks.top(depth)))

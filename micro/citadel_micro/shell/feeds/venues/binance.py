@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -73,16 +74,47 @@ class _Snapshot(msgspec.Struct):
     T: int = 0
 
 
+class _QuickDepth(msgspec.Struct, gc=False):
+    """What is left to read of a frame whose symbol is known from its stream's name."""
+
+    U: int
+    u: int
+    b: list[Level]
+    a: list[Level]
+    E: int
+    T: int = 0
+    pu: int = -1
+
+
+class _QuickQuote(msgspec.Struct, gc=False):
+    u: int
+    b: Size
+    B: Size
+    a: Size
+    A: Size
+    T: int = 0
+
+
+class _QuickTrade(msgspec.Struct, gc=False):
+    p: Size
+    q: Size
+    m: bool
+    T: int
+    t: int = -1
+    a: int = -1
+    X: str = "MARKET"
+
+
 class _DepthFrame(msgspec.Struct, gc=False):
-    data: _Depth
+    data: _QuickDepth
 
 
 class _QuoteFrame(msgspec.Struct, gc=False):
-    data: _Quote
+    data: _QuickQuote
 
 
 class _TradeFrame(msgspec.Struct, gc=False):
-    data: _Trade
+    data: _QuickTrade
 
 
 class _Error(msgspec.Struct):
@@ -104,6 +136,7 @@ class _Other(msgspec.Struct):
 
 class _AnyEvent(msgspec.Struct):
     e: str = ""
+    s: str = ""
     B: msgspec.Raw = msgspec.Raw()
 
 
@@ -118,35 +151,36 @@ _other: Final = msgspec.json.Decoder(_Other, strict=False).decode
 _any_event: Final = msgspec.json.Decoder(_AnyEvent).decode
 
 _COMBINED: Final = b'{"stream":"'
-_NAME_ENDS: Final = 80
-"""A stream's name is found in the first bytes of a combined frame."""
+_NAME_AT: Final = len(_COMBINED)
+_NO_SYMBOL: Final = ""
+MOST_STREAMS: Final = 5_000
+"""Streams remembered by one connection: the venue allows 1,024; the rest would be garbage."""
+
+Handler = Callable[[bytes, int, str], "Sequence[FeedEvent]"]
 
 
 class BinanceDecoder:
     """Decodes combined (``{"stream": ..., "data": ...}``) and single stream frames.
 
-    The kind of a combined frame is read from the stream's name in place, so that each frame is
-    parsed once, into the one type that it can be.
+    What a combined frame is, and of which symbol, is in its stream's name, and the same for every
+    frame of that stream. So the first one of each name is read with care, and the later ones are
+    parsed once, into the one type that they can be, without the symbol.
     """
 
-    __slots__ = ("_symbols", "_venue")
+    __slots__ = ("_streams", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
         self._venue = venue
         self._symbols = symbols
+        self._streams: dict[bytes, tuple[Handler, str]] = {}
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
         try:
             if data.startswith(_COMBINED):
-                at = data.find(b"@", 11, _NAME_ENDS)
-                kind = data[at + 1 : at + 6] if at > 0 else b""
-                if kind == b"bookT":
-                    return self._quote(_quote_frame(data).data, recv_ns)
-                if kind == b"depth":
-                    return self._depth(_depth_frame(data).data, recv_ns)
-                if kind in (b"trade", b"aggTr"):
-                    return self._trade(_trade_frame(data).data, recv_ns)
+                known = self._streams.get(data[_NAME_AT : data.find(b'"', _NAME_AT)])
+                if known is not None:
+                    return known[0](data, recv_ns, known[1])
             return self._slow(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
@@ -174,63 +208,53 @@ class BinanceDecoder:
             )
         ]
 
-    def _depth(self, d: _Depth, recv_ns: int) -> Sequence[FeedEvent]:
-        # Spot has only the event time E, futures also the matching engine's T.
-        fields = (
-            self._venue,
-            self._symbols[d.s],
-            False,
-            d.U,
-            d.u,
-            d.pu,
-            None,
-            d.b,
-            d.a,
-            (d.T or d.E) * MS_NS,
-            recv_ns,
-            None,
-        )
-        return (make(DepthUpdate, fields),)
+    def _quick_depth(self, data: bytes, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
+        return self._depth(_depth_frame(data).data, recv_ns, symbol)
 
-    def _quote(self, q: _Quote, recv_ns: int) -> Sequence[FeedEvent]:
+    def _quick_quote(self, data: bytes, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
+        """``_quote`` written out: nine of ten frames are quotes or trades."""
+        q = _quote_frame(data).data
+        bid, ask = q.b, q.a
+        if 0.0 < bid < ask:
+            fields = (self._venue, symbol, q.u, bid, q.B, ask, q.A, q.T * MS_NS, recv_ns)
+            return (make(QuoteTick, fields),)
+        return self._quote(q, recv_ns, symbol)
+
+    def _quick_trade(self, data: bytes, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
+        return self._trade(_trade_frame(data).data, recv_ns, symbol)
+
+    def _depth(self, d: _Depth | _QuickDepth, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
+        # Spot has only the event time E, futures also the matching engine's T.
+        at_ns = (d.T or d.E) * MS_NS
+        head = (self._venue, symbol, False, d.U, d.u, d.pu, None)
+        return (make(DepthUpdate, (*head, d.b, d.a, at_ns, recv_ns, None)),)
+
+    def _quote(self, q: _Quote | _QuickQuote, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
         bid, ask = q.b, q.a
         if not (0.0 < bid < ask) and one_sided(bid, ask):
             return ()
-        fields = (
-            self._venue,
-            self._symbols[q.s],
-            q.u,
-            bid,
-            q.B,
-            ask,
-            q.A,
-            q.T * MS_NS,
-            recv_ns,
-        )
+        fields = (self._venue, symbol, q.u, bid, q.B, ask, q.A, q.T * MS_NS, recv_ns)
         return (make(QuoteTick, fields),)
 
-    def _trade(self, t: _Trade, recv_ns: int) -> Sequence[FeedEvent]:
+    def _trade(self, t: _Trade | _QuickTrade, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
         # Futures also send what is not a market trade: insurance fund, liquidation, placeholders.
-        if t.X != "MARKET" or not t.p or not t.q:
+        price, size = t.p, t.q
+        if t.X != "MARKET" or not price or not size:
             return ()
-        fields = (
-            self._venue,
-            self._symbols[t.s],
-            str(t.t if t.t >= 0 else t.a),
-            t.p,
-            t.q,
-            # m: the buyer was resting, so the seller took.
-            "sell" if t.m else "buy",
-            t.T * MS_NS,
-            recv_ns,
-        )
+        number = str(t.t if t.t >= 0 else t.a)
+        # m: the buyer was resting, so the seller took.
+        side = "sell" if t.m else "buy"
+        fields = (self._venue, symbol, number, price, size, side, t.T * MS_NS, recv_ns)
         return (make(TradeTick, fields),)
 
     def _slow(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Single-stream frames, answers, and combined frames written in another style."""
+        """The first of each stream, single-stream frames, answers, and another style of writing."""
         other = _other(data)
         if other.stream:
-            return self._by_event(bytes(other.data), recv_ns)
+            event = bytes(other.data)
+            events = self._by_event(event, recv_ns)
+            self._learn(data, event)
+            return events
         if other.error is not None or other.msg:
             error = other.error or _Error(other.code, other.msg)
             number = other.id if isinstance(other.id, int) else -1
@@ -242,19 +266,39 @@ class BinanceDecoder:
             return (Control("shutdown", "", "serverShutdown"),)
         return self._by_event(data, recv_ns)
 
+    def _learn(self, data: bytes, event: bytes) -> None:
+        """Remember what the stream of this frame carries, if its name agrees with its content."""
+        if not data.startswith(_COMBINED) or len(self._streams) >= MOST_STREAMS:
+            return
+        name = data[_NAME_AT : data.find(b'"', _NAME_AT)]
+        kind = name.partition(b"@")[2]
+        native = _any_event(event).s
+        if name.partition(b"@")[0].decode().upper() != native:
+            return
+        handler: Handler | None = None
+        if kind.startswith(b"depth"):
+            handler = self._quick_depth
+        elif kind == b"bookTicker":
+            handler = self._quick_quote
+        elif kind in (b"trade", b"aggTrade"):
+            handler = self._quick_trade
+        if handler is not None:
+            self._streams[name] = (handler, self._symbols[native])
+
     def _by_event(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         event = _any_event(data)
+        symbol = self._symbols[event.s] if event.s else _NO_SYMBOL
         match event.e:
             case "depthUpdate":
-                return self._depth(_depth_data(data), recv_ns)
+                return self._depth(_depth_data(data), recv_ns, symbol)
             case "trade" | "aggTrade":
-                return self._trade(_trade_data(data), recv_ns)
+                return self._trade(_trade_data(data), recv_ns, symbol)
             case "bookTicker":
-                return self._quote(_quote_data(data), recv_ns)
+                return self._quote(_quote_data(data), recv_ns, symbol)
             case "serverShutdown":
                 return (Control("shutdown", "", "serverShutdown"),)
             case "" if bytes(event.B):  # spot's best bid/ask names no event
-                return self._quote(_quote_data(data), recv_ns)
+                return self._quote(_quote_data(data), recv_ns, symbol)
         return ()
 
 
