@@ -58,7 +58,7 @@ def show(report: ExecutionReport, *, json: bool) -> None:
         ("would pass", report.permitted or ""),
         ("filled", report.filled),
         ("average", report.average or ""),
-        ("arrival mid", "" if math.isnan(report.arrival_mid) else f"{report.arrival_mid:.10g}"),
+        ("arrival mid", f"{report.arrival_mid:.10g}" if report.arrival_mid > 0 else ""),
         ("reprices", str(report.reprices)),
     )
     for name, value in rows:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MAX_REPORTS: Final = 20_000
 """Reports kept; the oldest finished ones go first."""
+FORGET_NS: Final = 60_000_000_000
+"""A run of micro that has been silent for this long is forgotten when the next appears."""
 MAX_TRADES: Final = 1_000
 """Public trades kept per instrument."""
 
@@ -150,6 +152,7 @@ class Mirror:
         peer.beat_seq, peer.beat_mono_ns = beat.seq, now_mono
         if new:
             # A restarted micro begins its sequences again; what it said before may be incomplete.
+            self._forget_the_dead(now_mono)
             self.peers = {**self.peers, beat.instance: peer}
             self.on_lost(f"micro {beat.instance} appeared")
         if self.macro and (
@@ -159,6 +162,13 @@ class Mirror:
             self._hearing.add(beat.instance)
         if beat.instance in self._hearing:
             self.on_heard(beat.instance)
+
+    def _forget_the_dead(self, now_mono_ns: int) -> None:
+        for instance, peer in self.peers.items():
+            if now_mono_ns - peer.beat_mono_ns > FORGET_NS:
+                self.peers = {name: p for name, p in self.peers.items() if name != instance}
+                self._hearing.discard(instance)
+                self.sequences.forget(instance)
 
     def _answer(self, topic: bytes, answer: Answer) -> None:
         if topic != topics.answer(self.macro):

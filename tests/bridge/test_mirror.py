@@ -1,0 +1,140 @@
+"""What the mirror keeps, and what it lets go."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from citadel_bridge import mirror as module
+from citadel_bridge.mirror import Mirror
+from citadel_proto import topics
+from citadel_proto.messages import Answer, Balance, ExecutionReport, MicroHeartbeat, Position
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def beat(instance: str, seq: int = 1, **seen: str) -> MicroHeartbeat:
+    return MicroHeartbeat(
+        instance=instance,
+        seq=seq,
+        state="active",
+        started_ns=0,
+        wall_ns=time.time_ns(),
+        mono_ns=time.monotonic_ns(),
+        **seen,  # type: ignore[arg-type]
+    )
+
+
+def report(signal_id: str, revision: int = 1, **changes: object) -> ExecutionReport:
+    values: dict[str, object] = dict.fromkeys(ExecutionReport.__struct_fields__, "")
+    values |= {
+        "signal_id": signal_id,
+        "revision": revision,
+        "fills": (),
+        "balances": (),
+        "position": None,
+        "status": "working",
+        "venue": "v",
+        "own": False,
+        "updated_ns": revision,
+        "instance": "m",
+        "seq": revision,
+    }
+    return ExecutionReport(**values | changes)  # type: ignore[arg-type]
+
+
+def balance(total: str) -> tuple[Balance, ...]:
+    return (Balance(currency="USDT", free=total, used="0", total=total),)
+
+
+def test_runs_of_micro_that_are_long_dead_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = Mirror("macro-1")
+    mirror.apply(topics.HEARTBEAT, beat("old", 9))
+    mirror.apply(topics.HEARTBEAT, beat("newer"))
+    assert set(mirror.peers) == {"old", "newer"}
+    monkeypatch.setattr(module, "FORGET_NS", -1)
+    mirror.apply(topics.HEARTBEAT, beat("newest"))
+    assert set(mirror.peers) == {"newest"}
+    assert mirror.sequences.observe("old", topics.HEARTBEAT, 1) == 0
+
+
+def test_being_heard_needs_both_directions() -> None:
+    heard: list[str] = []
+    mirror = Mirror("macro-1")
+    mirror.on_heard = heard.append
+    mirror.apply(topics.HEARTBEAT, beat("m", 1, macro_instance_seen="macro-2"))
+    assert heard == []
+    mirror.apply(topics.HEARTBEAT, beat("m", 2, macro_instance_seen="macro-1"))
+    assert heard == ["m"]
+    answering = Mirror("macro-1")
+    answering.on_heard = heard.append
+    answer = Answer(query_id="q", kind="order", found=False, instance="n", seq=1)
+    answering.apply(topics.answer("macro-1"), answer)
+    assert heard == ["m"]  # it hears us, but has no heartbeat yet
+    answering.apply(topics.HEARTBEAT, beat("n"))
+    assert heard == ["m", "n"]
+
+
+def test_an_instance_that_appears_may_have_said_something_before() -> None:
+    reasons: list[str] = []
+    mirror = Mirror()
+    mirror.on_lost = reasons.append
+    mirror.apply(topics.HEARTBEAT, beat("m", 1))
+    mirror.apply(topics.HEARTBEAT, beat("m", 2))
+    assert len(reasons) == 1
+    mirror.apply(b"report/s/x", report("a", 1))
+    mirror.apply(b"report/s/x", report("a", 4))
+    assert reasons[1:] == ["2 messages missing on report/s/x"]
+
+
+def test_balances_are_there_before_the_report_that_carries_them() -> None:
+    mirror = Mirror()
+    seen: list[str] = []
+    mirror.on_report = lambda r: seen.append(mirror.balances["v"]["USDT"].total)
+    mirror.apply_report(report("a", balances=balance("5")))
+    assert seen == ["5"]
+
+
+def test_an_answer_without_a_time_is_the_newest() -> None:
+    mirror = Mirror("macro-1")
+    mirror.apply_report(report("a", 7, balances=balance("5")))
+    old = Answer(
+        query_id="q",
+        kind="balances",
+        found=True,
+        balances=balance("1"),
+        instance="m",
+        seq=1,
+        answered_ns=6,
+    )
+    mirror.set_answered_balances("v", old)
+    assert mirror.balances["v"]["USDT"].total == "5"
+    mirror.set_answered_balances("v", msgspec.structs.replace(old, answered_ns=0))
+    assert mirror.balances["v"]["USDT"].total == "1"
+
+
+def test_a_position_is_the_newest_one() -> None:
+    def position(quantity: str) -> Position:
+        return Position(
+            venue="v", symbol="x", quantity=quantity, entry_price="1", realised="0", unrealised="0"
+        )
+
+    mirror = Mirror()
+    mirror.apply_report(report("a", 5, position=position("2")))
+    mirror.apply_report(report("b", 3, position=position("1")))  # older, of another order
+    assert mirror.positions["v", "x"].quantity == "2"
+
+
+def test_finished_reports_go_first_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_REPORTS", 20)
+    mirror = Mirror()
+    mirror.apply_report(report("working"))
+    for n in range(50):
+        mirror.apply_report(report(f"done-{n}", n + 2, status="filled"))
+    assert len(mirror.reports) <= 20
+    assert {"working", "done-49"} <= set(mirror.reports)
