@@ -24,6 +24,7 @@ from citadel_micro.core.events import (
     AmendRejected,
     BalancesUpdated,
     CancelRejected,
+    DepthUpdate,
     OrderAccepted,
     OrderAmended,
     OrderDone,
@@ -100,10 +101,14 @@ class PaperVenue:
             for order in self.orders.values():
                 if order.symbol == event.symbol and order.open:
                     book.rest(order.client_id, order.side, order.price_ticks, order.left)
-        self._receive(now_ns)
+        if self._link.waiting_ns <= now_ns:
+            self._receive(now_ns)
         if not book.resting:
             return
-        fills = book.traded(event) if isinstance(event, TradeTick) else book.market_moved()
+        if isinstance(event, TradeTick):
+            fills = book.traded(event)
+        else:
+            fills = book.market_moved(depth=isinstance(event, DepthUpdate))
         for resting, lots in fills:
             order = self.orders[resting.client_id]
             self._fill(order, order.price_ticks, lots, now_ns, maker=True)

@@ -34,6 +34,8 @@ class Resting:
     client_id: str
     side: Side
     price_ticks: int
+    price: float
+    """The same as the public book writes it."""
     left_lots: int
     queue: QueuePosition
     partial: float = 0.0
@@ -120,7 +122,8 @@ class PaperBook:
     def rest(self, client_id: str, side: Side, price_ticks: int, lots: int) -> None:
         """Join the queue at a price, behind everything that is shown there."""
         queue = QueuePosition(self._model, self._shown(side, price_ticks))
-        self.resting[client_id] = Resting(client_id, side, price_ticks, lots, queue)
+        price = self._instrument.price_float(price_ticks)
+        self.resting[client_id] = Resting(client_id, side, price_ticks, price, lots, queue)
 
     def remove(self, client_id: str) -> Resting | None:
         """Take an order out of the book."""
@@ -149,13 +152,13 @@ class PaperBook:
         somebody traded a little past it.
         """
         fills: list[tuple[Resting, int]] = []
-        ticks = self._instrument.ticks_of_float(trade.price)
+        price = trade.price
         volume = trade.size / self._instrument.lot_float
-        ours: Side = "sell" if trade.side == "buy" else "buy"
+        seller = trade.side == "sell"
         for order in self.resting.values():
-            if order.side != ours:
+            if (order.side == "buy") != seller:
                 continue
-            beyond = ticks - order.price_ticks if ours == "sell" else order.price_ticks - ticks
+            beyond = order.price - price if seller else price - order.price
             if beyond < 0:
                 continue
             order.partial += volume if beyond > 0 else order.queue.on_trade(volume)
@@ -165,26 +168,38 @@ class PaperBook:
                 fills.append((order, got))
         return fills
 
-    def market_moved(self) -> list[tuple[Resting, int]]:
+    def market_moved(self, *, depth: bool) -> list[tuple[Resting, int]]:
         """The public book changed: advance queues; an opposite quote at our price fills us.
 
         What the opposite side shows at or through our price would have traded with us, so it
         does, up to the size that is shown.
+
+        Args:
+            depth: levels behind the best ones may have changed too.
         """
         best = self._market.best()
         if best is None:
             return []
         fills: list[tuple[Resting, int]] = []
-        bid = self._instrument.ticks_of_float(best[0])
-        ask = self._instrument.ticks_of_float(best[2])
         for order in self.resting.values():
-            crossed = ask <= order.price_ticks if order.side == "buy" else bid >= order.price_ticks
+            price = order.price
+            if order.side == "buy":
+                crossed, better = best[2] <= price, price > best[0]
+                at_best, size = price == best[0], best[1]
+            else:
+                crossed, better = best[0] >= price, price < best[2]
+                at_best, size = price == best[2], best[3]
             if crossed:
                 got = sum(
                     lots for _, lots in self.take(order.side, order.price_ticks, order.left_lots)
                 )
                 if got > 0:
                     fills.append((order, got))
-            else:
-                order.queue.on_shown(self._shown(order.side, order.price_ticks))
+            elif at_best:
+                order.queue.on_shown(size / self._instrument.lot_float)
+            elif better:
+                order.queue.on_shown(0.0)
+            elif depth:
+                size = self._market.book.size_at(order.side, price)
+                order.queue.on_shown(size / self._instrument.lot_float)
         return fills

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.commands import (
     AmendOrder,
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.events import VenueReport
     from citadel_micro.sim.rng import SplitMix64
 
+NEVER: Final = 1 << 62
+"""A time that never comes, in nanoseconds."""
 Request = PlaceOrder | AmendOrder | CancelOrder | QueryOrder | QueryVenue
 
 
@@ -51,6 +53,8 @@ class PaperLink:
         self._outbox: list[tuple[int, int, VenueReport]] = []
         self._counter = 0
         self._last_out_ns = 0
+        self.waiting_ns = NEVER
+        """When the next request arrives."""
         self._silent: dict[str, None] = {}
 
     # in
@@ -64,11 +68,13 @@ class PaperLink:
             return
         self._counter += 1
         heappush(self._inbox, (now_ns + self._delay(), self._counter, request))
+        self.waiting_ns = self._inbox[0][0]
 
     def arrived(self, now_ns: int) -> Iterator[tuple[int, Request]]:
         """Requests that have reached the venue, as (arrival time, request), oldest first."""
         while self._inbox and self._inbox[0][0] <= now_ns:
             arrived_ns, _, request = heappop(self._inbox)
+            self.waiting_ns = self._inbox[0][0] if self._inbox else NEVER
             yield arrived_ns, request
 
     # out
