@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands to the root command."""
     from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
     from citadel_micro.offline.command import work  # noqa: PLC0415
+    from citadel_micro.shell.control_command import operator  # noqa: PLC0415
     from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
     app.command("work")(work)
     app.command("micro")(micro)
+    app.command("operator")(operator)
     app.command("books")(books)
 
 

@@ -22,6 +22,7 @@ from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OperatorCommand, Started
 from citadel_micro.shell import logs
 from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.control import ControlServer
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.health import Vitals
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from citadel_bridge.channels import Context
-    from citadel_micro.core.commands import RequestSnapshot
+    from citadel_micro.core.commands import Note, RequestSnapshot
     from citadel_micro.core.events import FeedStatus, MarketEvent
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.shell.config import MicroConfig
@@ -81,6 +82,7 @@ class PaperMicro:
         self._feeds: Aggregator | None = None
         self._adapters: dict[str, PaperAdapter] = {}
         self._vitals: Vitals | None = None
+        self._control: ControlServer | None = None
 
     # what a demo or a test asks for
 
@@ -167,7 +169,7 @@ class PaperMicro:
             venues=self._adapters,
             uplink=uplink,
             resync=self._resync,
-            note=logs.note,
+            note=self._note,
             stats=self.stats,
         )
         self._loop.set_exception_handler(self._on_loop_error)
@@ -192,6 +194,8 @@ class PaperMicro:
         if self._http is not None:
             self._http.vitals = self._vitals
         uplink.start(runner)
+        self._control = ControlServer(config.run_dir, self._vitals)
+        await self._control.start()
         self._feeds = self._aggregator(instruments, runner)
         await self._feeds.start()
         self._vitals.state = "running"
@@ -230,6 +234,8 @@ class PaperMicro:
 
     async def close(self) -> None:
         """Free everything. Harmless when repeated, or after a start that failed half-way."""
+        if self._control is not None:
+            await self._control.close()
         if self._feeds is not None:
             await self._feeds.close()
         for adapter in self._adapters.values():
@@ -250,7 +256,7 @@ class PaperMicro:
             self._context.term()
         if self._folder is not None:
             self._folder.close()
-        self._feeds = self._uplink = self._http = self._guard = self._context = None
+        self._control = self._feeds = self._uplink = self._http = self._guard = self._context = None
         self._adapters.clear()
         self._journal = None
         self._folder = None
@@ -366,6 +372,9 @@ class PaperMicro:
     def _resync(self, command: RequestSnapshot) -> None:
         if self._feeds is not None:
             self._feeds.request_snapshot(command.venue, command.symbol, command.reason)
+
+    def _note(self, command: Note) -> None:
+        (logs.note if self._control is None else self._control.note)(command)
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback of ours let escape is a fault: halt. Connections of others just break."""

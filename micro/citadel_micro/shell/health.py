@@ -71,6 +71,18 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "mode": vitals.mode,
         "state": vitals.state,
         "risk": vitals.engine.risk.beat_state(),
+        "trips": [
+            {
+                "trip_id": trip.trip_id,
+                "state": trip.state,
+                "scope": trip.scope,
+                "code": trip.code,
+                "reason": trip.reason,
+                "reset": trip.reset_class,
+                "since_ns": trip.since_ns,
+            }
+            for trip in vitals.engine.risk.breakers.trips
+        ],
         "macro_age_ms": None if macro_ns is None else macro_ns // 1_000_000,
         "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),

@@ -42,6 +42,8 @@ class FakeRun:
         self.markets = {("v", "A/B"): self.market}
         self.portfolio = self
         self.risk = self
+        self.breakers = self
+        self.trips = ()
         self.failed = False
         self.live_children = 2
         self.last_beat_ns = self.ns

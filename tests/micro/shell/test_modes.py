@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
 from citadel_micro.modes import PaperMicro
 from citadel_micro.shell.config import MicroConfig, load
+from citadel_micro.shell.control import SOCKET, Request, ask
 from citadel_micro.shell.health import check
 from citadel_micro.shell.simulator.config import SimulatorConfig
 from citadel_micro.shell.simulator.server import SimulatorServer
@@ -390,6 +393,58 @@ def test_without_a_macro_micro_is_well_unless_one_is_required(tmp_path: Path) ->
     run(tmp_path, body)
 
 
+def test_a_person_at_the_controls(tmp_path: Path) -> None:
+    async def body(s: Stack) -> None:
+        deep = s.folder.joinpath(*["a-rather-long-name-of-a-folder"] * 5)
+        micro = await s.up(s.config(run_dir=deep))
+        far = s.far(micro)
+        s.peer.send(far)
+        await until(lambda: (r := s.peer.report(far.signal_id)) and r.status == "working")
+
+        async def do(action: str, **more: str) -> dict[str, Any]:
+            return await asyncio.to_thread(ask, deep, Request(action, **more))
+
+        assert (deep / SOCKET).stat().st_mode & 0o777 == 0o600
+        halted = await do("halt", reason="looks odd")
+        assert (halted["ok"], halted["risk"]) == (True, "halted")
+        report = await s.peer.ended(far.signal_id)
+        assert (report.status, report.reason_code) == ("canceled", "HALTED")
+
+        for request, words in (
+            ({"action": "reset", "trip_id": "nonsense", "reason": "x"}, "no trip"),
+            ({"action": "halt", "scope": "planet:mars", "reason": "x"}, "planet:mars"),
+            ({"action": "explode"}, "no action"),
+        ):
+            refused = await asyncio.to_thread(ask, deep, Request(**request))
+            assert not refused["ok"]
+            assert words in refused["error"]
+        again = await do("reset", trip_id=halted["trips"][0]["trip_id"], reason="looked at it")
+        assert again["ok"], again["error"]
+
+        for noise in (b"", b"\n", b"{}\n", b"[" * 10_000 + b"\n", bytes(100_000)):
+            reader, writer = await _connect(deep)
+            writer.write(noise)
+            if writer.can_write_eof():
+                writer.write_eof()
+            line = await reader.read()
+            assert not line or not json.loads(line)["ok"]
+            writer.close()
+        assert (await do("status"))["ok"]
+        await micro.close()
+        with pytest.raises(PeerUnavailable, match="is it running"):
+            await do("status")
+
+    run(tmp_path, body)
+
+
+async def _connect(folder: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{descriptor}/{SOCKET}")
+    finally:
+        os.close(descriptor)
+
+
 # --- starts that cannot be
 
 
@@ -470,6 +525,18 @@ def test_a_damaged_journal_halts_until_a_person_has_looked(tmp_path: Path) -> No
             await until(lambda: any(r.state == "HALTED" for r in s.peer.of(RiskState)))
             assert s.peer.of(MicroHeartbeat)[-1].state == "halted"
             await micro.close()
+
+        micro = await s.up()
+        folder = s.folder / "run"
+        status = await asyncio.to_thread(ask, folder, Request("status"))
+        assert (status["ok"], status["risk"]) == (True, "halted")
+        (trip,) = status["trips"]
+        reset = Request("reset", trip_id=trip["trip_id"], reason="compared with the venue")
+        answer = await asyncio.to_thread(ask, folder, reset)
+        assert (answer["ok"], answer["risk"]) == (True, "active")
+        allowed = s.peer.signal(quantity="0.001")
+        s.peer.send(allowed)
+        assert (await s.peer.ended(allowed.signal_id)).status == "filled"
 
     run(tmp_path, body)
 
