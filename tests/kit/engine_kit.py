@@ -514,7 +514,7 @@ class Rig:
             DepthUpdate(
                 VENUE,
                 SYMBOL,
-                True,  # noqa: FBT003
+                True,
                 self.seq,
                 self.seq,
                 -1,
@@ -553,9 +553,8 @@ class Rig:
         refresh = self.now + refresh_ns if refresh_ns else end + 1
         while not self.crashed:
             times = [end, refresh]
-            for due in (self.engine.next_timer(), self.venue.next_due()):
-                if due is not None:
-                    times.append(due)
+            dues = (self.engine.next_timer(), self.venue.next_due())
+            times += [due for due in dues if due is not None]
             self.now = max(self.now, min(times))
             if self.now >= end and min(times) >= end:
                 self.now = end
@@ -577,7 +576,7 @@ class Rig:
         """A new engine on what was durable; reports under way are lost."""
         self.crashed = False
         self.drop_after = None
-        self.venue._outbox.clear()  # noqa: SLF001
+        self.venue._outbox.clear()
         self.engine = Engine(replace(self.settings), {KEY: self.instrument})
         self.send(Started(state=dict(self.durable), damaged=""))
         self.book(self.bid, self.ask)

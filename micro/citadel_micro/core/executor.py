@@ -127,9 +127,9 @@ class SmartOrderExecutor:
         if now_ns < self.due_ns:
             return
         for parent in tuple(self.register.active.values()):
-            if self._due(parent, now_ns) <= now_ns:
+            if self._due(parent) <= now_ns:
                 self.advance(parent, now_ns)
-        due_ns = min((self._due(p, now_ns) for p in self.register.active.values()), default=FAR)
+        due_ns = min((self._due(p) for p in self.register.active.values()), default=FAR)
         self.due_ns = max(due_ns, now_ns + MS)
 
     def advance(self, parent: Parent, now_ns: int) -> None:
@@ -139,9 +139,11 @@ class SmartOrderExecutor:
                 continue
             self.sender.tend(parent, child, now_ns)
             self.register.touch(parent)
+        if now_ns >= parent.resume_ns:
+            parent.resume_ns = 0
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
-        elif self.stopping:
+        elif self.stopping or len(parent.live) > 1:
             for child in parent.live:
                 self.sender.cancel(parent, child, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
@@ -151,7 +153,7 @@ class SmartOrderExecutor:
     def _decide(self, parent: Parent, now_ns: int) -> None:
         algo = parent.algo
         live = parent.live
-        if algo is None or parent.state is _P.GATING or len(live) > 1:
+        if algo is None or parent.state is _P.GATING:
             return
         if live and live[0].state is not ChildState.WORKING:
             return
@@ -356,22 +358,22 @@ class SmartOrderExecutor:
     # time
 
     def _plan(self, parent: Parent, now_ns: int) -> None:
-        due_ns = self._due(parent, now_ns)
+        due_ns = self._due(parent)
         if due_ns < self.due_ns:
             self.due_ns = max(due_ns, now_ns + MS) if due_ns <= now_ns else due_ns
 
-    def _due(self, parent: Parent, now_ns: int) -> int:
+    def _due(self, parent: Parent) -> int:
         """When a parent wants to be looked at next."""
         due_ns = FAR
         for child in parent.live if parent.settled else parent.children:
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
-            if not child.terminal and child.cancel_after_ns > now_ns:
+            if child.cancel_after_ns:
                 due_ns = min(due_ns, child.cancel_after_ns)
         if parent.terminal or parent.verdict is not None or parent.algo is None:
             return due_ns
         live = parent.live
         if not live or live[0].state is ChildState.WORKING:
             due_ns = min(due_ns, parent.algo.wake_ns)
-            if parent.resume_ns > now_ns:
+            if parent.resume_ns:
                 due_ns = min(due_ns, parent.resume_ns)
         return due_ns

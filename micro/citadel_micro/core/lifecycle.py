@@ -239,7 +239,9 @@ _IDLE: Final = {  # no child is out
     _V.PLACE: _P.PLACING,
     _V.CROSS: _P.CROSSING,
     _V.CLOSE: _P.CLOSING,
-    _V.DOUBT: _P.UNKNOWN,  # an order taken for absent has risen
+    # an order that was taken for refused or absent has risen
+    _V.DOUBT: _P.UNKNOWN,
+    _V.LIVE: _P.WORKING,
     **_ENDS,
 }
 

@@ -284,6 +284,8 @@ class Sender:
     def tend(self, parent: Parent, child: Child, now_ns: int) -> None:
         """Doubt what was not answered, ask about what is unknown, in doubt or long unheard of."""
         config = self._config
+        if now_ns >= child.cancel_after_ns:
+            child.cancel_after_ns = 0
         if now_ns >= child.answer_due_ns:
             self.doubt(parent, child, now_ns, "no answer in time")
         if child.state is ChildState.UNKNOWN and (

@@ -323,14 +323,11 @@ def test_post_only_refusals_back_off_on_newer_books_and_less_aggressively() -> N
 def test_five_post_only_refusals_resynchronise_the_book() -> None:
     rig = Rig()
     rig.send(signal())
-    for _ in range(60):
-        rig.venue.ask_ticks = 1
-        rig.run(50 * MS, refresh_ns=0)
+    while "RequestSnapshot" not in [type(command).__name__ for _, command in rig.commands]:
         rig.book(60_000.0, 60_000.1)
         rig.venue.ask_ticks = 1
-        if len(rig.venue.placed) == 5:
-            rig.run(10 * MS, refresh_ns=0)
-            break
+        rig.run(50 * MS, refresh_ns=0)
+    assert len(rig.venue.placed) == 5
     asked = [c for _, c in rig.commands if isinstance(c, RequestSnapshot)]
     assert "post-only" in asked[0].reason
     assert rig.engine.markets[KEY].state == "SYNCING"
