@@ -93,7 +93,7 @@ def test_an_instance_that_appears_may_have_said_something_before() -> None:
 def test_balances_are_there_before_the_report_that_carries_them() -> None:
     mirror = Mirror()
     seen: list[str] = []
-    mirror.on_report = lambda r: seen.append(mirror.balances["v"]["USDT"].total)
+    mirror.on_report = lambda _report: seen.append(mirror.balances["v"]["USDT"].total)
     mirror.apply_report(report("a", balances=balance("5")))
     assert seen == ["5"]
 
