@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from heapq import heappop, heappush
 from random import Random
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from citadel_micro.core.approval import Approved
 from citadel_micro.core.commands import (
@@ -63,7 +63,7 @@ Request = PlaceOrder | AmendOrder | CancelOrder | QueryOrder | QueryVenue
 
 def rules(**changes: object) -> Instrument:
     """Tick 0.1, lot 0.001, at least 5 USDT an order."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "venue": VENUE,
         "symbol": SYMBOL,
         "venue_symbol": "BTCUSDT",
@@ -80,13 +80,13 @@ def rules(**changes: object) -> Instrument:
         "taker_fee": Decimal("0.001"),
         "fee_side": "quote",
     }
-    return Instrument(**{**values, **changes})  # type: ignore[arg-type]
+    return Instrument(**{**values, **changes})
 
 
-def config(venue: VenueConfig | None = None, **changes: object) -> EngineConfig:
+def config(venue: VenueConfig | None = None, /, **changes: object) -> EngineConfig:
     """Paper limits without a lease; a venue whose books do not show our orders."""
     usual = VenueConfig(shows_own_orders=False, messages_per_second=100, message_burst=500)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "run_id": "test",
         "instance": "test",
         "venues": {VENUE: venue or usual},
@@ -95,12 +95,12 @@ def config(venue: VenueConfig | None = None, **changes: object) -> EngineConfig:
         ),
         "book_publish_interval_ns": 0,
     }
-    return EngineConfig(**{**values, **changes})  # type: ignore[arg-type]
+    return EngineConfig(**{**values, **changes})
 
 
-def signal(signal_id: str = "s1", **changes: object) -> SignalReceived:
+def signal(signal_id: str = "s1", /, **changes: object) -> SignalReceived:
     """Buy 0.5 BTC by chase_limit, unless told otherwise. Times are relative to START."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "signal_id": signal_id,
         "strategy": "test",
         "venue": VENUE,
@@ -125,7 +125,7 @@ def signal(signal_id: str = "s1", **changes: object) -> SignalReceived:
         "epoch": 1,
         "seq": 1,
     }
-    return SignalReceived(**{**values, **changes})  # type: ignore[arg-type]
+    return SignalReceived(**{**values, **changes})
 
 
 @dataclass(slots=True)
@@ -551,7 +551,7 @@ class Rig:
         """Let time pass: timers, the exchange, and a book that is confirmed now and then."""
         end = self.now + duration_ns
         refresh = self.now + refresh_ns if refresh_ns else end + 1
-        while not self.crashed:
+        while not self.dead():
             times = [end, refresh]
             dues = (self.engine.next_timer(), self.venue.next_due())
             times += [due for due in dues if due is not None]
@@ -560,17 +560,25 @@ class Rig:
                 self.now = end
                 return
             for report in self.venue.due(self.now):
-                if self.crashed:
+                if self.dead():
                     return
                 self.send(report)
-            if self.crashed:
+            if self.dead():
                 return
             due = self.engine.next_timer()
             if due is not None and due <= self.now:
                 self.send(TimerFired())
-            if self.now >= refresh and not self.crashed:
+            if self.now >= refresh and not self.dead():
                 refresh = self.now + refresh_ns
                 self.book(self.bid, self.ask)
+
+    def dead(self) -> bool:
+        """It has crashed inside a batch of commands."""
+        return self.crashed
+
+    def recovering(self) -> bool:
+        """It does nothing yet but ask."""
+        return self.engine.reconciling
 
     def restart(self) -> None:
         """A new engine on what was durable; reports under way are lost."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from engine_kit import KEY, MS, SECOND, START, SYMBOL, VENUE, Rig, config, rules, signal
@@ -20,12 +20,12 @@ from citadel_micro.core.market import MarketBook
 from citadel_micro.core.orders import Child, Parent
 
 if TYPE_CHECKING:
-    from citadel_micro.core.algos.base import Decision, Value
+    from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.events import Side
 
 
-def chase(rig: Rig, **params: Value) -> None:
-    changes: dict[str, object] = {}
+def chase(rig: Rig, **params: object) -> None:
+    changes: dict[str, Any] = {}
     for name in ("side", "limit_price", "quantity"):
         if name in params:
             changes[name] = params.pop(name)

@@ -38,7 +38,7 @@ def of(rig: Rig, kind: type) -> list[Any]:
 
 
 def query(kind: str, **changes: object) -> QueryReceived:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "query_id": "q1",
         "kind": kind,
         "reply_to": "macro-1",
@@ -47,7 +47,7 @@ def query(kind: str, **changes: object) -> QueryReceived:
         "symbol": "",
         "since_ns": 0,
     }
-    return QueryReceived(**{**values, **changes})  # type: ignore[arg-type]
+    return QueryReceived(**{**values, **changes})
 
 
 def asked(rig: Rig, kind: str, **changes: object) -> PublishAnswer:
@@ -132,7 +132,7 @@ def test_an_engine_that_was_not_started_asks_for_no_timer_and_sends_nothing() ->
         {"heartbeat_ns": 0},
     ],
 )
-def test_a_configuration_that_cannot_be_is_refused(values: dict[str, object]) -> None:
+def test_a_configuration_that_cannot_be_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         config(**values)
 

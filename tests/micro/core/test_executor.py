@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from engine_kit import KEY, MS, SECOND, START, SYMBOL, VENUE, Faults, Rig, config, rules, signal
@@ -80,7 +80,7 @@ def test_a_repeated_signal_gets_the_present_report_and_nothing_else() -> None:
     ],
 )
 def test_what_cannot_be_is_rejected_with_code_and_reason(
-    changes: dict[str, object], code: str, text: str
+    changes: dict[str, Any], code: str, text: str
 ) -> None:
     rig = Rig()
     rig.send(signal(**changes))

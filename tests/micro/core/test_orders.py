@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from engine_kit import MS, START, VENUE, rules, signal
 from hypothesis import given
@@ -22,7 +24,7 @@ from citadel_proto.errors import InvariantError
 
 
 def child(number: int = 1, quantity: int = 100, **changes: object) -> Child:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "client_id": f"c-{number}",
         "price_ticks": 600_000,
         "quantity_lots": quantity,
@@ -34,7 +36,7 @@ def child(number: int = 1, quantity: int = 100, **changes: object) -> Child:
         "book_seq": 7,
         "mid_half_ticks": 1_200_001,
     }
-    return Child(**{**values, **changes})  # type: ignore[arg-type]
+    return Child(**{**values, **changes})
 
 
 def parent(target: int = 100) -> Parent:

@@ -16,14 +16,14 @@ def test_nothing_happens_before_the_venues_have_answered() -> None:
     rig.send(Started(state={}, damaged=""))
     rig.book(60_000.0, 60_000.1)
     rig.send(signal())
-    assert rig.engine.reconciling
+    assert rig.recovering()
     assert rig.report().status == "accepted"
     rig.run(5 * SECOND)
     assert rig.venue.placed == []
     assert len(rig.sent(QueryVenue)) == 3  # asked again every two seconds
     rig.venue.mute = False
     rig.run(3 * SECOND)
-    assert not rig.engine.reconciling
+    assert not rig.recovering()
     assert len(rig.venue.placed) == 1
     assert rig.report().status == "working"
 
@@ -50,9 +50,9 @@ def test_a_working_order_is_adopted_with_what_filled_meanwhile() -> None:
     rig.run(10 * MS)
     rig.venue.fill("sctest-1-1", 150)  # and the report dies with the process
     rig.restart()
-    assert rig.engine.reconciling
+    assert rig.recovering()
     rig.run(50 * MS)
-    assert not rig.engine.reconciling
+    assert not rig.recovering()
     parent = rig.parent()
     assert parent.state is ParentState.WORKING
     assert parent.filled == 250
@@ -84,10 +84,10 @@ def test_an_order_that_was_stored_but_never_sent_is_released_only_after_its_expi
     rig.venue.heal()
     rig.restart()
     rig.run(2 * SECOND)
-    assert rig.engine.reconciling
+    assert rig.recovering()
     assert rig.parent().reserved == 500
     rig.run(1 * SECOND)
-    assert not rig.engine.reconciling
+    assert not rig.recovering()
     assert rig.parent().children[0].state is ChildState.LOST
     rig.run(1 * SECOND)
     assert rig.parent().children[1].state is ChildState.WORKING

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from engine_kit import KEY, MS, SECOND, Faults, Rig, config, rules, signal
@@ -13,7 +14,7 @@ from citadel_micro.core.lifecycle import PARENT_TERMINAL, ParentState
 
 def holding(quantity: str = "0.5", **settings: object) -> Rig:
     """A rig that has bought."""
-    rig = Rig(config(**settings))  # type: ignore[arg-type]
+    rig = Rig(config(**settings))
     rig.venue.partial_share = 0.0
     rig.send(signal("buy", order_type="market", quantity=Decimal(quantity)))
     rig.run(1 * SECOND)
@@ -273,7 +274,7 @@ def test_a_halt_withdraws_it_but_does_not_end_it() -> None:
         ({"stop_price": Decimal("NaN")}, "BAD_NUMBER"),
     ],
 )
-def test_a_stop_that_cannot_be_is_refused(changes: dict[str, object], code: str) -> None:
+def test_a_stop_that_cannot_be_is_refused(changes: dict[str, Any], code: str) -> None:
     rig = holding()
     hold_stop(rig, **changes)
     assert rig.report("stop").status == "rejected"
