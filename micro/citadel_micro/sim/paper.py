@@ -108,7 +108,7 @@ class PaperVenue:
         if isinstance(event, TradeTick):
             fills = book.traded(event)
         else:
-            fills = book.market_moved(depth=isinstance(event, DepthUpdate))
+            fills = book.market_moved(now_ns, depth=isinstance(event, DepthUpdate))
         for resting, lots in fills:
             order = self.orders[resting.client_id]
             self._fill(order, order.price_ticks, lots, now_ns, maker=True)

@@ -161,20 +161,21 @@ class PaperBook:
             beyond = order.price - price if seller else price - order.price
             if beyond < 0:
                 continue
-            order.partial += volume if beyond > 0 else order.queue.on_trade(volume)
+            order.partial += volume if beyond > 0 else order.queue.on_trade(volume, trade.recv_ns)
             got = min(order.left_lots, floor(order.partial + _DUST))
             if got > 0:
                 order.partial -= got
                 fills.append((order, got))
         return fills
 
-    def market_moved(self, *, depth: bool) -> list[tuple[Resting, int]]:
+    def market_moved(self, now_ns: int, *, depth: bool) -> list[tuple[Resting, int]]:
         """The public book changed: advance queues; an opposite quote at our price fills us.
 
         What the opposite side shows at or through our price would have traded with us, so it
         does, up to the size that is shown.
 
         Args:
+            now_ns: when.
             depth: levels behind the best ones may have changed too.
         """
         best = self._market.best()
@@ -196,10 +197,10 @@ class PaperBook:
                 if got > 0:
                     fills.append((order, got))
             elif at_best:
-                order.queue.on_shown(size / self._instrument.lot_float)
+                order.queue.on_shown(size / self._instrument.lot_float, now_ns)
             elif better:
-                order.queue.on_shown(0.0)
+                order.queue.on_shown(0.0, now_ns)
             elif depth:
                 size = self._market.book.size_at(order.side, price)
-                order.queue.on_shown(size / self._instrument.lot_float)
+                order.queue.on_shown(size / self._instrument.lot_float, now_ns)
         return fills
