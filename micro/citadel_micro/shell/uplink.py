@@ -19,6 +19,7 @@ from citadel_micro.core.commands import (
     PublishRisk,
 )
 from citadel_micro.core.events import SignalReceived, TradeTick
+from citadel_micro.core.features import FlowFeatures
 from citadel_micro.shell import wire
 from citadel_micro.shell.stats import count
 from citadel_proto import topics
@@ -98,6 +99,7 @@ class Uplink:
         self._config = config
         self._clock = clock
         self._markets: Mapping[tuple[str, str], MarketBook] = {}
+        self._features: dict[tuple[str, str], FlowFeatures] = {}
         self._stats = stats
         self._publisher = Publisher(
             context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
@@ -115,9 +117,10 @@ class Uplink:
         """Engine time of the last heartbeat that was published."""
 
     def start(self, runner: Runner) -> None:
-        """Begin to listen, and to gather public trades; events go to ``runner``."""
+        """Begin to listen, to gather public trades and to follow books; events go to ``runner``."""
         self._runner = runner
         self._markets = runner.engine.markets
+        self._features = {key: FlowFeatures(market) for key, market in self._markets.items()}
         runner.market_taps.append(self._on_market)
         self._reader = SubscriberFD(
             self._loop, self._context, self._config.signals, [topics.ALL], self._inbox
@@ -204,7 +207,10 @@ class Uplink:
         if isinstance(command, PublishBook):
             market = self._markets.get((command.venue, command.symbol))
             if market is not None:
-                book = wire.book_of(market, self._config.book_levels, instance, 0, now_ns)
+                features = self._features[command.venue, command.symbol].read(now_ns)
+                book = wire.book_of(
+                    market, self._config.book_levels, instance, 0, now_ns, features=features
+                )
                 self._publisher.publish(book)
         elif isinstance(command, PublishReport):
             self._publisher.publish(wire.report_of(command, instance, 0))
@@ -246,10 +252,11 @@ class Uplink:
             for risk in self._risk.values():
                 self._publisher.publish(wire.risk_of(risk, self._config.instance, 0))
 
-    # public trades
+    # public trades, and the books' features
 
     def _on_market(self, event: MarketEvent, _market: MarketBook, _now_ns: int) -> None:
         if type(event) is not TradeTick:
+            self._features[event[0], event[1]].on_book(event.recv_ns)
             return
         gathered = self._trades.setdefault((event.venue, event.symbol), [])
         gathered.append(event)

@@ -328,7 +328,15 @@ def feed_of(command: PublishFeed, instance: str, seq: int) -> FeedState:
     )
 
 
-def book_of(market: MarketBook, levels: int, instance: str, seq: int, now_ns: int) -> BookSnapshot:
+def book_of(
+    market: MarketBook,
+    levels: int,
+    instance: str,
+    seq: int,
+    now_ns: int,
+    *,
+    features: dict[str, float] | None = None,
+) -> BookSnapshot:
     """The top ``levels`` of a book as it is now, with its age and state."""
     bids, asks = market.book.top(levels)
     microprice, spread = market.microprice(), market.spread()
@@ -350,6 +358,7 @@ def book_of(market: MarketBook, levels: int, instance: str, seq: int, now_ns: in
         published_ns=now_ns,
         instance=instance,
         seq=seq,
+        features=features or {},
     )
 
 

@@ -1,0 +1,362 @@
+"""Order-flow features: what a book and its trades say about the next seconds.
+
+Two ways to the same numbers, byte for byte. ``FlowFeatures`` follows a live ``MarketBook`` at a
+constant cost an event; ``recompute`` takes the definitions below literally, over a list of
+observations. Both are pure; their clock is the receive time of the events.
+
+An *observation* is the best bid and ask after an event that changed them. Time is cut into cells of
+``CELL_NS``; a window of w cells at time t is the cell of t, as far as it has come, and the w - 1
+before it. Sums are made within each cell first, in order, and then over the cells with ``fsum``, so
+that neither the order of adding nor what has left the window leaves a trace in the last bit.
+
+A window has no value (NaN) until the book has been LIVE, without a gap, for all of it: a number
+from half a window would look like calm. ``FEATURES`` lists each name with unit, window, source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from citadel_micro.core.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citadel_micro.core.market import Best, MarketBook
+
+CELL_NS: Final = 100_000_000
+"""Grid of order-flow imbalance: 100 ms, the pace of the slower venues' books."""
+GRID_NS: Final = SECOND
+"""Sampling of mids for realised volatility. Finer sampling measures the bouncing between bid and
+ask instead of the price."""
+DEPTHS: Final = (1, 5, 20)
+FLOW_S: Final = (1, 10, 60)
+VOLATILITY_S: Final = (60, 300)
+
+_CELLS_A_SECOND: Final = SECOND // CELL_NS
+_BPS: Final = 1e4
+_NOTHING: Final = -1
+
+
+class Feature(NamedTuple):
+    """What one number is."""
+
+    name: str
+    unit: str
+    window_s: int
+    """0 for the moment of reading."""
+    text: str
+    source: str
+
+
+_CKS = "Cont, Kukanov, Stoikov (2014), The price impact of order book events"
+_STOIKOV = "Stoikov (2018), The micro-price, first-order form"
+_ABDL = "Andersen, Bollerslev, Diebold, Labys (2003), Modeling and forecasting realized volatility"
+
+FEATURES: Final[tuple[Feature, ...]] = (
+    *(
+        Feature(
+            f"imbalance_{depth}",
+            "1, from -1 to 1",
+            0,
+            f"(bid size - ask size) / (bid size + ask size) over the best {depth} levels; "
+            "0 when there are none",
+            "Cao, Hansch, Wang (2009), The information content of an open limit-order book",
+        )
+        for depth in DEPTHS
+    ),
+    Feature(
+        "microprice_bps",
+        "basis points of the mid",
+        0,
+        "microprice - mid: positive when the ask is the thinner side",
+        _STOIKOV,
+    ),
+    Feature("spread_bps", "basis points of the mid", 0, "best ask - best bid", "definition"),
+    *(
+        Feature(
+            f"ofi_{seconds}s",
+            "size, as the venue counts it",
+            seconds,
+            "order-flow imbalance at the best prices: what was added to the bid or taken from the "
+            "ask, less what was taken from the bid or added to the ask",
+            _CKS,
+        )
+        for seconds in FLOW_S
+    ),
+    *(
+        Feature(
+            f"flow_{seconds}s",
+            "size, as the venue counts it",
+            seconds,
+            "signed trade flow: taker buys - taker sells",
+            "Hasbrouck (1991), Measuring the information content of stock trades",
+        )
+        for seconds in FLOW_S
+    ),
+    *(
+        Feature(
+            f"volatility_{seconds}s",
+            "standard deviation of the log return over the window, not annualised",
+            seconds,
+            "root of the sum of squared log returns of the mid, sampled every second",
+            _ABDL,
+        )
+        for seconds in VOLATILITY_S
+    ),
+)
+NAMES: Final = tuple(feature.name for feature in FEATURES)
+
+
+def imbalance_of(before: Best, after: Best) -> float:
+    """Order-flow imbalance of one change of the best prices, in size.
+
+    e = [Pb >= Pb'] qb - [Pb <= Pb'] qb' - [Pa <= Pa'] qa + [Pa >= Pa'] qa', where ' marks the state
+    before. Source: Cont, Kukanov, Stoikov (2014), section 2.
+    """
+    bid0, bid_size0, ask0, ask_size0 = before
+    bid, bid_size, ask, ask_size = after
+    flow = 0.0
+    if bid >= bid0:
+        flow += bid_size
+    if bid <= bid0:
+        flow -= bid_size0
+    if ask <= ask0:
+        flow -= ask_size
+    if ask >= ask0:
+        flow += ask_size0
+    return flow
+
+
+class FlowFeatures:
+    """Features of one ``MarketBook``, kept up to date by ``on_book`` after each of its events.
+
+    O(1) an event; reading costs the levels, the cells and the trades of the longest windows.
+    """
+
+    __slots__ = (
+        "_best",
+        "_cell",
+        "_cells",
+        "_grid",
+        "_last_ns",
+        "_market",
+        "_mid",
+        "_resyncs",
+        "_returns",
+        "_since_ns",
+        "_sum",
+    )
+
+    def __init__(self, market: MarketBook) -> None:
+        self._market: Final = market
+        self._cells: Final[deque[tuple[int, float]]] = deque()
+        self._returns: Final[deque[tuple[int, float]]] = deque()
+        self._last_ns = 0
+        self._best: Best | None = None
+        self._cell = self._grid = self._since_ns = self._resyncs = _NOTHING
+        self._sum = self._mid = 0.0
+
+    def on_book(self, recv_ns: int) -> None:
+        """The book took a depth update or a quote that was received at this time."""
+        market = self._market
+        if market.state != "LIVE":
+            if self._since_ns != _NOTHING:
+                self._lose()
+            return
+        best = market.best()
+        if best == self._best and market.resyncs == self._resyncs:
+            return
+        if recv_ns > self._last_ns:
+            self._last_ns = recv_ns
+        else:
+            recv_ns = self._last_ns
+        if best is None:
+            self._lose()
+            return
+        before = self._best
+        if before is None or market.resyncs != self._resyncs:
+            self._lose()
+            self._resyncs = market.resyncs
+            self._since_ns = recv_ns
+            self._grid = recv_ns // GRID_NS
+            self._mid = (best[0] + best[2]) / 2
+        else:
+            self._add(imbalance_of(before, best), recv_ns // CELL_NS)
+            grid = recv_ns // GRID_NS
+            if grid > self._grid:
+                self._close(before, grid)
+        self._best = best
+
+    def read(self, now_ns: int) -> dict[str, float]:
+        """All features as of ``now_ns``, in the order of ``NAMES``; NaN where there is none.
+
+        Reading changes nothing: neither what comes later nor what is read again.
+        """
+        market = self._market
+        if market.state != "LIVE" or market.resyncs != self._resyncs:
+            return dict.fromkeys(NAMES, math.nan)
+        now_ns = max(now_ns, self._last_ns)
+        values = [market.imbalance(depth) for depth in DEPTHS]
+        values += _levels(market.best(), market.microprice())
+        whole = [_whole(self._since_ns, now_ns, seconds) for seconds in FLOW_S]
+        for seconds, seen in zip(FLOW_S, whole, strict=True):
+            values.append(self._flow_imbalance(now_ns // CELL_NS, seconds) if seen else math.nan)
+        for seconds, seen in zip(FLOW_S, whole, strict=True):
+            values.append(market.signed_flow(now_ns, seconds * SECOND) if seen else math.nan)
+        for seconds in VOLATILITY_S:
+            seen = _whole(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds)
+            values.append(self._volatility(now_ns // GRID_NS, seconds) if seen else math.nan)
+        return dict(zip(NAMES, values, strict=True))
+
+    # cells
+
+    def _lose(self) -> None:
+        """The book's story is broken off: what comes is not to be joined to what was."""
+        self._best = None
+        self._cells.clear()
+        self._returns.clear()
+        self._cell = self._grid = self._since_ns = self._resyncs = _NOTHING
+        self._sum = self._mid = 0.0
+
+    def _add(self, flow: float, cell: int) -> None:
+        if cell != self._cell:
+            if self._cell != _NOTHING:
+                self._cells.append((self._cell, self._sum))
+            oldest = cell - FLOW_S[-1] * _CELLS_A_SECOND
+            while self._cells and self._cells[0][0] <= oldest:
+                self._cells.popleft()
+            self._cell = cell
+            self._sum = 0.0
+        self._sum += flow
+
+    def _close(self, before: Best, grid: int) -> None:
+        """Seconds have ended: their last mid was the one before this event."""
+        mid = (before[0] + before[2]) / 2
+        self._returns.append((self._grid, math.log(mid / self._mid)))
+        oldest = grid - VOLATILITY_S[-1] - 1
+        while self._returns and self._returns[0][0] < oldest:
+            self._returns.popleft()
+        self._grid = grid
+        self._mid = mid
+
+    def _flow_imbalance(self, cell: int, seconds: int) -> float:
+        oldest = cell - seconds * _CELLS_A_SECOND
+        sums = [self._sum] if self._cell > oldest else []
+        for at, value in reversed(self._cells):
+            if at <= oldest:
+                break
+            sums.append(value)
+        return math.fsum(sums)
+
+    def _volatility(self, grid: int, seconds: int) -> float:
+        """Over the ``seconds`` whole seconds before that of reading."""
+        oldest = grid - seconds
+        squares = []
+        if grid > self._grid >= oldest and self._best is not None:
+            # The second of the last event has ended since, and nobody has told us.
+            mid = (self._best[0] + self._best[2]) / 2
+            squares.append(math.log(mid / self._mid) ** 2)
+        for at, value in reversed(self._returns):
+            if at < oldest:
+                break
+            squares.append(value * value)
+        return math.sqrt(math.fsum(squares))
+
+
+# --- the same by definition ---------------------------------------------------------------------
+
+Observation = tuple[int, "Best | None"]
+"""(receive time, best after the event); None where the book was not LIVE and whole, or was resynced."""
+
+
+def recompute(
+    observations: Sequence[Observation],
+    trades: Sequence[tuple[int, float]],
+    top: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]],
+    now_ns: int,
+) -> dict[str, float]:
+    """All features as of ``now_ns`` from everything that was seen until then, by definition.
+
+    For data sets and for checking. Costs the whole list each time.
+
+    Args:
+        observations: after each event of the book, in order; repetitions are harmless.
+        trades: (receive time, size) of each trade, negative where the seller took.
+        top: best bids and best asks at the end, at least as deep as ``DEPTHS``.
+        now_ns: not before the last observation.
+    """
+    run: list[tuple[int, Best]] = []
+    for at_ns, best in observations:
+        if best is None:
+            run.clear()
+        else:
+            run.append((max(at_ns, run[-1][0]) if run else at_ns, best))
+    if not run:
+        return dict.fromkeys(NAMES, math.nan)
+    now_ns = max(now_ns, run[-1][0])
+    since_ns = run[0][0]
+    bid, bid_size, ask, ask_size = best = run[-1][1]
+    values = [_imbalance(top, depth) for depth in DEPTHS]
+    total = bid_size + ask_size
+    microprice = (bid * ask_size + ask * bid_size) / total if total > 0 else (bid + ask) / 2
+    values += _levels(best, microprice)
+    cells = _cell_sums(run)
+    for seconds in FLOW_S:
+        oldest = now_ns // CELL_NS - seconds * _CELLS_A_SECOND
+        flow = math.fsum(value for cell, value in cells.items() if cell > oldest)
+        values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
+    for seconds in FLOW_S:
+        flow = 0.0
+        for at_ns, size in reversed(trades):
+            if at_ns >= now_ns - seconds * SECOND:
+                flow += size
+        values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
+    closes = {at_ns // GRID_NS: (best[0] + best[2]) / 2 for at_ns, best in run}
+    first = run[0][1]
+    mids = [(first[0] + first[2]) / 2, *closes.values()]
+    grid = now_ns // GRID_NS
+    for seconds in VOLATILITY_S:
+        squares = [
+            math.log(mids[n + 1] / mids[n]) ** 2
+            for n, at in enumerate(closes)
+            if grid - seconds <= at < grid
+        ]
+        seen = _whole(since_ns, grid * GRID_NS, seconds)
+        values.append(math.sqrt(math.fsum(squares)) if seen else math.nan)
+    return dict(zip(NAMES, values, strict=True))
+
+
+def _cell_sums(run: Sequence[tuple[int, Best]]) -> dict[int, float]:
+    sums: dict[int, float] = {}
+    for (_, before), (at_ns, after) in pairwise(run):
+        cell = at_ns // CELL_NS
+        sums[cell] = sums.get(cell, 0.0) + imbalance_of(before, after)
+    return sums
+
+
+def _imbalance(
+    top: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]], depth: int
+) -> float:
+    bids = sum(size for _, size in top[0][:depth])
+    asks = sum(size for _, size in top[1][:depth])
+    return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def _whole(since_ns: int, end_ns: int, seconds: int) -> bool:
+    """Whether the book was followed for all of a window."""
+    return end_ns - since_ns >= seconds * SECOND
+
+
+def _levels(best: Best | None, microprice: float | None) -> list[float]:
+    """Microprice and spread, in basis points of the mid."""
+    if best is None or microprice is None:
+        return [math.nan, math.nan]
+    mid = (best[0] + best[2]) / 2
+    return [(microprice - mid) / mid * _BPS, (best[2] - best[0]) / mid * _BPS]
