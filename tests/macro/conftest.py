@@ -1,34 +1,20 @@
-"""A simulator for market data, a scripted micro for orders, and a real Freqtrade between them."""
+"""A simulator for market data, and what real Freqtrade needs of pytest."""
 
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import pytest
-from freqtrade.enums import State
-from freqtrade.persistence import Trade
-from freqtrade.worker import Worker
-
-from citadel_macro.demo import demo_config
-from citadel_macro.exchange import BridgeMixin
-from citadel_macro.launcher import Launch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scripted_micro import ScriptedMicro  # noqa: E402
+from freqtrade_kit import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-STRATEGIES: Final = Path(__file__).parent / "strategies"
-PAIRS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT", "ADA/USDT")
+    from collections.abc import Iterator
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,26 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             for module in ("freqtrade", "sqlalchemy", "lightgbm", "sklearn", "datasieve", "ccxt"):
                 item.add_marker(pytest.mark.filterwarnings(rf"ignore::Warning:{module}\..*"))
-
-
-@dataclass(frozen=True, slots=True)
-class Simulator:
-    """Addresses of a running ``citadel sim``."""
-
-    rest: str
-    ws: str
-
-    def quotes(self) -> dict[str, tuple[float, float]]:
-        """Best bid and ask of every pair, now."""
-        with urllib.request.urlopen(f"{self.rest}/api/v3/ticker/bookTicker") as answer:  # noqa: S310 - loopback
-            rows = json.load(answer)
-        return {
-            row["symbol"].removesuffix("USDT") + "/USDT": (
-                float(row["bidPrice"]),
-                float(row["askPrice"]),
-            )
-            for row in rows
-        }
 
 
 @pytest.fixture(scope="session")
@@ -82,107 +48,10 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         process.wait(10)
 
 
-@dataclass(slots=True)
-class Rig:
-    """One Freqtrade, one micro, and the prices they see."""
-
-    micro: ScriptedMicro
-    worker: Worker
-    launch: Launch
-    quotes: dict[str, tuple[float, float]]
-    config: dict[str, Any]
-    folder: Path
-    signals: str
-    stack: ExitStack
-    state: State | None = None
-
-    @property
-    def bot(self) -> Any:  # noqa: ANN401 - Freqtrade's, with what tests need of its insides
-        return self.worker.freqtrade
-
-    @property
-    def strategy(self) -> Any:  # noqa: ANN401 - the puppet, loaded by path
-        return self.bot.strategy
-
-    @property
-    def exchange(self) -> BridgeMixin:
-        exchange = self.bot.exchange
-        assert isinstance(exchange, BridgeMixin)
-        return exchange
-
-    def step(self) -> None:
-        """One turn of Freqtrade's own worker loop."""
-        self.state = self.worker._worker(old_state=self.state)
-        if self.state == State.RELOAD_CONFIG:
-            self.worker._reconfigure()
-
-    def until(self, what: Callable[[], Any], seconds: float = 15.0) -> Any:  # noqa: ANN401 - what it returns
-        """Turn until ``what`` is true; fail after ``seconds``."""
-        deadline = time.monotonic() + seconds
-        while True:
-            self.step()
-            result = what()
-            if result:
-                return result
-            assert time.monotonic() < deadline, f"not so after {seconds} s"
-
-    def trade(self, pair: str, *, is_open: bool = True) -> Trade | None:
-        """Newest trade of a pair."""
-        found = Trade.get_trades([Trade.pair == pair, Trade.is_open.is_(is_open)]).all()
-        return found[-1] if found else None
-
-    def restart_micro(self) -> ScriptedMicro:
-        """A new micro on the old one's address, with its orders and balances."""
-        self.micro.stop()
-        self.micro = self.stack.enter_context(
-            ScriptedMicro(
-                signals=self.signals,
-                market=self.micro.address,
-                quotes=lambda: self.quotes,
-                state=self.micro,
-            )
-        )
-        return self.micro
-
-
-@contextmanager
-def running(
-    simulator: Simulator,
-    folder: Path,
-    port: int,
-    *,
-    micro: ScriptedMicro | None = None,
-    quotes: dict[str, tuple[float, float]] | None = None,
-    **over: Any,  # noqa: ANN401 - parts of a Freqtrade configuration
-) -> Iterator[Rig]:
-    """Boot Freqtrade in this process, bridged to a scripted micro (a new one if none is given)."""
-    signals = f"tcp://127.0.0.1:{port}"
-    quotes = quotes or simulator.quotes()
-    with ExitStack() as stack:
-        if micro is None:
-            prices = quotes
-            micro = stack.enter_context(ScriptedMicro(signals=signals, quotes=lambda: prices))
-        config = puppet_config(simulator, folder, signals, micro.address) | over
-        path = folder / "config.json"
-        path.write_text(json.dumps(config))
-        launch = stack.enter_context(Launch().patched())
-        stack.callback(launch.close)
-        worker = Worker({"config": [str(path)], "command": "trade"})
-        stack.callback(worker.exit)
-        worker._throttle_secs = 0.1  # the configuration takes whole seconds only
-        yield Rig(micro, worker, launch, quotes, config, folder, signals, stack)
-
-
-def puppet_config(
-    simulator: Simulator, folder: Path, signals: str, market: str
-) -> dict[str, Any]:
-    """Configuration for the puppet strategy, with short time limits."""
-    config = demo_config(
-        simulator.rest, simulator.ws, signals=signals, market=market, user_dir=folder
-    )
-    config.pop("citadel_sample")
-    return config | {
-        "strategy": "Puppet",
-        "strategy_path": str(STRATEGIES),
-        "unfilledtimeout": {"entry": 2, "exit": 2, "exit_timeout_count": 0, "unit": "seconds"},
-    }
+@pytest.fixture(scope="module")
+def signals_port() -> int:
+    """A loopback port for macro to bind, for fixtures that live as long as their module."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

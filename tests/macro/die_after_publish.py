@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import run
-from citadel_macro.link import OrderRequest
+
+if TYPE_CHECKING:
+    from citadel_macro.link import OrderRequest
 
 
 def main(side: str, argv: list[str]) -> int:

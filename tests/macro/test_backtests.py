@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ccxt
 import pandas as pd
 import pytest
-from conftest import STRATEGIES
 from freqtrade.commands.optimize_commands import setup_optimize_configuration
 from freqtrade.enums import RunMode
 from freqtrade.exchange import Exchange
 from freqtrade.optimize.backtesting import Backtesting
+from freqtrade_kit import STRATEGIES
 
 from citadel_bridge.connector import HybridConnector
 from citadel_macro import markets_cache
@@ -23,7 +23,7 @@ from citadel_macro.launcher import Launch
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from conftest import Simulator
+    from freqtrade_kit import Simulator
 
 PAIRS = ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
 
@@ -47,8 +47,12 @@ def backtest(
     simulator: Simulator, folder: Path, strategy: str, *, offline: bool, cache: str = ""
 ) -> Any:  # noqa: ANN401 - Freqtrade's results
     config = demo_config(
-        simulator.rest, simulator.ws, signals="tcp://127.0.0.1:1", market="tcp://127.0.0.1:1",
-        user_dir=folder, pairs=PAIRS,
+        simulator.rest,
+        simulator.ws,
+        signals="tcp://127.0.0.1:1",
+        market="tcp://127.0.0.1:1",
+        user_dir=folder,
+        pairs=PAIRS,
     )
     if offline:
         config["exchange"]["ccxt_config"] = ccxt_config("http://127.0.0.1:9", "ws://127.0.0.1:9")
@@ -56,8 +60,11 @@ def backtest(
         config.pop(name)
     config["citadel"] = {"markets_cache": cache} if cache else {}
     config |= {
-        "strategy_path": str(STRATEGIES), "dataformat_ohlcv": "json", "datadir": None,
-        "dry_run_wallet": 10_000, "export": "none",
+        "strategy_path": str(STRATEGIES),
+        "dataformat_ohlcv": "json",
+        "datadir": None,
+        "dry_run_wallet": 10_000,
+        "export": "none",
     }
     config.pop("datadir")
     path = folder / "config.json"
@@ -68,8 +75,8 @@ def backtest(
         try:
             run.start()
         finally:
-            run.cleanup()
-            run.exchange.close()
+            run.cleanup()  # type: ignore[no-untyped-call]
+            run.exchange.close()  # type: ignore[no-untyped-call]
         assert HybridConnector._instance is None
     return run.results
 
@@ -100,9 +107,7 @@ def test_the_mixin_changes_nothing_in_a_backtest(
 def test_the_cache_changes_nothing_either(simulator: Simulator, folder: Path, cache: str) -> None:
     online = backtest(simulator, folder, "PlainEmaRsi", offline=False)
     offline = backtest(simulator, folder, "PlainEmaRsi", offline=True, cache=cache)
-    pd.testing.assert_frame_equal(
-        trades(online, "PlainEmaRsi"), trades(offline, "PlainEmaRsi")
-    )
+    pd.testing.assert_frame_equal(trades(online, "PlainEmaRsi"), trades(offline, "PlainEmaRsi"))
 
 
 class Half:
@@ -115,7 +120,7 @@ class Half:
 def read(path: Path) -> ccxt.Exchange:
     half = Half()
     with markets_cache.used(path):
-        Exchange._load_async_markets(half)
+        Exchange._load_async_markets(cast("Exchange", half))
     return half._api_async
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STRATEGIES
 from freqtrade.configuration import Configuration
 from freqtrade.enums import ExitCheckTuple, ExitType, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import InvalidOrderException, TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Trade
+from freqtrade_kit import STRATEGIES
 from scripted_micro import Script, ScriptedMicro
 
 from citadel_macro import markets_cache
@@ -25,7 +24,6 @@ from citadel_macro.launcher import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PAIR = "BTC/USDT:USDT"
 NOWHERE = "http://127.0.0.1:9"
@@ -34,15 +32,35 @@ NOWHERE = "http://127.0.0.1:9"
 def market() -> dict[str, Any]:
     """The perpetual as ccxt parses it from Binance's public rules."""
     return {
-        "id": "BTCUSDT", "symbol": PAIR, "base": "BTC", "quote": "USDT", "settle": "USDT",
-        "baseId": "BTC", "quoteId": "USDT", "settleId": "USDT", "type": "swap", "spot": False,
-        "margin": False, "swap": True, "future": False, "option": False, "contract": True,
-        "linear": True, "inverse": False, "active": True, "contractSize": 1.0,
-        "taker": 0.0005, "maker": 0.0002, "percentage": True, "feeSide": "quote",
+        "id": "BTCUSDT",
+        "symbol": PAIR,
+        "base": "BTC",
+        "quote": "USDT",
+        "settle": "USDT",
+        "baseId": "BTC",
+        "quoteId": "USDT",
+        "settleId": "USDT",
+        "type": "swap",
+        "spot": False,
+        "margin": False,
+        "swap": True,
+        "future": False,
+        "option": False,
+        "contract": True,
+        "linear": True,
+        "inverse": False,
+        "active": True,
+        "contractSize": 1.0,
+        "taker": 0.0005,
+        "maker": 0.0002,
+        "percentage": True,
+        "feeSide": "quote",
         "precision": {"amount": 0.001, "price": 0.1},
         "limits": {
-            "amount": {"min": 0.001, "max": 1000.0}, "price": {"min": 0.1, "max": 1e6},
-            "cost": {"min": 5.0, "max": None}, "leverage": {"min": None, "max": None},
+            "amount": {"min": 0.001, "max": 1000.0},
+            "price": {"min": 0.1, "max": 1e6},
+            "cost": {"min": 5.0, "max": None},
+            "leverage": {"min": None, "max": None},
             "market": {"min": 0.001, "max": 100.0},
         },
         "info": {},
@@ -55,37 +73,43 @@ def quotes() -> dict[str, tuple[float, float]]:
 
 
 @pytest.fixture(scope="module")
-def micro(quotes: dict[str, tuple[float, float]]) -> Iterator[ScriptedMicro]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def micro(quotes: dict[str, tuple[float, float]], signals_port: int) -> Iterator[ScriptedMicro]:
     with ScriptedMicro(
-        signals=f"tcp://127.0.0.1:{port}", quotes=lambda: quotes, venue="binance-usdm"
+        signals=f"tcp://127.0.0.1:{signals_port}", quotes=lambda: quotes, venue="binance-usdm"
     ) as running:
-        running.signals = f"tcp://127.0.0.1:{port}"  # type: ignore[attr-defined]
         yield running
 
 
 @pytest.fixture(scope="module")
-def bot(micro: ScriptedMicro, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreqtradeBot]:
+def bot(
+    micro: ScriptedMicro, tmp_path_factory: pytest.TempPathFactory, signals_port: int
+) -> Iterator[FreqtradeBot]:
     folder = tmp_path_factory.mktemp("futures")
     cache = folder / "markets.json"
     cache.write_text(
         json.dumps(
             {
-                "format": markets_cache.FORMAT, "exchange": "binance",
-                "markets": [market()], "currencies": {},
+                "format": markets_cache.FORMAT,
+                "exchange": "binance",
+                "markets": [market()],
+                "currencies": {},
             }
         )
     )
     config = demo_config(
-        NOWHERE, "ws://127.0.0.1:9", signals=micro.signals,  # type: ignore[attr-defined]
-        market=micro.address, user_dir=folder, pairs=[PAIR],
+        NOWHERE,
+        "ws://127.0.0.1:9",
+        signals=f"tcp://127.0.0.1:{signals_port}",
+        market=micro.address,
+        user_dir=folder,
+        pairs=[PAIR],
     )
     config.pop("citadel_sample")
     config |= {
-        "strategy": "Puppet", "strategy_path": str(STRATEGIES),
-        "trading_mode": "futures", "margin_mode": "isolated",
+        "strategy": "Puppet",
+        "strategy_path": str(STRATEGIES),
+        "trading_mode": "futures",
+        "margin_mode": "isolated",
     }
     path = folder / "config.json"
     path.write_text(json.dumps(config))
@@ -106,7 +130,9 @@ def exchange(bot: FreqtradeBot) -> BridgeMixin:
 
 
 def test_a_short_with_leverage_and_back(
-    bot: FreqtradeBot, exchange: BridgeMixin, micro: ScriptedMicro,
+    bot: FreqtradeBot,
+    exchange: BridgeMixin,
+    micro: ScriptedMicro,
     quotes: dict[str, tuple[float, float]],
 ) -> None:
     before = micro.totals["USDT"]
@@ -192,7 +218,12 @@ def test_how_an_order_is_worked_travels_with_it(
     )
     for tif in ("GTC", "PO"):
         exchange.create_order(
-            pair=PAIR, ordertype="limit", side="buy", amount=0.01, rate=50_000.0, leverage=1.0,
+            pair=PAIR,
+            ordertype="limit",
+            side="buy",
+            amount=0.01,
+            rate=50_000.0,
+            leverage=1.0,
             time_in_force=tif,
         )
     first, second = micro.signals_of(PAIR, "buy")[-2:]

@@ -7,10 +7,10 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import running
 from freqtrade.enums import State
 from freqtrade.exceptions import TemporaryError
 from freqtrade.persistence import Order, PairLocks, Trade
+from freqtrade_kit import running
 from scripted_micro import Script
 
 from citadel_macro.books import DATA_PREFIX
@@ -18,17 +18,14 @@ from citadel_macro.books import DATA_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Rig, Simulator
+    from freqtrade_kit import Rig, Simulator
 
 
 @pytest.fixture(scope="module")
-def rig(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with running(simulator, tmp_path_factory.mktemp("spot"), port) as rig:
+def rig(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
+) -> Iterator[Rig]:
+    with running(simulator, tmp_path_factory.mktemp("spot"), signals_port) as rig:
         rig.until(lambda: rig.bot.state == State.RUNNING)
         yield rig
 
@@ -73,7 +70,7 @@ def test_a_rejected_entry_locks_its_pair_and_says_why(rig: Rig) -> None:
     for _ in range(5):
         rig.step()
     (lock,) = PairLocks.get_pair_locks("ETH/USDT")
-    assert lock.reason.startswith("MAX_POSITION: ")
+    assert str(lock.reason).startswith("MAX_POSITION: ")
     assert len(rig.micro.signals_of("ETH/USDT")) == 1
     assert rig.trade("ETH/USDT") is None
 
@@ -122,9 +119,7 @@ def test_lost_reports_are_asked_for(rig: Rig) -> None:
     rig.strategy.enter = {"DOGE/USDT"}
     rig.until(lambda: rig.trade("DOGE/USDT"))
     rig.strategy.enter = set()
-    trade = rig.until(
-        lambda: not rig.trade("DOGE/USDT").has_open_orders and rig.trade("DOGE/USDT")
-    )
+    trade = rig.until(lambda: not rig.trade("DOGE/USDT").has_open_orders and rig.trade("DOGE/USDT"))
     assert trade.orders[0].filled == float(rig.micro.parents[trade.orders[0].order_id].filled)
 
 
@@ -142,7 +137,7 @@ def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
         stops = [s for s in rig.micro.signals_of(pair, "sell") if s.kind == "stop"]
         trade = rig.trade(pair)
         assert [s.quantity for s in stops] == [f"{trade.amount:.8f}".rstrip("0").rstrip(".")]
-        assert float(stops[0].stop_price) == pytest.approx(trade.stop_loss, rel=1e-3)
+        assert float(str(stops[0].stop_price)) == pytest.approx(trade.stop_loss, rel=1e-3)
         assert rig.micro.parents[stops[0].signal_id].status == "accepted"
 
         bid, ask = rig.quotes[pair]
@@ -220,7 +215,7 @@ def test_books_of_micro_price_the_orders(rig: Rig) -> None:
     assert book["asks"][0][0] == ask
     rig.micro.book_state = "STALE"
     deadline = time.monotonic() + 3
-    while rig.exchange.book("BTC/USDT").fresh:
+    while (view := rig.exchange.book("BTC/USDT")) is None or view.fresh:
         assert time.monotonic() < deadline
     stock = rig.exchange.fetch_l2_order_book("BTC/USDT", 5)
     assert stock["nonce"] is not None, "from the venue's public endpoint"
@@ -230,6 +225,8 @@ def test_books_of_micro_price_the_orders(rig: Rig) -> None:
 def test_every_order_is_settled_in_the_intent_log(rig: Rig) -> None:
     for _ in range(2):
         rig.step()
-    booked = frozenset(order.order_id for trade in Trade.get_trades([]).all() for order in trade.orders)
+    booked = frozenset(
+        order.order_id for trade in Trade.get_trades([]).all() for order in trade.orders
+    )
     left = [signal.symbol for signal in rig.exchange.link.unsettled(booked)]
     assert left == []

@@ -43,8 +43,18 @@ def test_credentials_are_taken_out() -> None:
 
 @pytest.mark.parametrize(
     "api",
-    ["private", "sapi", "sapiV3", "papi", "papiV2", "fapiPrivate", "fapiPrivateV2", "dapiPrivate",
-     ["private", "spot"], ["v5", ["private"]]],
+    [
+        "private",
+        "sapi",
+        "sapiV3",
+        "papi",
+        "papiV2",
+        "fapiPrivate",
+        "fapiPrivateV2",
+        "dapiPrivate",
+        ["private", "spot"],
+        ["v5", ["private"]],
+    ],
 )
 def test_private_sections(api: object) -> None:
     assert is_private(api)
@@ -68,11 +78,25 @@ PRIVATE_CALLS: list[tuple[str, tuple[Any, ...]]] = [
 
 def armed(kind: type[Any]) -> Any:  # noqa: ANN401 - ccxt carries no types
     exchange = kind({"apiKey": "k", "secret": "s"})
-    market = {
-        "id": "BTCUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "settle": None,
-        "baseId": "BTC", "quoteId": "USDT", "type": "spot", "spot": True, "margin": False,
-        "swap": False, "future": False, "option": False, "contract": False, "active": True,
-        "precision": {"amount": 1e-5, "price": 0.01}, "limits": {"amount": {}, "price": {}, "cost": {}, "market": {}}, "info": {"orderTypes": ["LIMIT", "MARKET"]},
+    market: dict[str, Any] = {
+        "id": "BTCUSDT",
+        "symbol": "BTC/USDT",
+        "base": "BTC",
+        "quote": "USDT",
+        "settle": None,
+        "baseId": "BTC",
+        "quoteId": "USDT",
+        "type": "spot",
+        "spot": True,
+        "margin": False,
+        "swap": False,
+        "future": False,
+        "option": False,
+        "contract": False,
+        "active": True,
+        "precision": {"amount": 1e-5, "price": 0.01},
+        "limits": {"amount": {}, "price": {}, "cost": {}, "market": {}},
+        "info": {"orderTypes": ["LIMIT", "MARKET"]},
     }
     exchange.set_markets([market], {})
     disarm(exchange)

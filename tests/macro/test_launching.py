@@ -12,7 +12,6 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import puppet_config
 from freqtrade.commands import Arguments
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import OperationalException
@@ -20,6 +19,7 @@ from freqtrade.exchange import Binance
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.resolvers import ExchangeResolver
 from freqtrade.worker import Worker
+from freqtrade_kit import puppet_config
 from scripted_micro import ScriptedMicro
 
 from citadel_bridge.connector import HybridConnector
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Simulator
+    from freqtrade_kit import Simulator
 
 
 def config_for(tmp_path: Path, port: int = 1, **over: object) -> dict[str, Any]:
@@ -146,25 +146,35 @@ def test_a_port_in_use_says_which(tmp_path: Path) -> None:
 def test_every_command_that_is_passed_on_is_one_of_freqtrades() -> None:
     parser = Arguments(["--help"])
     parser._build_subcommands()
-    theirs = set(parser.parser._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+    (actions,) = parser.parser._subparsers._group_actions  # type: ignore[union-attr]
+    theirs = set(actions.choices or ())
     assert {name for name, _ in FREQTRADE_COMMANDS} <= theirs
 
 
 def macro(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "citadel_macro", *words],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
 def test_a_wrong_section_ends_with_the_exit_code_of_bad_input(tmp_path: Path) -> None:
     config = {
         "exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"], "secret": "hunter2"},
-        "dry_run": False, "stake_currency": "USDT", "stake_amount": 10, "max_open_trades": 1,
-        "timeframe": "1m", "strategy": "CitadelSample", "pairlists": [{"method": "StaticPairList"}],
+        "dry_run": False,
+        "stake_currency": "USDT",
+        "stake_amount": 10,
+        "max_open_trades": 1,
+        "timeframe": "1m",
+        "strategy": "CitadelSample",
+        "pairlists": [{"method": "StaticPairList"}],
         "entry_pricing": {"price_side": "same", "use_order_book": True, "order_book_top": 1},
         "exit_pricing": {"price_side": "same", "use_order_book": True, "order_book_top": 1},
-        "user_data_dir": str(tmp_path), "db_url": f"sqlite:///{tmp_path}/t.sqlite",
+        "user_data_dir": str(tmp_path),
+        "db_url": f"sqlite:///{tmp_path}/t.sqlite",
     }
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
@@ -195,7 +205,8 @@ def test_freqtrade_waits_for_a_micro_that_is_absent(
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "citadel_macro", "trade", "-c", str(path)],
-            stdout=out, stderr=out,
+            stdout=out,
+            stderr=out,
         )
     try:
         until(lambda: said(f"Waiting for micro at {market}"), process)

@@ -27,13 +27,36 @@ NS = 1_800_000_000_000_000_000
 
 def report(**over: Any) -> ExecutionReport:  # noqa: ANN401 - fields of a report
     fields: dict[str, Any] = {
-        "signal_id": "s-1", "revision": 1, "venue": "binance-spot", "symbol": "BTC/USDT",
-        "side": "buy", "kind": "order", "order_type": "limit", "status": "working",
-        "quantity": "1", "filled": "0", "average": None, "limit_price": "100",
-        "stop_price": None, "triggered": False, "reason_code": "", "reason": "",
-        "permitted": None, "fills": (), "balances": (), "position": None, "strategy": "S",
-        "tag": "", "algo": "chase_limit", "arrival_mid": 100.0, "reprices": 0, "own": False,
-        "created_ns": NS, "updated_ns": NS, "instance": "m", "seq": 1,
+        "signal_id": "s-1",
+        "revision": 1,
+        "venue": "binance-spot",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "kind": "order",
+        "order_type": "limit",
+        "status": "working",
+        "quantity": "1",
+        "filled": "0",
+        "average": None,
+        "limit_price": "100",
+        "stop_price": None,
+        "triggered": False,
+        "reason_code": "",
+        "reason": "",
+        "permitted": None,
+        "fills": (),
+        "balances": (),
+        "position": None,
+        "strategy": "S",
+        "tag": "",
+        "algo": "chase_limit",
+        "arrival_mid": 100.0,
+        "reprices": 0,
+        "own": False,
+        "created_ns": NS,
+        "updated_ns": NS,
+        "instance": "m",
+        "seq": 1,
     }
     return ExecutionReport(**fields | over)
 
@@ -140,9 +163,15 @@ def test_costs_of_an_order_are_plain_json(source: ExecutionReport) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ("accepted", "open"), ("working", "open"), ("paused", "open"), ("filled", "closed"),
-        ("done_dust", "closed"), ("canceled", "canceled"), ("expired", "expired"),
-        ("rejected", "rejected"), ("anomaly", "canceled"),
+        ("accepted", "open"),
+        ("working", "open"),
+        ("paused", "open"),
+        ("filled", "closed"),
+        ("done_dust", "closed"),
+        ("canceled", "canceled"),
+        ("expired", "expired"),
+        ("rejected", "rejected"),
+        ("anomaly", "canceled"),
     ],
 )
 def test_status(status: ParentStatus, expected: str) -> None:
@@ -151,8 +180,14 @@ def test_status(status: ParentStatus, expected: str) -> None:
 
 def test_an_overfill_is_closed_with_what_it_holds() -> None:
     fill = Fill(
-        trade_id="1", child_id="c", price="100", quantity="1.5", fee="0", fee_currency="USDT",
-        liquidity="taker", ts_ns=NS,
+        trade_id="1",
+        child_id="c",
+        price="100",
+        quantity="1.5",
+        fee="0",
+        fee_currency="USDT",
+        liquidity="taker",
+        ts_ns=NS,
     )
     order = orders.order_dict(report(status="anomaly", filled="1.5", average="100", fills=(fill,)))
     assert (order["status"], order["filled"], order["remaining"]) == ("closed", 1.5, 0.0)
@@ -174,8 +209,17 @@ def test_a_stop_shows_its_trigger() -> None:
 
 def test_an_order_without_acknowledgement_is_open() -> None:
     signal = Signal(
-        signal_id="s", strategy="S", venue="v", symbol="BTC/USDT", side="buy", quantity="0.5",
-        limit_price="100", created_ns=NS, expires_ns=NS + 1, epoch=1, seq=1,
+        signal_id="s",
+        strategy="S",
+        venue="v",
+        symbol="BTC/USDT",
+        side="buy",
+        quantity="0.5",
+        limit_price="100",
+        created_ns=NS,
+        expires_ns=NS + 1,
+        epoch=1,
+        seq=1,
     )
     order = orders.unacknowledged_order(signal)
     assert (order["status"], order["filled"], order["remaining"]) == ("open", 0.0, 0.5)
@@ -187,8 +231,14 @@ def test_an_order_without_acknowledgement_is_open() -> None:
 def test_shortfall_is_a_cost_on_both_sides() -> None:
     def cost(side: str, price: str) -> dict[str, Any]:
         fill = Fill(
-            trade_id="1", child_id="c", price=price, quantity="1", fee="0.1",
-            fee_currency="USDT", liquidity="taker", ts_ns=NS + 5_000_000,
+            trade_id="1",
+            child_id="c",
+            price=price,
+            quantity="1",
+            fee="0.1",
+            fee_currency="USDT",
+            liquidity="taker",
+            ts_ns=NS + 5_000_000,
         )
         return tca.summary(
             report(side=side, status="filled", filled="1", average=price, fills=(fill,))
@@ -204,8 +254,13 @@ def test_balances_and_positions() -> None:
     row = Balance(currency="USDT", free="1.5", used="0.5", total="2")
     assert orders.balances_dict((row,)) == {"USDT": {"free": 1.5, "used": 0.5, "total": 2.0}}
     position = Position(
-        venue="binance-usdm", symbol="BTC/USDT:USDT", quantity="-0.2", entry_price="100",
-        realised="0", unrealised="1", leverage="5",
+        venue="binance-usdm",
+        symbol="BTC/USDT:USDT",
+        quantity="-0.2",
+        entry_price="100",
+        realised="0",
+        unrealised="1",
+        leverage="5",
     )
     found = orders.position_dict(position, 0.1)
     assert (found["side"], found["contracts"], found["initialMargin"]) == ("short", 2.0, 4.0)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,24 @@ from citadel_macro.features import FLOW_COLUMNS, KNOWN, FlowStore
 from citadel_macro.strategy import BookView, CitadelStrategy, InertMicro, Wishes
 from citadel_proto.errors import BadInput
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def view(**over: Any) -> BookView:  # noqa: ANN401 - fields of a view
     fields: dict[str, Any] = {
-        "pair": "BTC/USDT", "state": "LIVE", "age_s": 0.1, "max_age_s": 1.5,
-        "bids": np.array([[100.0, 1.0]]), "asks": np.array([[102.0, 3.0]]),
-        "microprice": 100.5, "imbalance": -0.5, "spread": 2.0, "flow": 4.0,
-        "flow_window_s": 2.0, "features": {},
+        "pair": "BTC/USDT",
+        "state": "LIVE",
+        "age_s": 0.1,
+        "max_age_s": 1.5,
+        "bids": np.array([[100.0, 1.0]]),
+        "asks": np.array([[102.0, 3.0]]),
+        "microprice": 100.5,
+        "imbalance": -0.5,
+        "spread": 2.0,
+        "flow": 4.0,
+        "flow_window_s": 2.0,
+        "features": {},
     }
     return BookView(**fields | over)
 
@@ -61,7 +71,12 @@ def test_a_bridge_is_seen_by_every_strategy_until_it_is_detached() -> None:
 
 def wish(wishes: Wishes, pair: str, **over: Any) -> None:  # noqa: ANN401 - fields of a wish
     fields: dict[str, Any] = {
-        "algo": None, "urgency": None, "confidence": None, "model_id": "", "tag": "", "params": {},
+        "algo": None,
+        "urgency": None,
+        "confidence": None,
+        "model_id": "",
+        "tag": "",
+        "params": {},
     }
     wishes.put(pair, **fields | over)
 
@@ -99,7 +114,9 @@ START = 1_800_000_000 // MINUTE * MINUTE
 
 
 def candles(count: int) -> pd.Series[pd.Timestamp]:
-    return pd.Series(pd.date_range(pd.Timestamp(START, unit="s", tz="UTC"), periods=count, freq="1min"))
+    return pd.Series(
+        pd.date_range(pd.Timestamp(START, unit="s", tz="UTC"), periods=count, freq="1min")
+    )
 
 
 def watch(store: FlowStore, candle: int, looks: int, **over: Any) -> None:  # noqa: ANN401
@@ -140,4 +157,9 @@ def test_what_was_watched_survives_a_restart(tmp_path: Path) -> None:
     assert again.joined("BTC/USDT", candles(2))[KNOWN].tolist() == [1.0, 0.0]
     watch(again, 2, 4)
     watch(again, 3, 1)
-    assert FlowStore(tmp_path, MINUTE).joined("BTC/USDT", candles(4))[KNOWN].tolist() == [1, 0, 1, 0]
+    assert FlowStore(tmp_path, MINUTE).joined("BTC/USDT", candles(4))[KNOWN].tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]

@@ -7,7 +7,8 @@ The model answers how likely the price is to be higher by more than ``cost_bps``
 2. ``fresh`` is 1: the candle directly follows the one before it, something traded in it, and in a
    live run it is not older than two candles;
 3. the probability is among the highest ``1 - rank`` of the last ``window`` candles of its pair.
-   This ranks moments; it does not say that the odds are good;
+   This ranks moments; it does not say that the odds are good. (At first the other candles are those
+   of the training, which FreqAI predicts for the purpose.);
 4. in a live run, micro's book is fresh.
 
 The probability travels with the order as ``confidence``; micro may hold back on it, never add.
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 LABEL = "&s-move"
 UP = "up"
 FLAT = "flat"
+FIRST_LOOKS = 2
 
 
 class CitadelML(CitadelStrategy, IStrategy):
@@ -74,6 +76,7 @@ class CitadelML(CitadelStrategy, IStrategy):
             setattr(self, name, value)
         folder = Path(self.config["user_data_dir"]) / "orderflow"
         self.flow = FlowStore(folder, timeframe_to_seconds(self.timeframe))
+        self._looks: dict[str, int] = {}
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
         """Look at every pair's book once per loop."""
@@ -83,6 +86,20 @@ class CitadelML(CitadelStrategy, IStrategy):
             book = self.micro.book(pair)
             if book is not None:
                 self.flow.observe(pair, book, current_time.timestamp())
+            self._look_again(pair)
+
+    def _look_again(self, pair: str) -> None:
+        """Analyse the current candle anew when the first model of ``pair`` is ready.
+
+        FreqAI predicts at candles only, the first time for its own history, so the first prediction
+        that counts would come up to two candles late. It takes the same candle twice in its stride.
+        """
+        looks = self._looks.get(pair, 0)
+        known = self.freqai.dd.pair_dict.get(pair)
+        ready = known is not None and known["model_filename"]
+        if ready and looks < FIRST_LOOKS:
+            self._looks[pair] = looks + 1
+            self._IStrategy__last_candle_seen_per_pair.pop(pair, None)  # type: ignore[attr-defined]
 
     # --- features --------------------------------------------------------------------------------
 
@@ -149,8 +166,9 @@ class CitadelML(CitadelStrategy, IStrategy):
         if UP not in dataframe:
             return dataframe  # no model yet, or one that has never seen a rise
         trusted = (dataframe["do_predict"] == 1) & (dataframe["fresh"] == 1)
-        probability = dataframe[UP].where(trusted)
-        bar = probability.rolling(self.window, min_periods=10).quantile(self.rank)
+        probability = dataframe[UP]
+        predicted = probability.where(probability > 0)  # FreqAI fills what it missed with zeros
+        bar = predicted.rolling(self.window, min_periods=10).quantile(self.rank)
         enter = trusted & (probability >= bar)
         dataframe.loc[enter, ["enter_long", "enter_tag"]] = (1, "model")
         return dataframe

@@ -401,9 +401,9 @@ class ScriptedMicro:
         if query.kind == "order":
             parent = self.parents.get(query.signal_id)
             found = parent is not None
-            reports = () if parent is None else (self._as_report(parent),)
+            reports = () if parent is None else (self.report_of(parent),)
         elif query.kind == "orders":
-            reports = tuple(self._as_report(p) for p in parents if p.updated_ns >= query.since_ns)
+            reports = tuple(self.report_of(p) for p in parents if p.updated_ns >= query.since_ns)
         self._publisher.publish(
             Answer(
                 query_id=query.query_id,
@@ -432,9 +432,10 @@ class ScriptedMicro:
             self._report(parent)
 
     def _report(self, parent: Parent) -> None:
-        self._publisher.publish(self._as_report(parent))
+        self._publisher.publish(self.report_of(parent))
 
-    def _as_report(self, parent: Parent) -> ExecutionReport:
+    def report_of(self, parent: Parent) -> ExecutionReport:
+        """An order as it would be reported now."""
         signal = parent.signal
         filled = parent.filled
         cost = sum((Decimal(f.price) * Decimal(f.quantity) for f in parent.fills), Decimal(0))
