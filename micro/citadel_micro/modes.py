@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -72,9 +73,8 @@ class PaperMicro:
         self.config = config
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
-        self._folder: RunFolder | None = None
-        self._context: Context | None = None
-        self._guard: ZapGuard | None = None
+        self._parts = AsyncExitStack()
+        """What has to be closed, in the order in which it came up."""
         self._http: HttpServer | None = None
         self._uplink: Uplink | None = None
         self._journal: Journal | None = None
@@ -150,11 +150,14 @@ class PaperMicro:
             BadInput, Refused: something configured cannot be.
         """
         config = self.config
-        folder = self._folder = RunFolder(config.run_dir, instance=config.instance)
+        parts = self._parts
+        folder = RunFolder(config.run_dir, instance=config.instance)
+        parts.callback(folder.close)
         clock = Clock(not_before_ns=folder.last_ns + 1)
         if config.http.enabled:
             self._http = HttpServer(config.http.host, config.http.port)
             await self._http.start()
+            parts.push_async_callback(self._http.close)
         uplink = self._uplink = self._bind(clock, folder.run_id)
         instruments = await self._instruments()
         engine_config = engine_config_of(config, folder.run_id)
@@ -162,6 +165,7 @@ class PaperMicro:
         journal = self._journal = folder.create(
             engine_config, instruments, clock.now(), fsync=config.journal.fsync
         )
+        parts.callback(journal.close)
         runner = self._runner = Runner(
             engine,
             journal=journal,
@@ -172,11 +176,15 @@ class PaperMicro:
             note=self._note,
             stats=self.stats,
         )
+        parts.callback(runner.close)
+        # A second time, and before the journal: nothing may come in once that is closed.
+        parts.callback(uplink.close)
         self._loop.set_exception_handler(self._on_loop_error)
         self._adapters.update(self._paper(instruments, clock, journal, folder))
         for adapter in self._adapters.values():
             adapter.attach(runner)
             adapter.start()
+            parts.callback(adapter.close)
         if folder.damaged:
             log.error("journal is damaged", what=folder.damaged)
         runner.post(Started(state=folder.state, damaged=folder.damaged))
@@ -196,8 +204,10 @@ class PaperMicro:
         uplink.start(runner)
         self._control = ControlServer(config.run_dir, self._vitals)
         await self._control.start()
+        parts.push_async_callback(self._control.close)
         self._feeds = self._aggregator(instruments, runner)
         await self._feeds.start()
+        parts.push_async_callback(self._feeds.close)
         self._vitals.state = "running"
         self._loop.call_later(FREEZE_AFTER_S, _freeze)
         log.info(
@@ -233,50 +243,37 @@ class PaperMicro:
             return False
 
     async def close(self) -> None:
-        """Free everything. Harmless when repeated, or after a start that failed half-way."""
-        if self._control is not None:
-            await self._control.close()
-        if self._feeds is not None:
-            await self._feeds.close()
-        for adapter in self._adapters.values():
-            adapter.close()
-        if self._uplink is not None:
-            self._uplink.close()
-        if self._runner is not None:
-            self._runner.close()
-            if self._runner.stopped.done() and not self._runner.stopped.cancelled():
-                self._runner.stopped.exception()  # whoever waits has it; nobody else must
-        if self._journal is not None:
-            self._journal.close()
-        if self._http is not None:
-            await self._http.close()
-        if self._guard is not None:
-            self._guard.close()
-        if self._context is not None:
-            self._context.term()
-        if self._folder is not None:
-            self._folder.close()
-        self._control = self._feeds = self._uplink = self._http = self._guard = self._context = None
+        """Free everything, newest first. Harmless when repeated, or after half a start.
+
+        Raises OSError when the end of the journal could not be written, unless that is already
+        what ended the run.
+        """
+        try:
+            await self._parts.aclose()
+        except OSError as error:
+            if self._runner is None or not self._runner.failed:
+                raise
+            log.error("the end of the journal is lost", error=str(error))  # noqa: TRY400 - no bug
         self._adapters.clear()
-        self._journal = None
-        self._folder = None
 
     # parts
 
     def _bind(self, clock: Clock, run_id: str) -> Uplink:
         bridge = self.config.bridge
-        context = self._context = zmq.Context()
+        context: Context = zmq.Context()
+        self._parts.callback(context.term)
         store = None if bridge.keys is None else KeyStore(bridge.keys)
         server = None if store is None else store.server("micro")
         if server is not None:
-            self._guard = ZapGuard(context, server.allow)
-            self._guard.start()
+            guard = ZapGuard(context, server.allow)
+            guard.start()
+            self._parts.callback(guard.close)
         signals = [
             Endpoint(address, None if store is None else store.client("micro", role))
             for role, addresses in (("macro", bridge.macros), ("cli", bridge.command_lines))
             for address in addresses
         ]
-        return Uplink(
+        uplink = Uplink(
             self._loop,
             context,
             UplinkConfig(
@@ -291,6 +288,8 @@ class PaperMicro:
             clock=clock,
             stats=self.stats,
         )
+        self._parts.callback(uplink.close)
+        return uplink
 
     async def _instruments(self) -> dict[tuple[str, str], Instrument]:
         """Trading rules of everything configured; keeps asking a venue that is not there yet."""

@@ -247,16 +247,8 @@ class RunFolder:
         fsync: bool = True,
     ) -> Journal:
         """Begin this run's journal."""
-        name = f"{_PREFIX}{self.run_id}{SUFFIX}"
-        partial = self.path / f".{name}"
-        tape = TapeHeader(
-            created_ns=now_ns, kind="journal", instances=(f"{config.instance}-{config.run_id}",)
-        )
-        # Read again only when something is wrong, and synced many times a second: not compressed.
-        writer = TapeWriter.create(partial, tape)
-        header = _header(config, instruments)
-        writer.append(HEADER, now_ns, records.encode_plain(header))
-        return Journal(writer, partial, self.path / name, fsync=fsync)
+        path = self.path / f"{_PREFIX}{self.run_id}{SUFFIX}"
+        return _begin(path, config, instruments, now_ns, fsync=fsync)
 
     def close(self) -> None:
         """Let others use the folder. Harmless when repeated."""
@@ -279,6 +271,45 @@ class RunFolder:
                 f"{self.newest}: {problem}. What comes after it is not known. Look at it with "
                 f"`citadel tape info {self.newest}` and compare with the venue"
             )
+
+
+def new_journal(
+    path: Path,
+    config: EngineConfig,
+    instruments: Mapping[tuple[str, str], Instrument],
+    now_ns: int,
+) -> Journal:
+    """Begin a journal of any name outside a run folder, for runs that nothing goes on from.
+
+    It is not forced to the disk.
+
+    Raises:
+        BadInput: the file exists, or cannot be created.
+    """
+    if path.exists():
+        raise BadInput(
+            "the file exists", where=str(path), mend="choose another name: journals only grow"
+        )
+    return _begin(path, config, instruments, now_ns, fsync=False)
+
+
+def _begin(
+    path: Path,
+    config: EngineConfig,
+    instruments: Mapping[tuple[str, str], Instrument],
+    now_ns: int,
+    *,
+    fsync: bool,
+) -> Journal:
+    partial = path.with_name(f".{path.name}")
+    tape = TapeHeader(
+        created_ns=now_ns, kind="journal", instances=(f"{config.instance}-{config.run_id}",)
+    )
+    # Read again only when something is wrong, and synced many times a second: not compressed.
+    writer = TapeWriter.create(partial, tape)
+    header = _header(config, instruments)
+    writer.append(HEADER, now_ns, records.encode_plain(header))
+    return Journal(writer, partial, path, fsync=fsync)
 
 
 def _lock(path: Path, instance: str) -> int:

@@ -176,6 +176,8 @@ class Runner:
             if handle is not None:
                 handle.cancel()
         self._timer = self._flush = None
+        if self.stopped.done() and not self.stopped.cancelled():
+            self.stopped.exception()  # whoever waits has it; nobody else must be told
         self._journal.sync()
 
     @property

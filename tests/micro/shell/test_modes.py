@@ -41,6 +41,7 @@ from citadel_proto.messages import (
     Signal,
     Trades,
 )
+from citadel_proto.tape import TapeWriter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -588,6 +589,29 @@ def test_verification_of_a_run_that_ended_in_a_fault(tmp_path: Path) -> None:
         found = verify(path)  # the sound engine does not meet the fault: that is a difference
         assert found.difference is not None
         assert "broken on purpose" in found.difference.expected
+
+    run(tmp_path, body)
+
+
+def test_a_full_disk_ends_the_run_and_everything_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_writer: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def body(s: Stack) -> None:
+        micro = await s.up()
+        far = s.far(micro)
+        s.peer.send(far)
+        await until(lambda: (r := s.peer.report(far.signal_id)) and r.status == "working")
+        with monkeypatch.context() as patch:
+            patch.setattr(TapeWriter, "flush", full)
+            with pytest.raises(PeerUnavailable, match="No space left"):
+                await micro.wait()
+            orders = micro.adapters["binance-spot"].paper.orders
+            assert all(not order.open for order in orders.values())  # its last cancels went out
+            await micro.close()
+        await s.up()  # the folder and the ports are free again
 
     run(tmp_path, body)
 
