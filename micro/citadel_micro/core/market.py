@@ -148,8 +148,8 @@ class MarketBook:
             return False
         else:
             self._quote_seq = -1
-        new = (quote.bid, quote.bid_size, quote.ask, quote.ask_size)
-        if new == self.best():
+        new = quote[3:7]  # bid, bid_size, ask, ask_size
+        if new == (self._quote or self.best()):
             return False
         self._quote = new
         return True

@@ -42,7 +42,8 @@ class CaptureDecoder:
         self.spec = spec
         self.symbols: Symbols = spec.symbols() if symbols is None else symbols
         self._decoders: dict[int, Decoder] = {}
-        self._only_symbol = ""
+        self._early_snapshot = b""
+        """Came before anything that says of which symbol it is."""
 
     def decode(self, path: Path) -> Iterator[Decoded]:
         """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
@@ -92,10 +93,20 @@ class CaptureDecoder:
         decoder = self._decoder(conn)
         if data.startswith(b'{"lastUpdateId"') and self.spec.snapshot is not None:
             # Some recordings hold the HTTP snapshot as a frame; it is of the file's only symbol.
-            if len(self.symbols) != 1:
-                raise VenueViolation("a snapshot that does not say of which symbol")
-            return decoder.rest(next(iter(self.symbols)), data, recv_ns)
-        return decoder.frame(data, recv_ns)
+            if not self.symbols:
+                self._early_snapshot = data
+                return ()
+            return decoder.rest(self._only_symbol(), data, recv_ns)
+        events = decoder.frame(data, recv_ns)
+        if self._early_snapshot and self.symbols:
+            data, self._early_snapshot = self._early_snapshot, b""
+            return [*decoder.rest(self._only_symbol(), data, recv_ns), *events]
+        return events
+
+    def _only_symbol(self) -> str:
+        if len(self.symbols) != 1:
+            raise VenueViolation("a snapshot that does not say of which symbol")
+        return next(iter(self.symbols))
 
 
 def capture_events(

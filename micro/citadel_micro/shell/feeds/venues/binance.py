@@ -177,10 +177,9 @@ class BinanceDecoder:
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
         try:
-            if data.startswith(_COMBINED):
-                known = self._streams.get(data[_NAME_AT : data.find(b'"', _NAME_AT)])
-                if known is not None:
-                    return known[0](data, recv_ns, known[1])
+            known = self._streams.get(data[_NAME_AT : data.find(b'"', _NAME_AT)])
+            if known is not None:
+                return known[0](data, recv_ns, known[1])
             return self._slow(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
