@@ -51,6 +51,7 @@ def work(
     """Work one parent order offline on a capture, at full speed, and print what happened.
 
     The same input gives the same bytes on standard output. Frames per second go to standard error.
+    Ends 0 whatever became of the order, but 3 when the risk gate rejected it.
     """
     from citadel_micro.offline.work import WorkOrder  # noqa: PLC0415 - commands import when invoked
     from citadel_micro.offline.work import work as run  # noqa: PLC0415
@@ -72,7 +73,6 @@ def work(
         ),
         seed=seed,
     )
-    _check_algo(order.algo, order.params)
     written: list[Journal] = []
 
     def open_journal(config: EngineConfig, instrument: Instrument, now_ns: int) -> Journal:
@@ -103,13 +103,14 @@ def work(
         sys.stdout.write(json.dumps(outcome, indent=1) + "\n")
     else:
         _summary(outcome)
-    return Exit.OK
+    return Exit.REFUSED if outcome["status"] == "rejected" else Exit.OK
 
 
 def _summary(outcome: dict[str, object]) -> None:
     parts = outcome["shortfall_parts_bps"]
+    told = (outcome["status"], outcome["reason_code"], outcome["reason"])
     rows = [
-        ("status", f"{outcome['status']} {outcome['reason_code']}".strip()),
+        ("status", " ".join(filter(None, map(str, told)))),
         ("filled", f"{outcome['filled']} of {outcome['target']}"),
         ("average", f"{outcome['average_price']} (arrival mid {outcome['arrival_mid']})"),
         ("fees", json.dumps(outcome["fees"])),
@@ -123,13 +124,6 @@ def _summary(outcome: dict[str, object]) -> None:
     ]
     for name, value in rows:
         typer.echo(f"{name:<12} {value}")
-
-
-def _check_algo(name: str, params: tuple[tuple[str, Value], ...]) -> None:
-    """Refuse a wrong algorithm or parameter before the capture is read."""
-    from citadel_micro.core.algos import algorithm  # noqa: PLC0415
-
-    algorithm(name).make(params)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

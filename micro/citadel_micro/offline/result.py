@@ -37,7 +37,7 @@ def describe(
         "target": _plain(instrument.quantity(parent.target)),
         "filled": _plain(instrument.quantity(parent.filled)),
         "average_price": None if worked_average is None else _plain(worked_average),
-        "arrival_mid": mid(parent, parent.arrival_half_ticks),
+        "arrival_mid": mid(parent, parent.arrival_half_ticks) or None,
         "fees": {currency: _plain(amount) for currency, amount in sorted(fees.items())},
         "maker_share": maker / parent.filled if parent.filled else None,
         "implementation_shortfall_bps": None if cost is None else cost.total_bps,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.config import EngineConfig, VenueConfig
 from citadel_micro.core.engine import Engine
@@ -78,15 +79,17 @@ def work(
         BadInput: venue, symbol, capture, quantity or parameters that cannot be used.
     """
     spec = venue_spec(order.venue)
+    algorithm(order.algo).make(order.params).check(_signal(order, 0))
     instrument, source = instruments_for_capture(
         order.capture, order.venue, order.symbol, order.instruments
     )
-    if instrument.lots(order.quantity) < 1:
+    smallest = max(1, instrument.min_lots)
+    if instrument.lots(order.quantity) < smallest:
         raise BadInput(
-            f"quantity {order.quantity} is below one lot",
+            f"quantity {order.quantity} is below the minimum",
             where=f"{order.symbol} on {order.venue}",
-            allowed=f"at least {instrument.quantity(instrument.min_lots)}",
-            mend="raise --quantity",
+            allowed=f"at least {instrument.quantity(smallest):f}",
+            mend=f"raise --quantity; the minimum is {source}",
         )
     config = EngineConfig(
         run_id="work",

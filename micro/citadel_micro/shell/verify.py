@@ -46,6 +46,8 @@ class Verification:
     difference: Difference | None
     notes: tuple[str, ...]
     """How the file ends, where that is worth knowing."""
+    damaged: str
+    """Where the file is damaged, so that nobody knows what came after; empty if it is not."""
 
 
 @dataclass(slots=True)
@@ -93,8 +95,9 @@ def verify(path: Path) -> Verification:
                 break
             difference = _difference(group, got, agreed, fault)
             break
-        if difference is None and (ending := reader.ending()):
-            notes.append(ending)
+        torn, damaged = ("", "") if difference is not None else reader.ending()
+        if torn:
+            notes.append(torn)
     finally:
         reader.close()
     return Verification(
@@ -103,6 +106,7 @@ def verify(path: Path) -> Verification:
         commands=commands,
         difference=difference,
         notes=tuple(notes),
+        damaged=damaged,
     )
 
 
@@ -110,7 +114,7 @@ def verify_journal(path: Path, say: Callable[[str], object] = print) -> int:
     """Verify a journal and say what came of it; the body of ``citadel replay JOURNAL --verify``.
 
     Returns:
-        0 when every command agreed, 1 at the first difference.
+        0 when every command agreed, 1 at the first difference and for a damaged file.
 
     Raises:
         BadInput, DecodeError: as ``verify``.
@@ -120,6 +124,9 @@ def verify_journal(path: Path, say: Callable[[str], object] = print) -> int:
         say(f"note: {note}")
     if found.difference is None:
         say(f"{found.events} events, {found.commands} commands agreed")
+        if found.damaged:
+            say(f"damaged: {found.damaged}; what comes after it is not known")
+            return Exit.DIFFERENCE
         return Exit.OK
     say(f"record {found.difference.record} differs, after {found.commands} commands that agreed")
     say(f"  event:    {found.difference.event}")
