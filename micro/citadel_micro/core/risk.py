@@ -289,7 +289,7 @@ class RiskManager:
             for v, s, ns, why in cast(list[tuple[str, str, int, str]], state["feed_down"])
         }
         seen = cast(list[tuple[str, str]], state.get("feed_seen", []))
-        self._feed_seen = {(v, s): None for v, s in seen}
+        self._feed_seen = dict.fromkeys((v, s) for v, s in seen)
         self._rejects = {
             (v, s): deque(times, maxlen=self.limits.reject_burst)
             for v, s, times in cast(list[tuple[str, str, list[int]]], state["rejects"])
