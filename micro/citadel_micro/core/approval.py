@@ -14,7 +14,7 @@ from citadel_proto.errors import InvariantError
 if TYPE_CHECKING:
     from citadel_micro.core.commands import AmendOrder, PlaceOrder
 
-OrderT = TypeVar("OrderT", "PlaceOrder", "AmendOrder")
+OrderT = TypeVar("OrderT", bound="PlaceOrder | AmendOrder")
 
 
 class GateKey:
@@ -46,7 +46,7 @@ class Approved(Generic[OrderT]):
         if key is not _GATE_KEY:
             msg = "only the risk gate approves orders"
             raise InvariantError(msg)
-        self.order = order
+        self.order: OrderT = order
         self.book_seq = book_seq
         self.risk_epoch = risk_epoch
         self._spent = False
