@@ -102,6 +102,8 @@ class _Venue:
         shared = Shared(
             spec=spec,
             url=_address(config.websocket_url, spec.websocket_url),
+            rest_url=config.rest_url or spec.rest_url,
+            given_url=bool(config.websocket_url),
             symbols=symbols,
             channels=tuple(config.channels),
             emit=emit,

@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus
-from citadel_micro.shell.feeds.decode import Control, FeedEvent, Symbols, mentioned
-from citadel_micro.shell.feeds.link import Link, open_link
+from citadel_micro.shell.feeds.decode import (
+    DECODE_ERRORS,
+    Control,
+    FeedEvent,
+    Symbols,
+    mentioned,
+)
+from citadel_micro.shell.feeds.link import Link, open_link, post
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
 from citadel_proto.errors import PeerUnavailable, VenueViolation
@@ -72,6 +78,9 @@ class Shared:
 
     spec: VenueSpec
     url: str
+    rest_url: str
+    given_url: bool
+    """The address was configured, so no ticket is asked for."""
     symbols: Symbols
     channels: Sequence[Channel]
     emit: Emit
@@ -156,6 +165,17 @@ class Connection:
             self._shared.want_snapshot(native, symbol)
         else:
             self._resubscribe(symbol, reason)
+
+    async def _address(self) -> str:
+        """Where to connect, which some venues tell anew each time. Raises PeerUnavailable."""
+        spec = self._spec
+        if not spec.ticket or self._shared.given_url:
+            return self._shared.url
+        answer = await post(self._shared.rest_url.rstrip("/") + spec.ticket)
+        try:
+            return spec.ticket_url(answer)
+        except DECODE_ERRORS as error:
+            raise PeerUnavailable(f"{spec.venue}: no address to connect to: {error}") from None
 
     # --- one life of the connection -----------------------------------------------------------
 

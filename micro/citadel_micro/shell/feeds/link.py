@@ -191,3 +191,15 @@ async def open_link(url: str, on_frame: OnFrame, *, deflate: bool = False) -> Li
         why = str(error) or type(error).__name__
         raise PeerUnavailable(f"cannot connect to {url}: {why}") from None
     return cast(Link, listener)
+
+
+async def post(url: str) -> bytes:
+    """Body of the answer to an empty HTTP POST. Raises PeerUnavailable."""
+    timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url) as answer:
+            answer.raise_for_status()
+            return await answer.read()
+    except (OSError, TimeoutError, aiohttp.ClientError) as error:
+        why = str(error) or type(error).__name__
+        raise PeerUnavailable(f"cannot post to {url}: {why}") from None
