@@ -41,7 +41,10 @@ BATCH: Final = 256
 """Frames taken in one go before others on the loop get their turn; about 1 ms of decoding."""
 
 _KINDS: Final = frozenset(
-    {"signal", "cancel", "query", "hb", "book", "trades", "report", "answer", "risk", "feed"}
+    {
+        *("signal", "cancel", "query", "hb", "book", "trades", "report", "answer", "risk", "feed"),
+        "consolidated",
+    }
 )
 _STOP: Final = b"stop"
 _RECONNECT: Final = b"reconnect"

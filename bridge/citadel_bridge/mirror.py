@@ -21,6 +21,7 @@ from citadel_proto.messages import (
     Answer,
     Balance,
     BookSnapshot,
+    ConsolidatedBook,
     ExecutionReport,
     FeedState,
     MarketChannel,
@@ -75,6 +76,8 @@ class Mirror:
         self.risk: dict[str, RiskState] = {}
         """Per scope."""
         self.feeds: dict[tuple[str, str], FeedState] = {}
+        self.consolidated: dict[str, ConsolidatedBook] = {}
+        """Per unified symbol."""
         self.balances: dict[str, dict[str, Balance]] = {}
         """Per venue and currency."""
         self.positions: dict[tuple[str, str], Position] = {}
@@ -115,6 +118,9 @@ class Mirror:
                 self.risk[message.scope] = message
             case FeedState():
                 self.feeds[message.venue, message.symbol] = message
+            case ConsolidatedBook():
+                if lost >= 0:
+                    self.consolidated[message.symbol] = message
 
     def apply_report(self, report: ExecutionReport) -> None:
         """Take one report: the highest revision wins, so order and repetition do not matter."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from citadel_bridge.mirror import Mirror, Peer
     from citadel_proto.messages import (
         Balance,
+        ConsolidatedBook,
         ExecutionReport,
         FeedState,
         Position,
@@ -48,6 +49,10 @@ class MicroView:
     def book(self, venue: str, symbol: str) -> BookView | None:
         """Newest book, with its age and integrity; None before the first."""
         return self.mirror.books.get((venue, symbol))
+
+    def consolidated(self, symbol: str) -> ConsolidatedBook | None:
+        """Newest book over all venues that have this unified symbol; None before the first."""
+        return self.mirror.consolidated.get(symbol)
 
     def trades(self, venue: str, symbol: str) -> tuple[Trade, ...]:
         """Latest public trades, oldest first."""

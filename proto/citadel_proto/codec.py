@@ -19,6 +19,7 @@ import msgspec
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
     BookSnapshot,
+    ConsolidatedBook,
     ExecutionReport,
     MarketChannel,
     Signal,
@@ -81,6 +82,8 @@ def decode_market(body: bytes) -> MarketChannel:
         _check_book(message, body)  # type: ignore[arg-type]
     elif kind is Trades:
         _check_trades(message, body)  # type: ignore[arg-type]
+    elif kind is ConsolidatedBook:
+        _check_consolidated(message, body)  # type: ignore[arg-type]
     elif kind is ExecutionReport and math.isinf(message.arrival_mid):  # type: ignore[union-attr]
         raise _bad("ExecutionReport.arrival_mid is infinite", body)
     return message
@@ -141,6 +144,14 @@ def _check_book(book: BookSnapshot, body: bytes) -> None:
             raise _bad(f"BookSnapshot.{name} holds a number that is not finite", body)
     if not math.isfinite(book.imbalance + book.signed_flow):
         raise _bad("BookSnapshot.imbalance or signed_flow is not finite", body)
+
+
+def _check_consolidated(book: ConsolidatedBook, body: bytes) -> None:
+    numbers = sum(_floats(book.bids)) + sum(_floats(book.asks))
+    for each in book.venues:
+        numbers += each.bid + each.bid_size + each.ask + each.ask_size
+    if not math.isfinite(numbers):
+        raise _bad("ConsolidatedBook holds a number that is not finite", body)
 
 
 def _check_trades(trades: Trades, body: bytes) -> None:

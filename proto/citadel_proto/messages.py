@@ -335,7 +335,45 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     only the latest of them, so it cannot serve two macros at once."""
 
 
+class VenueQuote(_Part, frozen=True, kw_only=True):
+    """Best bid and ask of one venue's LIVE book, as part of a consolidated one."""
+
+    venue: str
+    bid: float
+    bid_size: float
+    """Base units, whatever the venue counts in."""
+    ask: float
+    ask_size: float
+    age_ns: int
+    """Since micro received the last update of this book, at ``published_ns``."""
+    verified: bool = True
+    """The venue's protocol lets gaps be seen, and none was."""
+
+
+class ConsolidatedBook(_Message, frozen=True, kw_only=True):
+    """Many venues' books of one unified symbol as one: LIVE and young ones only."""
+
+    symbol: str
+    bids: bytes
+    """As ``BookSnapshot.bids``; sizes in base units, summed over the venues at each price."""
+    asks: bytes
+    venues: tuple[VenueQuote, ...]
+    """Whose books are in it, by venue id. Empty: there is no consolidated book now."""
+    left_out: dict[str, str]
+    """Whose books are not, and why."""
+    published_ns: int
+    instance: str
+    seq: int
+
+
 SignalChannel = Signal | Cancel | Query | MacroHeartbeat
 MarketChannel = (
-    BookSnapshot | Trades | ExecutionReport | Answer | RiskState | FeedState | MicroHeartbeat
+    BookSnapshot
+    | Trades
+    | ExecutionReport
+    | Answer
+    | RiskState
+    | FeedState
+    | MicroHeartbeat
+    | ConsolidatedBook
 )

@@ -17,6 +17,7 @@ topic                                   channel    message
 ``answer/<reply_to>``                   market     Answer
 ``risk``                                market     RiskState
 ``feed/<venue>/<symbol>``               market     FeedState
+``consolidated/<symbol>``               market     ConsolidatedBook
 ======================================  =========  =========================================
 """
 
@@ -28,6 +29,7 @@ from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import (
     BookSnapshot,
     Cancel,
+    ConsolidatedBook,
     ExecutionReport,
     FeedState,
     MacroHeartbeat,
@@ -56,6 +58,7 @@ TRADES: Final = b"trades/"
 REPORTS: Final = b"report/"
 ANSWERS: Final = b"answer/"
 FEEDS: Final = b"feed/"
+CONSOLIDATED: Final = b"consolidated/"
 
 _SEPARATOR: Final = b"\0"
 
@@ -95,6 +98,11 @@ def feed(venue: str, symbol: str) -> bytes:
     return _topic("feed", venue, symbol)
 
 
+def consolidated(symbol: str) -> bytes:
+    """Topic of the consolidated book of one symbol."""
+    return _topic("consolidated", symbol)
+
+
 def exactly(topic: bytes) -> bytes:
     """Subscription that takes this topic only, not those that it is a prefix of."""
     return topic + _SEPARATOR
@@ -126,6 +134,8 @@ def topic_of(message: SignalChannel | MarketChannel, reply_to: str = "") -> byte
             return RISK
         case FeedState():
             return feed(message.venue, message.symbol)
+        case ConsolidatedBook():
+            return consolidated(message.symbol)
         case _:
             return answer(reply_to)
 

@@ -9,8 +9,16 @@ import msgspec
 
 from citadel_bridge import mirror as module
 from citadel_bridge.mirror import Mirror
+from citadel_bridge.view import MicroView
 from citadel_proto import topics
-from citadel_proto.messages import Answer, Balance, ExecutionReport, MicroHeartbeat, Position
+from citadel_proto.messages import (
+    Answer,
+    Balance,
+    ConsolidatedBook,
+    ExecutionReport,
+    MicroHeartbeat,
+    Position,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -138,3 +146,25 @@ def test_finished_reports_go_first_when_there_are_too_many(
         mirror.apply_report(report(f"done-{n}", n + 2, status="filled"))
     assert len(mirror.reports) <= 20
     assert {"working", "done-49"} <= set(mirror.reports)
+
+
+def test_the_newest_consolidated_book_is_kept() -> None:
+    mirror = Mirror("macro-1")
+    topic = topics.consolidated("BTC/USDT")
+    for seq in (1, 3, 2):
+        book = ConsolidatedBook(
+            symbol="BTC/USDT",
+            bids=b"",
+            asks=b"",
+            venues=(),
+            left_out={},
+            published_ns=seq,
+            instance="m",
+            seq=seq,
+        )
+        mirror.apply(topic, book)
+    view = MicroView(mirror)
+    kept = view.consolidated("BTC/USDT")
+    assert kept is not None
+    assert kept.seq == 3
+    assert view.consolidated("ETH/USDT") is None

@@ -12,6 +12,7 @@ from citadel_proto.messages import (
     Balance,
     BookSnapshot,
     Cancel,
+    ConsolidatedBook,
     ExecutionReport,
     FeedState,
     Fill,
@@ -25,6 +26,7 @@ from citadel_proto.messages import (
     SignalChannel,
     Trade,
     Trades,
+    VenueQuote,
 )
 
 if TYPE_CHECKING:
@@ -234,6 +236,35 @@ SAMPLES: Final[Mapping[str, SignalChannel | MarketChannel]] = {
         schema=1,
         mode="live",
         macros_seen=(("macro-a", 6), ("cli-b", 1)),
+    ),
+    "ConsolidatedBook": ConsolidatedBook(
+        symbol="BTC/USDT",
+        bids=pack_levels([(43210.1, 1.5), (43210.0, 2.25)]),
+        asks=pack_levels([(43210.5, 0.75)]),
+        venues=(
+            VenueQuote(
+                venue="binance-spot",
+                bid=43210.1,
+                bid_size=1.5,
+                ask=43210.6,
+                ask_size=0.5,
+                age_ns=12_000_000,
+                verified=True,
+            ),
+            VenueQuote(
+                venue="ccxt-bitmart",
+                bid=43210.0,
+                bid_size=2.25,
+                ask=43210.5,
+                ask_size=0.75,
+                age_ns=250_000_000,
+                verified=False,
+            ),
+        ),
+        left_out={"okx": "SYNCING: gap"},
+        published_ns=NS,
+        instance="micro-1",
+        seq=14,
     ),
 }
 

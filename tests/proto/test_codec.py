@@ -26,6 +26,7 @@ from citadel_proto.codec import (
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
     BookSnapshot,
+    ConsolidatedBook,
     ExecutionReport,
     MarketChannel,
     Signal,
@@ -205,6 +206,19 @@ class TestNumbersThatAreNone:
             assert isinstance(bad, Trade)
             with pytest.raises(DecodeError, match="finite"):
                 decode_market(encode(msgspec.structs.replace(trades, trades=(bad,))))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_consolidated_book_holds_numbers_only(value: float, samples: Samples) -> None:
+    book = samples["ConsolidatedBook"]
+    assert isinstance(book, ConsolidatedBook)
+    quote = msgspec.structs.replace(book.venues[1], ask_size=value)
+    for changed in (
+        msgspec.structs.replace(book, asks=pack_levels([(1.0, value)])),
+        msgspec.structs.replace(book, venues=(book.venues[0], quote)),
+    ):
+        with pytest.raises(DecodeError, match="finite"):
+            decode_market(encode(changed))
 
 
 def test_nan_says_that_there_is_no_value_where_that_is_allowed(samples: Samples) -> None:

@@ -28,6 +28,7 @@ EXPECTED = {
     "RiskState": b"risk",
     "FeedState": b"feed/binance-spot/BTC/USDT",
     "MicroHeartbeat": b"hb",
+    "ConsolidatedBook": b"consolidated/BTC/USDT",
 }
 
 

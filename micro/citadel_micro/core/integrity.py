@@ -10,6 +10,7 @@ with ``+`` and carry arguments after ``:``, because a venue can offer two proofs
     conn_seq                 Coinbase Advanced: numbered by connection, so judged there; here only
                              what is older than the book is left out
     snapshot_only            Hyperliquid: every message is the whole book
+    unverified               whole books of a generic connector; never claimed to be complete
     unnumbered               nothing proves completeness, or only a checksum does
     ... + crc:FORMAT:LEVELS  a checksum over the venue's own digits (``core.checksum``)
     ... + depth:A,B,C        the venue keeps the best A, B or C levels and does not say what falls
@@ -374,6 +375,19 @@ class Unnumbered:
         return APPLY if self._ready else BUFFER
 
 
+class Unverified(SnapshotOnly):
+    """Whole books as somebody else made them: what they missed, nobody here can know.
+
+    Every one is taken. A book of this strategy says so for as long as it is LIVE.
+    """
+
+    __slots__ = ()
+
+    def snapshot(self, update: DepthUpdate) -> int:  # noqa: ARG002
+        """APPLY whatever comes."""
+        return APPLY
+
+
 STRATEGIES: Final[Mapping[str, Callable[[], Integrity]]] = {
     "range_bridge_spot": RangeBridgeSpot,
     "range_bridge_futures": RangeBridgeFutures,
@@ -382,6 +396,7 @@ STRATEGIES: Final[Mapping[str, Callable[[], Integrity]]] = {
     "conn_seq": ConnSeq,
     "snapshot_only": SnapshotOnly,
     "unnumbered": Unnumbered,
+    "unverified": Unverified,
 }
 
 

@@ -31,6 +31,9 @@ FLOW_RETENTION_NS: Final = 60_000_000_000
 FLOW_LIMIT: Final = 50_000
 """Trades remembered at most; more than this in a minute shortens the window."""
 
+UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
+"""Reason of a LIVE book that a generic connector keeps."""
+
 Best = tuple[float, float, float, float]
 """(bid, bid size, ask, ask size)"""
 
@@ -81,6 +84,7 @@ class MarketBook:
         "state",
         "symbol",
         "venue",
+        "verified",
     )
 
     def __init__(self, venue: str, symbol: str, integrity: str) -> None:
@@ -96,6 +100,7 @@ class MarketBook:
         self.resyncs = 0
         self.deltas = 0
         self.last_trade: TradeTick | None = None
+        self.verified: Final = integrity != "unverified"
         rules = make_integrity(integrity)
         self._integrity: Final = rules.sequence
         self._judge: Final = rules.sequence.judge
@@ -328,7 +333,7 @@ class MarketBook:
         self._was_live = True
         self._crossed_ns = 0
         self.state = "LIVE"
-        self.reason = ""
+        self.reason = "" if self.verified else UNVERIFIED
         return Change.UPDATED | Change.STATE
 
     def _proven(self, update: DepthUpdate) -> bool:
@@ -367,7 +372,7 @@ class MarketBook:
             return Change.NONE
         self._crossed_ns = 0
         self.state = "LIVE"
-        self.reason = ""
+        self.reason = "" if self.verified else UNVERIFIED
         return Change.STATE
 
     def _lose(self, reason: str, state: BookState = "SYNCING") -> None:
