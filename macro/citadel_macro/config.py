@@ -47,8 +47,6 @@ class BridgeSettings(BaseModel):
     """SQLite file of orders sent; empty: ``citadel-intents.sqlite`` in the user data folder."""
     keys_dir: str = ""
     """Folder of CURVE keys; needed for endpoints that are not on loopback."""
-    instance: str = ""
-    """Name of this macro on the wire; empty: the bot's name."""
     ack_timeout_ms: Annotated[int, Field(ge=1, le=5_000)] = 250
     """How long ``create_order`` waits for micro's first report."""
     query_timeout_ms: Annotated[int, Field(ge=1, le=10_000)] = 500

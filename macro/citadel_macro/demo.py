@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEMO_ML: Final[dict[str, Any]] = {
     # Less history and a shorter horizon than config-ml.json, so that the first models are there
     # within half a minute and trades end while somebody watches.
-    "citadel_ml": {"rank": 0.5, "hold_s": 15, "cost_bps": 5},
+    "citadel_ml": {"rank": 0.3, "hold_s": 15, "cost_bps": 5},
     "freqai": {"train_period_days": 1, "identifier": "citadel-demo-ml"},
 }
 
