@@ -95,7 +95,7 @@ def micro(
         typer.echo(to_toml(loaded))
         return Exit.OK
 
-    from citadel_micro.modes import run_paper  # noqa: PLC0415
+    from citadel_micro.process import run_paper  # noqa: PLC0415
 
     logs.configure(loaded.log.level, loaded.log.format, instance=loaded.instance)
     return run_paper(loaded, ready_file)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import msgspec
 import structlog
 import zmq
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.exits import Exit
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
 from citadel_micro.core.config import EngineConfig
@@ -29,7 +26,7 @@ from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.health import Vitals
 from citadel_micro.shell.http import HttpServer
 from citadel_micro.shell.instruments import load_instruments
-from citadel_micro.shell.journal import RunFolder
+from citadel_micro.shell.run_folder import RunFolder
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
 from citadel_micro.shell.uplink import Uplink, UplinkConfig
@@ -40,7 +37,6 @@ from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from citadel_bridge.channels import Context
     from citadel_micro.core.commands import Note, RequestSnapshot
@@ -398,88 +394,6 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
         book_publish_interval_ns=interval_ns,
         tick_ns=min(TICK_NS, interval_ns),
     )
-
-
-def run_paper(config: MicroConfig, ready_file: Path | None = None) -> Exit:
-    """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
-
-    The first SIGINT or SIGTERM withdraws all orders and ends the run; the second ends it at once.
-
-    Args:
-        config: what to run.
-        ready_file: written when everything is up, see ``PaperMicro.ready``; removed at the end.
-    """
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_main(config, ready_file))
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-
-
-async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    forced = asyncio.Event()
-
-    def on_signal(name: str) -> None:
-        if asked.is_set():
-            log.warning("told again to stop: ending at once", signal=name)
-            forced.set()
-        else:
-            log.info("told to stop", signal=name)
-            asked.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number.name)
-    micro = PaperMicro(config)
-    try:
-        starting = asyncio.create_task(micro.start())
-        if not await _first(starting, asked):
-            return Exit.OK
-        if ready_file is not None:
-            _write_whole(ready_file, msgspec.json.encode(micro.ready()))
-        ending = asyncio.create_task(micro.wait())
-        if await _first(ending, asked):
-            return Exit.OK if ending.result() else Exit.UNAVAILABLE
-        stopping = asyncio.create_task(micro.stop("told to stop"))
-        if not await _first(stopping, forced):
-            return Exit.INTERRUPTED
-        if stopping.result():
-            log.info("micro is down", clean=True)
-            return Exit.OK
-        log.error("the venue has not confirmed that all orders are withdrawn")
-        return Exit.UNAVAILABLE
-    finally:
-        await micro.close()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """A reader sees either nothing or all of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
-async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:
-    """Wait for a task or an event: True, or the task's error, when the task was first."""
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if task.done():
-        task.result()
-        return True
-    task.cancel()
-    await asyncio.wait({task})
-    return False
-
-
-def _loop_factory() -> Any:  # noqa: ANN401 - a loop factory of whichever library is there
-    try:
-        import uvloop  # noqa: PLC0415 - optional: Linux and macOS only
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def _freeze() -> None:

@@ -10,7 +10,8 @@ from citadel_micro.core.config import EngineConfig, VenueConfig
 from citadel_micro.core.events import DepthUpdate, Started, TimerFired
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.core.limits import paper_defaults
-from citadel_micro.shell.journal import Journal, JournalReader, RunFolder, fold
+from citadel_micro.shell.journal import Journal, JournalReader
+from citadel_micro.shell.run_folder import RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import EVENT, TapeReader
 
