@@ -48,6 +48,16 @@ class VenueConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceConfig:
+    """One venue whose books are followed and never traded on."""
+
+    integrity: str
+    """Name of a strategy of ``core.integrity``."""
+    symbols: Mapping[str, float]
+    """Unified symbol -> base units of one unit of size; of inverse contracts quote units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """Everything that is not an event. Times in nanoseconds, fractions of 1."""
 
@@ -89,6 +99,8 @@ class EngineConfig:
     flatten_cross_bps: float = 50.0
     max_signal_skew_ns: int = 0
     """Grace given to a signal's expiry for the difference of clocks."""
+    references: Mapping[str, ReferenceConfig] = field(default_factory=dict)
+    """Venues by id that only lend their books; none of ``venues``."""
 
     def __post_init__(self) -> None:
         """Refuse an id that a venue would not take."""
@@ -101,3 +113,10 @@ class EngineConfig:
             )
         if self.tick_ns <= 0 or self.heartbeat_ns <= 0:
             raise BadInput("tick_ns and heartbeat_ns must be above 0", where="engine configuration")
+        for venue in self.references:
+            if venue in self.venues:
+                raise BadInput(
+                    f"{venue} is traded on, so it cannot be a reference as well",
+                    where="engine configuration",
+                    mend="name it once",
+                )

@@ -142,7 +142,9 @@ class Engine:
 
     def next_timer(self) -> int | None:
         """When to send a TimerFired at the latest, in ns; None before the first event."""
-        due_ns = min(self._tick_ns, self.executor.due_ns)
+        due_ns, tick_ns = self.executor.due_ns, self._tick_ns
+        if tick_ns < due_ns:
+            return tick_ns
         return None if due_ns == FAR else due_ns
 
     def open_parents(self, venue: str | None) -> int:

@@ -14,7 +14,7 @@ from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
-from citadel_micro.core.lifecycle import ChildState, ParentEvent, ParentState
+from citadel_micro.core.lifecycle import CHILD_TERMINAL, ChildState, ParentEvent, ParentState
 from citadel_micro.core.refusals import Refusals
 from citadel_micro.core.sender import Denied, Sender
 from citadel_micro.core.times import FAR, MS
@@ -263,7 +263,8 @@ class SmartOrderExecutor:
             self._anomaly(parent, child, now_ns)
         elif child.state is not before:
             if child.terminal:
-                self._child_ended(parent, child, now_ns)
+                if before not in CHILD_TERMINAL:
+                    self._child_ended(parent, child, now_ns)
             elif not parent.terminal:
                 self._mirror(parent, child)
         if child.state is ChildState.WORKING and child.capped and parent.state is _P.WORKING:

@@ -14,6 +14,7 @@ from citadel_micro.core.commands import (
     PublishAnswer,
     PublishBeat,
     PublishBook,
+    PublishConsolidated,
     PublishFeed,
     PublishReport,
     PublishRisk,
@@ -32,6 +33,7 @@ Command = (
     | PublishReport
     | PublishAnswer
     | PublishBook
+    | PublishConsolidated
     | PublishRisk
     | PublishFeed
     | PublishBeat

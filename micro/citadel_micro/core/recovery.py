@@ -234,6 +234,9 @@ class Recovery:
             self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
         if not parent.live and not parent.terminal and parent.state not in _AT_REST:
             parent.state = ParentState.READY
+        elif parent.live and parent.state in (ParentState.READY, ParentState.PAUSED):
+            # Its child's end was torn away by the crash, and will be found out again.
+            parent.state = ParentState.UNKNOWN
         parent.told = told(parent)
         if parent.over:
             return

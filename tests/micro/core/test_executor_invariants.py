@@ -302,7 +302,7 @@ def test_repeated_and_late_reports_change_nothing(seed: int) -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_same_events_give_the_same_commands(seed: int) -> None:
     def played() -> list[str]:
         chance = Random(seed)
