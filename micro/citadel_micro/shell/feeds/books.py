@@ -155,7 +155,7 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
     Raises:
         BadInput: unknown venue, or a file that is no capture of it at all.
     """
-    rebuilder = _Rebuilder(venue, every)
+    rebuilder = Rebuilder(venue, every)
     try:
         for decoded in rebuilder.decoder.decode(capture):
             rebuilder.take(decoded)
@@ -167,15 +167,18 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
     return rebuilder.rebuilt, None
 
 
-class _Rebuilder:
+class Rebuilder:
+    """Takes decoded lines one after the other; ``rebuilt`` is what they have come to."""
+
     def __init__(self, venue: str, every: int) -> None:
         self.rebuilt = Rebuilt(venue_spec(venue), every)
         self.decoder = CaptureDecoder(self.rebuilt.spec)
         self.line = 0
-        self._by_symbol: dict[str, TracedBook] = {}
+        self.by_symbol: dict[str, TracedBook] = {}
         self._of_connection: dict[int, dict[str, TracedBook]] = {}
 
     def take(self, decoded: Decoded) -> None:
+        """Take the next line."""
         self.line = decoded.line
         rebuilt = self.rebuilt
         if decoded.is_frame:
@@ -192,15 +195,24 @@ class _Rebuilder:
                 rebuilt.note(decoded.line, event.text)
                 self._void(decoded, event.text)
 
+    def replace(self, symbol: str, book: TracedBook) -> None:
+        """Put another book in the place of this unified symbol's."""
+        old = self.by_symbol[symbol]
+        self.by_symbol[symbol] = book
+        for books in (self.rebuilt.books, *self._of_connection.values()):
+            for native, each in books.items():
+                if each is old:
+                    books[native] = book
+
     def _book(self, update: DepthUpdate, conn: int) -> TracedBook:
-        book = self._by_symbol.get(update.symbol)
+        book = self.by_symbol.get(update.symbol)
         if book is None:
             spec = self.rebuilt.spec
             book = TracedBook(spec, update.symbol, self.rebuilt.every)
             natives = [
                 native for native, symbol in self.decoder.symbols.items() if symbol == update.symbol
             ]
-            self._by_symbol[update.symbol] = self.rebuilt.books[natives[0]] = book
+            self.by_symbol[update.symbol] = self.rebuilt.books[natives[0]] = book
             self._of_connection.setdefault(conn, {})[natives[0]] = book
         return book
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from citadel_micro.shell.feeds.capture import Record
     from citadel_micro.shell.feeds.decode import Decoder, FeedEvent, Symbols
     from citadel_micro.shell.feeds.spec import VenueSpec
 
@@ -51,30 +52,15 @@ class CaptureDecoder:
         frames = errors = 0
         first_error = ""
         for line, record in read_capture(path):
-            conn = record.conn or 0
-            data = record.text.encode()
-            events: Sequence[FeedEvent] = ()
-            error = ""
-            try:
-                if record.kind == "frame":
-                    frames += 1
-                    events = self._frame(conn, data, record.recv_ns)
-                elif record.kind == "rest":
-                    symbol = self.spec.snapshot_symbol(record.url)
-                    if symbol is not None:
-                        events = self._decoder(conn).rest(symbol, data, record.recv_ns)
-                elif record.kind == "open":
-                    self._decoders.pop(conn, None)
-            except VenueViolation as caught:
+            decoded = self.line(line, record)
+            frames += decoded.is_frame
+            if decoded.error:
                 errors += 1
-                error = str(caught)
-                first_error = first_error or f"line {line}: {error}"
-            understood = understood or bool(events)
+                first_error = first_error or f"line {line}: {decoded.error}"
+            understood = understood or bool(decoded.events)
             if not understood and errors and frames >= RECOGNISED_WITHIN:
                 break
-            is_frame = record.kind == "frame"
-            bad = data if error else b""
-            yield Decoded(line, record.recv_ns, conn, is_frame, events, error, bad)
+            yield decoded
         if not understood:
             raise BadInput(
                 f"nothing in it is of {self.spec.venue}"
@@ -82,6 +68,25 @@ class CaptureDecoder:
                 where=str(path),
                 mend="give the venue that it was captured from with --venue",
             )
+
+    def line(self, line: int, record: Record) -> Decoded:
+        """One line decoded. Never raises: what is wrong with it is in ``error``."""
+        conn = record.conn or 0
+        data = record.text.encode()
+        is_frame = record.kind == "frame"
+        events: Sequence[FeedEvent] = ()
+        try:
+            if is_frame:
+                events = self._frame(conn, data, record.recv_ns)
+            elif record.kind == "rest":
+                symbol = self.spec.snapshot_symbol(record.url)
+                if symbol is not None:
+                    events = self._decoder(conn).rest(symbol, data, record.recv_ns)
+            elif record.kind == "open":
+                self._decoders.pop(conn, None)
+        except VenueViolation as error:
+            return Decoded(line, record.recv_ns, conn, is_frame, (), str(error), data)
+        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"")
 
     def _decoder(self, conn: int) -> Decoder:
         decoder = self._decoders.get(conn)
