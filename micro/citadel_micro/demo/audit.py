@@ -2,10 +2,12 @@
 
 Freqtrade's side is read from its own SQLite file, micro's from the reports in its journal.
 
-- Of every order, the filled amount and the average price must be the very numbers of micro's report.
-- A closed trade must have sold what micro sold (Freqtrade's row of a trade that was left in several
-  orders keeps the last order's amount and rate, and the first one's fee), an open one must hold what micro bought (less the
-  fee, where the venue took it in the base currency and Freqtrade did not find it in its dust).
+- Of every order, the filled amount and the average price must be the very numbers of micro's report,
+  and what Freqtrade holds to be over must be over.
+- A closed trade must have sold what micro sold. (Freqtrade's row of a trade that was left in several
+  orders keeps the last order's amount and rate, and the first one's fee.)
+- An open trade must hold what micro bought. Where the venue took the fee in base currency and
+  Freqtrade did not find it in its dust: less the fee, cut down to a whole step of the pair.
 - Fees: Freqtrade keeps an exit's fee as money. Of an entry's it keeps the rate; where the venue took
   base currency, rate times filled amount must be that fee.
 
@@ -23,6 +25,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_proto.errors import BadInput
+from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 SUM_DIGITS: Final = 1e-12
 """Relative difference allowed between a float sum and the exact one."""
 
+_DECIMAL_PLACES, _TICK_SIZE = 2, 4
+
 _ORDERS: Final = """
     SELECT o.order_id, o.ft_trade_id, o.ft_pair, o.ft_order_side, o.status, o.ft_is_open,
            o.filled, o.average
@@ -40,7 +45,8 @@ _ORDERS: Final = """
 """
 _TRADES: Final = """
     SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
-           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open
+           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open, fee_close,
+           amount_precision, precision_mode
     FROM trades ORDER BY id
 """
 
@@ -74,9 +80,23 @@ class BookedTrade:
     fee_open_rate: float
     fee_open_currency: str | None
     fee_close: float | None
+    fee_close_rate: float
     fee_close_currency: str | None
     profit: float | None
     exit_reason: str
+    step: Decimal
+    """Freqtrade cuts what it holds after fees down to a multiple of this; 0 where it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """One trade as Freqtrade's own rows of its orders add up."""
+
+    amount: float
+    open_average: float | None
+    close_average: float | None
+    fees: dict[str, float]
+    """By currency: the trade's rates on what its orders filled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +104,7 @@ class Row:
     """One trade as both sides have it; ``shortfall_bps`` is micro's, over both legs."""
 
     trade: BookedTrade
+    booked: Booked
     amount: Decimal
     open_average: Decimal | None
     close_average: Decimal | None
@@ -143,12 +164,23 @@ def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]
                     profit=row[10],
                     exit_reason=row[11] or "",
                     fee_open_rate=row[12] or 0.0,
+                    fee_close_rate=row[13] or 0.0,
+                    step=_step(row[14], row[15]),
                 )
                 for row in link.execute(_TRADES)
             ]
     except sqlite3.DatabaseError as error:
         raise BadInput(f"not a Freqtrade trade database: {error}", where=str(database)) from error
     return orders, trades
+
+
+def _step(precision: float | None, mode: int | None) -> Decimal:
+    """Step of a trade's amount. Mode 4 of ccxt counts in steps, 2 in decimal places."""
+    if not precision:
+        return Decimal(0)
+    if mode == _DECIMAL_PLACES:
+        return Decimal(1).scaleb(-int(precision))
+    return Decimal(repr(precision)) if mode == _TICK_SIZE else Decimal(0)
 
 
 def compare(
@@ -199,6 +231,11 @@ def _order_differences(order: BookedOrder, report: PublishReport) -> list[str]:
             f"order {order.order_id} ({order.pair} {order.side}): average {order.average!r} "
             f"in Freqtrade, {report.average} in micro"
         )
+    if not order.open and report.status not in TERMINAL_STATUSES:
+        found.append(
+            f"order {order.order_id} ({order.pair} {order.side}): {order.status} in Freqtrade, "
+            f"{report.status} in micro"
+        )
     return found
 
 
@@ -213,19 +250,19 @@ def _row(
     exits += [report for order, report in legs if order.side == "stoploss"]
     entry_fills = [fill for report in entries for fill in report.fills]
     exit_fills = [fill for report in exits for fill in report.fills]
+    booked = _booked(trade, legs)
     where = f"trade {trade.trade_id} ({trade.pair})"
     bought, sold = _quantity(entry_fills), _quantity(exit_fills)
     open_average, close_average = _average(entry_fills), _average(exit_fills)
     fees: dict[str, Decimal] = {}
     for fill in (*entry_fills, *exit_fills):
         fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+    held = bought - sold
     if trade.open:
-        base = trade.pair.partition("/")[0]
-        amounts = [bought - sold, bought - sold - fees.get(base, Decimal(0))]
-        if not any(_same(trade.amount, amount) for amount in amounts):
-            differences.append(
-                f"{where}: holds {trade.amount!r} in Freqtrade, {amounts[0]} in micro"
-            )
+        less_fee = held - fees.get(trade.pair.partition("/")[0], Decimal(0))
+        cut = less_fee // trade.step * trade.step if trade.step else less_fee
+        held = next((each for each in (less_fee, cut) if _same(trade.amount, each)), held)
+        _check(differences, f"{where}: holds", trade.amount, held)
     else:
         # A trade that was left in several orders keeps the amount and rate of the last one and the
         # fee of the first; its orders, which were compared one by one, hold the whole.
@@ -240,12 +277,35 @@ def _row(
     _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
     return Row(
         trade=trade,
-        amount=bought if trade.open else sold,
+        booked=booked,
+        amount=held if trade.open else sold,
         open_average=open_average,
         close_average=close_average,
         fees=fees,
         shortfall_bps=_shortfall(entries + exits),
         agrees=len(differences) == before,
+    )
+
+
+def _booked(trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]]) -> Booked:
+    base, _, rest = trade.pair.partition("/")
+    quote = rest.partition(":")[0]
+    entry_side = _entry_side(legs)
+    sums: dict[bool, tuple[float, float]] = {}
+    in_base = False
+    for order, report in legs:
+        entry = order.side == entry_side
+        amount, value = sums.get(entry, (0.0, 0.0))
+        sums[entry] = (amount + order.filled, value + order.filled * (order.average or 0.0))
+        in_base = in_base or (entry and any(fill.fee_currency == base for fill in report.fills))
+    (bought, spent), (sold, earned) = sums.get(True, (0.0, 0.0)), sums.get(False, (0.0, 0.0))
+    fees = {base: trade.fee_open_rate * bought} if in_base else {quote: trade.fee_open_rate * spent}
+    fees[quote] = fees.get(quote, 0.0) + trade.fee_close_rate * earned
+    return Booked(
+        amount=trade.amount if trade.open else sold,
+        open_average=spent / bought if bought else None,
+        close_average=earned / sold if sold else None,
+        fees=fees,
     )
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
-    from citadel_micro.demo.audit import Audit, Row
+    from citadel_micro.demo.audit import Audit
     from citadel_micro.demo.run import DemoRun
 
 
@@ -24,31 +25,27 @@ def trades_table(audit: Audit) -> Table:
     for name in ("pair", "amount", "open", "close", "fees", "shortfall bps", "agree"):
         table.add_column(name, justify="left" if name in {"pair", "agree"} else "right")
     for row in audit.rows:
-        trade = row.trade
+        booked = row.booked
         table.add_row(
-            trade.pair,
-            f"{trade.amount:.10g} | {row.amount:f}",
-            f"{trade.open_rate:.10g} | {_price(row.open_average)}",
-            f"{trade.close_rate:.10g} | {_price(row.close_average)}"
-            if trade.close_rate is not None
-            else "open",
-            _fees(row),
+            row.trade.pair,
+            f"{booked.amount:.10g} | {row.amount.normalize():f}",
+            f"{_price(booked.open_average)} | {_price(row.open_average)}",
+            "open"
+            if row.trade.open
+            else f"{_price(booked.close_average)} | {_price(row.close_average)}",
+            f"{_fees(booked.fees)} | {_fees(row.fees)}",
             "-" if row.shortfall_bps is None else f"{row.shortfall_bps:+.2f}",
             "[green]yes[/green]" if row.agrees else "[red]NO[/red]",
         )
     return table
 
 
-def _price(value: Decimal | None) -> str:
+def _price(value: Decimal | float | None) -> str:
     return "-" if value is None else f"{float(value):.10g}"
 
 
-def _fees(row: Row) -> str:
-    booked = f"{row.trade.fee_open_rate * 100:.6g} %"
-    if row.trade.fee_close:
-        booked += f" + {row.trade.fee_close:.6g} {row.trade.fee_close_currency}"
-    exact = " + ".join(f"{float(fee):.6g} {currency}" for currency, fee in row.fees.items())
-    return f"{booked} | {exact}"
+def _fees(fees: Mapping[str, Decimal] | Mapping[str, float]) -> str:
+    return " + ".join(f"{float(fee):.6g} {currency}" for currency, fee in fees.items() if fee)
 
 
 def _incidents(run: DemoRun) -> Table:
