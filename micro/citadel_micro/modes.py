@@ -14,7 +14,7 @@ import zmq
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
-from citadel_micro.core.config import EngineConfig
+from citadel_micro.core.config import EngineConfig, ReferenceConfig
 from citadel_micro.core.config import VenueConfig as EngineVenue
 from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OperatorCommand, Started
@@ -356,6 +356,15 @@ class PaperMicro:
             )
             for name, section in self.config.venues.items()
         ]
+        feeds += [
+            FeedConfig(
+                venue=name,
+                symbols=dict.fromkeys(lent.symbols, ""),
+                websocket_url=lent.ws_url or "",
+                rest_url=lent.rest_url or "",
+            )
+            for name, lent in self.config.reference.items()
+        ]
         post = runner.post
 
         def sink(event: MarketEvent | SinkEvent, _recv_ns: int) -> None:
@@ -393,6 +402,13 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
         algo_defaults=config.algorithms,
         book_publish_interval_ns=interval_ns,
         tick_ns=min(TICK_NS, interval_ns),
+        references={
+            name: ReferenceConfig(
+                integrity=venue_spec(name).integrity,
+                symbols={symbol: lent.contract_sizes.get(symbol, 1.0) for symbol in lent.symbols},
+            )
+            for name, lent in config.reference.items()
+        },
     )
 
 

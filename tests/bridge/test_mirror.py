@@ -163,7 +163,7 @@ def test_the_newest_consolidated_book_is_kept() -> None:
             seq=seq,
         )
         mirror.apply(topic, book)
-    view = MicroView(mirror)
+    view = MicroView(mirror, dead_after=1.0)
     kept = view.consolidated("BTC/USDT")
     assert kept is not None
     assert kept.seq == 3

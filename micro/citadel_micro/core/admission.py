@@ -81,7 +81,9 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     parent.reduce_only = signal.reduce_only or signal.kind == "stop"
 
 
-def admission_request(parent: Parent, post_only: bool, now_ns: int) -> RiskRequest:  # noqa: FBT001
+def admission_request(
+    parent: Parent, *, post_only: bool, now_ns: int, reference_mid: float | None
+) -> RiskRequest:
     """What the gate is asked at admission.
 
     The price of a plain limit is judged, for it will rest there; the worst price of the other
@@ -106,4 +108,5 @@ def admission_request(parent: Parent, post_only: bool, now_ns: int) -> RiskReque
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
         asked_quantity=signal.quantity,
+        reference_mid=reference_mid,
     )

@@ -171,6 +171,13 @@ class PublishBook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishConsolidated:
+    """Publish the consolidated book of this symbol. The shell asks the engine for it."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRisk:
     """State of one risk scope."""
 

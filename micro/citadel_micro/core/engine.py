@@ -45,6 +45,7 @@ from citadel_micro.core.outbox import Command, Outbox
 from citadel_micro.core.parts import Parts
 from citadel_micro.core.portfolio import Portfolio
 from citadel_micro.core.recovery import Recovery
+from citadel_micro.core.references import References
 from citadel_micro.core.register import Register
 from citadel_micro.core.risk import RiskManager
 from citadel_micro.core.times import FAR
@@ -103,6 +104,9 @@ class Engine:
         self.risk = RiskManager(limits)
         self.view = EngineView(self._desks, self.portfolio)
         self._out = Outbox()
+        self.references = References(config, self._desks, self._out)
+        self.markets.update(self.references.markets)
+        self.view.references = self.references
         self.register = Register(config, self._desks, self.portfolio, self._out)
         parts = Parts(config, self._desks, self.register, self.risk, self.view, self._out)
         self.executor = SmartOrderExecutor(parts)
@@ -169,7 +173,7 @@ class Engine:
             DepthUpdate: self._on_depth,
             QuoteTick: self._on_quote,
             TradeTick: self._on_trade,
-            FeedStatus: self._watch.on_feed,
+            FeedStatus: self._on_feed,
             SignalReceived: self._intake.on_signal,
             SignalRefused: self._intake.on_refused,
             CancelReceived: self._intake.on_cancel,
@@ -197,6 +201,7 @@ class Engine:
     def _on_depth(self, update: DepthUpdate, now_ns: int) -> None:
         desk = self._desks.get(update[:2])
         if desk is None:
+            self.references.on_market(update, now_ns)
             return
         change = desk.market.on_depth(update)
         if change == Change.UPDATED:
@@ -211,7 +216,10 @@ class Engine:
 
     def _on_quote(self, quote: QuoteTick, now_ns: int) -> None:
         desk = self._desks.get(quote[:2])
-        if desk is None or not desk.market.on_quote(quote):
+        if desk is None:
+            self.references.on_market(quote, now_ns)
+            return
+        if not desk.market.on_quote(quote):
             return
         desk.dirty = True
         if desk.parents and not self.view.reconciling:
@@ -220,10 +228,15 @@ class Engine:
     def _on_trade(self, trade: TradeTick, now_ns: int) -> None:
         desk = self._desks.get(trade[:2])
         if desk is None:
+            self.references.on_market(trade, now_ns)
             return
         desk.market.on_trade(trade)
         if desk.parents and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
+
+    def _on_feed(self, status: FeedStatus, now_ns: int) -> None:
+        self._watch.on_feed(status, now_ns)
+        self.references.on_feed(status, now_ns)
 
     # macro
 
@@ -291,6 +304,7 @@ class Engine:
         config = self.config
         self._recovery.on_timer(now_ns)
         self._watch.on_tick(now_ns)
+        self.references.on_tick(now_ns)
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + config.heartbeat_ns
             self._judge_risk(now_ns)

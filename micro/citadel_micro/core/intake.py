@@ -82,7 +82,13 @@ class Intake:
             self._hold(parent, desk, now_ns)
             return
         post_only = bool(parent.algo.values.get("post_only", False))
-        verdict = self._risk.judge(admission_request(parent, post_only, now_ns), self._view, now_ns)
+        request = admission_request(
+            parent,
+            post_only=post_only,
+            now_ns=now_ns,
+            reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
+        )
+        verdict = self._risk.judge(request, self._view, now_ns)
         if not verdict.ok:
             parent.permitted = verdict.permitted_lots
             self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)

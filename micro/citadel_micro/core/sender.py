@@ -148,7 +148,12 @@ class Sender:
             expires_ns=now_ns + desk.venue.order_window_ns,
         )
         request = self._request(
-            parent, work, child.quantity_lots, filled=child.filled, reduce_only=child.reduce_only
+            parent,
+            work,
+            child.quantity_lots,
+            filled=child.filled,
+            reduce_only=child.reduce_only,
+            now_ns=now_ns,
         )
         answer = self._risk.approve_amend(order, request, self._view, now_ns)
         if not isinstance(answer, Approved):
@@ -193,16 +198,17 @@ class Sender:
             reduce_only=parent.reduce_only,
             expires_ns=now_ns + desk.venue.order_window_ns,
         )
-        request = self._request(parent, work, lots, filled=0, reduce_only=parent.reduce_only)
+        request = self._request(
+            parent, work, lots, filled=0, reduce_only=parent.reduce_only, now_ns=now_ns
+        )
         return self._risk.approve_place(order, request, self._view, now_ns)
 
     def client_id(self, parent: Parent, number: int) -> str:
         """At most 36 of letters, digits and '-': run, parent and child."""
         return f"{MARK}{self._config.run_id}-{base36(parent.number)}-{base36(number)}"
 
-    @staticmethod
     def _request(
-        parent: Parent, work: Work, lots: int, *, filled: int, reduce_only: bool
+        self, parent: Parent, work: Work, lots: int, *, filled: int, reduce_only: bool, now_ns: int
     ) -> RiskRequest:
         signal = parent.signal
         return RiskRequest(
@@ -222,6 +228,7 @@ class Sender:
             signal_created_ns=signal.created_ns,
             signal_expires_ns=signal.expires_ns,
             filled_lots=filled,
+            reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
 
     @staticmethod

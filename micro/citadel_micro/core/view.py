@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.market import MarketBook
     from citadel_micro.core.portfolio import Portfolio
+    from citadel_micro.core.references import References
 
 _UNKNOWN = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 
@@ -27,17 +28,12 @@ class EngineView:
         self.skew_ns = 0
         self.last_beat_ns: int | None = None
         self._desks = desks
-        self.limits: RiskLimits | None = None
         self.references: References | None = None
 
     def reference_mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
         """Consolidated mid of the other venues, where the gate asks for one."""
-        limits, references = self.limits, self.references
-        if references is None or limits is None:
-            return None
-        if not limits.reference_symbols or not listed(limits.reference_symbols, venue, symbol):
-            return None
-        return references.mid(venue, symbol, now_ns)
+        references = self.references
+        return None if references is None else references.for_gate(venue, symbol, now_ns)
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
         """Trading rules, or None."""

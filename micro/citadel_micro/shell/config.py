@@ -114,6 +114,26 @@ class VenueSection(Section):
     """How long to wait at the start for the venue's list of instruments."""
 
 
+def _contract_sizes(value: dict[str, float]) -> dict[str, float]:
+    for symbol, size in value.items():
+        if not 0 < size < float("inf"):
+            raise ValueError(f"{symbol} is {size}; must be greater than 0")
+    return value
+
+
+class ReferenceSection(Section):
+    """One venue that only lends its books: market data, no orders."""
+
+    symbols: Names = Field(min_length=1, max_length=200)
+    """Unified symbols to follow."""
+    rest_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    """REST root instead of the venue's own."""
+    ws_url: Annotated[str, AfterValidator(_ws_url)] | None = None
+    """Websocket root instead of the venue's own."""
+    contract_sizes: Annotated[dict[str, float], AfterValidator(_contract_sizes)] = {}
+    """Base units of one contract by symbol, of inverse contracts quote units, where it is not 1."""
+
+
 class PaperSection(Section):
     """The paper venue: how orders would have filled."""
 
@@ -252,6 +272,8 @@ class MicroConfig(BaseSettings):
         default={DEFAULT_VENUE: VenueSection()}, min_length=1, max_length=1
     )
     """Venues by id; in this version exactly one."""
+    reference: dict[str, ReferenceSection] = {}
+    """Venues by id whose books are followed, consolidated and compared with, never traded on."""
     paper: PaperSection = PaperSection()
     risk: RiskSection = RiskSection()  # type: ignore[valid-type]  # made from RiskLimits
     algorithms: dict[str, dict[str, Param]] = {}
@@ -260,7 +282,7 @@ class MicroConfig(BaseSettings):
     journal: JournalSection = JournalSection()
     log: LogSection = LogSection()
 
-    @field_validator("venues", mode="before")
+    @field_validator("venues", "reference", mode="before")
     @classmethod
     def _venue_ids(cls, value: object) -> object:
         """Shells cannot write ``binance-spot`` in a variable's name; ``binance_spot`` is the same."""
@@ -361,6 +383,13 @@ def _cross_checks(config: MicroConfig, origins: Origins) -> None:
                         allowed="127.0.0.1, ipc://, or any address with bridge.keys",
                         mend="make keys with `citadel keys make DIR` and set bridge.keys = DIR",
                     )
+    for venue in config.reference:
+        if venue in config.venues:
+            raise BadInput(
+                f"{venue} is both under venues and under reference",
+                where=origins.where(("reference", venue)),
+                mend=f"a venue that is traded on is compared as well: remove [reference.{venue}]",
+            )
     for name, values in config.algorithms.items():
         with _at(origins, "algorithms", name):
             checked(name, algorithm(name).params, values.items())

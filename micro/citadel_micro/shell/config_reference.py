@@ -15,7 +15,12 @@ from pydantic_core import PydanticUndefined
 
 from citadel_micro.core.algos import ALGORITHMS
 from citadel_micro.core.limits import RiskLimits
-from citadel_micro.shell.config import MicroConfig, RiskSection, VenueSection
+from citadel_micro.shell.config import (
+    MicroConfig,
+    ReferenceSection,
+    RiskSection,
+    VenueSection,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -68,6 +73,9 @@ _SELF_EVIDENT: Final = {
 _TABLES: Final[dict[str, str]] = {
     "bridge": "",
     "venues": "One table a venue: `[venues.binance-spot]`.",
+    "reference": "One table a venue that only lends its books: `[reference.okx]`. They are "
+    "published, consolidated with those of other venues, and compared with before an order leaves "
+    "where `risk.reference_symbols` says so. No order goes there, and its loss stops nothing.",
     "paper": "",
     "risk": "Limits of the gate, and of the breakers behind it. What is not named keeps its figure "
     "for paper money. A limit of 0 permits nothing; there is no way to say unlimited. Tables by "
@@ -87,6 +95,8 @@ def page() -> str:
         model: type[BaseModel] | None
         if name == "venues":
             model, title = VenueSection, "[venues.NAME]"
+        elif name == "reference":
+            model, title = ReferenceSection, "[reference.NAME]"
         elif name == "algorithms":
             model, title = None, "[algorithms.NAME]"
         else:

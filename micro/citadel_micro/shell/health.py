@@ -56,7 +56,8 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
             "reason": market.reason,
             "age_ms": (now_ns - market.last_recv_ns) // 1_000_000 if market.last_recv_ns else None,
         }
-        if market.state != "LIVE":
+        # The loss of a book that is only compared with stops nothing.
+        if market.state != "LIVE" and (venue, symbol) in vitals.engine.desks:
             why = f" ({market.reason})" if market.reason else ""
             reasons.append(f"book {venue}:{symbol} is {market.state}{why}")
     macro_ns = vitals.uplink.macro_age_ns(now_ns)

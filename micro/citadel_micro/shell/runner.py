@@ -23,6 +23,7 @@ from citadel_micro.core.commands import (
     PublishAnswer,
     PublishBeat,
     PublishBook,
+    PublishConsolidated,
     PublishFeed,
     PublishReport,
     PublishRisk,
@@ -56,7 +57,13 @@ if TYPE_CHECKING:
 
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
     Publishable = (
-        PublishReport | PublishAnswer | PublishBook | PublishRisk | PublishFeed | PublishBeat
+        PublishReport
+        | PublishAnswer
+        | PublishBook
+        | PublishConsolidated
+        | PublishRisk
+        | PublishFeed
+        | PublishBeat
     )
 
 FLUSH_AFTER_S: Final = 0.1
@@ -70,7 +77,10 @@ _MARKET: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
 _DURABLE: Final = frozenset({Persist, Approved, CancelOrder})
 _VENUE: Final = frozenset({Approved, CancelOrder, QueryOrder, QueryVenue})
 _PUBLISH: Final = frozenset(
-    {PublishReport, PublishAnswer, PublishBook, PublishRisk, PublishFeed, PublishBeat}
+    {
+        *(PublishReport, PublishAnswer, PublishBook, PublishConsolidated),
+        *(PublishRisk, PublishFeed, PublishBeat),
+    }
 )
 
 

@@ -14,6 +14,7 @@ from citadel_micro.core.commands import (
     PublishAnswer,
     PublishBeat,
     PublishBook,
+    PublishConsolidated,
     PublishFeed,
     PublishReport,
     PublishRisk,
@@ -212,6 +213,8 @@ class Uplink:
                     market, self._config.book_levels, instance, 0, now_ns, features=features
                 )
                 self._publisher.publish(book)
+        elif isinstance(command, PublishConsolidated):
+            self._consolidated(command.symbol, now_ns)
         elif isinstance(command, PublishReport):
             self._publisher.publish(wire.report_of(command, instance, 0))
         elif isinstance(command, PublishAnswer):
@@ -224,6 +227,14 @@ class Uplink:
             self._publisher.publish(wire.feed_of(command, instance, 0))
         else:
             self._beat(command, now_ns)
+
+    def _consolidated(self, symbol: str, now_ns: int) -> None:
+        if self._runner is None:
+            return
+        levels = self._config.book_levels
+        view = self._runner.engine.references.consolidated(symbol, now_ns, levels)
+        if view is not None:
+            self._publisher.publish(wire.consolidated_of(view, self._config.instance, 0, now_ns))
 
     def _beat(self, command: PublishBeat, now_ns: int) -> None:
         alive = sorted(

@@ -26,6 +26,7 @@ from citadel_proto.messages import (
     Balance,
     BookSnapshot,
     Cancel,
+    ConsolidatedBook,
     ExecutionReport,
     FeedState,
     Fill,
@@ -36,6 +37,7 @@ from citadel_proto.messages import (
     Signal,
     Trade,
     Trades,
+    VenueQuote,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         PublishReport,
         PublishRisk,
     )
+    from citadel_micro.core.consolidated import Consolidated
     from citadel_micro.core.events import TradeTick
     from citadel_micro.core.market import MarketBook
     from citadel_proto.messages import SignalChannel
@@ -359,6 +362,31 @@ def book_of(
         instance=instance,
         seq=seq,
         features=features or {},
+    )
+
+
+def consolidated_of(view: Consolidated, instance: str, seq: int, now_ns: int) -> ConsolidatedBook:
+    """The wire form of a consolidated view."""
+    return ConsolidatedBook(
+        symbol=view.symbol,
+        bids=pack_levels(list(view.bids)),
+        asks=pack_levels(list(view.asks)),
+        venues=tuple(
+            VenueQuote(
+                venue=each.venue,
+                bid=each.bid,
+                bid_size=each.bid_size,
+                ask=each.ask,
+                ask_size=each.ask_size,
+                age_ns=each.age_ns,
+                verified=each.verified,
+            )
+            for each in view.venues
+        ),
+        left_out=dict(view.left_out),
+        published_ns=now_ns,
+        instance=instance,
+        seq=seq,
     )
 
 
