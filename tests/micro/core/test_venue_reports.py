@@ -125,7 +125,7 @@ def test_an_order_taken_for_absent_that_lives_is_adopted() -> None:
     rig = silent()
     rig.run(3_100 * MS)
     for source in ("order", "trades"):
-        rig.send(state("not_found", at_ns=rig.now, source=source))  # type: ignore[arg-type]
+        rig.send(state("not_found", at_ns=rig.now, source=source))
     assert child(rig).state is ChildState.LOST
     rig.send(accepted(rig))
     assert child(rig).state is ChildState.WORKING
