@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_kit import KEY, MS, SECOND, START, VENUE, Faults, Rig, config, signal
+from engine_kit import KEY, MS, SECOND, START, SYMBOL, VENUE, FakeVenue, Faults, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.core.engine import Command
-    from citadel_micro.core.events import Event
+    from citadel_micro.core.events import Event, VenueReport
 
 SEEDS = st.integers(0, 2**32)
+FIRST_CHILD = "sctest-1-1"
 WILD = Faults(
     lose_request=0.1, lose_report=0.1, duplicate=0.2, slow=0.2, slow_ns=6 * SECOND, silent_loss=0.5
 )
@@ -277,28 +278,48 @@ def test_with_a_fair_exchange_every_parent_ends_by_its_deadline(seed: int) -> No
     assert_quiet(rig)
 
 
-@given(seed=SEEDS)
-def test_repeated_and_late_reports_change_nothing(seed: int) -> None:
-    """6: the same requests answered with every report twice and out of order end in the same F."""
-    chance = Random(seed)
-    outcomes = []
-    for faults in (Faults(), Faults(duplicate=1.0, slow=0.5, slow_ns=800 * MS)):
-        rig = StrictRig(chance=Random(seed), faults=faults)
-        rig.send(signal(algo="limit", limit_price=Decimal(60_000), quantity=Decimal("0.5")))
-        rig.run(3 * SECOND)
-        for lots in (100, 150, chance.choice((50, 250))):
-            rig.venue.fill(rig.live().place.client_id, lots)
-            if rig.parent().filled == 500 or not rig.venue.open_orders():
-                break
-        chance = Random(seed)
-        chance.random()
-        if rig.venue.open_orders():
-            rig.run(2 * SECOND)
-            rig.cancel()
-        rig.run(10 * SECOND)
-        assert_quiet(rig)
-        outcomes.append((rig.parent().filled, rig.parent().state, rig.report().average))
-    assert outcomes[0][1] == outcomes[1][1] or outcomes[0][0] != outcomes[1][0]
+def history(*, whole: bool) -> list[VenueReport]:
+    """Everything that an exchange says about one order that fills in three parts, or in two."""
+    venue = FakeVenue(Random(1))
+    rig = Rig()
+    rig.venue = venue
+    venue.bid_ticks, venue.ask_ticks = 600_000, 600_001
+    rig.send(signal(algo="limit", limit_price=Decimal(60_000)))
+    said: list[VenueReport] = []
+    for lots in (100, 150, 250) if whole else (100, 150):
+        said += venue.due(rig.now + 10 * MS)
+        venue.fill(FIRST_CHILD, lots)
+    if not whole:
+        venue.submit(CancelOrder(venue=VENUE, symbol=SYMBOL, client_id=FIRST_CHILD), rig.now)
+        said += venue.due(rig.now + 20 * MS)
+    said += venue.due(rig.now + 10 * SECOND)
+    assert len(said) == 5 if whole else 4
+    return said
+
+
+@given(data=st.data(), whole=st.booleans())
+def test_repeated_and_permuted_reports_end_in_the_same_state(
+    data: st.DataObject, whole: bool
+) -> None:
+    """6."""
+    reports = history(whole=whole)
+    order = data.draw(st.permutations(reports))
+    again = data.draw(st.lists(st.sampled_from(reports), max_size=6))
+    rig = StrictRig()
+    rig.send(signal(algo="limit", limit_price=Decimal(60_000)))
+    rig.venue.heal()
+    rig.venue.mute = True
+    if not whole:
+        rig.cancel()  # so that the rest is not placed anew
+    for report in (*order, *again):
+        rig.send(report)
+    parent = rig.parent()
+    assert parent.filled == (500 if whole else 250)
+    assert parent.live == []
+    assert parent.children[0].state is (ChildState.FILLED if whole else ChildState.CANCELED)
+    assert parent.state is (ParentState.FILLED if whole else ParentState.CANCELED)
+    assert len(rig.report().fills) == (3 if whole else 2)
+    assert rig.engine.portfolio.quantity(*KEY) == rig.instrument.quantity(parent.filled)
 
 
 @given(seed=SEEDS)
