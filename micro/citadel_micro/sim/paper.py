@@ -21,19 +21,13 @@ from citadel_micro.core.commands import (
     QueryOrder,
 )
 from citadel_micro.core.events import (
-    AmendRejected,
     BalancesUpdated,
-    CancelRejected,
     DepthUpdate,
-    OrderAccepted,
-    OrderAmended,
-    OrderDone,
     OrderFilled,
-    OrderRejected,
-    OrderState,
     TradeTick,
     VenueSnapshot,
 )
+from citadel_micro.sim import paper_reports as reports
 from citadel_micro.sim.accounts import Ledger
 from citadel_micro.sim.paper_book import PaperBook
 from citadel_micro.sim.paper_link import LinkConfig, PaperLink
@@ -171,16 +165,7 @@ class PaperVenue:
         self.orders[order.client_id] = order
         self.revision += 1
         if not self._link.loses_answer(command, now_ns):
-            self._link.send_report(
-                OrderAccepted(
-                    venue=self.venue,
-                    symbol=order.symbol,
-                    client_id=order.client_id,
-                    venue_order_id=order.venue_order_id,
-                    exchange_ns=now_ns,
-                ),
-                now_ns,
-            )
+            self._link.send_report(reports.accepted(self.venue, order, now_ns), now_ns)
         self._balances((order.locked_currency,), now_ns)
         self._match(order, now_ns)
 
@@ -230,17 +215,7 @@ class PaperVenue:
         )
         order.price_ticks, order.quantity_lots = command.price_ticks, command.quantity_lots
         self.revision += 1
-        self._link.send_report(
-            OrderAmended(
-                venue=self.venue,
-                symbol=order.symbol,
-                client_id=order.client_id,
-                price_ticks=order.price_ticks,
-                quantity_lots=order.quantity_lots,
-                exchange_ns=now_ns,
-            ),
-            now_ns,
-        )
+        self._link.send_report(reports.amended(self.venue, order, now_ns), now_ns)
         if shrinks_only:
             book.resting[order.client_id].left_lots = left
         else:
@@ -248,16 +223,7 @@ class PaperVenue:
             self._match(order, now_ns)
 
     def _refuse_amend(self, command: AmendOrder, code: str, text: str, now_ns: int) -> None:
-        self._link.send_report(
-            AmendRejected(
-                venue=self.venue,
-                symbol=command.symbol,
-                client_id=command.client_id,
-                code=cast("Literal['NOT_FOUND', 'POST_ONLY', 'RATE_LIMIT', 'OTHER']", code),
-                text=text,
-            ),
-            now_ns,
-        )
+        self._link.send_report(reports.amend_refused(command, code, text), now_ns)
 
     def _cancel(self, command: CancelOrder, now_ns: int) -> None:
         order = self.orders.get(command.client_id)
@@ -266,16 +232,7 @@ class PaperVenue:
         if order is not None and order.open:
             self._close(order, "canceled", "", now_ns)
             return
-        self._link.send_report(
-            CancelRejected(
-                venue=self.venue,
-                symbol=command.symbol,
-                client_id=command.client_id,
-                code="NOT_FOUND",
-                text="Unknown order sent.",
-            ),
-            now_ns,
-        )
+        self._link.send_report(reports.cancel_refused(command), now_ns)
 
     def _answer_order(self, command: QueryOrder, now_ns: int) -> None:
         """The order endpoint and the trade endpoint, as two answers."""
@@ -283,23 +240,8 @@ class PaperVenue:
         order = self.orders.get(command.client_id)
         for fill in order.fills if order is not None else ():
             self._link.send_report(fill, now_ns)
-        for source in ("order", "trades"):
-            self._link.send_report(self._state_of(command, order, source, now_ns), now_ns)
-
-    def _state_of(
-        self, command: QueryOrder, order: PaperOrder | None, source: str, now_ns: int
-    ) -> OrderState:
-        return OrderState(
-            venue=self.venue,
-            symbol=command.symbol,
-            client_id=command.client_id,
-            status="not_found" if order is None else order.status,
-            source=cast("Literal['order', 'trades']", source),
-            price_ticks=0 if order is None else order.price_ticks,
-            quantity_lots=0 if order is None else order.quantity_lots,
-            cumulative_lots=0 if order is None else order.filled_lots,
-            exchange_ns=now_ns,
-        )
+        for source in reports.SOURCES:
+            self._link.send_report(reports.state_of(command, order, source, now_ns), now_ns)
 
     def _answer_venue(self, now_ns: int) -> None:
         open_orders = tuple(
@@ -377,18 +319,7 @@ class PaperVenue:
             book.remove(order.client_id)
         self.revision += 1
         self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
-        self._link.send_report(
-            OrderDone(
-                venue=self.venue,
-                symbol=order.symbol,
-                client_id=order.client_id,
-                status=cast("Literal['filled', 'canceled', 'expired']", status),
-                cumulative_lots=order.filled_lots,
-                reason=reason,
-                exchange_ns=now_ns,
-            ),
-            now_ns,
-        )
+        self._link.send_report(reports.done(self.venue, order, reason, now_ns), now_ns)
         self._forget_old()
 
     def _forget_old(self) -> None:
@@ -399,16 +330,7 @@ class PaperVenue:
             del self.orders[key]
 
     def _reject(self, command: PlaceOrder, code: str, text: str, now_ns: int) -> None:
-        self._link.send_report(
-            OrderRejected(
-                venue=self.venue,
-                symbol=command.symbol,
-                client_id=command.client_id,
-                code=code,
-                text=text,
-            ),
-            now_ns,
-        )
+        self._link.send_report(reports.rejected(command, code, text), now_ns)
 
     def _balances(self, currencies: tuple[str, ...], now_ns: int) -> None:
         rows = tuple(
