@@ -45,7 +45,9 @@ def _price(value: Decimal | float | None) -> str:
 
 
 def _fees(fees: Mapping[str, Decimal] | Mapping[str, float]) -> str:
-    return " + ".join(f"{float(fee):.6g} {currency}" for currency, fee in fees.items() if fee)
+    # Twice: a float just below a half and the exact half must not be rounded apart.
+    rows = ((float(f"{float(fee):.12g}"), currency) for currency, fee in fees.items() if fee)
+    return " + ".join(f"{fee:.6g} {currency}" for fee, currency in rows)
 
 
 def _incidents(run: DemoRun) -> Table:
