@@ -81,6 +81,11 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
         if bot.exchange.balances_changed():
             bot.wallets.update()
         try:
+            if bot.exchange.has_news():
+                # What has happened is booked before strategies are asked for more, which takes a
+                # tenth of a second; Freqtrade itself does it in the other order.
+                with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
+                    bot.manage_open_orders()
             original(bot)
         finally:
             bot.exchange.settle_committed()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from freqtrade.enums import State
 from freqtrade.persistence import Trade
@@ -49,7 +51,7 @@ class Simulator:
 class Rig:
     """One Freqtrade, one micro, and the prices they see."""
 
-    micro: ScriptedMicro
+    micro: Any
     worker: Worker
     launch: Launch
     quotes: dict[str, tuple[float, float]]
@@ -95,9 +97,9 @@ class Rig:
         return found[-1] if found else None
 
     def restart_micro(self) -> ScriptedMicro:
-        """A new micro on the old one's address, with its orders and balances."""
+        """A new scripted micro on the old one's address, with its orders and balances."""
         self.micro.stop()
-        self.micro = self.stack.enter_context(
+        micro = self.stack.enter_context(
             ScriptedMicro(
                 signals=self.signals,
                 market=self.micro.address,
@@ -105,7 +107,56 @@ class Rig:
                 state=self.micro,
             )
         )
-        return self.micro
+        self.micro = micro
+        return micro
+
+
+class RealMicro:
+    """``citadel micro`` in a process of its own, trading on paper on the simulator.
+
+    Args:
+        folder: for its journal and log.
+        signals: address that macro binds.
+        market: address for it to bind.
+    """
+
+    def __init__(self, simulator: Simulator, folder: Path, signals: str, market: str) -> None:
+        self.address = market
+        self.log = folder / "micro.log"
+        self._ready = folder / "micro.json"
+        self._words = [
+            *("micro", "--mode", "paper", "--run-dir", str(folder / "micro"), "--http", "off"),
+            *("--symbols", "BTC/USDT,ETH/USDT", "--signals", signals, "--market", market),
+            *("--rest-url", simulator.rest, "--ws-url", simulator.ws),
+            *("--commands", f"ipc://{folder / 'cli'}", "--ready-file", str(self._ready)),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start, and wait until it is ready."""
+        self._ready.unlink(missing_ok=True)
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "citadel_bridge.cli", *self._words], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 30
+        while not self._ready.exists():
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, "micro is not ready after 30 s"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextmanager
@@ -114,7 +165,7 @@ def running(
     folder: Path,
     port: int,
     *,
-    micro: ScriptedMicro | None = None,
+    micro: ScriptedMicro | RealMicro | None = None,
     quotes: dict[str, tuple[float, float]] | None = None,
     **over: Any,  # noqa: ANN401 - parts of a Freqtrade configuration
 ) -> Iterator[Rig]:
