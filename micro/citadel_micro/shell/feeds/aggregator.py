@@ -12,7 +12,7 @@ import difflib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from citadel_micro.shell.feeds.spec import VenueSpec
 
     Sink = Callable[[MarketEvent | SinkEvent, int], object]
+
+
+FAULT_LOG_NS: Final = 1_000_000_000
+"""Faults of the sink are logged at most this often, with how many there were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,8 @@ class Aggregator:
         self._tap = tap
         self._venues: dict[str, _Venue] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._faults = 0
+        self._fault_logged_ns = 0
         self._log = structlog.get_logger("feeds")
         for feed in self._feeds:
             venue_spec(feed.venue)  # unknown venues are refused before anything starts
@@ -250,6 +256,11 @@ class Aggregator:
             self._fault(error)
 
     def _fault(self, error: Exception) -> None:
-        self._log.error("fault", error=repr(error), exc_info=error)
+        # A sink that fails at every event must not cost a traceback at every event.
+        self._faults += 1
+        now_ns = self._clock()
+        if now_ns - self._fault_logged_ns >= FAULT_LOG_NS:
+            self._fault_logged_ns = now_ns
+            self._log.error("fault", error=repr(error), so_far=self._faults, exc_info=error)
         if self._on_fault is not None:
             self._on_fault(error)
