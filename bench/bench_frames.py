@@ -63,11 +63,13 @@ class OursBook:
         self.market = MarketBook(VENUE, SYMBOL, spec.integrity)
 
     def snapshot(self, payload: bytes, at_ns: int) -> None:
+        """See Contender."""
         for event in self.decoder.rest(NATIVE, payload, at_ns):
-            assert isinstance(event, DepthUpdate)
-            self.market.on_depth(event)
+            if isinstance(event, DepthUpdate):
+                self.market.on_depth(event)
 
     def run(self, frames: Sequence[Frame]) -> Best | None:
+        """See Contender."""
         frame, market = self.decoder.frame, self.market
         best = None
         for data, _, at_ns in frames:
@@ -103,10 +105,12 @@ class OursEngine:
         self.engine = Engine(config, infer_instruments(capture, VENUE, [SYMBOL]))
 
     def snapshot(self, payload: bytes, at_ns: int) -> None:
+        """See Contender."""
         for event in self.decoder.rest(NATIVE, payload, at_ns):
             self.engine.handle(event, at_ns)  # type: ignore[arg-type] # a depth update
 
     def run(self, frames: Sequence[Frame]) -> Best | None:
+        """See Contender."""
         frame, handle = self.decoder.frame, self.engine.handle
         market = self.engine.markets[VENUE, SYMBOL]
         best = None
@@ -154,6 +158,7 @@ class CcxtPro:
         self.exchange.orderbooks[SYMBOL] = self.exchange.order_book({}, 1000)
 
     def snapshot(self, payload: bytes, at_ns: int) -> None:  # noqa: ARG002
+        """See Contender."""
         from ccxt.async_support.base.ws import client  # noqa: PLC0415
 
         answer = client.json_parser.loads(payload)
@@ -168,6 +173,7 @@ class CcxtPro:
                 self.exchange.handle_order_book_message(self.client, message, book)
 
     def run(self, frames: Sequence[Frame]) -> Best | None:
+        """See Contender."""
         take, exchange = self.client.handle_text_or_binary_message, self.exchange
         book = exchange.orderbooks[SYMBOL]
         quotes = exchange.bidsasks
@@ -182,6 +188,7 @@ class CcxtPro:
         return best
 
     async def close(self) -> None:
+        """See Contender."""
         await self.exchange.close()
 
 
@@ -247,9 +254,9 @@ async def _compare(title: str, frames: list[Frame], rounds: int, capture: Path) 
         for each in contenders:
             await each.close()
     base = times[CcxtPro.name]
-    for name, spent in times.items():
-        ratio = statistics.median(theirs / ours for theirs, ours in zip(base, spent, strict=True))
-        print(f"| {title} | {name} | {statistics.median(spent):.2f} | {ratio:.1f}x |")
+    for name, series in times.items():
+        ratio = statistics.median(theirs / ours for theirs, ours in zip(base, series, strict=True))
+        print(f"| {title} | {name} | {statistics.median(series):.2f} | {ratio:.1f}x |")
 
 
 def _chunks(frames: list[Frame]) -> list[tuple[Frame | None, list[Frame]]]:
