@@ -22,6 +22,7 @@ from citadel_micro.shell import logs
 from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.control import ControlServer
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.feeds.generic import integrity_of
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.health import Vitals
 from citadel_micro.shell.http import HttpServer
@@ -404,7 +405,7 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
         tick_ns=min(TICK_NS, interval_ns),
         references={
             name: ReferenceConfig(
-                integrity=venue_spec(name).integrity,
+                integrity=integrity_of(name),
                 symbols={symbol: lent.contract_sizes.get(symbol, 1.0) for symbol in lent.symbols},
             )
             for name, lent in config.reference.items()

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from citadel_micro.shell.feeds.connection import Connection, Shared
+from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of, is_generic
+from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.snapshots import SnapshotFetcher
 from citadel_micro.shell.feeds.spec import CHANNELS, Channel, venue_spec
@@ -57,23 +59,6 @@ class FeedConfig:
     rest_url: str = ""
     channels: Sequence[Channel] = CHANNELS
     quiet_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionHealth:
-    """State of one connection, for logs and metrics."""
-
-    venue: str
-    number: int
-    up: bool
-    symbols: tuple[str, ...]
-    frames: int
-    octets: int
-    violations: int
-    connects: int
-    failures: int
-    resubscribed: int
-    last_frame_ns: int
 
 
 class _Venue:
@@ -181,12 +166,16 @@ class Aggregator:
         self._faults = 0
         self._fault_logged_ns = 0
         self._log = structlog.get_logger("feeds")
+        self._generic: dict[str, GenericFeed] = {}
         for feed in self._feeds:
-            venue_spec(feed.venue)  # unknown venues are refused before anything starts
+            integrity_of(feed.venue)  # unknown venues are refused before anything starts
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
         for feed in self._feeds:
+            if is_generic(feed.venue):
+                self._start_generic(feed)
+                continue
             venue = _Venue(feed, self._emit, self._clock, self._rng, self._tap)
             self._venues[feed.venue] = venue
             for connection in venue.connections:
@@ -194,6 +183,24 @@ class Aggregator:
                 task = asyncio.get_running_loop().create_task(connection.run(), name=name)
                 task.add_done_callback(self._ended)
                 self._tasks.append(task)
+
+    def _start_generic(self, feed: FeedConfig) -> None:
+        """A venue without a spec, through ccxt.pro."""
+        generic = GenericFeed(
+            feed.venue,
+            list(feed.symbols),
+            emit=self._emit,
+            clock=self._clock,
+            rng=self._rng,
+            channels=feed.channels,
+            quiet_s=feed.quiet_s,
+            ws_url=feed.websocket_url,
+            rest_url=feed.rest_url,
+        )
+        self._generic[feed.venue] = generic
+        task = asyncio.get_running_loop().create_task(generic.run(), name=f"feed {feed.venue}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
     async def close(self) -> None:
         """Disconnect everything and leave no task behind."""
@@ -205,12 +212,17 @@ class Aggregator:
             if venue.snapshots is not None:
                 await venue.snapshots.close()
         self._venues.clear()
+        self._generic.clear()
 
     def request_snapshot(self, venue: str, symbol: str, reason: str) -> None:
         """Carry out a RequestSnapshot: fetch over HTTP, or subscribe anew where that brings one.
 
         Raises BadInput for a venue or symbol that is not received, with the nearest names.
         """
+        generic = self._generic.get(venue)
+        if generic is not None and symbol in generic.symbols:
+            generic.resync(symbol, reason)
+            return
         received = self._venues.get(venue)
         connection = received.by_symbol.get(symbol) if received is not None else None
         if connection is None:
@@ -241,7 +253,7 @@ class Aggregator:
             for venue in self._venues.values()
             for connection in venue.connections
             for counts in (connection.counts,)
-        ]
+        ] + [generic.health() for generic in self._generic.values()]
 
     def _emit(self, event: SinkEvent, recv_ns: int) -> None:
         try:

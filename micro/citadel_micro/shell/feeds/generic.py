@@ -1,0 +1,407 @@
+"""Every venue that has no spec of its own, through ccxt.pro: ``ccxt-<exchange>``, never verified.
+
+ccxt.pro keeps books well enough to look at, but takes gaps in silence, so what comes through here
+is labelled by the integrity strategy ``unverified``: the book says so for as long as it is LIVE,
+and no risk limit rests on it. What is known to go wrong inside it is contained:
+
+- an exception in its message handling silently ends the reading of a connection: both of its
+  handlers are wrapped, and any exception ends the connection's life at once, and with it the trust;
+- books and subscriptions survive a reconnect: each life has a new ccxt object, so nothing can;
+- its books change under the reader: levels are copied before anything else can run;
+- a subscription or a connection that has gone silent is noticed minutes later, if ever: every
+  symbol has a watchdog of its own here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import math
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+
+from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.shell.feeds.health import ConnectionHealth
+from citadel_micro.shell.feeds.pace import Backoff
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_proto.errors import BadInput, VenueViolation
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping, Sequence
+
+    from citadel_micro.shell.feeds.connection import Emit
+    from citadel_micro.shell.feeds.spec import Channel
+
+PREFIX: Final = "ccxt-"
+INTEGRITY: Final = "unverified"
+LEVELS: Final = 200
+"""Levels of a side that are copied; some venues send thousands on every update."""
+WATCH_S: Final = 0.25
+SETTLED_S: Final = 20.0
+"""A life this long was a good one: the next failure retries quickly."""
+QUIET_CAP: Final = 16.0
+"""A symbol that stays quiet is asked about at most this many times less often."""
+MAX_NUMBER: Final = 1e18
+_MS_NS: Final = 1_000_000
+
+Exchange = Any
+"""An object of ccxt.pro, which has no types to speak of."""
+
+
+def is_generic(venue: str) -> bool:
+    """Whether a venue id is of this connector."""
+    return venue.startswith(PREFIX)
+
+
+def integrity_of(venue: str) -> str:
+    """Name of the integrity strategy of any venue. Raises BadInput for an unknown one."""
+    if is_generic(venue):
+        exchange_class(venue)
+        return INTEGRITY
+    return venue_spec(venue).integrity
+
+
+def exchange_class(venue: str) -> Callable[[Mapping[str, Any]], Exchange]:
+    """The ccxt.pro class of ``ccxt-<exchange>``.
+
+    Raises BadInput, with the nearest names, where ccxt.pro has none that streams books.
+    """
+    import ccxt.pro  # noqa: PLC0415 - half a second and 100 MB that most runs need not pay
+
+    name = venue.removeprefix(PREFIX)
+    if name not in ccxt.pro.exchanges:
+        near = difflib.get_close_matches(name, ccxt.pro.exchanges, n=3, cutoff=0.5)
+        raise BadInput(
+            f"ccxt.pro has no exchange {name!r}",
+            where=f"venue {venue}",
+            allowed=", ".join(PREFIX + each for each in near or ccxt.pro.exchanges[:10]),
+            mend=f"did you mean {PREFIX}{near[0]}?" if near else None,
+        )
+    made: Callable[[Mapping[str, Any]], Exchange] = getattr(ccxt.pro, name)
+    if not made({}).has.get("watchOrderBook"):
+        raise BadInput(f"ccxt.pro streams no books of {name}", where=f"venue {venue}")
+    return made
+
+
+class GenericFeed:
+    """Books and trades of one venue through ccxt.pro, kept up for as long as ``run`` runs.
+
+    Args:
+        venue: ``ccxt-<exchange>``.
+        symbols: unified symbols.
+        emit: takes every event.
+        clock: engine time, ns.
+        rng: jitter of retries.
+        channels: which of depth and trade; quotes are part of the depth here.
+        quiet_s: a symbol without depth for this long is void, and the connection made anew.
+        ws_url: websocket root instead of the venue's own hosts, ``ws://HOST:PORT``.
+        rest_url: the same for HTTP.
+        options: further settings of the ccxt object.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        symbols: Sequence[str],
+        *,
+        emit: Emit,
+        clock: Callable[[], int],
+        rng: random.Random,
+        channels: Sequence[Channel] = ("depth", "trade"),
+        quiet_s: float = 60.0,
+        ws_url: str = "",
+        rest_url: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.venue = venue
+        self.symbols = tuple(symbols)
+        self._make = exchange_class(venue)
+        self._emit = emit
+        self._clock = clock
+        self._channels = tuple(channels)
+        self._quiet_s = quiet_s
+        self._urls = (ws_url.rstrip("/"), rest_url.rstrip("/"))
+        self._options = dict(options or {})
+        self._backoff = Backoff(rng)
+        self._markets: tuple[Any, Any] | None = None
+        self._patience: dict[str, float] = {}
+        self._heard_ns: dict[str, int] = {}
+        self._taken: dict[str, bool] = {}
+        self._ending: asyncio.Future[str] | None = None
+        self._log = structlog.get_logger("feeds").bind(venue=venue)
+        self.up = False
+        self.frames = self.octets = self.violations = self.connects = self.failures = 0
+        self.resubscribed = 0
+        self.last_frame_ns = 0
+
+    async def run(self) -> None:
+        """Live after live, at a bounded rate. Returns when cancelled, and at no other time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            opened_s = loop.time()
+            why = await self._live()
+            self.up = False
+            self._log.warning("disconnected", reason=why, after_s=loop.time() - opened_s)
+            for symbol in self.symbols:
+                self._status(symbol, up=False, reason=why)
+            if loop.time() - opened_s >= SETTLED_S:
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next())
+
+    def health(self) -> ConnectionHealth:
+        """What it has seen so far."""
+        return ConnectionHealth(
+            venue=self.venue,
+            number=0,
+            up=self.up,
+            symbols=self.symbols,
+            frames=self.frames,
+            octets=self.octets,
+            violations=self.violations,
+            connects=self.connects,
+            failures=self.failures,
+            resubscribed=self.resubscribed,
+            last_frame_ns=self.last_frame_ns,
+        )
+
+    def resync(self, symbol: str, reason: str) -> None:
+        """The book of this symbol is not to be trusted: begin anew, all of it.
+
+        One that has not come yet in this life is on its way already.
+        """
+        if symbol in self._taken:
+            self.resubscribed += 1
+            self._end(f"{symbol}: {reason}")
+
+    # --- one life -----------------------------------------------------------------------------
+
+    async def _live(self) -> str:
+        """From a new ccxt object to its end. Returns why it ended."""
+        ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ending = ending
+        exchange = self._make({"newUpdates": True, "enableRateLimit": True, **self._options})
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            self._prepare(exchange)
+            why = await self._load(exchange)
+            if why:
+                return why
+            self.connects += 1
+            for symbol in self.symbols:
+                if symbol not in exchange.markets:
+                    near = difflib.get_close_matches(symbol, exchange.markets, n=3, cutoff=0.5)
+                    hint = f"; the nearest: {', '.join(near)}" if near else ""
+                    reason = f"{self.venue} has no {symbol}{hint}"
+                    self._status(symbol, up=False, reason=reason, refused=True)
+                    continue
+                self._heard_ns[symbol] = self._clock()
+                self._status(symbol, up=True, reason="connected, waiting for a snapshot")
+                if "depth" in self._channels:
+                    tasks.append(asyncio.create_task(self._watch_book(exchange, symbol)))
+                if "trade" in self._channels and exchange.has.get("watchTrades"):
+                    tasks.append(asyncio.create_task(self._watch_trades(exchange, symbol)))
+            tasks.append(asyncio.create_task(self._watch_silence()))
+            for task in tasks:
+                task.set_name(f"feed {self.venue} ccxt")
+            return await ending
+        finally:
+            self._heard_ns.clear()
+            self._taken.clear()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close(exchange)
+
+    def _prepare(self, exchange: Exchange) -> None:
+        """Move it to the given addresses, and wrap what may raise."""
+        exchange.urls["api"] = _moved(exchange.urls["api"], *self._urls)
+        plain_client = exchange.client
+
+        def client(url: str) -> Any:  # noqa: ANN401 - ccxt's own
+            made = plain_client(url)
+            if "handle_message" not in vars(made):
+                made.handle_message = self._guarded(made.handle_message)
+            return made
+
+        exchange.client = client
+
+    def _guarded(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Wrap a handler whose exceptions would otherwise end the reading of a socket unseen."""
+
+        def guarded(message: Any) -> None:  # noqa: ANN401 - aiohttp's message
+            self.frames += 1
+            data = message.data
+            self.octets += len(data) if isinstance(data, str | bytes) else 0
+            self.last_frame_ns = self._clock()
+            try:
+                handle(message)
+            except Exception as error:  # noqa: BLE001 - somebody else's code; this life ends here
+                self.violations += 1
+                self._end(f"ccxt could not handle a message: {type(error).__name__}: {error}")
+
+        return guarded
+
+    async def _load(self, exchange: Exchange) -> str:
+        """Markets, once for all lives. Empty, or why they are not to be had."""
+        if self._markets is not None:
+            exchange.set_markets(*self._markets)
+            return ""
+        try:
+            await exchange.load_markets()
+        except Exception as error:  # noqa: BLE001 - somebody else's code; tried again later
+            self.failures += 1
+            return f"no list of markets: {type(error).__name__}: {error}"
+        self._markets = (list(exchange.markets.values()), exchange.currencies)
+        return ""
+
+    async def _close(self, exchange: Exchange) -> None:
+        try:
+            await exchange.close()
+        except Exception as error:  # noqa: BLE001 - it is thrown away; nothing depends on it
+            self._log.warning("ccxt did not close", error=repr(error))
+
+    def _end(self, reason: str) -> None:
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(reason)
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    async def _watch_book(self, exchange: Exchange, symbol: str) -> None:
+        try:
+            while True:
+                book = await exchange.watch_order_book(symbol)
+                now_ns = self._clock()
+                update = book_update(self.venue, symbol, book, now_ns)
+                self._taken[symbol] = True
+                self.up = True
+                self._heard_ns[symbol] = now_ns
+                self._patience.pop(symbol, None)
+                self._emit(update, now_ns)
+        except asyncio.CancelledError:
+            raise
+        except VenueViolation as error:
+            self.violations += 1
+            self._end(str(error))
+        except Exception as error:  # noqa: BLE001 - somebody else's code; it ends a life, or a symbol
+            self._failed(symbol, error, refused=symbol not in self._taken)
+
+    async def _watch_trades(self, exchange: Exchange, symbol: str) -> None:
+        try:
+            while True:
+                trades = await exchange.watch_trades(symbol)
+                now_ns = self._clock()
+                for tick in trade_ticks(self.venue, symbol, trades, now_ns):
+                    self._emit(tick, now_ns)
+        except asyncio.CancelledError:
+            raise
+        except VenueViolation as error:
+            self.violations += 1
+            self._end(str(error))
+        except Exception as error:  # noqa: BLE001 - somebody else's code; it ends a life
+            self._failed(symbol, error, refused=False)
+
+    def _failed(self, symbol: str, error: Exception, *, refused: bool) -> None:
+        """The connection's end ends the life; the venue's refusal ends one symbol."""
+        import ccxt  # noqa: PLC0415 - is there, or we would not be
+
+        words = f"{type(error).__name__}: {error}"
+        if refused and isinstance(error, ccxt.ExchangeError):
+            self._heard_ns.pop(symbol, None)
+            self._status(symbol, up=False, reason=words, refused=True)
+        else:
+            self.failures += 1
+            self._end(words)
+
+    async def _watch_silence(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now_ns = self._clock()
+            for symbol, heard_ns in self._heard_ns.items():
+                patience = self._patience.get(symbol, 1.0)
+                if now_ns - heard_ns > self._quiet_s * patience * 1e9:
+                    self._patience[symbol] = min(QUIET_CAP, patience * 2.0)
+                    self.resubscribed += 1
+                    self._end(f"{symbol}: nothing for {(now_ns - heard_ns) / 1e9:.1f} s")
+                    return
+
+    def _status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
+        status = FeedStatus(venue=self.venue, symbol=symbol, up=up, reason=reason, refused=refused)
+        self._emit(status, self._clock())
+
+
+# --- ccxt's data as ours ------------------------------------------------------------------------
+
+
+def book_update(venue: str, symbol: str, book: Mapping[str, Any], recv_ns: int) -> DepthUpdate:
+    """A copy of ccxt's book, as a whole. Raises VenueViolation for what cannot be a book."""
+    try:
+        bids = [_level(row) for row in book["bids"][:LEVELS]]
+        asks = [_level(row) for row in book["asks"][:LEVELS]]
+        nonce = book.get("nonce")
+        seq = nonce if isinstance(nonce, int) else -1
+        exchange_ns = int(book.get("timestamp") or 0) * _MS_NS
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise VenueViolation(f"{venue}: no book of {symbol}: {error!r}") from None
+    return DepthUpdate(
+        venue=venue,
+        symbol=symbol,
+        snapshot=True,
+        first_seq=seq,
+        last_seq=seq,
+        prev_seq=-1,
+        checksum=None,
+        bids=bids,
+        asks=asks,
+        exchange_ns=exchange_ns,
+        recv_ns=recv_ns,
+    )
+
+
+def trade_ticks(
+    venue: str, symbol: str, trades: Sequence[Mapping[str, Any]], recv_ns: int
+) -> list[TradeTick]:
+    """New trades, oldest first; those of which ccxt does not know who took are left out.
+
+    Raises VenueViolation for what cannot be a trade.
+    """
+    ticks = []
+    for trade in trades:
+        try:
+            side = trade["side"]
+            if side not in ("buy", "sell"):
+                continue
+            price, size = _number(trade["price"]), _number(trade["amount"])
+            exchange_ns = int(trade.get("timestamp") or 0) * _MS_NS
+            name = str(trade.get("id") or "")
+        except (KeyError, TypeError, ValueError) as error:
+            raise VenueViolation(f"{venue}: no trade of {symbol}: {error!r}") from None
+        ticks.append(TradeTick(venue, symbol, name, price, size, side, exchange_ns, recv_ns))
+    return ticks
+
+
+def _level(row: Sequence[Any]) -> tuple[float, float]:
+    return _number(row[0]), _number(row[1])
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - a float, or text that means one
+    number = float(value)
+    if not 0 < number <= MAX_NUMBER or not math.isfinite(number):
+        raise ValueError(f"{value!r} is no price or size")
+    return number
+
+
+def _moved(urls: Any, ws_url: str, rest_url: str) -> Any:  # noqa: ANN401 - nested tables of text
+    """The same addresses on other hosts, paths kept."""
+    if isinstance(urls, dict):
+        return {name: _moved(each, ws_url, rest_url) for name, each in urls.items()}
+    if not isinstance(urls, str):
+        return urls
+    target = ws_url if urls.startswith(("ws://", "wss://")) else rest_url
+    if not target:
+        return urls
+    host = urlsplit(target)
+    parts = urlsplit(urls)
+    return urlunsplit((host.scheme, host.netloc, parts.path, parts.query, ""))
