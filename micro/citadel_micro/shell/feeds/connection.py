@@ -142,7 +142,8 @@ class Connection:
         while True:
             await self._shared.connects.turn()
             try:
-                link = await open_link(self._shared.url, self._on_frame, deflate=self._spec.deflate)
+                url = await self._address()
+                link = await open_link(url, self._on_frame, deflate=self._spec.deflate)
             except PeerUnavailable as error:
                 self.counts.failures += 1
                 self._log.warning("connect failed", error=str(error))
