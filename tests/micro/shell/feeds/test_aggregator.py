@@ -419,26 +419,43 @@ def test_a_refused_subscription_is_broken() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        "not json",
-        (
-            '{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,'
-            '"E":1,"b":[["nan","1"]],"a":[]}}'
-        ),
-        '{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"5","B":"1","a":"4","A":"1"}}',
-    ],
-)
-def test_an_unreadable_frame_costs_a_reconnect_and_no_trust(garbage: str) -> None:
+@pytest.mark.parametrize("garbage", ["not json", '{"stream":5}'])
+def test_a_frame_that_names_no_book_costs_a_reconnect_and_all_trust(garbage: str) -> None:
     async def scenario(rig: Rig) -> None:
         await rig.live()
         await rig.fake.raw(garbage)
-        await until(lambda: rig.state("BTC/USDT") == "SYNCING")
+        await until(lambda: rig.state("BTC/USDT") == rig.state("ETH/USDT") == "SYNCING")
         assert "unreadable frame" in rig.markets["BTC/USDT"].reason
         await until(lambda: rig.aggregator.health()[0].connects == 2)
         await rig.live()
         assert rig.aggregator.health()[0].violations == 1
+        assert not rig.faults
+
+    asyncio.run(with_rig(scenario))
+
+
+BAD_DEPTH = (
+    '{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,'
+    '"E":1,"b":[["nan","1"]],"a":[]}}'
+)
+BAD_QUOTE = (
+    '{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"5","B":"1","a":"4","A":"1"}}'
+)
+
+
+@pytest.mark.parametrize("garbage", [BAD_DEPTH, BAD_QUOTE, BAD_DEPTH[:60]])
+def test_a_damaged_frame_costs_the_book_that_it_names(garbage: str) -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.live()
+        rig.fake.snapshot_gate.clear()
+        await rig.fake.raw(garbage)
+        await until(lambda: rig.state("BTC/USDT") == "SYNCING")
+        assert "unreadable frame" in rig.markets["BTC/USDT"].reason
+        assert rig.state("ETH/USDT") == "LIVE"
+        rig.fake.snapshot_gate.set()
+        await rig.agree()
+        (health,) = rig.aggregator.health()
+        assert (health.connects, health.violations) == (1, 1)
         assert not rig.faults
 
     asyncio.run(with_rig(scenario))
