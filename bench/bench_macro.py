@@ -140,9 +140,7 @@ def phase(folder: Path, seconds: float, *, wake_up: bool) -> dict[str, list[floa
         reader.start()
         stack.callback(context.term)
         stack.callback(reader.close)
-        freqtrade = start(
-            stack, folder / "macro.log", __file__, "--trade", str(made), str(timings)
-        )
+        freqtrade = start(stack, folder / "macro.log", __file__, "--trade", str(made), str(timings))
         database = folder / "user" / "trades.sqlite"
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and freqtrade.poll() is None:

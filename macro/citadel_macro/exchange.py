@@ -236,7 +236,7 @@ class BridgeMixin(AccountMixin):
         if report is not None:
             return self._show(report)
         signal = self.link.signal(order_id)
-        if signal is None:
+        if signal is None or self.link.was_acknowledged(order_id):
             raise TemporaryError(f"micro knows no order {order_id} on {pair}")
         if self.link.now_ns() > signal.expires_ns:
             # Micro is sure not to know it, and nothing acts on a signal after its end.
@@ -325,13 +325,22 @@ class BridgeMixin(AccountMixin):
             self._shown[report.signal_id] = order["status"]
         return order
 
-    def has_news(self) -> bool:
-        """Whether an order that Freqtrade holds for open has come to its end."""
+    def news(self) -> set[str]:
+        """Orders that Freqtrade was last shown as open and that have come to their end."""
+        ended = set()
         for order_id in tuple(self._shown):
             report = self.link.report(order_id)
             if report is not None and orders.is_terminal(report):
-                return True
-        return False
+                ended.add(order_id)
+        return ended
+
+    def no_news(self, order_ids: set[str]) -> None:
+        """Freqtrade has had its chance to look at these; if it did not, it never will.
+
+        Else an order that it has lost interest in would wake it for ever.
+        """
+        for order_id in order_ids:
+            self._shown.pop(order_id, None)
 
     def settle_committed(self) -> None:
         """Tell the intent log which of the orders just sent are in Freqtrade's database by now."""

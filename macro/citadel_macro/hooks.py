@@ -80,13 +80,15 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
             ) from error
         if bot.exchange.balances_changed():
             bot.wallets.update()
+        ended = bot.exchange.news()
         try:
-            if bot.exchange.has_news():
+            if ended:
                 # What has happened is booked before strategies are asked for more, which takes a
                 # tenth of a second; Freqtrade itself does it in the other order.
                 with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
                     bot.manage_open_orders()
             original(bot)
+            bot.exchange.no_news(ended)
         finally:
             bot.exchange.settle_committed()
 
@@ -130,7 +132,7 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
         if exchange is None or not exchange.settings.wake_up:
             time.sleep(sleep_duration)
         else:
-            WakeUp(exchange.link.wake, exchange.has_news).sleep(sleep_duration)
+            WakeUp(exchange.link.wake, lambda: bool(exchange.news())).sleep(sleep_duration)
 
     return sleep
 

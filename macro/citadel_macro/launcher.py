@@ -118,8 +118,10 @@ class Launch:
         if not isinstance(exchange, BridgeMixin):
             self.failure = InvariantError(f"{type(exchange).__name__} is not bridged")
             raise OperationalException(str(self.failure))
-        self._exchange = exchange
-        strategy.attach(exchange)
+        if options["load_leverage_tiers"]:
+            # The bot's own. Freqtrade's API and migrations build further ones, for a while.
+            self._exchange = exchange
+            strategy.attach(exchange)
         return exchange
 
     def _build(self, config: Config, options: dict[str, Any]) -> Exchange:

@@ -156,6 +156,11 @@ class MicroLink:
         intent = self.connector.intents.get(signal_id)
         return None if intent is None else intent.signal
 
+    def was_acknowledged(self, signal_id: str) -> bool:
+        """Whether micro has ever reported on an order; then it cannot be one that never arrived."""
+        intent = self.connector.intents.get(signal_id)
+        return intent is not None and bool(intent.status)
+
     def report(self, signal_id: str) -> ExecutionReport | None:
         """Newest report seen; the connector itself asks about orders that have been silent."""
         return self.connector.report(signal_id)

@@ -66,6 +66,8 @@ class Script:
     silent: bool = False
     lose_reports: bool = False
     maker: bool = False
+    dust: bool = False
+    """What is not filled is below the venue's minimum, so the order is done with it."""
 
 
 @dataclass(slots=True)
@@ -314,6 +316,8 @@ class ScriptedMicro:
             self._fill(parent, target)
         if parent.filled >= Decimal(signal.quantity):
             self._end(parent, "filled")
+        elif parent.script.dust:
+            self._end(parent, "done_dust")
         elif time.time_ns() > signal.expires_ns:
             self._end(parent, "expired")
 

@@ -153,6 +153,33 @@ def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
         assert not any(p.status == "accepted" for p in rig.micro.parents.values())
 
 
+def test_an_exit_that_leaves_dust_closes_the_trade(rig: Rig) -> None:
+    pair = "XRP/USDT"
+    assert rig.trade(pair) is not None
+    rig.micro.scripts[pair, "sell"] = Script(fraction="0.99", dust=True)
+    rig.strategy.leave = {pair}
+    trade = rig.until(lambda: rig.trade(pair, is_open=False))
+    (sold,) = trade.select_filled_orders("sell")
+    parent = rig.micro.parents[sold.order_id]
+    assert (parent.status, sold.status) == ("done_dust", "closed")
+    assert sold.filled == float(parent.filled) < float(parent.signal.quantity)
+    rest = trade.get_custom_data(f"{DATA_PREFIX}dust")
+    assert rest == pytest.approx(float(parent.signal.quantity) - sold.filled)
+    assert trade.close_rate == sold.average
+    assert trade.close_profit < 0, "fees at the same price"
+    exits = [s for s in rig.micro.signals_of(pair, "sell") if s.kind == "order"]
+    assert len(exits) == 1, "nothing more was tried"
+    del rig.micro.scripts[pair, "sell"]
+
+
+def test_an_order_that_nobody_asks_for_any_more_wakes_nobody(rig: Rig) -> None:
+    ids = [order_id for order_id, p in rig.micro.parents.items() if p.status == "filled"]
+    rig.exchange._shown[ids[0]] = "open"
+    assert rig.exchange.news() == {ids[0]}
+    rig.step()
+    assert rig.exchange.news() == set()
+
+
 def test_an_unknown_order_is_a_temporary_error(rig: Rig) -> None:
     with pytest.raises(TemporaryError, match="knows no order never-sent"):
         rig.exchange.fetch_order("never-sent", "BTC/USDT")
@@ -165,10 +192,15 @@ def test_a_cancel_of_the_unknown_does_not_raise(rig: Rig) -> None:
 
 
 def test_what_micro_sold_by_itself_is_noticed(rig: Rig) -> None:
-    pair = "XRP/USDT"
-    held = rig.micro.totals["XRP"]
-    own = rig.micro.own_order(pair, "sell", str(held.quantize(Decimal("0.1"), ROUND_DOWN)))
-    trade = rig.until(lambda: rig.trade(pair, is_open=False))
+    pair = "BTC/USDT"
+    PairLocks.unlock_pair(pair, side="long")  # Freqtrade's lock until the next candle
+    rig.strategy.enter = {pair}
+    rig.until(lambda: rig.trade(pair))
+    rig.strategy.enter = set()
+    lots = Decimal(str(rig.trade(pair).amount)).quantize(Decimal("0.00001"), ROUND_DOWN)
+    own = rig.micro.own_order(pair, "sell", str(lots))
+    rig.until(lambda: rig.trade(pair) is None)
+    trade = rig.trade(pair, is_open=False)
     assert Order.order_by_id(own, pair) is not None
     assert trade.orders[-1].order_id == own
 

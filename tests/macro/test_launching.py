@@ -28,6 +28,7 @@ from citadel_macro import launcher
 from citadel_macro.commands import FREQTRADE_COMMANDS
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import Launch
+from citadel_macro.strategy import CitadelStrategy
 from citadel_proto.errors import BadInput, InvariantError, PeerUnavailable
 
 if TYPE_CHECKING:
@@ -52,10 +53,17 @@ def config_for(tmp_path: Path, port: int = 1, **over: object) -> dict[str, Any]:
     }
 
 
-def load(config: dict[str, Any]) -> Any:  # noqa: ANN401 - stock or bridged
+def load(config: dict[str, Any], *, bot: bool = True) -> Any:  # noqa: ANN401 - stock or bridged
     return ExchangeResolver.load_exchange(
-        config, exchange_config=deepcopy(config["exchange"]), validate=False
+        config,
+        exchange_config=deepcopy(config["exchange"]),
+        validate=False,
+        load_leverage_tiers=bot,
     )
+
+
+def config_port(exchange: BridgeMixin) -> int:
+    return int(exchange.settings.signals.rpartition(":")[2])
 
 
 def test_only_trading_for_real_is_bridged(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -76,7 +84,12 @@ def test_only_trading_for_real_is_bridged(tmp_path: Path, free_port: Callable[[]
         assert isinstance(bridged, Binance)
         assert type(bridged).__name__ == "BridgedBinance"
         assert HybridConnector._instance is not None
+        assert CitadelStrategy().micro is bridged
+        other = load(config_for(tmp_path, config_port(bridged)), bot=False)
+        assert isinstance(other, BridgeMixin)
+        assert CitadelStrategy().micro is bridged, "what Freqtrade's API builds replaces nothing"
         launch.close()
+        assert not CitadelStrategy().micro.live
     assert HybridConnector._instance is None
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from freqtrade.exceptions import InvalidOrderException
-from freqtrade.persistence import Trade
+from freqtrade.persistence import PairLocks, Trade
 from freqtrade_kit import RealMicro, running
 
 from citadel_macro.demo import demo_config
 from citadel_macro.userdata import user_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from freqtrade_kit import Rig, Simulator
 
@@ -65,8 +65,9 @@ def same_books(rig: Rig) -> None:
             fees = {f.fee_currency for f in report.fills}
             if order.ft_order_side == "buy" and order.filled:
                 assert fees == {trade.base_currency}
-                fee = sum(Decimal(f.fee) for f in report.fills)
-                assert order.ft_fee_base == pytest.approx(float(fee), rel=1e-9)
+                fee = float(sum(Decimal(f.fee) for f in report.fills))
+                # None: Freqtrade pays it from dust that earlier trades left in the wallet.
+                assert order.ft_fee_base in (None, pytest.approx(fee, rel=1e-9))
     rows = {row.currency: row for row in link.balances() or ()}
     assert rig.bot.wallets.get_total("USDT") == float(Decimal(rows["USDT"].total))
 
@@ -79,24 +80,36 @@ def test_the_sample_strategy_trades_and_the_books_agree(rig: Rig) -> None:
 
 
 def test_micro_says_no_with_its_own_words(rig: Rig) -> None:
-    with pytest.raises(InvalidOrderException, match=r"micro rejected buy 1000 BTC/USDT: [A-Z_]+ \("):
+    with pytest.raises(
+        InvalidOrderException, match=r"micro rejected buy 1000 BTC/USDT: [A-Z_]+ \("
+    ):
         rig.exchange.create_order(
-            pair="BTC/USDT", ordertype="limit", side="buy", amount=1000, rate=50_000,
-            leverage=1, initial_order=False,
+            pair="BTC/USDT",
+            ordertype="limit",
+            side="buy",
+            amount=1000,
+            rate=50_000,
+            leverage=1,
+            initial_order=False,
         )
+    rig.exchange.execution("BTC/USDT", urgancy="high")
     with pytest.raises(InvalidOrderException, match="no parameter 'urgancy'"):
-        rig.exchange.execution("BTC/USDT", urgancy="high")
         rig.exchange.create_order(
-            pair="BTC/USDT", ordertype="limit", side="buy", amount=0.01, rate=50_000,
-            leverage=1, initial_order=False,
+            pair="BTC/USDT",
+            ordertype="limit",
+            side="buy",
+            amount=0.01,
+            rate=50_000,
+            leverage=1,
+            initial_order=False,
         )
 
 
-def test_micro_killed_and_back_loses_nothing(rig: Rig, free_port: Callable[[], int]) -> None:
+def test_micro_killed_and_back_loses_nothing(rig: Rig) -> None:
     count = len(closed())
     rig.strategy.hold_s = 1
     for pair in PAIRS:
-        rig.strategy.unlock_pair(pair)
+        PairLocks.unlock_pair(pair, side="long")  # Freqtrade's lock until the next candle
     rig.until(lambda: any(trade.has_open_orders for trade in Trade.get_open_trades()), 60)
     rig.micro.kill()
     for _ in range(3):
