@@ -273,8 +273,9 @@ def _row(
         _check(differences, f"{where}: amount", trade.amount, _quantity(last_fills))
         _check(differences, f"{where}: close rate", trade.close_rate, _average(last_fills))
         _check_fee(differences, f"{where}: exit", trade, first_fills, trade.fee_close)
-    _check(differences, f"{where}: open rate", trade.open_rate, open_average)
-    _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
+    if entry_fills:  # before its first fill a trade has the price that was asked
+        _check(differences, f"{where}: open rate", trade.open_rate, open_average)
+        _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
     return Row(
         trade=trade,
         booked=booked,

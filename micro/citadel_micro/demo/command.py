@@ -72,7 +72,7 @@ def demo(
         run.stop()
     found = run.audit()
     _print(console, run, found)
-    missing = run.state.incidents.missing() if not ml else []
+    missing = run.state.incidents.missing()
     for text in missing:
         console.print(f"[red]did not happen:[/red] {text}")
     bad = [f"{name} ended with {code}" for name, code in codes.items() if code not in _ENDED]

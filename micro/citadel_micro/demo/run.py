@@ -15,7 +15,7 @@ from citadel_bridge.sockets import Endpoint
 from citadel_micro.demo.audit import Audit, compare, read_freqtrade
 from citadel_micro.demo.journals import read_micro
 from citadel_micro.demo.processes import Child, free_port, wait_for_file
-from citadel_micro.demo.state import DemoState
+from citadel_micro.demo.state import DemoState, Incidents
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
 from citadel_proto.errors import BadInput, PeerUnavailable
@@ -97,7 +97,7 @@ class DemoRun:
         self.folder = folder
         self.seed = seed
         self.machine_learning = machine_learning
-        self.state = DemoState()
+        self.state = DemoState(incidents=Incidents(only_restart=machine_learning))
         self.ports = Ports()
         self.wanted = _WANTED_ROUND_TRIPS
         self.round_trips = 0
@@ -174,22 +174,19 @@ class DemoRun:
         if maker.process is None or maker.process.wait() != 0:
             raise PeerUnavailable(f"no configuration for Freqtrade:\n{maker.tail()}")
         self.macro.argv = [*self.macro.argv, "trade", "--config", str(config)]
-        if self.machine_learning:
-            self.macro.argv += ["--strategy", "CitadelML"]
-        else:
-            story.write_text(json.dumps(self._story(), indent=2))
-            self.macro.argv += ["--config", str(story), "--strategy", "CitadelDemo"]
+        story.write_text(json.dumps(self._story(), indent=2))
+        strategy = "CitadelDemoML" if self.machine_learning else "CitadelDemo"
+        self.macro.argv += ["--config", str(story), "--strategy", strategy]
         self.macro.start()
 
     def _story(self) -> dict[str, object]:
         """What Freqtrade is told beyond a usual configuration."""
+        until: dict[str, object] = {"stop_file": str(self._stop_file)}
+        if self.machine_learning:
+            return {"citadel_demo": until}
         return {
             "citadel_sample": {"hold_s": 8.0, "min_imbalance": -1.0},
-            "citadel_demo": {
-                "hopeful_pairs": [HOPEFUL_PAIR],
-                "hope": 25.0,
-                "stop_file": str(self._stop_file),
-            },
+            "citadel_demo": {"hopeful_pairs": [HOPEFUL_PAIR], "hope": 25.0, **until},
             "unfilledtimeout": {"entry": 8, "exit": 20, "exit_timeout_count": 0, "unit": "seconds"},
         }
 

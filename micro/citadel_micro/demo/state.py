@@ -27,8 +27,12 @@ _SHOWN_FILLS: Final = 8
 
 @dataclass(slots=True)
 class Incidents:
-    """The faults that the run has to go through, and whether it did."""
+    """The faults that the run has to go through, and whether it did.
 
+    A model decides for itself what it buys, so with one only the restart can be asked for.
+    """
+
+    only_restart: bool = False
     rejected: str = ""
     """Code of the refusal, once it happened."""
     partial_cancel: str = ""
@@ -45,7 +49,8 @@ class Incidents:
             (self.partial_cancel, "a partly filled order cancelled by Freqtrade's time limit"),
             (self.restarted, "a restart of micro after kill -9"),
         )
-        return [text for done, text in rows if not done]
+        wanted = rows[-1:] if self.only_restart else rows
+        return [text for done, text in wanted if not done]
 
 
 @dataclass(slots=True)
