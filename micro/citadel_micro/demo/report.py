@@ -55,18 +55,23 @@ def _incidents(run: DemoRun) -> Table:
     table = Table(title="what went wrong on purpose", title_justify="left")
     table.add_column("fault")
     table.add_column("what became of it")
-    table.add_row("an order beyond a limit", f"refused: {seen.rejected or 'did not happen'}")
     report = run.state.reports.get(seen.partial_cancel)
-    table.add_row(
-        "a time limit with a part filled",
-        "did not happen"
-        if report is None
-        else f"{report.symbol}: {report.filled} of {report.quantity} filled, rest cancelled",
+    rows = (
+        ("an order beyond a limit", f"refused: {seen.rejected}" if seen.rejected else ""),
+        (
+            "a time limit with a part filled",
+            ""
+            if report is None
+            else f"{report.symbol}: {report.filled} of {report.quantity} filled, rest cancelled",
+        ),
+        (
+            "kill -9 of micro",
+            f"{seen.worked_through} order(s) at work, taken up again from the journal"
+            if seen.restarted
+            else "",
+        ),
     )
-    table.add_row(
-        "kill -9 of micro",
-        f"{seen.worked_through} order(s) at work, taken up again from the journal"
-        if seen.restarted
-        else "did not happen",
-    )
+    for fault, outcome in rows:
+        if outcome:
+            table.add_row(fault, outcome)
     return table
