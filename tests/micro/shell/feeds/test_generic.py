@@ -1,0 +1,485 @@
+"""The generic connector: real ccxt.pro clients against servers that play captures, and misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.core.market import MarketBook
+from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.feeds.generic import GenericFeed, book_update, integrity_of, trade_ticks
+from citadel_proto.errors import BadInput, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+SYMBOL = "BTC/USDT"
+
+
+def frames_of(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[str]:
+    """Payloads of a capture's frames that are wanted, in order."""
+    found = []
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            record = json.loads(line)
+            if record["kind"] == "frame" and wanted(json.loads(record["text"])):
+                found.append(record["text"])
+    return found
+
+
+def okx_row(name: str) -> dict[str, str]:
+    base, quote = name.split("-")
+    return {
+        "instId": name,
+        "instType": "SPOT",
+        "baseCcy": base,
+        "quoteCcy": quote,
+        "settleCcy": "",
+        "tickSz": "0.1",
+        "lotSz": "0.00000001",
+        "minSz": "0.00001",
+        "state": "live",
+        "ctVal": "",
+        "ctType": "",
+        "uly": "",
+        "expTime": "",
+        "optType": "",
+        "stk": "",
+        "listTime": "1548133413000",
+        "lever": "10",
+    }
+
+
+class Player:
+    """A venue that answers a subscription with a capture's frames, as often as it is asked to.
+
+    ``before`` is what it does once in the middle of the next playing.
+    """
+
+    def __init__(self, frames: list[str], rest: dict[str, Any]) -> None:
+        self.frames = frames
+        self.rest = rest
+        self.url = ""
+        self.connects = 0
+        self.sent: list[str] = []
+        self.sockets: list[web.WebSocketResponse] = []
+        self.answers: dict[str, str] = {}
+        """Part of a request -> what is answered instead of playing."""
+        self.stop_at: int | None = None
+        """Play so many frames only; the connection stays open."""
+        self.connected_at: list[float] = []
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._any)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        address = self._runner.addresses[0]
+        self.url = f"{address[0]}:{address[1]}"
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for socket in self.sockets:
+            await socket.close()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _any(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._socket(request)
+        for path, body in self.rest.items():
+            if path in str(request.rel_url):
+                return web.json_response(body)
+        return web.Response(status=404, text="no such thing")
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.connects += 1
+        self.connected_at.append(time.monotonic())
+        self.sockets.append(socket)
+        playing = False
+        async for message in socket:
+            if message.type is not WSMsgType.TEXT or message.data == "ping":
+                continue
+            self.sent.append(message.data)
+            for part, answer in self.answers.items():
+                if part in message.data:
+                    await socket.send_str(answer)
+                    break
+            else:
+                if not playing:
+                    playing = True
+                    self._tasks.append(asyncio.create_task(self._play(socket)))
+        return socket
+
+    async def _play(self, socket: web.WebSocketResponse) -> None:
+        for number, frame in enumerate(self.frames):
+            if number == self.stop_at:
+                return
+            await socket.send_str(frame)
+            await asyncio.sleep(0)
+
+    async def say(self, text: str) -> None:
+        await self.sockets[-1].send_str(text)
+
+
+class Rig:
+    """A generic feed, and the book that it feeds."""
+
+    def __init__(self, player: Player, exchange: str, symbols: list[str], **changes: Any) -> None:  # noqa: ANN401
+        self.player = player
+        self.venue = f"ccxt-{exchange}"
+        self.markets = {symbol: MarketBook(self.venue, symbol, "unverified") for symbol in symbols}
+        self.trades: list[TradeTick] = []
+        self.reasons: list[str] = []
+        self.feed = GenericFeed(
+            self.venue,
+            symbols,
+            emit=self.emit,
+            clock=time.time_ns,
+            rng=random.Random(1),
+            ws_url=f"ws://{player.url}",
+            rest_url=f"http://{player.url}",
+            **changes,
+        )
+
+    def emit(self, event: object, _recv_ns: int) -> None:
+        if isinstance(event, DepthUpdate):
+            self.markets[event.symbol].on_depth(event)
+        elif isinstance(event, FeedStatus):
+            self.markets[event.symbol].on_status(event)
+            self.reasons.append(event.reason)
+        elif isinstance(event, TradeTick):
+            self.markets[event.symbol].on_trade(event)
+            self.trades.append(event)
+
+    def market(self, symbol: str = SYMBOL) -> MarketBook:
+        return self.markets[symbol]
+
+
+@asynccontextmanager
+async def running(
+    player: Player,
+    exchange: str,
+    symbols: list[str],
+    **changes: Any,  # noqa: ANN401 - settings of the feed
+) -> AsyncIterator[Rig]:
+    """The feed while it runs; afterwards nothing may be left over."""
+    await player.start()
+    rig = Rig(player, exchange, symbols, **changes)
+    task = asyncio.create_task(rig.feed.run())
+    try:
+        yield rig
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await player.stop()
+    await asyncio.sleep(0.05)
+    left = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+    assert not [each for each in left if each.get_name().startswith("feed ")], left
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+def okx(shared_dir: Path) -> Player:
+    def wanted(frame: dict[str, Any]) -> bool:
+        arg = frame.get("arg", {})
+        return arg.get("instId") == "BTC-USDT" and arg.get("channel") in ("books", "trades")
+
+    frames = frames_of(shared_dir / "captures" / "okx-2022.jsonl.gz", wanted)
+    rows = [okx_row("BTC-USDT"), okx_row("ETH-USDT")]
+    empty = {"code": "0", "msg": "", "data": []}
+    return Player(frames, {"instType=SPOT": {**empty, "data": rows}, "public/instruments": empty})
+
+
+def change(bids: list[list[str]]) -> str:
+    """A change of the book without a checksum."""
+    arg = {"channel": "books", "instId": "BTC-USDT"}
+    data = {"asks": [], "bids": bids, "ts": "1652459230000"}
+    return json.dumps({"arg": arg, "action": "update", "data": [data]})
+
+
+def golden(shared_dir: Path, capture: str, native: str) -> dict[str, list[tuple[float, float]]]:
+    book = json.loads((shared_dir / "golden" / f"{capture}.json").read_text())["symbols"][native]
+    return {
+        side: [(float(price), float(size)) for price, size in book["top20"][side]]
+        for side in ("bids", "asks")
+    }
+
+
+def agrees(market: MarketBook, expected: dict[str, list[tuple[float, float]]]) -> bool:
+    bids, asks = market.book.top(20)
+    return market.state == "LIVE" and (bids, asks) == (expected["bids"], expected["asks"])
+
+
+def test_okx_through_ccxt_comes_to_the_reference(shared_dir: Path) -> None:
+    async def main() -> None:
+        expected = golden(shared_dir, "okx-2022", "BTC-USDT")
+        async with running(okx(shared_dir), "okx", [SYMBOL]) as rig:
+            await until(lambda: agrees(rig.market(), expected))
+            market = rig.market()
+            assert market.state == "LIVE"
+            assert market.reason.startswith("unverified")
+            assert not market.verified
+            await until(lambda: len(rig.trades) > 20)
+            assert {trade.side for trade in rig.trades} == {"buy", "sell"}
+            assert len({trade.trade_id for trade in rig.trades}) == len(rig.trades)
+            health = rig.feed.health()
+            assert (health.up, health.connects, health.violations) == (True, 1, 0)
+            assert health.frames > 100
+
+    asyncio.run(main())
+
+
+def test_kraken_through_ccxt_comes_to_the_reference(shared_dir: Path) -> None:
+    def wanted(frame: dict[str, Any]) -> bool:
+        return frame.get("channel") == "book" and frame["data"][0]["symbol"] == "ADA/BTC"
+
+    frames = frames_of(shared_dir / "captures" / "kraken-v2.transcoded.jsonl.gz", wanted)
+    pair = {
+        "altname": "ADAXBT",
+        "wsname": "ADA/XBT",
+        "base": "ADA",
+        "quote": "XXBT",
+        "lot": "unit",
+        "pair_decimals": 9,
+        "lot_decimals": 8,
+        "lot_multiplier": 1,
+        "leverage_buy": [],
+        "leverage_sell": [],
+        "fees": [[0, 0.26]],
+        "fees_maker": [[0, 0.16]],
+        "ordermin": "4.4",
+        "costmin": "0.00002",
+        "tick_size": "0.000000001",
+        "status": "online",
+    }
+    asset = {"aclass": "currency", "altname": "ADA", "decimals": 8, "display_decimals": 6}
+    rest = {
+        "AssetPairs": {"error": [], "result": {"ADAXBT": pair}},
+        "Assets": {
+            "error": [],
+            "result": {"ADA": asset, "XXBT": {**asset, "altname": "XBT"}},
+        },
+    }
+
+    async def main() -> None:
+        expected = golden(shared_dir, "kraken-v2.transcoded", "ADA/BTC")
+        async with running(Player(frames, rest), "kraken", ["ADA/BTC"], channels=("depth",)) as rig:
+            await until(
+                lambda: rig.market("ADA/BTC").deltas >= 0 and rig.feed.frames >= len(frames)
+            )
+            market = rig.market("ADA/BTC")
+            await until(lambda: market.book.best_bid() == expected["bids"][0])
+            bids, asks = market.book.top(10)
+            assert (bids, asks) == (expected["bids"][:10], expected["asks"][:10])
+
+    asyncio.run(main())
+
+
+def test_an_exception_inside_ccxt_ends_the_life_and_not_the_feed(shared_dir: Path) -> None:
+    async def main() -> None:
+        expected = golden(shared_dir, "okx-2022", "BTC-USDT")
+        async with running(okx(shared_dir), "okx", [SYMBOL]) as rig:
+            await until(lambda: agrees(rig.market(), expected))
+            # Far inside of ccxt: a price that is none ends in a TypeError.
+            await rig.player.say(change([["x", "y", "0", "1"]]))
+            await until(lambda: rig.feed.violations == 1 and rig.player.connects == 2)
+            assert any("could not handle a message" in reason for reason in rig.reasons)
+            await until(lambda: agrees(rig.market(), expected))
+            # And before it: not even text that can be decoded.
+            await rig.player.say('{"arg":')
+            await rig.player.say('{"arg": {"channel": }}')
+            await until(lambda: rig.player.connects == 3)
+            await until(lambda: agrees(rig.market(), expected))
+            assert rig.market().state == "LIVE"
+
+    asyncio.run(main())
+
+
+def test_nothing_of_the_old_book_survives_a_reconnect(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        expected = golden(shared_dir, "okx-2022", "BTC-USDT")
+        async with running(player, "okx", [SYMBOL]) as rig:
+            await until(lambda: agrees(rig.market(), expected))
+            stray = rig.market().book.bid_prices[-100] + 0.05
+            await player.say(change([[str(stray), "9", "0", "1"]]))  # on the old connection only
+            await until(lambda: stray in rig.market().book.bids)
+            await player.sockets[-1].close()
+            await until(lambda: rig.market().state == "SYNCING")
+            await until(lambda: agrees(rig.market(), expected))
+            assert stray not in rig.market().book.bids
+            assert player.connects == 2
+
+    asyncio.run(main())
+
+
+def test_a_silent_subscription_is_noticed_and_made_anew(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        player.stop_at = 30
+        async with running(player, "okx", [SYMBOL], quiet_s=0.5) as rig:
+            await until(lambda: rig.market().state == "LIVE")
+            await until(lambda: rig.market().state == "SYNCING")
+            assert "nothing for" in rig.market().reason
+            player.stop_at = None
+            await until(lambda: player.connects >= 2 and rig.market().state == "LIVE")
+            assert rig.feed.resubscribed >= 1
+
+    asyncio.run(main())
+
+
+def test_an_unknown_symbol_is_broken_and_the_others_live(shared_dir: Path) -> None:
+    async def main() -> None:
+        symbols = [SYMBOL, "BTC/USDD"]
+        async with running(okx(shared_dir), "okx", symbols) as rig:
+            await until(lambda: rig.market().state == "LIVE")
+            broken = rig.market("BTC/USDD")
+            assert broken.state == "BROKEN"
+            assert "BTC/USDT" in broken.reason, "the nearest name"
+
+    asyncio.run(main())
+
+
+def test_a_refused_subscription_is_broken_in_the_venues_words(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        player.answers["ETH-USDT"] = (
+            '{"event":"error","code":"60018","msg":"Wrong URL or channel:books,instId:ETH-USDT '
+            'doesn\'t exist.","arg":{"channel":"books","instId":"ETH-USDT"}}'
+        )
+        symbols = [SYMBOL, "ETH/USDT"]
+        async with running(player, "okx", symbols, channels=("depth",)) as rig:
+            await until(lambda: rig.market("ETH/USDT").state == "BROKEN")
+            assert "doesn't exist" in rig.market("ETH/USDT").reason
+
+    asyncio.run(main())
+
+
+def test_an_absent_venue_is_retried_at_a_bounded_rate(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        rest, player.rest = player.rest, {}
+        async with running(player, "okx", [SYMBOL]) as rig:
+            await until(lambda: rig.feed.failures >= 2)
+            assert "no list of markets" in rig.market().reason
+            player.rest = rest
+            await until(lambda: rig.market().state == "LIVE")
+            await player.sockets[-1].close()
+            await until(lambda: player.connects == 2)
+            await player.sockets[-1].close()
+            await until(lambda: player.connects == 3)
+            gaps = [
+                b - a for a, b in zip(player.connected_at, player.connected_at[1:], strict=False)
+            ]
+            assert min(gaps) > 0.1
+
+    asyncio.run(main())
+
+
+def test_the_aggregator_runs_it_as_it_runs_every_other_venue(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        await player.start()
+        market = MarketBook("ccxt-okx", SYMBOL, integrity_of("ccxt-okx"))
+
+        def sink(event: object, _recv_ns: int) -> None:
+            if isinstance(event, DepthUpdate):
+                market.on_depth(event)
+            elif isinstance(event, FeedStatus):
+                market.on_status(event)
+                if event.up:
+                    aggregator.request_snapshot("ccxt-okx", SYMBOL, "as the engine does")
+
+        feed = FeedConfig(
+            venue="ccxt-okx",
+            symbols={SYMBOL: ""},
+            websocket_url=f"ws://{player.url}",
+            rest_url=f"http://{player.url}",
+        )
+        aggregator = Aggregator([feed], sink, time.time_ns)
+        await aggregator.start()
+        try:
+            await until(lambda: market.state == "LIVE")
+            assert player.connects == 1, "asking for what is on its way costs nothing"
+            aggregator.request_snapshot("ccxt-okx", SYMBOL, "crossed")
+            await until(lambda: player.connects == 2 and market.state == "LIVE")
+            with pytest.raises(BadInput, match="no feed of"):
+                aggregator.request_snapshot("ccxt-okx", "BTC/USD", "gap")
+            assert aggregator.health()[0].venue == "ccxt-okx"
+        finally:
+            await aggregator.close()
+            await player.stop()
+
+    asyncio.run(main())
+
+
+def test_unknown_exchanges_are_answered_with_the_nearest() -> None:
+    assert integrity_of("ccxt-kraken") == "unverified"
+    assert integrity_of("binance-spot") == "range_bridge_spot"
+    with pytest.raises(BadInput, match="ccxt-kraken"):
+        integrity_of("ccxt-krakken")
+    with pytest.raises(BadInput, match="did you mean"):
+        integrity_of("binance-sport")
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        {},
+        {"bids": None, "asks": []},
+        {"bids": [[1.0]], "asks": []},
+        {"bids": [[float("nan"), 1.0]], "asks": []},
+        {"bids": [[1.0, float("inf")]], "asks": []},
+        {"bids": [[-1.0, 1.0]], "asks": []},
+        {"bids": [["x", 1.0]], "asks": []},
+        {"bids": [[1.0, 0.0]], "asks": []},
+        {"bids": [], "asks": [], "timestamp": "soon"},
+    ],
+)
+def test_what_is_no_book_is_a_violation(book: dict[str, Any]) -> None:
+    with pytest.raises(VenueViolation):
+        book_update("ccxt-x", SYMBOL, book, 1)
+
+
+def test_a_book_is_copied() -> None:
+    source = {"bids": [[1.0, 2.0, 7]], "asks": [[3.0, 4.0]], "nonce": 5, "timestamp": 6}
+    update = book_update("ccxt-x", SYMBOL, source, 1)
+    source["bids"][0][1] = 99.0  # type: ignore[index]
+    assert (update.bids, update.asks) == ([(1.0, 2.0)], [(3.0, 4.0)])
+    assert (update.snapshot, update.last_seq, update.exchange_ns) == (True, 5, 6_000_000)
+
+
+def test_trades_without_a_side_are_left_out_and_nonsense_is_a_violation() -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "side": None, "price": 1.0, "amount": 1.0},
+        {"id": "2", "side": "sell", "price": 1.0, "amount": 2.0, "timestamp": 3},
+    ]
+    assert trade_ticks("v", SYMBOL, rows, 9) == [
+        TradeTick("v", SYMBOL, "2", 1.0, 2.0, "sell", 3_000_000, 9)
+    ]
+    with pytest.raises(VenueViolation):
+        trade_ticks("v", SYMBOL, [{"id": "2", "side": "buy", "price": None, "amount": 2.0}], 9)
