@@ -45,6 +45,9 @@ GAP: Final = 3
 """Something is missing or impossible; ``reason`` says what. The book must be fetched anew."""
 
 
+OLD_LIMIT: Final = 8
+"""Updates in a row that are older than a book which has already followed the stream. A duplicate or
+two happen; a stream that goes on below the book says that the book's own number is wrong."""
 _NOTHING: Final = -2
 """No sequence yet. Not -1, which is what venues send as "the one before the first"."""
 
@@ -67,6 +70,21 @@ class Integrity(Protocol):
         """Judge a change of the book, and count it as applied when the answer is APPLY."""
 
 
+class _CountsOld(Protocol):
+    _old: int
+    reason: str
+
+
+def _older(judge: _CountsOld, seq: int, last: int) -> int:
+    """IGNORE an update that is older than the book, GAP when the whole stream seems to be."""
+    judge._old += 1  # noqa: SLF001 - a method of all judges, but for the call that it would cost
+    if judge._old < OLD_LIMIT:  # noqa: SLF001
+        return IGNORE
+    judge._old = 0  # noqa: SLF001
+    judge.reason = f"the stream goes on at {seq}, below {last}"
+    return GAP
+
+
 class RangeBridgeSpot:
     """Each update covers sequences U..u; ranges meet end to end.
 
@@ -74,7 +92,7 @@ class RangeBridgeSpot:
     U = previous u + 1. Source: Binance spot, "How to manage a local order book correctly".
     """
 
-    __slots__ = ("_bridged", "_last", "reason")
+    __slots__ = ("_bridged", "_last", "_old", "reason")
 
     bridges = True
 
@@ -85,6 +103,7 @@ class RangeBridgeSpot:
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
         self._last = -1
+        self._old = 0
         self._bridged = False
 
     def snapshot(self, update: DepthUpdate) -> int:
@@ -101,6 +120,7 @@ class RangeBridgeSpot:
         first_seq, last_seq = update.first_seq, update.last_seq
         if first_seq == last + 1 and last_seq > last >= 0:
             self._last = last_seq
+            self._old = 0
             self._bridged = True
             return APPLY
         if last < 0:
@@ -109,7 +129,7 @@ class RangeBridgeSpot:
             self.reason = f"update runs backwards, from {first_seq} to {last_seq}"
             return GAP
         if last_seq <= last:
-            return IGNORE
+            return _older(self, last_seq, last) if self._bridged else IGNORE
         if first_seq > last + 1:
             self.reason = f"expected update {last + 1}, got {first_seq}"
             return GAP
@@ -129,7 +149,7 @@ class RangeBridgeFutures:
     Source: Binance USD-M futures, "How to manage a local order book correctly".
     """
 
-    __slots__ = ("_bridged", "_last", "reason")
+    __slots__ = ("_bridged", "_last", "_old", "reason")
 
     bridges = True
 
@@ -140,6 +160,7 @@ class RangeBridgeFutures:
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
         self._last = -1
+        self._old = 0
         self._bridged = False
 
     def snapshot(self, update: DepthUpdate) -> int:
@@ -156,6 +177,7 @@ class RangeBridgeFutures:
         last_seq = update.last_seq
         if update.prev_seq == last and last_seq > last >= 0:
             self._last = last_seq
+            self._old = 0
             self._bridged = True
             return APPLY
         if last < 0:
@@ -165,7 +187,7 @@ class RangeBridgeFutures:
             return GAP
         if self._bridged:
             if last_seq <= last:
-                return IGNORE
+                return _older(self, last_seq, last)
             self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
             return GAP
         if last_seq < last:
@@ -185,7 +207,7 @@ class Chain:
     lower after maintenance. Source: OKX, "Order book channel"; Deribit, "book.{instrument}".
     """
 
-    __slots__ = ("_last", "_numbered", "reason")
+    __slots__ = ("_last", "_numbered", "_old", "reason")
 
     bridges = False
 
@@ -196,11 +218,13 @@ class Chain:
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
         self._last = _NOTHING
+        self._old = 0
         self._numbered = True
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""
         self._last = update.last_seq
+        self._old = 0
         self._numbered = update.first_seq >= 0
         return APPLY
 
@@ -209,13 +233,14 @@ class Chain:
         last = self._last
         if update.prev_seq == last:
             self._last = update.last_seq
+            self._old = 0
             return APPLY
         if last == _NOTHING:
             return BUFFER
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if update.prev_seq < last and update.last_seq <= last:
-            return IGNORE
+            return _older(self, update.last_seq, last)
         self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
         return GAP
 
@@ -226,7 +251,7 @@ class Contiguous:
     Source: Bybit v5, "Orderbook"; Kraken Futures, "Book".
     """
 
-    __slots__ = ("_last", "_numbered", "reason")
+    __slots__ = ("_last", "_numbered", "_old", "reason")
 
     bridges = False
 
@@ -237,11 +262,13 @@ class Contiguous:
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
         self._last = _NOTHING
+        self._old = 0
         self._numbered = True
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""
         self._last = update.last_seq
+        self._old = 0
         self._numbered = update.first_seq >= 0
         return APPLY
 
@@ -251,13 +278,14 @@ class Contiguous:
         seq = update.last_seq
         if seq == last + 1:
             self._last = seq
+            self._old = 0
             return APPLY
         if last == _NOTHING:
             return BUFFER
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if seq <= last:
-            return IGNORE
+            return _older(self, seq, last)
         self.reason = f"expected update {last + 1}, got {seq}"
         return GAP
 
@@ -303,10 +331,11 @@ class ConnectionSequence:
     ``judge`` answers APPLY for the next number, IGNORE for one that has been, GAP for one too far.
     """
 
-    __slots__ = ("_last", "reason")
+    __slots__ = ("_last", "_old", "reason")
 
     def __init__(self) -> None:
         self._last = _NOTHING
+        self._old = 0
         self.reason = ""
 
     def judge(self, seq: int) -> int:
@@ -314,9 +343,13 @@ class ConnectionSequence:
         last = self._last
         if seq == last + 1 or last == _NOTHING:
             self._last = seq
+            self._old = 0
             return APPLY
         if seq <= last:
-            return IGNORE
+            verdict = _older(self, seq, last)
+            if verdict == GAP:
+                self._last = seq
+            return verdict
         self.reason = f"expected message {last + 1} of the connection, got {seq}"
         self._last = seq
         return GAP

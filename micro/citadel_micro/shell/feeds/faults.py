@@ -156,11 +156,11 @@ class _Session:
 
     def _mend(self) -> None:
         """What a snapshot does, for every book that was damaged."""
-        self._symbol = ""
+        damaged, self._symbol = self._symbol, ""
         self._held = None
         self._calm = 0
         for symbol, truth in self._true.by_symbol.items():
-            if not _same(truth, self._false.by_symbol.get(symbol)):
+            if symbol == damaged or not _same(truth, self._false.by_symbol.get(symbol)):
                 self._false.replace(symbol, copy.deepcopy(truth))
 
 
