@@ -54,8 +54,8 @@ class PaperBook:
         self._market = market
         self._model: QueueModel = model
         self.resting: dict[str, Resting] = {}
-        self._eaten: dict[tuple[Side, int], tuple[int, float]] = {}
-        """Lots that we took of a level, and what it showed then, by (our side, ticks)."""
+        self._eaten: dict[tuple[Side, int], float] = {}
+        """Lots that we took of a level that is still there, by (our side, ticks)."""
 
     # taking
 
@@ -87,6 +87,7 @@ class PaperBook:
         best = self._market.best()
         if best is None:
             return
+        self._forget_gone()
         bid, bid_size, ask, ask_size = best
         touch, touch_size = (ask, ask_size) if side == "buy" else (bid, bid_size)
         to_ticks = self._instrument.ticks_of_float
@@ -100,18 +101,26 @@ class PaperBook:
                 yield ticks, self._left(side, ticks, size / lot)
 
     def _left(self, side: Side, ticks: int, shown: float) -> float:
-        """What is left of a level after what we took of it. A level that changed is a new one."""
+        """What is left of a level after what we took of it.
+
+        What we took stays taken while the level is there: only what it grows by is new. A level
+        that shrank below it lost what was ours first.
+        """
         taken = self._eaten.get((side, ticks))
         if taken is None:
             return shown
-        if taken[1] != shown:
-            del self._eaten[side, ticks]
-            return shown
-        return shown - taken[0]
+        if taken > shown:
+            self._eaten[side, ticks] = taken = shown
+        return shown - taken
 
     def _eat(self, side: Side, ticks: int, lots: int) -> None:
-        taken, shown = self._eaten.get((side, ticks), (0, self._shown_to(side, ticks)))
-        self._eaten[side, ticks] = (taken + lots, shown)
+        self._eaten[side, ticks] = self._eaten.get((side, ticks), 0.0) + lots
+
+    def _forget_gone(self) -> None:
+        """A level that vanished starts anew when it comes back."""
+        for side, ticks in list(self._eaten):
+            if self._shown_to(side, ticks) <= 0.0:
+                del self._eaten[side, ticks]
 
     def _shown_to(self, side: Side, ticks: int) -> float:
         """What the opposite side shows at a price, in lots."""
@@ -182,6 +191,8 @@ class PaperBook:
         if best is None:
             return []
         fills: list[tuple[Resting, int]] = []
+        if self._eaten:
+            self._forget_gone()
         for order in self.resting.values():
             price = order.price
             if order.side == "buy":

@@ -154,21 +154,33 @@ def test_an_ioc_remainder_expires_with_proof() -> None:
     assert (done.status, done.cumulative_lots) == ("expired", 300)
 
 
-def test_what_was_eaten_is_gone_until_the_level_changes() -> None:
+def taken(bench: Bench) -> list[tuple[int, int, str]]:
+    order = bench.order("buy", 102, 1_000, ioc=True)
+    bench.settle()
+    return bench.fills(order)
+
+
+def test_what_was_eaten_is_gone_and_only_growth_is_new() -> None:
     bench = Bench()
-    bench.order("buy", 102, 100, ioc=True)
-    bench.settle()
-    second = bench.order("buy", 102, 100, ioc=True)
-    bench.settle()
-    assert bench.fills(second) == []
-    bench.depth([(98.0, 1.0)], [(102.0, 1.0)])  # elsewhere; 102 shows what it showed
-    third = bench.order("buy", 102, 100, ioc=True)
-    bench.settle()
-    assert bench.fills(third) == []
+    assert taken(bench) == [(102, 100, "taker")]
+    assert taken(bench) == []
+    bench.depth([(98.0, 1.0)], [])  # elsewhere; 102 shows what it showed
+    assert taken(bench) == []
+    bench.depth([], [(102.0, 1.3)])
+    assert taken(bench) == [(102, 30, "taker")]
+    bench.depth([], [(102.0, 0.5)])
+    assert taken(bench) == []
     bench.depth([], [(102.0, 0.8)])
-    fourth = bench.order("buy", 102, 100, ioc=True)
-    bench.settle()
-    assert bench.fills(fourth) == [(102, 80, "taker")]
+    assert taken(bench) == [(102, 30, "taker")]
+
+
+def test_a_level_that_vanished_starts_anew() -> None:
+    bench = Bench()
+    assert taken(bench) == [(102, 100, "taker")]
+    bench.depth([], [(102.0, 0.0)])
+    assert taken(bench) == []
+    bench.depth([], [(102.0, 0.4)])
+    assert taken(bench) == [(102, 40, "taker")]
 
 
 # --- resting ------------------------------------------------------------------------------------
