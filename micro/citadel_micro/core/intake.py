@@ -78,6 +78,14 @@ class Intake:
         except BadInput as error:
             self._executor.end(parent, _V.DENY, "BAD_PARAMETER", str(error), now_ns)
             return
+        # The gate judges the minimum of orders. What rounds down to nothing is none, and a stop is
+        # judged when it is triggered.
+        least = desk.instrument.min_lots if signal.kind == "stop" else 1
+        if parent.target < least:
+            smallest = desk.instrument.quantity(max(desk.instrument.min_lots, least))
+            text = f"quantity {signal.quantity} is below the minimum {smallest}"
+            self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
+            return
         if signal.kind == "stop":
             self._hold(parent, desk, now_ns)
             return
@@ -98,11 +106,6 @@ class Intake:
         self._executor.begin(parent, desk, now_ns)
 
     def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
-        if parent.target < desk.instrument.min_lots:
-            smallest = desk.instrument.quantity(desk.instrument.min_lots)
-            text = f"quantity {parent.signal.quantity} is below the minimum {smallest}"
-            self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
-            return
         parent.step(_V.HOLD)
         desk.parents.append(parent)
         self._executor.advance(parent, now_ns)

@@ -71,7 +71,7 @@ def test_a_repeated_signal_gets_the_present_report_and_nothing_else() -> None:
         ({"quantity": Decimal(-1)}, "BAD_NUMBER", "above 0"),
         ({"limit_price": Decimal("Infinity")}, "BAD_NUMBER", "limit price"),
         ({"quantity": Decimal("0.0105")}, "BAD_LOT", "lot"),
-        ({"quantity": Decimal("0.0005")}, "BAD_NUMBER", "quantity"),
+        ({"quantity": Decimal("0.0005")}, "BELOW_MIN", "0.001"),
         ({"algo": "twap"}, "BAD_PARAMETER", "chase_limit"),
         ({"quantity": Decimal(100)}, "MAX_ORDER_NOTIONAL", "50000"),
         ({"reduce_only": True}, "REDUCE_ONLY", "reduc"),

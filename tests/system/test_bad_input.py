@@ -1,0 +1,378 @@
+"""What a user, a peer or the network can get wrong, against the real programs.
+
+Nothing is executed that should not be, everything is told in words that help, and micro lives on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import zmq
+from process_kit import SYMBOL, Bench, citadel, health, mid, until
+
+from citadel_bridge.channels import Inbox, SubscriberThread
+from citadel_bridge.sockets import Endpoint
+from citadel_micro.demo.processes import free_port
+from citadel_proto import topics
+from citadel_proto.codec import MAX_FRAME, decode_market, encode
+from citadel_proto.messages import ExecutionReport, MacroHeartbeat, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+S = 1_000_000_000
+
+
+class Stand:
+    """A micro that is up, and how to reach it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.ready = bench.up()
+
+    def signal(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
+        """(exit code, report, standard error) of ``citadel signal``."""
+        done = citadel(*self.bench.signal(*arguments))
+        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric over its labels."""
+        with urllib.request.urlopen(self.ready["http"] + "/metrics", timeout=5) as response:  # noqa: S310 - loopback
+            lines = response.read().decode().splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((name + "{", name + " "))
+        )
+
+    @contextmanager
+    def macro(self) -> Iterator[Macro]:
+        """A bare publisher in the place of the command line."""
+        with closing(Macro(self.bench)) as made:
+            yield made
+
+
+class Macro:
+    """Sends what it is told to, byte for byte, and keeps the reports that come back."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.publisher = self.context.socket(zmq.XPUB)
+        until(self._bound(bench.commands))
+        self.reports: list[ExecutionReport] = []
+        inbox = Inbox(decode_market, self._on_message)
+        self.reader = SubscriberThread(
+            self.context, [Endpoint(bench.market)], [topics.ALL], inbox, name="macro"
+        )
+        self.reader.start()
+        until(lambda: self.publisher.poll(100))
+
+    def _bound(self, address: str) -> Callable[[], bool]:
+        def bind() -> bool:
+            try:
+                self.publisher.bind(address)
+            except zmq.ZMQError:
+                return False  # the one before is still closing
+            return True
+
+        return bind
+
+    def _on_message(self, _topic: bytes, message: object) -> None:
+        if isinstance(message, ExecutionReport):
+            self.reports.append(message)
+
+    def send(self, message: Signal | MacroHeartbeat) -> None:
+        self.publisher.send(topics.join(topics.topic_of(message), encode(message)))
+
+    def of(self, signal_id: str) -> list[ExecutionReport]:
+        return [report for report in self.reports if report.signal_id == signal_id]
+
+    def close(self) -> None:
+        self.reader.close()
+        self.context.destroy(linger=0)
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    bench = Bench(tmp_path_factory.mktemp("stand"), (free_port(), free_port()))
+    try:
+        yield Stand(bench)
+    finally:
+        bench.close()
+
+
+def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by name
+    now = time.time_ns()
+    values: dict[str, Any] = {
+        "signal_id": signal_id,
+        "strategy": "test",
+        "venue": "binance-spot",
+        "symbol": SYMBOL,
+        "side": "buy",
+        "quantity": "0.01",
+        "kind": "order",
+        "order_type": "limit",
+        "limit_price": None,
+        "stop_price": None,
+        "time_in_force": "GTC",
+        "reduce_only": False,
+        "leverage": "1",
+        "algo": "marketable_limit",
+        "params": {},
+        "confidence": None,
+        "model_id": "",
+        "tag": "",
+        "candle_ns": 0,
+        "created_ns": now,
+        "expires_ns": now + 10 * S,
+        "epoch": now,
+        "seq": 1,
+    }
+    return Signal(**values | changes)
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["XXX/USDT", "1"], "SYMBOL_DISALLOWED", SYMBOL),
+        ([SYMBOL, "0.1", "--venue", "nowhere"], "VENUE_DISALLOWED", "binance-spot"),
+        ([SYMBOL, "0.000001"], "BELOW_MIN", "0.00001"),
+        ([SYMBOL, "0.00001"], "BELOW_MIN", ""),
+        ([SYMBOL, "1000000"], "DEPTH_PARTICIPATION", ""),
+        ([SYMBOL, "0.1", "--param", "time_limit=5"], "BAD_PARAMETER", "time_limit_ms"),
+        ([SYMBOL, "0.1", "--algo", "chase"], "BAD_PARAMETER", "chase_limit"),
+        ([SYMBOL, "10", "--algo", "limit", "--limit-price", "1"], "PRICE_COLLAR", ""),
+    ],
+)
+def test_micro_refuses_with_a_code_and_a_reason(
+    stand: Stand, arguments: list[str], code: str, words: str
+) -> None:
+    exit_code, report, _ = stand.signal("buy", *arguments)
+    assert exit_code == 3
+    assert (report["status"], report["reason_code"]) == ("rejected", code)
+    assert words in report["reason"]
+    assert report["fills"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([SYMBOL, "nan"], "nan"),
+        ([SYMBOL, "-1"], ""),
+        ([SYMBOL, "0"], "0"),
+        ([SYMBOL, "1", "--limit-price", "inf"], "limit_price"),
+        ([SYMBOL, "1", "--ttl", "soon"], "--ttl"),
+        ([SYMBOL, "1", "--time-in-force", "GTX"], "GTC, IOC, FOK, PO"),
+        ([SYMBOL, "1", "--param", "x"], "NAME=VALUE"),
+    ],
+)
+def test_what_cannot_be_meant_is_not_sent(stand: Stand, arguments: list[str], words: str) -> None:
+    before = stand.metric("citadel_events_total")
+    exit_code, report, error = stand.signal("buy", *arguments)
+    assert exit_code == 2
+    assert report == {}
+    assert words in error
+    assert "Traceback" not in error
+    assert before > 0
+
+
+# --- frames -------------------------------------------------------------------------------------
+
+
+def test_noise_and_oversized_frames_are_counted_and_trading_goes_on(stand: Stand) -> None:
+    whole = topics.join(b"signal/binance-spot/BTC/USDT", encode(order("cut")))
+    frames = [
+        b"",
+        b"\0",
+        b"no separator",
+        b"signal/x\0",
+        b"signal/x\0\xc1\xc1",
+        whole[:-9],
+        whole.replace(b"Signal", b"Sygnal"),
+        whole + b"\xc0",
+        b"hb\0" + os.urandom(1_000),
+        b"query\0" + b"\xdd\xff\xff\xff\xff",
+        b"signal/x\0" + b"\x91" * 100_000,
+        b"x" * (MAX_FRAME + 1),
+        topics.join(b"signal/x", encode(order("bad id with blanks"))),
+    ]
+    before = stand.metric("citadel_dropped_frames_total")
+    with stand.macro() as macro:
+        for frame in frames:
+            macro.publisher.send(frame)
+        # More than ZeroMQ itself lets through: it drops the connection, which is made anew.
+        macro.publisher.send(b"x" * (64 * 1024 * 1024))
+        until(lambda: stand.metric("citadel_dropped_frames_total") >= before + len(frames))
+        # The order after all of it is executed. Sent again as a macro would, until it is heard.
+        after = order("after-the-noise")
+
+        def heard() -> bool:
+            macro.send(after)
+            return bool(macro.of(after.signal_id))
+
+        until(heard)
+        until(lambda: macro.of(after.signal_id)[-1].status == "filled")
+    assert macro.of("cut") == []
+    assert health(stand.ready)["status"] == "ok"
+
+
+def test_a_signal_that_came_twice_is_executed_once(stand: Stand) -> None:
+    with stand.macro() as macro:
+        twice = order("twice")
+        for _ in range(5):
+            macro.send(twice)
+        until(lambda: any(report.status == "filled" for report in macro.of("twice")))
+        # Even when somebody else's order has the same id.
+        macro.send(msgspec.structs.replace(twice, quantity="0.5", side="sell"))
+        macro.send(twice)
+        seen = len(macro.of("twice"))
+        until(lambda: len(macro.of("twice")) > seen)
+    last = max(macro.of("twice"), key=lambda report: report.revision)
+    assert (last.side, last.quantity, last.filled) == ("buy", "0.01", "0.01000")
+    assert len({fill.trade_id for report in macro.of("twice") for fill in report.fills}) == len(
+        last.fills
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"created_ns": 1, "expires_ns": 2},
+        {"expires_ns": 1},
+        {"created_ns": 1},
+    ],
+    ids=["long ago", "over before it began", "too old whatever it says"],
+)
+def test_an_expired_signal_does_nothing(stand: Stand, changes: dict[str, int]) -> None:
+    signal_id = f"late-{'-'.join(changes)}"
+    with stand.macro() as macro:
+        macro.send(order(signal_id, **changes))
+        until(lambda: macro.of(signal_id))
+    (report,) = macro.of(signal_id)
+    assert (report.status, report.reason_code) == ("rejected", "INTENT_EXPIRED")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantity": "NaN"},
+        {"quantity": "Infinity"},
+        {"quantity": "0"},
+        {"quantity": "-1"},
+        {"quantity": "1e400"},
+        {"quantity": "one"},
+        {"limit_price": "nan"},
+        {"leverage": "0"},
+        {"kind": "stop"},
+        {"confidence": 2.0},
+    ],
+)
+def test_a_number_that_is_none_is_refused_by_micro_too(
+    stand: Stand, changes: dict[str, Any]
+) -> None:
+    ((name, value),) = changes.items()
+    signal_id = f"number-{name}-{value}"
+    with stand.macro() as macro:
+        macro.send(order(signal_id, **changes))
+        until(lambda: macro.of(signal_id))
+    (report,) = macro.of(signal_id)
+    assert (report.status, report.reason_code) == ("rejected", "BAD_NUMBER")
+
+
+def test_what_was_refused_left_no_trace_in_the_account(stand: Stand) -> None:
+    exit_code, report, _ = stand.signal(
+        "sell",
+        SYMBOL,
+        "0.01",
+        "--algo",
+        "marketable_limit",
+        "--limit-price",
+        f"{mid(stand.bench) * 0.995:.2f}",
+    )
+    assert exit_code == 0
+    balances = {row["currency"]: row["total"] for row in report["balances"]}
+    # Bought once after the noise and once of the five; each less its fee.
+    assert float(balances["BTC"]) == pytest.approx(2 * 0.01 * 0.999 - 0.01)
+
+
+# --- ports and folders --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("taken", ["--http", "--market"])
+def test_a_port_that_is_taken_is_named(stand: Stand, tmp_path: Path, taken: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        addresses = {"--http": "off", "--market": "tcp://127.0.0.1:*"}
+        addresses[taken] = f"tcp://127.0.0.1:{port}" if taken == "--market" else str(port)
+        words = [word for option in addresses.items() for word in option]
+        ended = citadel(
+            *("micro", "--run-dir", str(tmp_path / "run"), "--symbols", SYMBOL, *words),
+            *("--rest-url", stand.bench.exchange["rest"]),
+            *("--ws-url", stand.bench.exchange["ws"]),
+        )
+    assert ended.returncode == 4, ended.stderr
+    assert str(port) in ended.stderr
+    assert "in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list((tmp_path / "run").glob("journal-*")) == []
+
+
+def test_the_simulators_port_is_taken(stand: Stand) -> None:
+    port = stand.bench.exchange["rest"].rpartition(":")[2]
+    ended = citadel("sim", "--port", port)
+    assert ended.returncode == 4
+    assert port in ended.stderr
+
+
+def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    ended = citadel("demo", "--run-dir", str(tmp_path))
+    assert ended.returncode == 2
+    assert "the run folder is not empty" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[risk]\nmax_order_notoinal = 5\n", ["max_order_notoinal", "did you mean"]),
+        ("[risk\n", ["micro.toml"]),
+        ("[paper]\nqueue_model = 'lucky'\n", ["queue_model", "pessimistic"]),
+        ("[bridge]\nmarket = 'tcp://0.0.0.0:5556'\n", ["citadel keys make"]),
+        ("mode = 'live'\n", ["mode", "paper"]),
+        ("[venues.binance]\nsymbols = ['BTC/USDT']\n", ["binance", "binance-spot"]),
+    ],
+)
+def test_a_broken_configuration_says_how_to_mend_it(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    path = tmp_path / "micro.toml"
+    path.write_text(text)
+    ended = citadel("micro", "--config", str(path), "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 2, ended.stderr
+    for word in words:
+        assert word in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.glob("run/journal-*")) == []
+
+
+def test_no_books_to_compare(tmp_path: Path) -> None:
+    ended = citadel(
+        "audit", "--database", str(tmp_path / "trades.sqlite"), "--journal", str(tmp_path)
+    )
+    assert ended.returncode == 2
+    assert "no trade database" in ended.stderr
