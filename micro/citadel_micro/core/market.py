@@ -26,6 +26,9 @@ The oldest go first; a snapshot that they would have joined then counts as too o
 CROSSED_LIMIT_NS: Final = 5_000_000_000
 """A book that stays crossed for this long is fetched anew. Auctions and single-change streams may
 cross for a moment; a wrong level stays."""
+USELESS_LIMIT_NS: Final = 5_000_000_000
+"""Updates that come for this long and never fit (all older than the book, or all without a snapshot
+to put them on) say that the snapshot was wrong or lost. Streams lag their snapshots by less."""
 FLOW_RETENTION_NS: Final = 60_000_000_000
 """Longest window of ``signed_flow``."""
 FLOW_LIMIT: Final = 50_000
@@ -71,6 +74,7 @@ class MarketBook:
         "_judge",
         "_quote",
         "_quote_seq",
+        "_useless_ns",
         "_was_live",
         "book",
         "deltas",
@@ -111,6 +115,7 @@ class MarketBook:
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
         self._quote_seq = -1
+        self._useless_ns = 0
         self._was_live = False
         self._flow: Final[deque[tuple[int, float]]] = deque(maxlen=FLOW_LIMIT)
 
@@ -135,9 +140,9 @@ class MarketBook:
             return Change.GAP | Change.STATE
         if verdict == BUFFER:
             self._keep(update)
-            return Change.NONE
+            return self._useless(update, "no snapshot")
         self.last_recv_ns = update.recv_ns
-        return self._revive()
+        return self._useless(update, "nothing newer than the snapshot") or self._revive()
 
     def on_quote(self, quote: QuoteTick) -> bool:
         """Take a best bid and ask if it is newer than the depth. True when the best changed.
@@ -178,6 +183,7 @@ class MarketBook:
         else:
             self._lose(status.reason)
         self._buffer.clear()
+        self._useless_ns = 0
         self._quote = None
         self._quote_seq = -1
 
@@ -256,6 +262,7 @@ class MarketBook:
     # --- state --------------------------------------------------------------------------------
 
     def _apply(self, update: DepthUpdate) -> int:
+        self._useless_ns = 0
         self.book.apply(update.bids, update.asks)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
@@ -294,6 +301,7 @@ class MarketBook:
         if bids and asks and max(bids)[0] >= min(asks)[0]:
             self._lose("the snapshot is crossed")
             return Change.GAP | Change.STATE
+        self._useless_ns = 0
         self.book.replace(bids, asks)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
@@ -362,6 +370,16 @@ class MarketBook:
         self._buffer.clear()
         self._lose(reason)
         return Change.GAP | Change.STATE
+
+    def _useless(self, update: DepthUpdate, reason: str) -> int:
+        """An update that did not fit: one is nothing, a series of them asks for a new snapshot."""
+        if not self._useless_ns:
+            self._useless_ns = update.recv_ns
+        elif update.recv_ns - self._useless_ns > USELESS_LIMIT_NS:
+            self._useless_ns = update.recv_ns
+            self._lose(f"{reason}, after {USELESS_LIMIT_NS // 10**9} s of updates")
+            return Change.GAP | Change.STATE
+        return Change.NONE
 
     def _revive(self) -> int:
         """A valid update ends staleness, nothing else."""
