@@ -44,6 +44,8 @@ QUIET_CAP: Final = 16.0
 RENEW_BEFORE: Final = 0.995
 """Part of a connection's lifetime after which it is renewed, before the venue cuts it."""
 
+RENEWED: Final = "renewed before the venue cuts it"
+
 
 class Emit(Protocol):
     """Takes one event, at the time it was received."""
@@ -155,6 +157,8 @@ class Connection:
                 self._down(why)
                 if loop.time() - opened_s >= SETTLED_S:
                     self._backoff.reset()
+                if self._renew == RENEWED:
+                    continue  # as planned, so there is nothing to back off from
             await asyncio.sleep(self._backoff.next())
 
     def resync(self, symbol: str, reason: str) -> None:
@@ -271,7 +275,7 @@ class Connection:
             if now_ns - self.counts.last_frame_ns > silence_ns:
                 self._restart(f"no frame for {self._spec.heartbeat.silence_s:g} s")
             elif lifetime_s and loop.time() - opened_s > lifetime_s:
-                self._restart("renewed before the venue cuts it")
+                self._restart(RENEWED)
             if self._renew:
                 link.close()
                 return
@@ -351,14 +355,7 @@ class Connection:
 
     def _control(self, control: Control) -> None:
         if control.kind == "refused":
-            symbols: Sequence[str] = self._requests.get(control.request, ())
-            if control.symbol:
-                symbols = [self._shared.symbols[control.symbol]]
-            self._log.warning("refused", symbols=symbols, words=control.text)
-            for symbol in symbols:
-                self._refused[symbol] = control.text
-                self._unjoined.pop(symbol, None)
-                self._status(symbol, up=False, reason=control.text, refused=True)
+            self._was_refused(control)
         elif control.kind == "shutdown":
             self._restart(f"the venue asks to reconnect: {control.text}")
         elif control.kind == "lost":
@@ -367,6 +364,31 @@ class Connection:
             self._restart(control.text)
         elif control.kind == "answer" and self._link is not None:
             self._link.send(control.text)
+
+    def _was_refused(self, control: Control) -> None:
+        """Find which symbols the venue will not serve; those asked for with them must not suffer."""
+        asked = self._requests.pop(control.request, ())
+        symbol = self._shared.symbols[control.symbol] if control.symbol else ""
+        if symbol in self._natives:
+            # Whether the rest of the request holds, venues do not say: it does if it speaks.
+            soon_ns = self._clock() - int((self._shared.quiet_s - FIRST_UPDATE_S) * 1e9)
+            for other in asked:
+                self._heard_ns[other] = min(self._heard_ns[other], soon_ns)
+        elif len(asked) > 1:
+            half = len(asked) // 2
+            self._log.warning("refused together", symbols=asked, words=control.text)
+            self._subscribe(asked[:half])
+            self._subscribe(asked[half:])
+            return
+        elif asked:
+            symbol = asked[0]
+        else:
+            self._log.warning("refused", words=control.text)
+            return
+        self._log.warning("refused", symbol=symbol, words=control.text)
+        self._refused[symbol] = control.text
+        self._unjoined.pop(symbol, None)
+        self._status(symbol, up=False, reason=control.text, refused=True)
 
     def _down(self, reason: str) -> None:
         for symbol, native in self._natives.items():

@@ -101,7 +101,13 @@ class _PicowsLink(WSListener):
             transport.disconnect(graceful=False)
 
     async def closed(self) -> str:
-        return await asyncio.shield(self._done)
+        why = await asyncio.shield(self._done)
+        if self._transport is not None:
+            try:
+                await self._transport.wait_disconnected()
+            except WSError as error:  # the peer broke the protocol, or sent too much
+                return str(error)
+        return why
 
 
 def _reason(frame: WSFrame) -> str:
