@@ -6,7 +6,8 @@ and no risk limit rests on it. What is known to go wrong inside it is contained:
 
 - an exception in its message handling silently ends the reading of a connection: both of its
   handlers are wrapped, and any exception ends the connection's life at once, and with it the trust;
-- books and subscriptions survive a reconnect: each life has a new ccxt object, so nothing can;
+- books and subscriptions survive a reconnect: each life has a new ccxt object that may dial each
+  address once, so nothing can;
 - its books change under the reader: levels are copied before anything else can run;
 - a subscription or a connection that has gone silent is noticed minutes later, if ever: every
   symbol has a watchdog of its own here.
@@ -26,7 +27,7 @@ from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.feeds.pace import Backoff
 from citadel_micro.shell.feeds.spec import venue_spec
-from citadel_proto.errors import BadInput, VenueViolation
+from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     import random
@@ -219,11 +220,17 @@ class GenericFeed:
         """Move it to the given addresses, and wrap what may raise."""
         exchange.urls["api"] = _moved(exchange.urls["api"], *self._urls)
         plain_client = exchange.client
+        dialled: list[str] = []
 
         def client(url: str) -> Any:  # noqa: ANN401 - ccxt's own
+            if url in exchange.clients:
+                return exchange.clients[url]
+            if url in dialled:
+                # ccxt has dropped it, and would dial again past every limit of ours.
+                raise PeerUnavailable(f"the connection to {url} was lost")
+            dialled.append(url)
             made = plain_client(url)
-            if "handle_message" not in vars(made):
-                made.handle_message = self._guarded(made.handle_message)
+            made.handle_message = self._guarded(made.handle_message)
             return made
 
         exchange.client = client
