@@ -81,7 +81,9 @@ def demo_config(
     pairs: Annotated[
         str | None, typer.Option(help="Comma-separated; default: those of config-demo.json.")
     ] = None,
-    ml: Annotated[bool, typer.Option("--ml", help="The LightGBM strategy (extra [ml]).")] = False,
+    ml: Annotated[
+        bool, typer.Option("--ml", help="The LightGBM strategy (needs the extra ml).")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: standard output.")
     ] = None,

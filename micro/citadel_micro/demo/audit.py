@@ -8,6 +8,8 @@ Freqtrade's side is read from its own SQLite file, micro's from the reports in i
   orders keeps the last order's amount and rate, and the first one's fee.)
 - An open trade must hold what micro bought. Where the venue took the fee in base currency and
   Freqtrade did not find it in its dust: less the fee, cut down to a whole step of the pair.
+- The trade's open rate must be micro's average, or that rounded to a tick of the pair, as Freqtrade
+  does when it works the trade out of its orders. (The orders' own averages are never rounded.)
 - Fees: Freqtrade keeps an exit's fee as money. Of an entry's it keeps the rate; where the venue took
   base currency, rate times filled amount must be that fee.
 
@@ -21,7 +23,7 @@ import math
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_proto.errors import BadInput
@@ -46,7 +48,7 @@ _ORDERS: Final = """
 _TRADES: Final = """
     SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
            fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open, fee_close,
-           amount_precision, precision_mode
+           amount_precision, precision_mode, price_precision, precision_mode_price
     FROM trades ORDER BY id
 """
 
@@ -86,6 +88,8 @@ class BookedTrade:
     exit_reason: str
     step: Decimal
     """Freqtrade cuts what it holds after fees down to a multiple of this; 0 where it does not."""
+    tick: Decimal
+    """Freqtrade rounds an average over several orders to a multiple of this; 0 where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,7 @@ def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]
                     fee_open_rate=row[12] or 0.0,
                     fee_close_rate=row[13] or 0.0,
                     step=_step(row[14], row[15]),
+                    tick=_step(row[16], row[17]),
                 )
                 for row in link.execute(_TRADES)
             ]
@@ -175,7 +180,7 @@ def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]
 
 
 def _step(precision: float | None, mode: int | None) -> Decimal:
-    """Step of a trade's amount. Mode 4 of ccxt counts in steps, 2 in decimal places."""
+    """Step of an amount or a price. Mode 4 of ccxt counts in steps, 2 in decimal places."""
     if not precision:
         return Decimal(0)
     if mode == _DECIMAL_PLACES:
@@ -274,7 +279,8 @@ def _row(
         _check(differences, f"{where}: close rate", trade.close_rate, _average(last_fills))
         _check_fee(differences, f"{where}: exit", trade, first_fills, trade.fee_close)
     if entry_fills:  # before its first fill a trade has the price that was asked
-        _check(differences, f"{where}: open rate", trade.open_rate, open_average)
+        rounded = _rounded(open_average, trade)
+        _check(differences, f"{where}: open rate", trade.open_rate, rounded)
         _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
     return Row(
         trade=trade,
@@ -286,6 +292,14 @@ def _row(
         shortfall_bps=_shortfall(entries + exits),
         agrees=len(differences) == before,
     )
+
+
+def _rounded(average: Decimal | None, trade: BookedTrade) -> Decimal | None:
+    """The average, or what Freqtrade rounded it to if the trade has exactly that."""
+    if average is None or not trade.tick:
+        return average
+    nearest = (average / trade.tick).to_integral_value(ROUND_HALF_EVEN) * trade.tick
+    return nearest if _same(trade.open_rate, nearest) else average
 
 
 def _booked(trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]]) -> Booked:

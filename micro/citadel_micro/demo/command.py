@@ -38,7 +38,7 @@ def demo(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 1,
     ml: Annotated[
-        bool, typer.Option("--ml", help="Let a LightGBM model decide (needs the extra [ml]).")
+        bool, typer.Option("--ml", help="Let a LightGBM model decide (needs the extra ml).")
     ] = False,
     run_dir: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/demo-<time>.")

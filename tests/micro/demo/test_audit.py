@@ -144,6 +144,7 @@ def trip(trade_id: int, entry: PublishReport, exits: list[PublishReport]) -> Boo
         profit=1.0 if exits else None,
         exit_reason="roi" if exits else "",
         step=step,
+        tick=Decimal(0),
     )
 
 
@@ -213,6 +214,16 @@ def test_a_trade_left_in_several_orders() -> None:
     assert row.booked.amount == pytest.approx(2.99)
     assert row.booked.close_average == pytest.approx(float(row.close_average or 0))
     assert whole.change_trade(0, amount=2.99).audit().differences
+
+
+def test_an_open_rate_may_be_rounded_to_a_tick_and_no_further() -> None:
+    entry = report("b", "buy", [("100.11", "1"), ("100.12", "2")])  # 100.11666… on average
+    whole = books((entry, [])).change_trade(0, tick=Decimal("0.01"))
+    assert whole.audit().differences == ()
+    assert whole.change_trade(0, open_rate=100.12).audit().differences == ()
+    assert whole.change_trade(0, open_rate=100.11).audit().differences
+    assert whole.change_trade(0, open_rate=100.117).audit().differences
+    assert whole.change_trade(0, open_rate=100.12, tick=Decimal(0)).audit().differences
 
 
 def test_a_stop_is_an_exit() -> None:
@@ -358,6 +369,8 @@ def test_the_columns_are_those_of_the_installed_freqtrade(tmp_path: Path) -> Non
         is_open=True,
         amount_precision=0.01,
         precision_mode=4,
+        price_precision=2,
+        precision_mode_price=2,
     )
     trade.orders.append(
         persistence.Order(
@@ -382,4 +395,5 @@ def test_the_columns_are_those_of_the_installed_freqtrade(tmp_path: Path) -> Non
         ("b", 1, "buy", 2.0, False)
     ]
     assert (trades[0].amount, trades[0].step, trades[0].open) == (1.99, Decimal("0.01"), True)
+    assert trades[0].tick == Decimal("0.01")
     assert (trades[0].fee_open_rate, trades[0].fee_close_rate) == (0.001, 0.001)
