@@ -25,179 +25,17 @@ Sources of the rules: the venues' own pages on keeping a local order book.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.checksum import Checksum, make_checksum
+from citadel_micro.core.range_bridge import RangeBridgeFutures, RangeBridgeSpot
+from citadel_micro.core.verdicts import APPLY, BUFFER, GAP, IGNORE, NOTHING, Integrity, older
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_micro.core.events import DepthUpdate
-
-APPLY: Final = 0
-"""The update is the next one."""
-IGNORE: Final = 1
-"""The book holds it already: a duplicate, or older than the snapshot."""
-BUFFER: Final = 2
-"""There is no snapshot to put it on yet."""
-GAP: Final = 3
-"""Something is missing or impossible; ``reason`` says what. The book must be fetched anew."""
-
-
-OLD_LIMIT: Final = 8
-"""Updates in a row that are older than a book which has already followed the stream. A duplicate or
-two happen; a stream that goes on below the book says that the book's own number is wrong."""
-_NOTHING: Final = -2
-"""No sequence yet. Not -1, which is what venues send as "the one before the first"."""
-
-
-class Integrity(Protocol):
-    """Judge of one book's updates. Holds the sequence, never the book."""
-
-    bridges: bool
-    """Updates that arrive before their snapshot are kept and joined to it."""
-    reason: str
-    """Why the last GAP was one."""
-
-    def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
-
-    def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY a snapshot, or IGNORE one that is older than the book."""
-
-    def judge(self, update: DepthUpdate) -> int:
-        """Judge a change of the book, and count it as applied when the answer is APPLY."""
-
-
-class _CountsOld(Protocol):
-    _old: int
-    reason: str
-
-
-def _older(judge: _CountsOld, seq: int, last: int) -> int:
-    """IGNORE an update that is older than the book, GAP when the whole stream seems to be."""
-    judge._old += 1  # noqa: SLF001 - a method of all judges, but for the call that it would cost
-    if judge._old < OLD_LIMIT:  # noqa: SLF001
-        return IGNORE
-    judge._old = 0  # noqa: SLF001
-    judge.reason = f"the stream goes on at {seq}, below {last}"
-    return GAP
-
-
-class RangeBridgeSpot:
-    """Each update covers sequences U..u; ranges meet end to end.
-
-    Drop u <= last. The first update on a snapshot has U <= last + 1 <= u, every later one
-    U = previous u + 1. Source: Binance spot, "How to manage a local order book correctly".
-    """
-
-    __slots__ = ("_bridged", "_last", "_old", "reason")
-
-    bridges = True
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
-        self._last = -1
-        self._old = 0
-        self._bridged = False
-
-    def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY unless the book is already past it."""
-        if update.last_seq < self._last:
-            return IGNORE
-        self._last = update.last_seq
-        self._bridged = False
-        return APPLY
-
-    def judge(self, update: DepthUpdate) -> int:
-        """See the class."""
-        last = self._last
-        first_seq, last_seq = update.first_seq, update.last_seq
-        if first_seq == last + 1 and last_seq > last >= 0:
-            self._last = last_seq
-            self._old = 0
-            self._bridged = True
-            return APPLY
-        if last < 0:
-            return BUFFER
-        if first_seq > last_seq:
-            self.reason = f"update runs backwards, from {first_seq} to {last_seq}"
-            return GAP
-        if last_seq <= last:
-            return _older(self, last_seq, last) if self._bridged else IGNORE
-        if first_seq > last + 1:
-            self.reason = f"expected update {last + 1}, got {first_seq}"
-            return GAP
-        if self._bridged:
-            self.reason = f"update {first_seq} to {last_seq} overlaps {last}"
-            return GAP
-        self._last = last_seq
-        self._bridged = True
-        return APPLY
-
-
-class RangeBridgeFutures:
-    """Each update covers U..u and names the last sequence of the update before it, pu.
-
-    Drop u < last. The first update on a snapshot has U <= last <= u, every later one
-    pu = previous u. A first update whose pu is the snapshot's sequence continues it as well.
-    Source: Binance USD-M futures, "How to manage a local order book correctly".
-    """
-
-    __slots__ = ("_bridged", "_last", "_old", "reason")
-
-    bridges = True
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
-        self._last = -1
-        self._old = 0
-        self._bridged = False
-
-    def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY unless the book is already past it."""
-        if update.last_seq < self._last:
-            return IGNORE
-        self._last = update.last_seq
-        self._bridged = False
-        return APPLY
-
-    def judge(self, update: DepthUpdate) -> int:
-        """See the class."""
-        last = self._last
-        last_seq = update.last_seq
-        if update.prev_seq == last and last_seq > last >= 0:
-            self._last = last_seq
-            self._old = 0
-            self._bridged = True
-            return APPLY
-        if last < 0:
-            return BUFFER
-        if update.first_seq > last_seq:
-            self.reason = f"update runs backwards, from {update.first_seq} to {last_seq}"
-            return GAP
-        if self._bridged:
-            if last_seq <= last:
-                return _older(self, last_seq, last)
-            self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
-            return GAP
-        if last_seq < last:
-            return IGNORE
-        if update.first_seq > last:
-            self.reason = f"expected an update that covers {last}, got one from {update.first_seq}"
-            return GAP
-        self._last = last_seq
-        self._bridged = True
-        return APPLY
 
 
 class Chain:
@@ -217,7 +55,7 @@ class Chain:
 
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
-        self._last = _NOTHING
+        self._last = NOTHING
         self._old = 0
         self._numbered = True
 
@@ -235,12 +73,12 @@ class Chain:
             self._last = update.last_seq
             self._old = 0
             return APPLY
-        if last == _NOTHING:
+        if last == NOTHING:
             return BUFFER
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if update.prev_seq < last and update.last_seq <= last:
-            return _older(self, update.last_seq, last)
+            return older(self, update.last_seq, last)
         self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
         return GAP
 
@@ -261,7 +99,7 @@ class Contiguous:
 
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
-        self._last = _NOTHING
+        self._last = NOTHING
         self._old = 0
         self._numbered = True
 
@@ -280,12 +118,12 @@ class Contiguous:
             self._last = seq
             self._old = 0
             return APPLY
-        if last == _NOTHING:
+        if last == NOTHING:
             return BUFFER
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if seq <= last:
-            return _older(self, seq, last)
+            return older(self, seq, last)
         self.reason = f"expected update {last + 1}, got {seq}"
         return GAP
 
@@ -307,7 +145,7 @@ class ConnSeq:
 
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
-        self._last = _NOTHING
+        self._last = NOTHING
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""
@@ -317,7 +155,7 @@ class ConnSeq:
     def judge(self, update: DepthUpdate) -> int:
         """See the class."""
         last = self._last
-        if last == _NOTHING:
+        if last == NOTHING:
             return BUFFER
         if update.last_seq < last:
             return IGNORE
@@ -334,19 +172,19 @@ class ConnectionSequence:
     __slots__ = ("_last", "_old", "reason")
 
     def __init__(self) -> None:
-        self._last = _NOTHING
+        self._last = NOTHING
         self._old = 0
         self.reason = ""
 
     def judge(self, seq: int) -> int:
         """Judge the number of one message."""
         last = self._last
-        if seq == last + 1 or last == _NOTHING:
+        if seq == last + 1 or last == NOTHING:
             self._last = seq
             self._old = 0
             return APPLY
         if seq <= last:
-            verdict = _older(self, seq, last)
+            verdict = older(self, seq, last)
             if verdict == GAP:
                 self._last = seq
             return verdict
@@ -368,7 +206,7 @@ class SnapshotOnly:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._last = _NOTHING
+        self._last = NOTHING
 
     def snapshot(self, update: DepthUpdate) -> int:
         """IGNORE one that is older than the book."""

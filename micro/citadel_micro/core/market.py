@@ -11,7 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.book import Book
-from citadel_micro.core.integrity import APPLY, BUFFER, GAP, make_integrity
+from citadel_micro.core.integrity import make_integrity
+from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
 
 if TYPE_CHECKING:
     from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
@@ -320,6 +321,11 @@ class MarketBook:
         joined = False
         while buffer:
             update = buffer[0]
+            if 0 <= update.last_seq < self.last_seq:
+                # The snapshot holds it. Old ones are what a buffer is expected to have, so they
+                # say nothing about the stream.
+                buffer.popleft()
+                continue
             verdict = self._judge(update)
             if verdict == GAP:
                 # Before the first joins, the snapshot is only older than what is kept.

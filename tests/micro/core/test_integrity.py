@@ -7,19 +7,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from citadel_micro.core.events import DepthUpdate, Levels, TextLevels
-from citadel_micro.core.integrity import (
-    APPLY,
-    GAP,
-    IGNORE,
-    OLD_LIMIT,
-    ConnectionSequence,
-    make_integrity,
-)
+from citadel_micro.core.integrity import ConnectionSequence, make_integrity
 from citadel_micro.core.market import CROSSED_LIMIT_NS, Change, MarketBook
+from citadel_micro.core.verdicts import APPLY, GAP, IGNORE, OLD_LIMIT
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -183,6 +177,7 @@ def test_a_lost_update_is_always_found_at_the_next(
     seed=st.integers(0, 2**32),
     order=st.lists(st.integers(0, 11), max_size=30),
 )
+@example(seed=0, order=[11, *[0] * 7, 11, *[0] * 8])
 def test_any_disorder_is_healed_and_never_believed(
     integrity: str, seed: int, order: list[int]
 ) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
-from citadel_micro.core.integrity import GAP, IGNORE, ConnectionSequence
+from citadel_micro.core.integrity import ConnectionSequence
+from citadel_micro.core.verdicts import GAP, IGNORE
 from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     Control,
