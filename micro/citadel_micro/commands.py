@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
     from citadel_micro.offline.command import work  # noqa: PLC0415
     from citadel_micro.shell.control_command import operator  # noqa: PLC0415
+    from citadel_micro.shell.feeds.capture_command import capture  # noqa: PLC0415
     from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("micro")(micro)
     app.command("operator")(operator)
     app.command("books")(books)
+    app.command("capture")(capture)
 
 
 def micro(

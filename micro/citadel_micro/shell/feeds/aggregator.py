@@ -87,6 +87,7 @@ class _Venue:
                 emit=emit,
                 clock=clock,
                 rng=rng,
+                tap=tap,
             )
         shared = Shared(
             spec=spec,

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from citadel_micro.shell.feeds.connection import Emit
+    from citadel_micro.shell.feeds.connection import Emit, Tap
     from citadel_micro.shell.feeds.decode import Decoder
     from citadel_micro.shell.feeds.spec import VenueSpec
 
 REQUEST_TIMEOUT_S: Final = 10.0
 CALM_S: Final = 30.0
 """A book that needed no snapshot for this long gets its next one without delay."""
+NO_CONNECTION: Final = -1
+"""Number of the connection of what came over HTTP, for taps."""
 _REFUSED: Final = frozenset({400, 404})
 _SLOW_DOWN: Final = frozenset({418, 429, 503})
 _OK: Final = 200
@@ -45,12 +47,14 @@ class SnapshotFetcher:
         emit: Emit,
         clock: Callable[[], int],
         rng: random.Random,
+        tap: Tap | None = None,
     ) -> None:
         self._spec = spec
         self._rest_url = rest_url.rstrip("/")
         self._decoder = decoder
         self._emit = emit
         self._clock = clock
+        self._tap = tap
         self._rng = rng
         self._pacer = Pacer(spec.limits.snapshots_per_s, spec.limits.snapshot_burst)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -136,6 +140,9 @@ class SnapshotFetcher:
 
     def _take(self, native: str, symbol: str, body: bytes) -> None:
         now_ns = self._clock()
+        if self._tap is not None and self._spec.snapshot is not None:
+            url = self._rest_url + self._spec.snapshot(native)
+            self._tap(now_ns, "rest", NO_CONNECTION, url, body.decode("utf-8", "replace"))
         try:
             events = self._decoder.rest(native, body, now_ns)
         except VenueViolation as error:

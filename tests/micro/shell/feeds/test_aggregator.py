@@ -512,7 +512,7 @@ def test_raw_traffic_can_be_tapped() -> None:
     async def scenario(rig: Rig) -> None:
         await rig.live()
         kinds = {kind for kind, _ in rig.raw}
-        assert kinds == {"open", "sent", "frame"}
+        assert kinds == {"open", "sent", "frame", "rest"}
         sent = json.loads(next(text for kind, text in rig.raw if kind == "sent"))
         assert sent == rig.fake.requests[0]
 
