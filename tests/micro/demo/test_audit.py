@@ -262,6 +262,20 @@ def test_an_order_that_only_one_side_has() -> None:
     assert any("Freqtrade has no row" in text for text in missing.audit().differences)
     never = replace(whole, reports={"b": whole.reports["b"]})
     assert any("micro never saw it" in text for text in never.audit().differences)
+    lost = BookedOrder(
+        order_id="l",
+        trade_id=1,
+        pair="AAA/USDT",
+        side="sell",
+        status="expired",
+        open=False,
+        filled=0.0,
+        average=None,
+    )
+    expired = replace(whole, orders=[*whole.orders, lost])
+    assert expired.audit().differences == (), "it expired on its way"
+    still_open = expired.change_order(2, open=True).audit().differences
+    assert still_open == ("order l: Freqtrade has it, micro never saw it",)
     # What was refused or never filled moved nothing; Freqtrade may not have kept it.
     refused = report("r", "buy", [], status="rejected", reason_code="MAX_ORDER_QTY")
     assert replace(whole, reports=whole.reports | {"r": refused}).audit().differences == ()
