@@ -146,7 +146,7 @@ def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["XXX/USDT", "1"], "SYMBOL_DISALLOWED", SYMBOL),
+        (["ZZZ/USDT", "1"], "SYMBOL_DISALLOWED", SYMBOL),
         ([SYMBOL, "0.1", "--venue", "nowhere"], "VENUE_DISALLOWED", "binance-spot"),
         ([SYMBOL, "0.000001"], "BELOW_MIN", "0.00001"),
         ([SYMBOL, "0.00001"], "BELOW_MIN", ""),
