@@ -55,6 +55,14 @@ class Desk:
         best = self.market.best()
         return self.market.state == "LIVE" and best is not None and best[0] < best[2]
 
+    def book_id(self) -> tuple[int, int]:
+        """Sequence and receive time of the book's last update: another one is a newer book.
+
+        To be compared for equality only: a venue that restarts counts from the beginning again,
+        and some count nothing.
+        """
+        return self.market.last_seq, self.market.last_recv_ns
+
     def touch_ticks(self) -> tuple[int, int] | None:
         """Best bid and best ask in ticks; None when one-sided."""
         best = self.market.best()

@@ -35,6 +35,8 @@ _MIRRORED: Final = {
 }
 CROSS_PAUSE_NS: Final = 50 * MS
 """Between immediate orders, which also wait for a newer book."""
+CROSS_PAUSE_DOUBLINGS: Final = 4
+"""Of that pause, one for each immediate order in a row that found nothing: 800 ms at most."""
 
 
 class SmartOrderExecutor:
@@ -77,7 +79,7 @@ class SmartOrderExecutor:
             if live:
                 if live[0].state is not ChildState.WORKING or len(live) > 1:
                     continue
-            elif now_ns < parent.resume_ns or desk.market.last_seq <= parent.resume_seq:
+            elif now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
                 continue
             decision = algo.decide(parent, desk, now_ns)
             if decision is not KEEP:
@@ -190,7 +192,7 @@ class SmartOrderExecutor:
         if parent.live:
             self._rework(parent, desk, work, parent.live[0], now_ns)
             return
-        if now_ns < parent.resume_ns or desk.market.last_seq <= parent.resume_seq:
+        if now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
             return
         down = self.venue_down.get(desk.key[0])
         if down is not None:
@@ -284,8 +286,8 @@ class SmartOrderExecutor:
         rules = parent.rules
         desk = self._desks[rules.venue, rules.symbol]
         if child.ioc and child.state is not ChildState.REJECTED:
-            parent.resume_ns = now_ns + CROSS_PAUSE_NS
-            parent.resume_seq = desk.market.last_seq
+            parent.resume_ns = now_ns + _cross_pause_ns(parent)
+            parent.resume_book = desk.book_id()
         if child.state is ChildState.REJECTED:
             self._refusals.by_venue(parent, child, desk, now_ns)
 
@@ -370,7 +372,7 @@ class SmartOrderExecutor:
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
             if child.cancel_after_ns:
                 due_ns = min(due_ns, child.cancel_after_ns)
-        if parent.terminal or parent.verdict is not None or parent.algo is None:
+        if parent.terminal or parent.verdict is not None or parent.algo is None or self.stopping:
             return due_ns
         live = parent.live
         if not live or live[0].state is ChildState.WORKING:
@@ -378,3 +380,16 @@ class SmartOrderExecutor:
             if parent.resume_ns:
                 due_ns = min(due_ns, parent.resume_ns)
         return due_ns
+
+
+def _cross_pause_ns(parent: Parent) -> int:
+    """Pause after an immediate order: a book that gives nothing is not asked twenty times a second.
+
+    A stop tries until it is done, and every try is an order to be remembered.
+    """
+    fruitless = 0
+    for child in reversed(parent.children):
+        if not child.ioc or child.filled or fruitless > CROSS_PAUSE_DOUBLINGS:
+            break
+        fruitless += 1
+    return CROSS_PAUSE_NS << max(0, min(fruitless - 1, CROSS_PAUSE_DOUBLINGS))

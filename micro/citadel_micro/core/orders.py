@@ -199,8 +199,8 @@ class Parent:
     post_only_rejects: int = 0
     resume_ns: int = 0
     """Nothing is placed before this."""
-    resume_seq: int = -1
-    """Nothing is placed on a book as old as this."""
+    resume_book: tuple[int, int] = (-1, 0)
+    """Nothing is placed on this book (``Desk.book_id``); the default is that of none at all."""
     told: tuple[object, ...] = ()
     """What the last report was about, so that nothing is reported twice."""
     written: dict[str, object] | None = None

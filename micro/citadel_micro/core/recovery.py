@@ -223,6 +223,7 @@ class Recovery:
         signal = parent.signal
         desk = self._desks.get((signal.venue, signal.symbol))
         parent.recount()
+        parent.told = told(parent)  # as its last revision was; what changes now is a new one
         if desk is not None and parent.state is not ParentState.GATING:
             try:
                 set_terms(parent, desk.instrument)
@@ -237,10 +238,10 @@ class Recovery:
         elif parent.live and parent.state in (ParentState.READY, ParentState.PAUSED):
             # Its child's end was torn away by the crash, and will be found out again.
             parent.state = ParentState.UNKNOWN
-        parent.told = told(parent)
         if parent.over:
             return
         self._register.active[parent.id] = parent
+        self._register.touch(parent)
         if parent.instrument is not None and desk is not None:
             desk.parents.append(parent)
 

@@ -97,7 +97,7 @@ class Refusals:
             parent.post_only_rejects += 1
             backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)
             parent.resume_ns = now_ns + min(backoff, RATE_PAUSE_NS)
-            parent.resume_seq = desk.market.last_seq
+            parent.resume_book = desk.book_id()
             if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
                 text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
                 self._executor.resync(desk, text, now_ns)

@@ -83,6 +83,7 @@ class MarketableLimit(Algorithm):
     def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
         """See ``Algorithm.decide``."""
         if parent.live:
+            self.wake_ns = FAR  # its end is what to wait for, whether or not the time is up
             return KEEP
         limit_ns = self.number("time_limit_ms") * MS
         end_ns = parent.accepted_ns + limit_ns if limit_ns else FAR

@@ -1,0 +1,111 @@
+"""What must stay small while everything goes on: wakeups, orders, memory, answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, signal
+
+from citadel_micro.core.events import DepthUpdate, OrderAccepted, OrderRejected
+from citadel_micro.core.lifecycle import ChildState, ParentState
+
+
+def test_an_immediate_order_that_outlives_the_time_limit_keeps_nobody_awake() -> None:
+    rig = Rig()
+    rig.venue.mute = True
+    rig.send(signal(algo="marketable_limit", params=(("time_limit_ms", 200),)))
+    (child,) = rig.parent().children
+    rig.send(
+        OrderAccepted(
+            venue=VENUE,
+            symbol=SYMBOL,
+            client_id=child.client_id,
+            venue_order_id="v1",
+            exchange_ns=rig.now,
+        )
+    )
+    rig.run(1 * SECOND)
+    assert child.state is ChildState.WORKING
+    assert rig.engine.executor.due_ns - rig.now > 100 * MS
+
+
+def test_a_held_stop_keeps_nobody_awake_while_the_process_stops() -> None:
+    rig = Rig()
+    rig.venue.mute = True
+    rig.send(signal())
+    rig.send(
+        signal(
+            "stop",
+            kind="stop",
+            side="sell",
+            order_type="market",
+            stop_price=Decimal(60_000),
+            params=(("confirm_updates", 1_000), ("confirm_ms", 50)),
+            algo="stop",
+        )
+    )
+    rig.book(59_990.0, 59_990.1)
+    rig.operate("shutdown")
+    rig.run(1 * SECOND, refresh_ns=0)
+    assert rig.parent("stop").state is ParentState.HELD
+    assert rig.engine.executor.due_ns - rig.now > 50 * MS
+
+
+def test_immediate_orders_that_find_nothing_grow_rare() -> None:
+    rig = Rig()
+    rig.venue.fill_at_once = False
+    rig.send(signal(algo="marketable_limit", params=(("time_limit_ms", 60_000),)))
+    rig.run(10 * SECOND, refresh_ns=10 * MS)
+    assert 10 <= len(rig.venue.placed) <= 20
+    rig.venue.fill_at_once = True
+    rig.run(1 * SECOND)
+    assert rig.parent().state is ParentState.FILLED
+
+
+def post_only_refused(rig: Rig) -> None:
+    """Its first order is refused as one that would take."""
+    rig.venue.mute = True
+    rig.send(signal())
+    first = rig.parent().children[0].client_id
+    rig.venue.mute = False
+    rig.send(
+        OrderRejected(venue=VENUE, symbol=SYMBOL, client_id=first, code="POST_ONLY", text="no")
+    )
+    rig.venue.orders.clear()
+    assert rig.parent().children[0].state is ChildState.REJECTED
+
+
+@pytest.mark.parametrize("sequence", [1, -1])
+def test_a_venue_that_counts_anew_or_not_at_all_is_still_traded_on(sequence: int) -> None:
+    """A newer book is one that came later, whatever number it bears."""
+    rig = Rig()
+    rig.seq = 1_000_000
+    rig.book(60_000.0, 60_000.1)
+    post_only_refused(rig)
+    rig.now += 200 * MS
+    levels = [(60_000.0, 50.0)], [(60_000.1, 50.0)]
+    rig.engine.markets[KEY].last_seq = sequence
+    rig.send(
+        DepthUpdate(VENUE, SYMBOL, True, sequence, sequence, -1, None, *levels, rig.now, rig.now)
+    )
+    assert len(rig.parent().children) == 2
+
+
+def test_a_revision_says_the_same_before_and_after_a_crash() -> None:
+    """Its child's end is torn away, so the parent is in doubt again: that is a new revision."""
+    rig = Rig()
+    rig.venue.mute = True
+    rig.send(signal())
+    assert rig.report().status == "working"
+    first = rig.parent().children[0].client_id
+    rig.drop_after = 1
+    rig.send(
+        OrderRejected(venue=VENUE, symbol=SYMBOL, client_id=first, code="RATE_LIMIT", text="slow")
+    )
+    rig.restart()
+    assert rig.parent().state is ParentState.UNKNOWN
+    assert rig.report().status == "paused"
+    seen: dict[int, str] = {}
+    for report in rig.reports:
+        assert seen.setdefault(report.revision, report.status) == report.status
