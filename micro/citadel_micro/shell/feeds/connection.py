@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,7 +24,7 @@ from citadel_micro.shell.feeds.decode import (
     Symbols,
     mentioned,
 )
-from citadel_micro.shell.feeds.link import Link, open_link, post
+from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link, post
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
 from citadel_proto.errors import PeerUnavailable, VenueViolation
@@ -206,13 +207,20 @@ class Connection:
         ]
         try:
             why = await link.closed()
-            return self._renew or why
+        except asyncio.CancelledError:
+            # Nobody opens another one, so there is time to let the peer answer the close.
+            link.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                    await link.closed()
+            raise
         finally:
             self._link = None
             link.close()
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+        return self._renew or why
 
     def _subscribe(self, symbols: Sequence[str]) -> None:
         spec, now_ns = self._spec, self._clock()

@@ -163,7 +163,7 @@ class _AiohttpLink:
             return  # the reader sees the end and says so
 
     def close(self) -> None:
-        if self._socket is not None:
+        if self._socket is not None and not self._socket.closed:
             self._start(self._socket.close())
 
     async def closed(self) -> str:
