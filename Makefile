@@ -48,6 +48,14 @@ bench: $(STAMP) ## measure; prints medians of both sides
 	if [ $${#scripts[@]} = 0 ]; then echo "no bench/bench_*.py" >&2; exit 1; fi; \
 	for script in "$${scripts[@]}"; do $(BIN)/python "$$script" $(ARGS); done
 
+.PHONY: soak
+soak: $(STAMP) ## play captures at 20 times their speed to the feeds, and see what is left
+	@$(BIN)/python tests/campaigns/soak_feeds.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## search longer for frames that break a decoder (needs atheris)
+	@$(BIN)/python tests/campaigns/fuzz_decoders.py $(ARGS)
+
 .PHONY: docs
 docs: $(STAMP) ## rewrite the generated reference pages
 	@$(BIN)/python docs/generate.py

@@ -1,0 +1,315 @@
+"""Many venues at once, for long, faster than life: ``make soak``.
+
+A server process plays captures in a loop at 20 times their real speed, each venue on its own path;
+this process runs the real Aggregator against it and keeps the books that an engine would. Every
+capture that ends hangs up, so that reconnects are part of the soak. Where a venue's snapshots come
+over HTTP the server keeps the book too, and answers with it.
+
+The exit code is 1 when memory grew by more than the bound after the warm-up, when a task is left,
+when a book did not come to LIVE in every life of its connection, or when anything was lost or
+unreadable: the captures have no fault, so every gap is ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
+from citadel_micro.core.market import Change, MarketBook
+from citadel_micro.shell.feeds import connection
+from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.feeds.books import plain
+from citadel_micro.shell.feeds.capture import read_capture
+from citadel_micro.shell.feeds.spec import venue_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from multiprocessing.connection import Connection
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CAPTURES: Final = {
+    "binance-spot": "binance-spot-btcusdt-20240808",
+    "binance-usdm": "binance-usdm-btcusdt-20240808",
+    "bitget-v1": "bitget-spot-v1-2022",
+    "bybit-linear": "bybit-v5-linear.transcoded",
+    "coinbase-advanced": "coinbase-advanced.transcoded",
+    "kraken-futures": "kraken-futures-2021",
+    "kraken-spot": "kraken-v2.transcoded",
+    "okx": "okx-2026-checksum.transcoded",
+}
+SNAPSHOT: Final = b'{"lastUpdateId"'
+"""A frame that begins so is the HTTP snapshot, as some recordings hold it."""
+WARM_UP: Final = 0.25
+"""Part of the run after which memory must not grow any more."""
+GROWTH_LIMIT_MB: Final = 12.0
+"""Between the medians of the samples after the warm-up and at the end. Caches of names and levels
+fill while warming up; what a leak of one object a frame would cost is hundreds."""
+SAMPLE_S: Final = 2.0
+LATE_S: Final = 0.002
+"""The server sleeps when it is ahead of its time by this."""
+
+
+class Player:
+    """Plays one capture to whoever connects."""
+
+    def __init__(self, folder: Path, venue: str, speed: float) -> None:
+        self.spec = venue_spec(venue)
+        self.speed = speed
+        self.frames: list[tuple[int, bytes]] = []
+        self.played = 0
+        self.late_s = 0.0
+        self._decoder = self.spec.decoder(self.spec.symbols())
+        self._markets: dict[str, MarketBook] = {}
+        path = folder / "captures" / f"{CAPTURES[venue]}.jsonl.gz"
+        for _, record in read_capture(path):
+            if record.kind == "frame":
+                self.frames.append((record.recv_ns, record.text.encode()))
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        await socket.receive()  # the subscription
+        self._decoder = self.spec.decoder(self.spec.symbols())
+        self._markets.clear()
+        began_ns, began_s = self.frames[0][0], time.monotonic()
+        try:
+            for recv_ns, data in self.frames:
+                ahead_s = (recv_ns - began_ns) / 1e9 / self.speed - (time.monotonic() - began_s)
+                self.late_s = max(self.late_s, -ahead_s)
+                if ahead_s > LATE_S:
+                    await asyncio.sleep(ahead_s)
+                if self.spec.snapshot is not None:
+                    self._follow(data, recv_ns)
+                    if data.startswith(SNAPSHOT):
+                        continue
+                await socket.send_frame(data, web.WSMsgType.TEXT)
+                self.played += 1
+        except ConnectionError:
+            return socket
+        await socket.close(code=1001, message=b"the capture ends")
+        return socket
+
+    def _follow(self, data: bytes, recv_ns: int) -> None:
+        """Keep the book that the snapshots of this venue are taken from."""
+        if data.startswith(SNAPSHOT):
+            events = self._decoder.rest("BTCUSDT", data, recv_ns)
+        else:
+            events = self._decoder.frame(data, recv_ns)
+        for event in events:
+            if isinstance(event, DepthUpdate):
+                market = self._markets.get(event.symbol)
+                if market is None:
+                    market = MarketBook(self.spec.venue, event.symbol, self.spec.integrity)
+                    self._markets[event.symbol] = market
+                market.on_depth(event)
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        native = request.query["symbol"]
+        market = self._markets.get(self.spec.unify(native))
+        if market is None or market.state != "LIVE":
+            return web.Response(status=503)
+        bids, asks = market.book.top(1_000_000)
+        sides = {"bids": bids, "asks": asks}
+        texts = {name: [[plain(p), plain(s)] for p, s in side] for name, side in sides.items()}
+        return web.json_response({"lastUpdateId": market.last_seq, **texts})
+
+
+def serve(pipe: Connection, folder: Path, speed: float) -> None:
+    """Run the server until told to stop; then say how it went."""
+    uvloop.run(_serve(pipe, folder, speed))
+
+
+async def _serve(pipe: Connection, folder: Path, speed: float) -> None:
+    app = web.Application()
+    players = {venue: Player(folder, venue, speed) for venue in CAPTURES}
+    for venue, player in players.items():
+        app.router.add_get(f"/{venue}/ws", player.socket)
+        app.router.add_get(f"/{venue}/{{rest:.*}}", player.snapshot)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    pipe.send(runner.addresses[0][1])
+    await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+    played = sum(player.played for player in players.values())
+    pipe.send((played, max(player.late_s for player in players.values())))
+    await runner.cleanup()
+
+
+class Keeper:
+    """The books that an engine would keep, and what became of them."""
+
+    def __init__(self, feeds: list[FeedConfig]) -> None:
+        self.markets = {
+            (feed.venue, symbol): MarketBook(feed.venue, symbol, venue_spec(feed.venue).integrity)
+            for feed in feeds
+            for symbol in feed.symbols
+        }
+        self.kinds: dict[str, int] = defaultdict(int)
+        self.lives: dict[tuple[str, str], int] = defaultdict(int)
+        self.faults: list[Exception] = []
+        self.aggregator = Aggregator(feeds, self.sink, time.time_ns, on_fault=self.faults.append)
+
+    def sink(self, event: Any, recv_ns: int) -> None:  # noqa: ANN401, ARG002 - any event
+        kind = type(event)
+        self.kinds[kind.__name__] += 1
+        market = self.markets.get((event.venue, event.symbol))
+        if market is None:
+            return  # the capture has more symbols than were asked for
+        if kind is DepthUpdate:
+            changed = market.on_depth(event)
+            if changed & Change.GAP:
+                self.aggregator.request_snapshot(event.venue, event.symbol, market.reason)
+            if changed & Change.STATE and market.state == "LIVE":
+                self.lives[event.venue, event.symbol] += 1
+        elif kind is QuoteTick:
+            market.on_quote(event)
+        elif kind is TradeTick:
+            market.on_trade(event)
+        elif isinstance(event, FeedStatus):
+            market.on_status(event)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def symbols_of(folder: Path, venue: str) -> Mapping[str, str]:
+    """Unified to venue symbol of the books in a venue's capture."""
+    spec = venue_spec(venue)
+    golden = json.loads((folder / "golden" / f"{CAPTURES[venue]}.json").read_text())
+    return {spec.unify(native): native for native in golden["symbols"]}
+
+
+async def soak(folder: Path, port: int, minutes: float) -> tuple[Keeper, list[float], float, int]:
+    """Run the client. Returns what it kept, memory samples, the loop's worst delay, tasks left."""
+    feeds = [
+        FeedConfig(
+            venue=venue,
+            symbols=symbols_of(folder, venue),
+            websocket_url=f"ws://127.0.0.1:{port}/{venue}/ws",
+            rest_url=f"http://127.0.0.1:{port}/{venue}",
+        )
+        for venue in CAPTURES
+    ]
+    keeper = Keeper(feeds)
+    await keeper.aggregator.start()
+    samples: list[float] = []
+    late_s = 0.0
+    end_s = time.monotonic() + minutes * 60
+    sample_s = time.monotonic() + SAMPLE_S
+    while (now_s := time.monotonic()) < end_s:
+        await asyncio.sleep(0.05)
+        late_s = max(late_s, time.monotonic() - now_s - 0.05)
+        if now_s >= sample_s:
+            sample_s += SAMPLE_S
+            gc.collect()
+            samples.append(resident_mb())
+    health = keeper.aggregator.health()
+    for each in health:
+        print(
+            f"{each.venue:<18} {each.frames:>9} frames  {each.connects:>4} connects  "
+            f"{each.failures} failures  {each.violations} violations  "
+            f"{each.resubscribed} resubscribed"
+        )
+    await keeper.aggregator.close()
+    await asyncio.sleep(0.1)
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        print("left:", task)
+    keeper.kinds["violations"] = sum(each.violations for each in health)
+    keeper.kinds["connects"] = sum(each.connects for each in health)
+    return keeper, samples, late_s, len(left)
+
+
+def main() -> int:
+    """Run it and judge it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--speed", type=float, default=20.0, help="times real speed")
+    args = parser.parse_args()
+    # At this speed a capture may last half a second, which is no reason to back off.
+    connection.SETTLED_S = 0.3  # type: ignore[misc] # a constant for everybody else
+    folder = Path(os.environ.get("CITADEL_SHARED") or ROOT.parent / "shared")
+    if not (folder / "captures").is_dir():
+        print(f"soak: no captures at {folder}; set CITADEL_SHARED")
+        return 2
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    server = context.Process(target=serve, args=(theirs, folder, args.speed), daemon=True)
+    server.start()
+    try:
+        port = ours.recv()
+        before = time.process_time()
+        keeper, samples, late_s, left = uvloop.run(soak(folder, port, args.minutes))
+        busy = (time.process_time() - before) / (args.minutes * 60)
+        ours.send("stop")
+        played, server_late_s = ours.recv()
+    finally:
+        server.terminate()
+        server.join()
+    warm = max(1, int(len(samples) * WARM_UP))
+    start, end = sorted(samples[warm : warm + 5])[2], sorted(samples[-5:])[2]
+    books = keeper.markets.values()
+    totals = {
+        name: sum(getattr(book, name) for book in books) for name in ("deltas", "gaps", "resyncs")
+    }
+    failed_sums = sum(book.checksums[1] for book in books)
+    never = [
+        f"{venue} {symbol}" for venue, symbol in keeper.markets if not keeper.lives[venue, symbol]
+    ]
+    print()
+    print("| measure | value |")
+    print("| --- | --- |")
+    rows = {
+        "minutes, speed": f"{args.minutes:g}, {args.speed:g}x real speed",
+        "frames played": f"{played} ({played / args.minutes / 60:.0f} a second)",
+        "server behind its schedule at most": f"{server_late_s:.2f} s",
+        "books, deltas applied": f"{len(keeper.markets)}, {totals['deltas']}",
+        "connects, resyncs of books": f"{keeper.kinds['connects']}, {totals['resyncs']}",
+        "gaps, violations, failed checksums": (
+            f"{totals['gaps']}, {keeper.kinds['violations']}, {failed_sums}"
+        ),
+        "books never LIVE": ", ".join(never) or "none",
+        "RSS first sample, after warm-up, end": f"{samples[0]:.1f}, {start:.1f}, {end:.1f} MB",
+        "processor of the client": f"{busy:.0%} of a core",
+        "event loop late at most": f"{late_s * 1e3:.0f} ms",
+        "tasks left, faults": f"{left}, {len(keeper.faults)}",
+    }
+    for name, value in rows.items():
+        print(f"| {name} | {value} |")
+    problems = {
+        f"memory grew by {end - start:.1f} MB, more than {GROWTH_LIMIT_MB:g}": (
+            end - start > GROWTH_LIMIT_MB
+        ),
+        f"{left} tasks are left": left > 0,
+        f"faults: {keeper.faults[:1]}": bool(keeper.faults),
+        "something was lost or unreadable": bool(
+            totals["gaps"] or keeper.kinds["violations"] or failed_sums
+        ),
+        f"never LIVE: {', '.join(never)}": bool(never),
+    }
+    bad = [text for text, is_bad in problems.items() if is_bad]
+    print("\nsoak: " + ("; ".join(bad) if bad else "memory flat, nothing left behind"))
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
