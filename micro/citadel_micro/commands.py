@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     from citadel_micro.shell.control_command import operator  # noqa: PLC0415
     from citadel_micro.shell.feeds.capture_command import capture  # noqa: PLC0415
     from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
+    from citadel_micro.shell.feeds.health_command import feeds  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("operator")(operator)
     app.command("books")(books)
     app.command("capture")(capture)
+    app.command("feeds")(feeds)
 
 
 def micro(
