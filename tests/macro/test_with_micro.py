@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 PAIRS = ["BTC/USDT", "ETH/USDT"]
+LEAN = -1
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def rig(
             strategy="CitadelSample",
             strategy_path=str(user_data() / "strategies"),
             exchange=wanted["exchange"],
-            citadel_sample={"hold_s": 3, "patience_s": 2, "min_imbalance": -1, "room_bps": 20},
+            citadel_sample={"hold_s": 3, "patience_s": 2, "min_imbalance": LEAN, "room_bps": 20},
             unfilledtimeout={"entry": 20, "exit": 20, "unit": "seconds"},
         ) as rig,
     ):
@@ -53,7 +54,14 @@ def closed() -> list[Trade]:
 
 
 def same_books(rig: Rig) -> None:
-    """Every order in Freqtrade's database is what micro answers when it is asked anew."""
+    """Every order in Freqtrade's database is what micro answers when it is asked anew.
+
+    Nothing may be at work meanwhile: micro would go on where Freqtrade's last look was.
+    """
+    rig.strategy.min_imbalance = 2.0  # no book leans so far: nothing new is entered
+    rig.until(lambda: not Trade.get_open_trades(), 60)
+    rig.step()  # Freqtrade takes the last balances
+    rig.strategy.min_imbalance = LEAN
     link = rig.exchange.link
     for trade in Trade.get_trades([]).all():
         for order in trade.orders:
