@@ -56,6 +56,10 @@ soak: $(STAMP) ## play captures at 20 times their speed to the feeds, and see wh
 fuzz: $(STAMP) ## search longer for frames that break a decoder (needs atheris)
 	@$(BIN)/python tests/campaigns/fuzz_decoders.py $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## thousands of random runs of engine and paper venue (ARGS="--runs 500 --jobs 2")
+	@$(BIN)/python tests/campaigns/chaos_engine.py $(ARGS)
+
 .PHONY: docs
 docs: $(STAMP) ## rewrite the generated reference pages
 	@$(BIN)/python docs/generate.py

@@ -1,0 +1,71 @@
+"""The real engine and the real paper venue through everything that can go wrong, in virtual time.
+
+What is asserted on the way and at the end is written in ``chaos_kit``. ``make chaos`` runs the
+same for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chaos_kit import ChaosRun, recompute
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from citadel_micro.sim.faults import SCENARIOS
+
+SEEDS = st.integers(0, 2**32)
+
+
+@pytest.mark.parametrize("faults", list(SCENARIOS))
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_nothing_is_lost_doubled_or_left_behind(faults: str, seed: int) -> None:
+    ChaosRun(seed, faults).play()
+
+
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_without_crashes_either(seed: int) -> None:
+    ChaosRun(seed, "everything", crashes=False).play()
+
+
+@given(seed=SEEDS)
+@settings(max_examples=5)
+def test_a_journal_of_it_gives_the_same_commands(seed: int) -> None:
+    recompute(ChaosRun(seed, "everything", journal=True, seconds=25).play())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_two_runs_are_one(seed: int) -> None:
+    first, second = (ChaosRun(seed, journal=True, seconds=25).play() for _ in range(2))
+    assert first.digest == second.digest
+
+
+def test_the_chaos_is_one() -> None:
+    """Every kind of thing happens; else the rest of this file would say little."""
+    seen: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    for seed in range(8):
+        run = ChaosRun(seed, "everything").play()
+        for counts in (run.counts, run.notes):
+            for name, count in counts.items():
+                seen[name] = seen.get(name, 0) + count
+        for report in run.reports.values():
+            statuses[report.status] = statuses.get(report.status, 0) + 1
+    for name in (
+        "OrderFilled",
+        "OrderAmended",
+        "OrderRejected",
+        "RequestTimedOut",
+        "CancelRejected",
+        "OrderState",
+        "RequestSnapshot",
+        "crash",
+        "child_unknown",
+        "gap",
+        "operator",
+        "reconciled",
+    ):
+        assert seen.get(name, 0) > 0, name
+    for status in ("filled", "canceled", "expired", "rejected", "done_dust"):
+        assert statuses.get(status, 0) > 0, status
