@@ -56,10 +56,34 @@ def configuration() -> str:
     return page()
 
 
+def features() -> str:
+    """Every order-flow feature, from the table in the module that computes them."""
+    from citadel_micro.core.features import CELL_NS, FEATURES  # noqa: PLC0415 - as above
+
+    rows = "\n".join(
+        f"| `{each.name}` | {each.unit} | {f'{each.window_s} s' if each.window_s else 'now'} | "
+        f"{each.text} | {each.source} |"
+        for each in FEATURES
+    )
+    return (
+        "# Order-flow features\n\nPublished with every book: `BookSnapshot.features`, a number by "
+        "name. A strategy reads them\nas `book.features`; `citadel_micro.core.features.recompute` "
+        "gives the same numbers, to the last bit,\nfrom a recording.\n\n"
+        "NaN says that there is no value: the book is not LIVE, or it has not been LIVE without a "
+        "gap for\nall of the window. A number from half a window would look like calm.\n\n"
+        f"Windows of order-flow imbalance move in steps of {CELL_NS // 1_000_000} ms, those of "
+        "volatility in whole seconds; trade\nflow is exact. Sizes are as the venue counts them: "
+        "base units, or contracts. The clock is the\nreceive time.\n\n"
+        "| feature | unit | window | meaning | source |\n| --- | --- | --- | --- | --- |\n"
+        f"{rows}\n"
+    )
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands,
     "configuration.md": configuration,
     "exit-codes.md": exit_codes,
+    "features.md": features,
 }
 
 

@@ -77,6 +77,10 @@ class Recording:
         if self.writer.error is not None:
             raise self.writer.error
 
+    def stop(self) -> None:
+        """End ``run`` soon."""
+        self._done.set()
+
     def _sink(self, event: object, _recv_ns: int) -> None:
         if isinstance(event, DepthUpdate):
             market = self.markets.get(event.symbol)
