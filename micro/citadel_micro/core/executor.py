@@ -369,6 +369,8 @@ class SmartOrderExecutor:
         """When a parent wants to be looked at next."""
         due_ns = FAR
         for child in parent.live if parent.settled else parent.children:
+            if child.terminal and child.settled:
+                continue  # as in ``advance``: nobody asks about it any more
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
             if child.cancel_after_ns:
                 due_ns = min(due_ns, child.cancel_after_ns)

@@ -7,7 +7,13 @@ from decimal import Decimal
 import pytest
 from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, signal
 
-from citadel_micro.core.events import DepthUpdate, OrderAccepted, OrderRejected
+from citadel_micro.core.events import (
+    DepthUpdate,
+    OrderAccepted,
+    OrderDone,
+    OrderFilled,
+    OrderRejected,
+)
 from citadel_micro.core.lifecycle import ChildState, ParentState
 
 
@@ -28,6 +34,48 @@ def test_an_immediate_order_that_outlives_the_time_limit_keeps_nobody_awake() ->
     rig.run(1 * SECOND)
     assert child.state is ChildState.WORKING
     assert rig.engine.executor.due_ns - rig.now > 100 * MS
+
+
+def test_an_order_that_is_explained_keeps_nobody_awake_for_one_that_is_not() -> None:
+    """Two orders of one parent end before their fills are told; then those of the first are."""
+    rig = Rig()
+    rig.venue.mute = True
+    rig.send(signal(algo="marketable_limit"))
+
+    def done(number: int, lots: int) -> None:
+        rig.send(
+            OrderDone(
+                venue=VENUE,
+                symbol=SYMBOL,
+                client_id=rig.parent().children[number].client_id,
+                status="expired",
+                cumulative_lots=lots,
+                reason="",
+                exchange_ns=rig.now,
+            )
+        )
+
+    done(0, 200)
+    rig.run(300 * MS)
+    done(1, 300)
+    rig.send(
+        OrderFilled(
+            venue=VENUE,
+            symbol=SYMBOL,
+            client_id=rig.parent().children[0].client_id,
+            trade_id="t1",
+            price_ticks=600_001,
+            quantity_lots=200,
+            cumulative_lots=200,
+            fee=Decimal(1),
+            fee_currency="USDT",
+            liquidity="taker",
+            exchange_ns=rig.now,
+        )
+    )
+    rig.run(600 * MS)
+    assert rig.parent().state is ParentState.CLOSING
+    assert rig.engine.executor.due_ns - rig.now > 50 * MS
 
 
 def test_a_held_stop_keeps_nobody_awake_while_the_process_stops() -> None:
