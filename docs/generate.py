@@ -58,7 +58,8 @@ def configuration() -> str:
 
 def features() -> str:
     """Every order-flow feature, from the table in the module that computes them."""
-    from citadel_micro.core.features import CELL_NS, FEATURES  # noqa: PLC0415 - as above
+    from citadel_micro.core.features import FEATURES  # noqa: PLC0415 - as above
+    from citadel_micro.core.windows import CELL_NS  # noqa: PLC0415
 
     rows = "\n".join(
         f"| `{each.name}` | {each.unit} | {f'{each.window_s} s' if each.window_s else 'now'} | "
@@ -71,8 +72,8 @@ def features() -> str:
         "gives the same numbers, to the last bit,\nfrom a recording.\n\n"
         "NaN says that there is no value: the book is not LIVE, or it has not been LIVE without a "
         "gap for\nall of the window. A number from half a window would look like calm.\n\n"
-        f"Windows of order-flow imbalance move in steps of {CELL_NS // 1_000_000} ms, those of "
-        "volatility in whole seconds; trade\nflow is exact. Sizes are as the venue counts them: "
+        f"Windows of flows move in steps of {CELL_NS // 1_000_000} ms, so that one of 10 s reaches back "
+        "between 9.9 and 10 s; those of\nvolatility are whole seconds. Sizes are as the venue counts them: "
         "base units, or contracts. The clock is the\nreceive time.\n\n"
         "| feature | unit | window | meaning | source |\n| --- | --- | --- | --- | --- |\n"
         f"{rows}\n"

@@ -4,10 +4,9 @@ Two ways to the same numbers, byte for byte. ``FlowFeatures`` follows a live ``M
 constant cost an event; ``recompute`` takes the definitions below literally, over a list of
 observations. Both are pure; their clock is the receive time of the events.
 
-An *observation* is the best bid and ask after an event that changed them. Time is cut into cells of
-``CELL_NS``; a window of w cells at time t is the cell of t, as far as it has come, and the w - 1
-before it. Sums are made within each cell first, in order, and then over the cells with ``fsum``, so
-that neither the order of adding nor what has left the window leaves a trace in the last bit.
+An *observation* is the best bid and ask after an event that changed them. Flows are summed over
+windows as ``core.windows`` cuts them, so that neither the order of adding nor what has left a window
+leaves a trace in the last bit.
 
 A window has no value (NaN) until the book has been LIVE, without a gap, for all of it: a number
 from half a window would look like calm. ``FEATURES`` lists each name with unit, window, source.
@@ -21,14 +20,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.times import SECOND
+from citadel_micro.core.windows import CELL_NS, CellSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.core.market import Best, MarketBook
 
-CELL_NS: Final = 100_000_000
-"""Grid of order-flow imbalance: 100 ms, the pace of the slower venues' books."""
 GRID_NS: Final = SECOND
 """Sampling of mids for realised volatility. Finer sampling measures the bouncing between bid and
 ask instead of the price."""
@@ -36,7 +34,7 @@ DEPTHS: Final = (1, 5, 20)
 FLOW_S: Final = (1, 10, 60)
 VOLATILITY_S: Final = (60, 300)
 
-_CELLS_A_SECOND: Final = SECOND // CELL_NS
+_FLOW_NS: Final = tuple(seconds * SECOND for seconds in FLOW_S)
 _BPS: Final = 1e4
 _NOTHING: Final = -1
 
@@ -134,13 +132,12 @@ def imbalance_of(before: Best, after: Best) -> float:
 class FlowFeatures:
     """Features of one ``MarketBook``, kept up to date by ``on_book`` after each of its events.
 
-    O(1) an event; reading costs the levels, the cells and the trades of the longest windows.
+    O(1) an event; reading costs the levels, and the cells of the longest windows.
     """
 
     __slots__ = (
         "_best",
-        "_cell",
-        "_cells",
+        "_flow",
         "_grid",
         "_last_ns",
         "_market",
@@ -148,17 +145,16 @@ class FlowFeatures:
         "_resyncs",
         "_returns",
         "_since_ns",
-        "_sum",
     )
 
     def __init__(self, market: MarketBook) -> None:
         self._market: Final = market
-        self._cells: Final[deque[tuple[int, float]]] = deque()
+        self._flow: Final = CellSums(_FLOW_NS[-1])
         self._returns: Final[deque[tuple[int, float]]] = deque()
         self._last_ns = 0
         self._best: Best | None = None
-        self._cell = self._grid = self._since_ns = self._resyncs = _NOTHING
-        self._sum = self._mid = 0.0
+        self._grid = self._since_ns = self._resyncs = _NOTHING
+        self._mid = 0.0
 
     def on_book(self, recv_ns: int) -> None:
         """The book took a depth update or a quote that was received at this time."""
@@ -185,7 +181,7 @@ class FlowFeatures:
             self._grid = recv_ns // GRID_NS
             self._mid = (best[0] + best[2]) / 2
         else:
-            self._add(imbalance_of(before, best), recv_ns // CELL_NS)
+            self._flow.add(imbalance_of(before, best), recv_ns)
             grid = recv_ns // GRID_NS
             if grid > self._grid:
                 self._close(before, grid)
@@ -203,35 +199,20 @@ class FlowFeatures:
         values = [market.imbalance(depth) for depth in DEPTHS]
         values += _levels(market.best(), market.microprice())
         whole = [_whole(self._since_ns, now_ns, seconds) for seconds in FLOW_S]
-        for seconds, seen in zip(FLOW_S, whole, strict=True):
-            values.append(self._flow_imbalance(now_ns // CELL_NS, seconds) if seen else math.nan)
-        for seconds, seen in zip(FLOW_S, whole, strict=True):
-            values.append(market.signed_flow(now_ns, seconds * SECOND) if seen else math.nan)
+        for flows in (self._flow.sums(now_ns, _FLOW_NS), market.signed_flows(now_ns, _FLOW_NS)):
+            values += [flow if seen else math.nan for flow, seen in zip(flows, whole, strict=True)]
         for seconds in VOLATILITY_S:
             seen = _whole(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds)
             values.append(self._volatility(now_ns // GRID_NS, seconds) if seen else math.nan)
         return dict(zip(NAMES, values, strict=True))
 
-    # cells
-
     def _lose(self) -> None:
         """The book's story is broken off: what comes is not to be joined to what was."""
         self._best = None
-        self._cells.clear()
+        self._flow.clear()
         self._returns.clear()
-        self._cell = self._grid = self._since_ns = self._resyncs = _NOTHING
-        self._sum = self._mid = 0.0
-
-    def _add(self, flow: float, cell: int) -> None:
-        if cell != self._cell:
-            if self._cell != _NOTHING:
-                self._cells.append((self._cell, self._sum))
-            oldest = cell - FLOW_S[-1] * _CELLS_A_SECOND
-            while self._cells and self._cells[0][0] <= oldest:
-                self._cells.popleft()
-            self._cell = cell
-            self._sum = 0.0
-        self._sum += flow
+        self._grid = self._since_ns = self._resyncs = _NOTHING
+        self._mid = 0.0
 
     def _close(self, before: Best, grid: int) -> None:
         """Seconds have ended: their last mid was the one before this event."""
@@ -242,15 +223,6 @@ class FlowFeatures:
             self._returns.popleft()
         self._grid = grid
         self._mid = mid
-
-    def _flow_imbalance(self, cell: int, seconds: int) -> float:
-        oldest = cell - seconds * _CELLS_A_SECOND
-        sums = [self._sum] if self._cell > oldest else []
-        for at, value in reversed(self._cells):
-            if at <= oldest:
-                break
-            sums.append(value)
-        return math.fsum(sums)
 
     def _volatility(self, grid: int, seconds: int) -> float:
         """Over the ``seconds`` whole seconds before that of reading."""
@@ -304,17 +276,15 @@ def recompute(
     total = bid_size + ask_size
     microprice = (bid * ask_size + ask * bid_size) / total if total > 0 else (bid + ask) / 2
     values += _levels(best, microprice)
-    cells = _cell_sums(run)
-    for seconds in FLOW_S:
-        oldest = now_ns // CELL_NS - seconds * _CELLS_A_SECOND
-        flow = math.fsum(value for cell, value in cells.items() if cell > oldest)
-        values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
-    for seconds in FLOW_S:
-        flow = 0.0
-        for at_ns, size in reversed(trades):
-            if at_ns >= now_ns - seconds * SECOND:
-                flow += size
-        values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
+    changes = [
+        (at_ns, imbalance_of(before, after)) for (_, before), (at_ns, after) in pairwise(run)
+    ]
+    for numbers in (changes, trades):
+        cells = _cell_sums(numbers)
+        for seconds in FLOW_S:
+            oldest = now_ns // CELL_NS - seconds * SECOND // CELL_NS
+            flow = math.fsum(value for cell, value in cells.items() if cell > oldest)
+            values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
     closes = {at_ns // GRID_NS: (best[0] + best[2]) / 2 for at_ns, best in run}
     first = run[0][1]
     mids = [(first[0] + first[2]) / 2, *closes.values()]
@@ -330,11 +300,12 @@ def recompute(
     return dict(zip(NAMES, values, strict=True))
 
 
-def _cell_sums(run: Sequence[tuple[int, Best]]) -> dict[int, float]:
+def _cell_sums(numbers: Sequence[tuple[int, float]]) -> dict[int, float]:
     sums: dict[int, float] = {}
-    for (_, before), (at_ns, after) in pairwise(run):
-        cell = at_ns // CELL_NS
-        sums[cell] = sums.get(cell, 0.0) + imbalance_of(before, after)
+    latest = -1
+    for at_ns, number in numbers:
+        latest = max(latest, at_ns // CELL_NS)
+        sums[latest] = sums.get(latest, 0.0) + number
     return sums
 
 

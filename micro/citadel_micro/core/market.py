@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from citadel_micro.core.book import Book
 from citadel_micro.core.integrity import make_integrity
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
+from citadel_micro.core.windows import CellSums
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
@@ -30,10 +33,8 @@ cross for a moment; a wrong level stays."""
 USELESS_LIMIT_NS: Final = 5_000_000_000
 """Updates that come for this long and never fit (all older than the book, or all without a snapshot
 to put them on) say that the snapshot was wrong or lost. Streams lag their snapshots by less."""
-FLOW_RETENTION_NS: Final = 60_000_000_000
+FLOW_NS: Final = 60_000_000_000
 """Longest window of ``signed_flow``."""
-FLOW_LIMIT: Final = 50_000
-"""Trades remembered at most; more than this in a minute shortens the window."""
 
 UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
 """Reason of a LIVE book that a generic connector keeps."""
@@ -118,7 +119,7 @@ class MarketBook:
         self._quote_seq = -1
         self._useless_ns = 0
         self._was_live = False
-        self._flow: Final[deque[tuple[int, float]]] = deque(maxlen=FLOW_LIMIT)
+        self._flow: Final = CellSums(FLOW_NS)
 
     # --- events -------------------------------------------------------------------------------
 
@@ -168,12 +169,7 @@ class MarketBook:
     def on_trade(self, trade: TradeTick) -> None:
         """Remember the last trade, and its signed size for ``signed_flow``."""
         self.last_trade = trade
-        flow = self._flow
-        now_ns = trade.recv_ns
-        flow.append((now_ns, trade.size if trade.side == "buy" else -trade.size))
-        oldest = now_ns - FLOW_RETENTION_NS
-        while flow[0][0] < oldest:
-            flow.popleft()
+        self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)
 
     def on_status(self, status: FeedStatus) -> None:
         """The connection changed: whatever was known is void until the next snapshot."""
@@ -240,14 +236,15 @@ class MarketBook:
         return (bid_size - ask_size) / total if total > 0 else 0.0
 
     def signed_flow(self, now_ns: int, window_ns: int) -> float:
-        """Taker buys minus taker sells of the last ``window_ns``, at most a minute, in size."""
-        oldest = now_ns - window_ns
-        total = 0.0
-        for at_ns, size in reversed(self._flow):
-            if at_ns < oldest:
-                break
-            total += size
-        return total
+        """Taker buys minus taker sells of the last ``window_ns``, at most a minute, in size.
+
+        Windows are as ``core.windows`` cuts them.
+        """
+        return self._flow.sums(now_ns, (window_ns,))[0]
+
+    def signed_flows(self, now_ns: int, windows_ns: Sequence[int]) -> list[float]:
+        """``signed_flow`` over several windows, shortest first, at the cost of the longest."""
+        return self._flow.sums(now_ns, windows_ns)
 
     @property
     def crossed(self) -> bool:

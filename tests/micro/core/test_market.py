@@ -207,7 +207,7 @@ def test_signed_flow_over_a_window(market: MarketBook) -> None:
 
     assert market.signed_flow(0, SECOND) == 0.0
     market.on_trade(trade(1 * SECOND, 5.0, buy=True))
-    market.on_trade(trade(2 * SECOND, 1.0, buy=False))
+    market.on_trade(trade(2_100_000_000, 1.0, buy=False))
     market.on_trade(last := trade(3 * SECOND, 2.0, buy=True))
     assert market.last_trade == last
     assert market.signed_flow(3 * SECOND, SECOND) == 1.0
