@@ -69,12 +69,15 @@ class Macro:
         self.publisher = self.context.socket(zmq.XPUB)
         until(self._bound(bench.commands))
         self.reports: list[ExecutionReport] = []
+        self.heard = 0
         inbox = Inbox(decode_market, self._on_message)
         self.reader = SubscriberThread(
             self.context, [Endpoint(bench.market)], [topics.ALL], inbox, name="macro"
         )
         self.reader.start()
+        # Both ways are open: what is sent before that is lost, and so is what comes back.
         until(lambda: self.publisher.poll(100))
+        until(lambda: self.heard)
 
     def _bound(self, address: str) -> Callable[[], bool]:
         def bind() -> bool:
@@ -87,6 +90,7 @@ class Macro:
         return bind
 
     def _on_message(self, _topic: bytes, message: object) -> None:
+        self.heard += 1
         if isinstance(message, ExecutionReport):
             self.reports.append(message)
 
