@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 import zmq
 
@@ -20,11 +20,11 @@ from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
 from citadel_bridge.errors import ClockSkew, MicroUnavailable
+from citadel_bridge.inquiries import MicroInquiries
 from citadel_bridge.intents import IntentLog
 from citadel_bridge.mirror import Mirror
 from citadel_bridge.outbox import Outbox
 from citadel_bridge.questions import Questions
-from citadel_bridge.view import MicroView
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
@@ -33,19 +33,13 @@ from citadel_proto.messages import (
     SCHEMA_VERSION,
     TERMINAL_STATUSES,
     Answer,
-    Balance,
     Cancel,
     ExecutionReport,
     MacroHeartbeat,
-    Position,
     Query,
     QueryKind,
     Signal,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +49,7 @@ _QUERY_PAUSE_S: Final = 0.1
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class HybridConnector(MicroView):
+class HybridConnector(MicroInquiries):
     """Thread-safe; one per process, see ``get``.
 
     Args:
@@ -280,42 +274,6 @@ class HybridConnector(MicroView):
         finally:
             del self._waiters[key]
         return self.report(signal_id)
-
-    # --- questions ------------------------------------------------------------------------------
-
-    def query_order(self, signal_id: str, timeout: float = 1.0) -> ExecutionReport | None:
-        """Ask micro for one order.
-
-        Returns:
-            Its newest report; None only when micro is sure that it knows no such order.
-
-        Raises:
-            MicroUnavailable: no micro, or no answer within ``timeout`` s.
-        """
-        answer = self._query("order", timeout, signal_id=signal_id)
-        return self.report(signal_id) if answer.found else None
-
-    def query_orders(
-        self, venue: str = "", symbol: str = "", since_ns: int = 0, timeout: float = 2.0
-    ) -> tuple[ExecutionReport, ...]:
-        """Ask micro for all orders (its own included) updated since then; raises as ``query_order``."""
-        answer = self._query("orders", timeout, venue=venue, symbol=symbol, since_ns=since_ns)
-        # What the mirror holds is at least as new as the answer.
-        return tuple(self.report(item.signal_id) or item for item in answer.reports)
-
-    def query_balances(self, venue: str, timeout: float = 1.0) -> Mapping[str, Balance]:
-        """Ask micro for the balances of a venue, per currency; raises as ``query_order``."""
-        answer = self._query("balances", timeout, venue=venue)
-        self.mirror.set_answered_balances(venue, answer)
-        return self.balances(venue)
-
-    def query_positions(self, venue: str = "", timeout: float = 1.0) -> tuple[Position, ...]:
-        """Ask micro for the positions of a venue; raises as ``query_order``."""
-        return self._query("positions", timeout, venue=venue).positions
-
-    def query_limits(self, timeout: float = 1.0) -> Mapping[str, str]:
-        """Ask micro for its risk limits, as text by name; raises as ``query_order``."""
-        return self._query("limits", timeout).limits
 
     # --- inside ---------------------------------------------------------------------------------
 
