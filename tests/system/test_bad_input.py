@@ -11,25 +11,32 @@ import socket
 import time
 import urllib.request
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import zmq
-from process_kit import SYMBOL, Bench, citadel, health, mid, until
+from process_kit import SYMBOL, Bench, citadel, health, until
 
 from citadel_bridge.channels import Inbox, SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.demo.processes import free_port
 from citadel_proto import topics
 from citadel_proto.codec import MAX_FRAME, decode_market, encode
-from citadel_proto.messages import ExecutionReport, MacroHeartbeat, Signal
+from citadel_proto.messages import (
+    TERMINAL_STATUSES,
+    ExecutionReport,
+    MacroHeartbeat,
+    Signal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 S = 1_000_000_000
+ZERO = Decimal(0)
 
 
 class Stand:
@@ -295,20 +302,33 @@ def test_a_number_that_is_none_is_refused_by_micro_too(
     assert (report.status, report.reason_code) == ("rejected", "BAD_NUMBER")
 
 
-def test_what_was_refused_left_no_trace_in_the_account(stand: Stand) -> None:
-    exit_code, report, _ = stand.signal(
-        "sell",
-        SYMBOL,
-        "0.01",
-        "--algo",
-        "marketable_limit",
-        "--limit-price",
-        f"{mid(stand.bench) * 0.995:.2f}",
-    )
-    assert exit_code == 0
-    balances = {row["currency"]: row["total"] for row in report["balances"]}
-    # Bought once after the noise and once of the five; each less its fee.
-    assert float(balances["BTC"]) == pytest.approx(2 * 0.01 * 0.999 - 0.01)
+def test_what_was_refused_leaves_no_trace_in_the_account(stand: Stand) -> None:
+    def done(signal_id: str) -> ExecutionReport | None:
+        ended = [each for each in macro.of(signal_id) if each.status in TERMINAL_STATUSES]
+        return ended[-1] if ended else None
+
+    def buy(signal_id: str, **changes: Any) -> ExecutionReport:  # noqa: ANN401 - fields by name
+        macro.send(order(signal_id, **changes))
+        report: ExecutionReport = until(lambda: done(signal_id))
+        return report
+
+    def held(report: ExecutionReport) -> Decimal:
+        return sum((Decimal(row.total) for row in report.balances if row.currency == "BTC"), ZERO)
+
+    with stand.macro() as macro:
+        before = buy("before")
+        refused: list[dict[str, Any]] = [
+            {"quantity": "NaN"},
+            {"expires_ns": 1},
+            {"symbol": "XXX/USDT"},
+            {"quantity": "1e6"},
+        ]
+        for number, changes in enumerate(refused):
+            assert buy(f"refused-{number}", **changes).status == "rejected"
+        after = buy("after")
+    bought = sum((Decimal(fill.quantity) - Decimal(fill.fee) for fill in after.fills), ZERO)
+    assert bought > 0
+    assert held(after) == held(before) + bought
 
 
 # --- ports and folders --------------------------------------------------------------------------
