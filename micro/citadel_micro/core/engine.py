@@ -305,6 +305,7 @@ class Engine:
         self._recovery.on_timer(now_ns)
         self._watch.on_tick(now_ns)
         self.references.on_tick(now_ns)
+        self.register.tell_late()
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + config.heartbeat_ns
             self._judge_risk(now_ns)

@@ -1,7 +1,8 @@
 """Parents and children as plain data and back, for the journal.
 
-A parent is stored under ``parent/<signal id>`` and each of its children under
-``child/<client id>``, so that a reprice writes one child and not two hundred.
+A parent is stored under ``parent/<signal id>``, each of its children under ``child/<client id>``,
+and each of their fills under ``fill/<client id>/<number>``, so that a reprice writes one child and
+not two hundred, and a fill itself and not all before it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from citadel_micro.core.orders import Child, ChildFill, Parent
 
 PARENT_KEY: Final = "parent/"
 CHILD_KEY: Final = "child/"
+FILL_KEY: Final = "fill/"
 TOMBSTONE_KEY: Final = "tombstone/"
 
 _DECIMALS: Final = ("quantity", "limit_price", "stop_price", "leverage")
@@ -32,6 +34,8 @@ _PLAIN: Final = (
     "done_ns",
     "revision",
     "reprices",
+    "placed",
+    "told_fills",
     "arrival_half_ticks",
     "release_half_ticks",
     "final_half_ticks",
@@ -45,8 +49,11 @@ _PASSING: Final = (
     "absent_trades",
     "cancel_after_ns",
     "stored",
+    "stored_fills",
+    "seen_lots",
     "trade_ids",
     "fills",
+    "views",
     "state",
 )
 _CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
@@ -68,13 +75,31 @@ def parent_state(parent: Parent) -> dict[str, object]:
 
 
 def child_state(parent: Parent, child: Child) -> dict[str, object]:
-    """One child, with the id of its parent."""
+    """One child without its fills, with the id of its parent."""
     return {
         "parent": parent.id,
         "state": child.state.value,
-        "fills": [{**asdict(fill), "fee": str(fill.fee)} for fill in child.fills],
         **{name: getattr(child, name) for name in _CHILD_PLAIN},
     }
+
+
+def fill_key(child: Child, number: int) -> str:
+    """Where the fill of that number (from 0) is stored."""
+    return f"{FILL_KEY}{child.client_id}/{number}"
+
+
+def fill_state(fill: ChildFill) -> dict[str, object]:
+    """One fill."""
+    return {**asdict(fill), "fee": str(fill.fee)}
+
+
+def load_fill(child: Child, row: dict[str, Any]) -> None:
+    """Give a loaded child back the fill that ``fill_state`` described."""
+    fill = ChildFill(**{**row, "fee": Decimal(row["fee"])})
+    child.trade_ids[fill.trade_id] = None
+    child.fills.append(fill)
+    child.seen_lots += fill.quantity_lots
+    child.stored_fills += 1
 
 
 def load_signal(row: dict[str, Any]) -> SignalReceived:
@@ -100,11 +125,8 @@ def load_parent(row: dict[str, Any]) -> Parent:
 
 
 def load_child(row: dict[str, Any]) -> Child:
-    """The child that ``child_state`` described."""
-    fills = [ChildFill(**{**fill, "fee": Decimal(fill["fee"])}) for fill in row["fills"]]
+    """The child that ``child_state`` described; its fills are still to load."""
     return Child(
         state=ChildState(row["state"]),
-        fills=fills,
-        trade_ids=dict.fromkeys(fill.trade_id for fill in fills),
         **{name: row[name] for name in _CHILD_PLAIN},
     )

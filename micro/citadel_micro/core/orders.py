@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from citadel_micro.core.algos.base import Algorithm
+from citadel_micro.core.commands import FillView
 from citadel_micro.core.events import OrderFilled, SignalReceived
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.core.lifecycle import (
@@ -92,6 +93,10 @@ class Child:
     absent_order: bool = False
     absent_trades: bool = False
     stored: bool = False
+    stored_fills: int = 0
+    """So many of ``fills`` are durable."""
+    views: list[FillView] = field(default_factory=list)
+    """The first of ``fills`` as they are reported; a fill never changes."""
 
     @property
     def terminal(self) -> bool:
@@ -188,6 +193,8 @@ class Parent:
     done_ns: int = 0
     revision: int = 0
     reprices: int = 0
+    placed: int = 0
+    """Children ever made, those that are forgotten included."""
     arrival_half_ticks: int = 0
     """Best bid + best ask in ticks at admission (at the trigger of a stop)."""
     release_half_ticks: int = 0
@@ -203,6 +210,8 @@ class Parent:
     """Nothing is placed on this book (``Desk.book_id``); the default is that of none at all."""
     told: tuple[object, ...] = ()
     """What the last report was about, so that nothing is reported twice."""
+    told_fills: int = 0
+    """Fills in the last report."""
     written: dict[str, object] | None = None
     """Its last durable form."""
 
@@ -279,6 +288,7 @@ class Parent:
             )
         self.children.append(child)
         self.live.append(child)
+        self.placed += 1
 
     def recount(self) -> None:
         """Bring F and the list of live children up to date after a child has changed."""

@@ -10,7 +10,7 @@ from citadel_micro.core.lifecycle import ParentState
 
 if TYPE_CHECKING:
     from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.orders import ChildFill, Parent
     from citadel_micro.core.portfolio import Portfolio, Position
 
 _P = ParentState
@@ -35,11 +35,20 @@ def status(parent: Parent) -> str:
     return _STATUS.get(parent.state, "working")
 
 
+FILLS: Final = 1
+"""Where ``told`` has the number of fills, and after it the lots."""
+
+
+def fills_of(parent: Parent) -> int:
+    """How many fills it has had."""
+    return sum(len(child.fills) for child in parent.children)
+
+
 def told(parent: Parent) -> tuple[object, ...]:
     """What makes a new report worth sending when it changes."""
     return (
         status(parent),
-        sum(len(child.fills) for child in parent.children),
+        fills_of(parent),
         parent.filled,
         parent.triggered,
         parent.reason_code,
@@ -59,22 +68,22 @@ def average(parent: Parent) -> Decimal | None:
 
 def fill_views(parent: Parent) -> tuple[FillView, ...]:
     """Every fill, in the order in which they became known within each child."""
-    if not any(child.fills for child in parent.children):
-        return ()
-    rules = parent.rules
-    return tuple(
-        FillView(
-            trade_id=fill.trade_id,
-            child_id=child.client_id,
-            price=rules.price(fill.price_ticks),
-            quantity=rules.quantity(fill.quantity_lots),
-            fee=fill.fee,
-            fee_currency=fill.fee_currency,
-            liquidity=fill.liquidity,
-            ts_ns=fill.exchange_ns,
-        )
-        for child in parent.children
-        for fill in child.fills
+    for child in parent.children:
+        for fill in child.fills[len(child.views) :]:
+            child.views.append(_fill_view(parent.rules, child.client_id, fill))
+    return tuple(view for child in parent.children for view in child.views)
+
+
+def _fill_view(rules: Instrument, client_id: str, fill: ChildFill) -> FillView:
+    return FillView(
+        trade_id=fill.trade_id,
+        child_id=client_id,
+        price=rules.price(fill.price_ticks),
+        quantity=rules.quantity(fill.quantity_lots),
+        fee=fill.fee,
+        fee_currency=fill.fee_currency,
+        liquidity=fill.liquidity,
+        ts_ns=fill.exchange_ns,
     )
 
 

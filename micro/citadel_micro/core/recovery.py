@@ -19,10 +19,12 @@ from citadel_micro.core.order_state import (
     CHILD_KEY,
     PARENT_KEY,
     TOMBSTONE_KEY,
+    fill_key,
     load_child,
+    load_fill,
     load_parent,
 )
-from citadel_micro.core.publishing import told
+from citadel_micro.core.publishing import fills_of, told
 from citadel_micro.core.sender import MARK
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
@@ -215,6 +217,8 @@ class Recovery:
                 continue
             child = load_child(row)
             child.stored = True
+            while (fill := state.get(fill_key(child, child.stored_fills))) is not None:
+                load_fill(child, cast("dict[str, Any]", fill))
             owner.children.append(child)
             register.index(owner, child)
 
@@ -223,7 +227,10 @@ class Recovery:
         signal = parent.signal
         desk = self._desks.get((signal.venue, signal.symbol))
         parent.recount()
-        parent.told = told(parent)  # as its last revision was; what changes now is a new one
+        if parent.told_fills == fills_of(parent):
+            parent.told = told(parent)  # as its last revision was; what changes now is a new one
+        else:
+            self._register.touch(parent)
         if desk is not None and parent.state is not ParentState.GATING:
             try:
                 set_terms(parent, desk.instrument)

@@ -10,10 +10,12 @@ from citadel_micro.core.order_state import (
     PARENT_KEY,
     TOMBSTONE_KEY,
     child_state,
+    fill_key,
+    fill_state,
     parent_state,
 )
 from citadel_micro.core.orders import Child, Parent
-from citadel_micro.core.publishing import report, told
+from citadel_micro.core.publishing import FILLS, fills_of, report, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     from citadel_micro.core.portfolio import Portfolio
 
 MAX_TOMBSTONES: Final = 1_000
+CHILD_RETENTION_NS: Final = 3_600_000_000_000
+"""How long a child that ended without a fill is remembered, against late reports."""
+FREE_FILLS: Final = 100
+"""A parent with more fills than this is not reported at every one of them ..."""
+FILL_PAUSE_NS: Final = 1_000_000
+"""... but after this long for each that it has: a report holds them all, so the cost of a report
+at every fill would grow with their square."""
 
 
 class Register:
@@ -63,6 +72,8 @@ class Register:
         self._last_fills: list[dict[str, object]] = []
         self._touched: dict[str, Parent] = {}
         self._repeat: dict[str, Parent] = {}
+        self._late: dict[str, Parent] = {}
+        """Their last fills are stored and not yet told."""
 
     def open(self, signal: SignalReceived, now_ns: int, *, own: bool) -> Parent:
         """A new parent, GATING."""
@@ -139,6 +150,11 @@ class Register:
         row = {**asdict(fill), "fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
         self._fill_rows.append(row)
 
+    def tell_late(self) -> None:
+        """Look again at what was not told at once. To be called several times a second."""
+        for parent in self._late.values():
+            self.touch(parent)
+
     def holdings_changed(self) -> None:
         """The portfolio has to be stored."""
         self._holdings_changed = True
@@ -171,8 +187,14 @@ class Register:
 
     def _flush(self, parent: Parent, now_ns: int) -> None:
         news = told(parent)
-        if news != parent.told:
+        if news == parent.told:
+            pass
+        elif _can_wait(parent, news, now_ns):
+            self._late[parent.id] = parent
+        else:
+            self._late.pop(parent.id, None)
             parent.told = news
+            parent.told_fills = fills_of(parent)
             parent.revision += 1
             parent.updated_ns = now_ns
             self._out.commands.append(report(parent, self._portfolio))
@@ -186,6 +208,9 @@ class Register:
             if not child.stored:
                 child.stored = True
                 self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
+                for number in range(child.stored_fills, len(child.fills)):
+                    self._out.durable[fill_key(child, number)] = fill_state(child.fills[number])
+                child.stored_fills = len(child.fills)
 
     def forget_old(self, now_ns: int) -> None:
         """Drop what has ended long ago, or is too much."""
@@ -200,11 +225,45 @@ class Register:
             surplus -= 1
             del self.known[signal_id]
             self._out.durable[PARENT_KEY + signal_id] = None
+            self._late.pop(signal_id, None)
             for child in parent.children:
-                self.children.pop(child.client_id, None)
-                self._out.durable[CHILD_KEY + child.client_id] = None
+                self._forget_child(child)
+        for parent in self.known.values():
+            self._forget_children(parent, now_ns - CHILD_RETENTION_NS)
         for signal_id, (buried_ns, _) in tuple(self.tombstones.items()):
             if buried_ns > oldest_ns:
                 break
             del self.tombstones[signal_id]
             self._out.durable[TOMBSTONE_KEY + signal_id] = None
+
+    def _forget_children(self, parent: Parent, oldest_ns: int) -> None:
+        """Drop those that ended without a fill long ago, but for the last one."""
+        children = parent.children
+        if len(children) < 2:  # noqa: PLR2004 - the last one and no other
+            return
+        kept: list[Child] = []
+        for child in children[:-1]:
+            if child.terminal and child.done_ns < oldest_ns and child.filled == 0:
+                self._forget_child(child)
+            else:
+                kept.append(child)
+        children[:-1] = kept
+
+    def _forget_child(self, child: Child) -> None:
+        self.children.pop(child.client_id, None)
+        self._out.durable[CHILD_KEY + child.client_id] = None
+        for number in range(child.stored_fills):
+            self._out.durable[fill_key(child, number)] = None
+
+
+def _can_wait(parent: Parent, news: tuple[object, ...], now_ns: int) -> bool:
+    """Whether there are only more fills to tell, to somebody who has just heard of many."""
+    if len(parent.told) != len(news):
+        return False
+    others = [one == other for one, other in zip(parent.told, news, strict=True)]
+    fills = fills_of(parent)
+    return (
+        fills > FREE_FILLS
+        and all(others[:FILLS] + others[FILLS + 2 :])
+        and now_ns - parent.updated_ns < fills * FILL_PAUSE_NS
+    )

@@ -184,11 +184,10 @@ class Sender:
     def _approve(
         self, parent: Parent, desk: Desk, work: Work, lots: int, now_ns: int
     ) -> Approved[PlaceOrder] | Verdict:
-        number = len(parent.children) + 1
         order = PlaceOrder(
             venue=desk.key[0],
             symbol=desk.key[1],
-            client_id=self.client_id(parent, number),
+            client_id=self.client_id(parent, parent.placed + 1),
             parent_id=parent.id,
             side=parent.signal.side,
             price_ticks=work.price_ticks,

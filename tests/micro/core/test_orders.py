@@ -18,7 +18,14 @@ from citadel_micro.core.lifecycle import (
     ParentEvent,
     ParentState,
 )
-from citadel_micro.core.order_state import child_state, load_child, load_parent, parent_state
+from citadel_micro.core.order_state import (
+    child_state,
+    fill_state,
+    load_child,
+    load_fill,
+    load_parent,
+    parent_state,
+)
 from citadel_micro.core.orders import Child, Parent
 from citadel_proto.errors import InvariantError
 
@@ -224,6 +231,10 @@ def test_durable_form_comes_back_equal_and_is_plain() -> None:
     assert again.signal == one.signal
     loaded = load_child(child_row)
     loaded.stored = True
+    fill_row = fill_state(live.fills[0])
+    assert_plain(fill_row)
+    load_fill(loaded, fill_row)
+    live.stored_fills = 1
     assert loaded == live
 
 

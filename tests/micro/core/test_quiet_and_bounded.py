@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, signal
+from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, signal
 
+from citadel_micro.core.commands import Persist
 from citadel_micro.core.events import (
     DepthUpdate,
     OrderAccepted,
@@ -15,6 +16,8 @@ from citadel_micro.core.events import (
     OrderRejected,
 )
 from citadel_micro.core.lifecycle import ChildState, ParentState
+from citadel_micro.core.limits import paper_defaults
+from citadel_micro.core.register import FREE_FILLS
 
 
 def test_an_immediate_order_that_outlives_the_time_limit_keeps_nobody_awake() -> None:
@@ -157,3 +160,88 @@ def test_a_revision_says_the_same_before_and_after_a_crash() -> None:
     seen: dict[int, str] = {}
     for report in rig.reports:
         assert seen.setdefault(report.revision, report.status) == report.status
+
+
+# --- many fills ---------------------------------------------------------------------------------
+
+
+def resting(lots: int) -> tuple[Rig, str]:
+    """A rig with one resting order of so many lots; its client id."""
+    rig = Rig()
+    price = Decimal(1_000)
+    rig.book(1_000.0, 1_000.1, size=1e6)
+    quantity = Decimal(lots) / 1_000
+    rig.send(signal(algo="limit", limit_price=price, quantity=quantity, created_ns=rig.now))
+    rig.run(20 * MS)
+    (order,) = rig.venue.open_orders()
+    return rig, order.place.client_id
+
+
+def fill_one_by_one(rig: Rig, client_id: str, count: int) -> list[int]:
+    """So many fills of a lot, 3 ms apart; the bytes made durable at each."""
+    sizes: list[int] = []
+    for _ in range(count):
+        rig.venue.fill(client_id, 1)
+        before = len(rig.commands)
+        rig.run(3 * MS)
+        new = [command for _, command in rig.commands[before:]]
+        sizes.append(sum(len(repr(each)) for each in new if isinstance(each, Persist)))
+    return sizes
+
+
+def test_what_a_fill_writes_does_not_grow_with_those_before_it() -> None:
+    rig, client_id = resting(400)
+    sizes = fill_one_by_one(rig, client_id, 300)
+    assert max(sizes[200:]) < 1.3 * max(sizes[:20])
+
+
+def test_many_fills_are_told_now_and_then_and_their_end_at_once() -> None:
+    rig, client_id = resting(500)
+    fill_one_by_one(rig, client_id, 499)
+    told = len(rig.reports)
+    assert FREE_FILLS < told < 200
+    rig.run(1 * SECOND)
+    assert rig.report().filled == Decimal("0.499")
+    assert len(rig.report().fills) == 499
+    fill_one_by_one(rig, client_id, 1)
+    assert rig.report().status == "filled"
+    assert len(rig.report().fills) == 500
+
+
+def test_fills_that_were_not_told_before_a_crash_are_a_new_revision() -> None:
+    rig, client_id = resting(500)
+    fill_one_by_one(rig, client_id, FREE_FILLS)
+    while len(rig.report().fills) == len(rig.parent().children[0].fills):
+        fill_one_by_one(rig, client_id, 1)
+    before, filled = rig.report(), rig.parent().filled
+    rig.restart()
+    after = rig.report()
+    assert len(before.fills) < len(after.fills) == filled
+    assert after.revision > before.revision
+    rig.run(10 * SECOND)
+    assert rig.engine.portfolio.quantity(*KEY) == rig.instrument.quantity(filled)
+
+
+def test_orders_that_came_to_nothing_are_forgotten_and_their_ids_never_used_again() -> None:
+    limits = paper_defaults(
+        lease_required=False, depth_participation_bps=10_000.0, stale_ns=60 * SECOND
+    )
+    rig = Rig(config(limits=limits))
+    rig.venue.fill_at_once = False
+    rig.send(signal(algo="marketable_limit", params=(("time_limit_ms", 86_400_000),)))
+    for _ in range(400):  # two hours and more, a moment of each twenty seconds
+        rig.now += 20 * SECOND
+        rig.run(20 * MS, refresh_ns=0)
+        rig.book(rig.bid, rig.ask)
+        rig.run(20 * MS, refresh_ns=0)
+    placed = [order.client_id for order in rig.venue.placed]
+    assert len(placed) > 300
+    assert len(set(placed)) == len(placed)
+    assert len(rig.parent().children) < 200
+    assert len([key for key in rig.durable if key.startswith("child/")]) < 200
+    rig.restart()
+    rig.run(10 * SECOND)
+    rig.venue.fill_at_once = True
+    rig.run(10 * SECOND)
+    assert rig.parent().state is ParentState.FILLED
+    assert len({order.client_id for order in rig.venue.placed}) == len(rig.venue.placed)
