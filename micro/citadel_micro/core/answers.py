@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.commands import PublishAnswer
-from citadel_micro.core.publishing import balance_views, position_view, report
+from citadel_micro.core.publishing import balance_views, fills_of, position_view, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.register import Register
 
 _ONE = Decimal(1)
+MOST_REPORTS: Final = 500
+MOST_FILLS: Final = 10_000
+"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB."""
 
 
 def answer(
@@ -30,10 +33,20 @@ def answer(
     limits: RiskLimits,
     error: str,
 ) -> PublishAnswer:
-    """Answer one question from what is known now. ``error`` says why it may be incomplete."""
+    """Answer one question from what is known now.
+
+    ``error`` says why the answer may be incomplete; of more orders than an answer may hold, the
+    newest are told, and its error says that others are not.
+    """
     kind = query.kind
     chosen = [venue for venue in venues if query.venue in ("", venue)]
-    parents = _parents(query, register)
+    parents, left_out = _parents(query, register)
+    if left_out:
+        text = (
+            f"{left_out} older orders are left out: an answer holds the {MOST_REPORTS} newest and "
+            f"{MOST_FILLS} fills; ask with a later since_ns, or for one venue and symbol"
+        )
+        error = f"{error}; {text}" if error else text
     return PublishAnswer(
         query_id=query.query_id,
         kind=kind,
@@ -57,16 +70,26 @@ def answer(
     )
 
 
-def _parents(query: QueryReceived, register: Register) -> list[Parent]:
+def _parents(query: QueryReceived, register: Register) -> tuple[list[Parent], int]:
+    """The parents that are asked for, and how many older ones there are besides."""
     if query.kind == "order":
         parent = register.known.get(query.signal_id)
-        return [] if parent is None else [parent]
+        return ([] if parent is None else [parent]), 0
     if query.kind != "orders":
-        return []
-    return [
+        return [], 0
+    found = [
         parent
         for parent in register.known.values()
         if parent.updated_ns >= query.since_ns
         and query.venue in ("", parent.signal.venue)
         and query.symbol in ("", parent.signal.symbol)
     ]
+    found.sort(key=lambda parent: parent.updated_ns)
+    told = fills = 0
+    for parent in reversed(found):
+        fills += fills_of(parent)
+        if told == MOST_REPORTS or (told and fills > MOST_FILLS):
+            break
+        told += 1
+    left_out = len(found) - told
+    return found[left_out:], left_out
