@@ -101,6 +101,9 @@ class SmartOrderExecutor:
             )
             return
         parent, child = found
+        if parent.lost:
+            self._out.note("warning", "report_on_lost_order", client_id=report.client_id)
+            return
         before = child.state
         if isinstance(report, OrderFilled):
             self._fill(parent, child, report, now_ns)
@@ -368,6 +371,8 @@ class SmartOrderExecutor:
     def _due(self, parent: Parent) -> int:
         """When a parent wants to be looked at next."""
         due_ns = FAR
+        if parent.lost:
+            return due_ns
         for child in parent.live if parent.settled else parent.children:
             if child.terminal and child.settled:
                 continue  # as in ``advance``: nobody asks about it any more

@@ -238,6 +238,14 @@ class Parent:
         return self.state in PARENT_TERMINAL
 
     @property
+    def lost(self) -> bool:
+        """It has an order out on an instrument that this run does not know.
+
+        It can be neither watched nor valued. It is kept as it is, for a run that knows it again.
+        """
+        return self.instrument is None and bool(self.live)
+
+    @property
     def reserved(self) -> int:
         """ΣU, in lots."""
         return sum(child.reserved for child in self.live)

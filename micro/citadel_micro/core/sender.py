@@ -249,6 +249,8 @@ class Sender:
         """Ask the venue to cancel, or as soon as its bucket permits."""
         if child.state is ChildState.CANCELING or child.terminal or now_ns < child.cancel_after_ns:
             return
+        if parent.lost:
+            return
         wait_ns = self.buckets[parent.signal.venue].take_cancel(now_ns)
         if wait_ns:
             child.cancel_after_ns = wait_ns
@@ -289,6 +291,8 @@ class Sender:
 
     def tend(self, parent: Parent, child: Child, now_ns: int) -> None:
         """Doubt what was not answered, ask about what is unknown, in doubt or long unheard of."""
+        if parent.lost:
+            return
         config = self._config
         if now_ns >= child.cancel_after_ns:
             child.cancel_after_ns = 0

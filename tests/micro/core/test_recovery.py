@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
-from engine_kit import KEY, MS, SECOND, VENUE, FakeOrder, Faults, Rig, config, signal
+import pytest
+from engine_kit import KEY, MS, SECOND, VENUE, FakeOrder, Faults, Rig, config, rules, signal
 
 from citadel_micro.core.commands import CancelOrder, PlaceOrder, QueryOrder, QueryVenue
+from citadel_micro.core.config import VenueConfig
 from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OrderFilled, QueryReceived, Started
 from citadel_micro.core.lifecycle import ChildState, ParentState
+from citadel_micro.core.times import FAR
 
 
 def test_nothing_happens_before_the_venues_have_answered() -> None:
@@ -222,6 +226,31 @@ def test_an_order_on_a_symbol_that_is_gone_halts_and_says_so() -> None:
     commands = engine.handle(Started(state=dict(rig.durable), damaged=""), rig.now)
     assert engine.risk.beat_state() == "halted"
     assert any("no longer configured" in repr(command) for command in commands)
+
+
+@pytest.mark.parametrize("venue", [VENUE, "other"])
+def test_an_order_on_something_that_is_gone_is_kept_for_a_run_that_knows_it(venue: str) -> None:
+    """Whatever is heard of it or asked about it meanwhile; also when its whole venue is gone."""
+    rig = Rig()
+    rig.send(signal())
+    rig.run(50 * MS)
+    (order,) = rig.venue.open_orders()
+    known, settings = rig.settings, replace(rig.settings, venues={venue: VenueConfig()})
+    rig.engine = Engine(settings, {(venue, "ETH/USDT"): rules(venue=venue, symbol="ETH/USDT")})
+    rig.send(Started(state=dict(rig.durable), damaged=""))
+    rig.venue.fill(order.place.client_id, 100)
+    rig.run(20 * SECOND, refresh_ns=0)
+    rig.cancel()
+    rig.send(rig.venue.state_of(order.place.client_id, "order"))
+    assert rig.engine.executor.due_ns == FAR
+    assert "report_on_lost_order" in rig.events_noted()
+    assert [r for at, r in rig.sent(CancelOrder)] == []
+    rig.settings = known
+    rig.restart()
+    rig.run(5 * SECOND)
+    assert rig.parent().filled == rig.venue.filled_of("s1") == 100
+    assert rig.venue.open_orders() == []
+    assert rig.parent().state is ParentState.CANCELED
 
 
 def test_the_audit_finds_an_end_that_was_never_told() -> None:
