@@ -48,5 +48,5 @@ def read_micro(folder: Path) -> dict[str, PublishReport]:
 def _decode(path: Path, frame: bytes) -> PublishReport:
     try:
         return _report.decode(frame)[1]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise DecodeError(f"{path}: not a report: {error}") from error

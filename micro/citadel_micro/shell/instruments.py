@@ -89,7 +89,7 @@ def binance_instruments(venue: str, body: bytes) -> list[Instrument]:
     """
     try:
         symbols = _exchange_info.decode(body).symbols
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise VenueViolation(f"{venue}: exchangeInfo is not as documented: {error}") from None
     return [
         _binance_instrument(venue, each)

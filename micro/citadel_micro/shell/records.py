@@ -50,6 +50,8 @@ def _other(value: object) -> object:
     raise NotImplementedError(f"{type(value).__name__} has no place in a journal")
 
 
+_GARBAGE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding bytes that are none of ours raises."""
 _encode: Final = msgspec.msgpack.Encoder(enc_hook=_other, decimal_format="string").encode
 _tagged: Final = msgspec.msgpack.Decoder(_Tagged)
 _decoders: Final[dict[str, msgspec.msgpack.Decoder[object]]] = {
@@ -82,7 +84,7 @@ def decode_event(data: bytes) -> events.Event:
         return decoder.decode(raw)  # type: ignore[return-value]  # one of EVENTS
     except KeyError as error:
         raise DecodeError(f"no event is called {error.args[0]!r}") from error
-    except msgspec.MsgspecError as error:
+    except _GARBAGE as error:
         raise DecodeError(f"not an event: {error}") from error
 
 
@@ -92,7 +94,7 @@ def decode_persist(data: bytes) -> Persist | None:
         return None
     try:
         return _persist.decode(_tagged.decode(data)[1])
-    except msgspec.MsgspecError as error:
+    except _GARBAGE as error:
         raise DecodeError(f"not a Persist command: {error}") from error
 
 
@@ -100,7 +102,7 @@ def decode_plain(data: bytes) -> object:
     """Plain data, for printing and for headers. Raises DecodeError."""
     try:
         return _plain.decode(data)
-    except msgspec.MsgspecError as error:
+    except _GARBAGE as error:
         raise DecodeError(f"not msgpack: {error}") from error
 
 
