@@ -245,10 +245,10 @@ def test_a_signal_that_came_twice_is_executed_once(stand: Stand) -> None:
         for _ in range(5):
             macro.send(twice)
         until(lambda: any(report.status == "filled" for report in macro.of("twice")))
+        seen = len(macro.of("twice"))
         # Even when somebody else's order has the same id.
         macro.send(msgspec.structs.replace(twice, quantity="0.5", side="sell"))
         macro.send(twice)
-        seen = len(macro.of("twice"))
         until(lambda: len(macro.of("twice")) > seen)
     last = max(macro.of("twice"), key=lambda report: report.revision)
     assert (last.side, last.quantity, last.filled) == ("buy", "0.01", "0.01000")
@@ -327,7 +327,7 @@ def test_what_was_refused_leaves_no_trace_in_the_account(stand: Stand) -> None:
             assert buy(f"refused-{number}", **changes).status == "rejected"
         after = buy("after")
     bought = sum((Decimal(fill.quantity) - Decimal(fill.fee) for fill in after.fills), ZERO)
-    assert bought > 0
+    assert bought > 0, after
     assert held(after) == held(before) + bought
 
 
