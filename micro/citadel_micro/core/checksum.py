@@ -29,13 +29,26 @@ class Checksum:
         count: levels of each side that are covered.
     """
 
-    __slots__ = ("_asks", "_bids", "_count", "_kraken", "failed", "passed", "reason")
+    __slots__ = (
+        "_asks",
+        "_best_asks",
+        "_best_bids",
+        "_bids",
+        "_count",
+        "_kraken",
+        "failed",
+        "passed",
+        "reason",
+    )
 
     def __init__(self, style: str, count: int) -> None:
         self._kraken: Final = style == "kraken"
         self._count: Final = count
         self._bids: Final[dict[float, str]] = {}
         self._asks: Final[dict[float, str]] = {}
+        # What goes into the sum, best first, until the side changes: most updates are of one side.
+        self._best_bids: list[str] | None = None
+        self._best_asks: list[str] | None = None
         self.passed = 0
         self.failed = 0
         self.reason = ""
@@ -45,9 +58,16 @@ class Checksum:
         if update.snapshot:
             self._bids.clear()
             self._asks.clear()
+            self._best_bids = self._best_asks = None
+        if update.bids:
+            self._best_bids = None
+        if update.asks:
+            self._best_asks = None
         if update.texts is not None:
-            self._note(self._bids, update.bids, update.texts[0])
-            self._note(self._asks, update.asks, update.texts[1])
+            if update.bids:
+                self._note(self._bids, update.bids, update.texts[0])
+            if update.asks:
+                self._note(self._asks, update.asks, update.texts[1])
 
     def verify(self, update: DepthUpdate, book: Book) -> bool:
         """Whether the book, with the update applied, is what the venue says; True without a sum."""
@@ -55,9 +75,15 @@ class Checksum:
         if expected is None:
             return True
         count = self._count
+        bids, asks = self._best_bids, self._best_asks
         try:
-            bids = [self._bids[price] for price in reversed(book.bid_prices[-count:])]
-            asks = [self._asks[price] for price in book.ask_prices[:count]]
+            if bids is None:
+                known = self._bids
+                bids = [known[price] for price in book.bid_prices[: -count - 1 : -1]]
+                self._best_bids = bids
+            if asks is None:
+                known = self._asks
+                asks = self._best_asks = [known[price] for price in book.ask_prices[:count]]
         except KeyError:
             bids = asks = []  # an update came without its text: nothing can be proven
         if self._kraken:

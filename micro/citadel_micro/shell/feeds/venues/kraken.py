@@ -146,8 +146,9 @@ class KrakenDecoder:
         snapshot = frame.type == "snapshot"
         events: list[FeedEvent] = []
         for book in frame.data:
-            bids, bid_texts = _both(_raw_pairs(book.bids))
-            asks, ask_texts = _both(_raw_pairs(book.asks))
+            # Most changes are of one side.
+            bids, bid_texts = _both(_raw_pairs(book.bids)) if book.bids else ([], [])
+            asks, ask_texts = _both(_raw_pairs(book.asks)) if book.asks else ([], [])
             fields = (
                 self._venue,
                 self._symbols[book.symbol],
