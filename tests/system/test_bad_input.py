@@ -159,7 +159,7 @@ def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by
     [
         (["ZZZ/USDT", "1"], "SYMBOL_DISALLOWED", SYMBOL),
         ([SYMBOL, "0.1", "--venue", "nowhere"], "VENUE_DISALLOWED", "binance-spot"),
-        ([SYMBOL, "0.000001"], "BELOW_MIN", "0.00001"),
+        ([SYMBOL, "0.000001"], "BELOW_MIN", "minimum"),
         ([SYMBOL, "0.00001"], "BELOW_MIN", ""),
         ([SYMBOL, "1000000"], "DEPTH_PARTICIPATION", ""),
         ([SYMBOL, "0.1", "--param", "time_limit=5"], "BAD_PARAMETER", "time_limit_ms"),
@@ -320,7 +320,7 @@ def test_what_was_refused_leaves_no_trace_in_the_account(stand: Stand) -> None:
         refused: list[dict[str, Any]] = [
             {"quantity": "NaN"},
             {"expires_ns": 1},
-            {"symbol": "XXX/USDT"},
+            {"symbol": "NIX/USDT"},
             {"quantity": "1e6"},
         ]
         for number, changes in enumerate(refused):
