@@ -119,6 +119,7 @@ class Engine:
         self._next_beat_ns = 0
         self._next_forget_ns = 0
         self._damaged = ""
+        self._anchors = self.portfolio.curve.anchors
         self._macro_seen = ("", 0)
         self._handlers = self._table()
 
@@ -286,6 +287,7 @@ class Engine:
         self._damaged = event.damaged
         self._tick_ns = now_ns
         self._recovery.begin(event, now_ns)
+        self._anchors = self.portfolio.curve.anchors
         self._out.commands.extend(self.risk.publish_all())
 
     def _on_timer(self, event: TimerFired, now_ns: int) -> None:
@@ -320,6 +322,11 @@ class Engine:
         for desk in self._desks.values():
             self.portfolio.mark(*desk.key, desk.market.mid())
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))
+        anchors = self.portfolio.curve.anchors
+        if anchors != self._anchors:
+            # A peak or a midnight that only this process knew would be forgotten by its crash.
+            self._anchors = anchors
+            self.register.holdings_changed()
         self._operations.enforce(now_ns)
 
     def _beat(self) -> None:

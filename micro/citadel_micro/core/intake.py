@@ -82,8 +82,11 @@ class Intake:
         # judged when it is triggered.
         least = desk.instrument.min_lots if signal.kind == "stop" else 1
         if parent.target < least:
-            smallest = desk.instrument.quantity(max(desk.instrument.min_lots, least))
-            text = f"quantity {signal.quantity} is below the minimum {smallest}"
+            ticks = parent.limit_ticks or desk.mid_half_ticks() // 2
+            rules = desk.instrument
+            smallest = rules.quantity(max(rules.min_lots_at(ticks), least))
+            text = f"quantity {signal.quantity} {rules.base} is below the minimum {smallest}"
+            parent.permitted = 0
             self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
             return
         if signal.kind == "stop":

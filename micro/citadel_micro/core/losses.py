@@ -51,6 +51,12 @@ class LossCurve:
         self.last = profit
         self.last_ns = now
 
+    @property
+    def anchors(self) -> tuple[int, Decimal, Decimal, int]:
+        """What losses are measured from: changes now and then, and must survive a crash."""
+        newest_ns = self.samples[-1][0] if self.samples else 0
+        return self.day, self.day_anchor, self.peak, newest_ns
+
     def daily_loss(self, profit: Decimal) -> Decimal:
         """Fall since midnight UTC; negative for a gain."""
         return self.day_anchor - profit

@@ -185,12 +185,17 @@ def check_numbers(case: Case) -> None:
     else:
         case.rows.append(CLEAR["BAD_TICK"])
     wanted = request.asked_quantity
-    if wanted is not None and wanted != instrument.quantity(case.quantity):
+    smallest = case.min_lots()
+    # Rounding down does not mend what is too little: that is then the reason.
+    if (
+        wanted is not None
+        and wanted != instrument.quantity(case.quantity)
+        and (case.quantity >= smallest or not wanted.is_finite())
+    ):
         text = f"quantity {wanted} is not a multiple of the lot {instrument.lot}"
         case.failed(6, "BAD_LOT", text, value=wanted, limit=instrument.lot, lots=case.live)
     else:
         case.rows.append(CLEAR["BAD_LOT"])
-    smallest = case.min_lots()
     if case.price is None and case.mid is None:
         case.failed(6, "BELOW_MIN", "there is no price to value the minimum by")
     elif case.quantity < smallest:

@@ -60,6 +60,19 @@ def test_a_repeated_signal_gets_the_present_report_and_nothing_else() -> None:
     assert len(rig.venue.placed) == 1
 
 
+def test_what_is_too_little_names_the_least_that_the_venue_takes_at_this_price() -> None:
+    """Also where the quantity is off the grid, or rounds down to nothing."""
+    rig = Rig(instrument=rules(min_notional=Decimal(100), lot=Decimal("0.0001")))
+    for name, quantity in (("a", "0.00001"), ("b", "0.00105"), ("c", "0.0012")):
+        rig.send(signal(name, quantity=Decimal(quantity)))
+        report = rig.report(name)
+        assert (report.status, report.reason_code) == ("rejected", "BELOW_MIN")
+        assert "0.0017" in report.reason
+        assert report.permitted == 0
+    rig.send(signal("d", quantity=Decimal("0.0017")))
+    assert rig.report("d").status == "working"
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "text"),
     [

@@ -209,6 +209,25 @@ def test_a_fill_torn_from_its_order_by_the_crash_counts_once() -> None:
     assert rig.engine.portfolio.quantity(*KEY) == Decimal("0.1")
 
 
+def test_a_peak_between_fills_and_the_day_survive() -> None:
+    """Drawdown and daily loss are measured from the same heights as without the crash."""
+    rig = Rig()
+    rig.venue.partial_share = 0.0
+    rig.send(signal(order_type="market"))
+    rig.run(1 * SECOND)
+    rig.book(60_200.0, 60_200.1)
+    rig.run(3 * SECOND)
+    rig.book(60_100.0, 60_100.1)
+    rig.run(3 * SECOND)
+    before = rig.engine.portfolio.curve.anchors
+    assert before[2] > 5
+    rig.restart()
+    rig.run(3 * SECOND)
+    after = rig.engine.portfolio.curve.anchors
+    assert after[:3] == before[:3]
+    assert rig.engine.portfolio.curve.drawdown(rig.engine.portfolio.curve.last) > 40
+
+
 def test_breakers_survive() -> None:
     rig = Rig()
     rig.operate("kill")

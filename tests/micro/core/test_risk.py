@@ -368,6 +368,7 @@ DENIALS: list[Case] = [
     ("BAD_LOT", parent(asked_quantity=Decimal("1.001")), calm, limits(), 100),
     ("BAD_LOT", parent(asked_quantity=Decimal("NaN")), calm, limits(), 100),
     ("BELOW_MIN", parent(quantity_lots=4), calm, limits(), 0),
+    ("BELOW_MIN", parent(quantity_lots=4, asked_quantity=Decimal("0.045")), calm, limits(), 0),
     ("BELOW_MIN", parent(quantity_lots=4, price_ticks=None), calm, limits(), 0),
     ("BOOK_STALE", child(), lambda: with_market(last_recv_ns=NOW - 1_500_000_001), limits(), 0),
     ("BOOK_STALE", child(), lambda: with_market(state="STALE"), limits(), 0),
