@@ -23,6 +23,7 @@ from citadel_micro.sim.faults import SCENARIOS
 RECOMPUTED: Final = 10
 """Of so many runs one is journaled and recomputed, which takes thrice the time."""
 MOST_FAILURES: Final = 20
+SAY_AFTER: Final = 500
 
 
 def play(seed: int, faults: str) -> tuple[dict[str, int], str]:
@@ -53,12 +54,16 @@ def main() -> int:
     say = sys.stdout.write
     began = time.monotonic()
     counts: dict[str, int] = {}
-    failures = 0
+    failures = played = 0
     with ProcessPoolExecutor(given.jobs) as pool:
         seeds, scenarios = [seed for seed, _ in todo], [name for _, name in todo]
         for (seed, name), (found, what) in zip(
             todo, pool.map(play, seeds, scenarios, chunksize=8), strict=True
         ):
+            played += 1
+            if played % SAY_AFTER == 0:
+                say(f"{played} runs in {time.monotonic() - began:.0f} s, {failures} failures\n")
+                sys.stdout.flush()
             for key, count in found.items():
                 counts[key] = counts.get(key, 0) + count
             if what:

@@ -242,6 +242,7 @@ class ChaosRun:
         }
         self.paper = self._new_paper()
         self._saved = self.paper.to_state()
+        """As the shell has stored it; kept up to date while a crash is near."""
         self.engine = self._new_engine()
         self._act([Started(state={}, damaged="")])
         for market in self.markets.values():
@@ -343,6 +344,7 @@ class ChaosRun:
             self._query()
         elif 0.114 < draw < 0.120 and self.crashes and self._crash_in < 0:
             self._crash_in = chance.randint(1, 40)
+            self._saved = self.paper.to_state()
 
     def _market(self, market: Market) -> None:
         chance = self.chance
@@ -487,7 +489,8 @@ class ChaosRun:
             self.now = max(self.now, due)
             if paper is not None and paper <= self.now:
                 reports = self.paper.due(self.now)
-                self._saved = self.paper.to_state()
+                if self._crash_in >= 0:
+                    self._saved = self.paper.to_state()
                 if reports:
                     self._act(reports)
             elif feed <= self.now:
@@ -595,7 +598,6 @@ class ChaosRun:
         assert isinstance(kept, dict)
         self.paper = self._new_paper()
         self.paper.restore(kept)
-        self._saved = self.paper.to_state()
         self.engine = self._new_engine()
         started = records.decode_event(records.encode(Started(state=self.durable, damaged="")))
         self._act([started])
