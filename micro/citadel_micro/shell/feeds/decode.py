@@ -95,7 +95,7 @@ _SECONDS: Final[dict[str, int]] = {}
 """Nanoseconds since the Unix epoch of the last seconds met: most frames share theirs with others."""
 _SECOND: Final = 19
 """Length of ``2021-04-17T16:43:37``."""
-_SCALE: Final = (0, *(10 ** (9 - digits) for digits in range(1, 10)))
+_SCALE: Final[tuple[int, ...]] = (0, *(10 ** (9 - digits) for digits in range(1, 10)))
 """Nanoseconds of one unit of the last digit, by the number of digits behind the point."""
 
 
