@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_TOMBSTONES: Final = 1_000
 CHILD_RETENTION_NS: Final = 3_600_000_000_000
 """How long a child that ended without a fill is remembered, against late reports."""
+MOST_FILLS: Final = 100_000
+"""Of all parents that are remembered: 25 MB in the first record of the next run's journal."""
 FREE_FILLS: Final = 100
 """A parent with more fills than this is not reported at every one of them ..."""
 FILL_PAUSE_NS: Final = 1_000_000
@@ -217,12 +219,15 @@ class Register:
         config = self._config
         oldest_ns = now_ns - config.retention_ns
         surplus = len(self.known) - config.retention_count
+        surplus_fills = sum(map(fills_of, self.known.values())) - MOST_FILLS
         for signal_id, parent in tuple(self.known.items()):
-            if surplus <= 0 and parent.created_ns > oldest_ns:
+            too_much = surplus > 0 or surplus_fills > 0
+            if not too_much and parent.created_ns > oldest_ns:
                 break
-            if signal_id in self.active or (surplus <= 0 and parent.done_ns > oldest_ns):
+            if signal_id in self.active or (not too_much and parent.done_ns > oldest_ns):
                 continue
             surplus -= 1
+            surplus_fills -= fills_of(parent)
             del self.known[signal_id]
             self._out.durable[PARENT_KEY + signal_id] = None
             self._late.pop(signal_id, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,10 +70,19 @@ class PaperOrder:
 
     def to_state(self) -> dict[str, object]:
         """Plain data; decimals as text."""
-        row = asdict(self)
+        fills = [self.fill_state(number) for number in range(len(self.fills))]
+        return {**self.head_state(), "fills": fills}
+
+    def head_state(self) -> dict[str, object]:
+        """``to_state`` without the fills, of which there may be many."""
+        row = {name: getattr(self, name) for name in _HEAD}
         row["locked"] = str(self.locked)
-        for fill in row["fills"]:
-            fill["fee"] = str(fill["fee"])
+        return row
+
+    def fill_state(self, number: int) -> dict[str, object]:
+        """One row of the fills in ``to_state``; it never changes."""
+        row = asdict(self.fills[number])
+        row["fee"] = str(row["fee"])
         return row
 
     @classmethod
@@ -84,3 +93,6 @@ class PaperOrder:
             for fill in row["fills"]
         ]
         return cls(**{**row, "locked": Decimal(row["locked"]), "fills": fills})
+
+
+_HEAD = tuple(each.name for each in fields(PaperOrder) if each.name != "fills")

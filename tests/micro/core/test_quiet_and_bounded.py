@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, signal
 
+from citadel_micro.core import register
 from citadel_micro.core.commands import Persist
 from citadel_micro.core.events import (
     DepthUpdate,
@@ -193,6 +194,31 @@ def test_what_a_fill_writes_does_not_grow_with_those_before_it() -> None:
     rig, client_id = resting(400)
     sizes = fill_one_by_one(rig, client_id, 300)
     assert max(sizes[200:]) < 1.3 * max(sizes[:20])
+
+
+def test_old_orders_with_too_many_fills_are_forgotten_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(register, "MOST_FILLS", 250)
+    rig, client_id = resting(200)
+    fill_one_by_one(rig, client_id, 200)
+    assert rig.report().status == "filled"
+    rig.send(
+        signal(
+            "s2",
+            algo="limit",
+            limit_price=Decimal(1_000),
+            quantity=Decimal("0.1"),
+            created_ns=rig.now,
+            expires_ns=rig.now + SECOND,
+        )
+    )
+    rig.run(20 * MS)
+    (order,) = rig.venue.open_orders()
+    fill_one_by_one(rig, order.place.client_id, 100)
+    rig.run(61 * SECOND)
+    assert list(rig.engine.register.known) == ["s2"]
+    assert not [key for key in rig.durable if client_id in key]
 
 
 def test_many_fills_are_told_now_and_then_and_their_end_at_once() -> None:

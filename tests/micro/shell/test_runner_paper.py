@@ -214,6 +214,35 @@ def test_many_orders_are_written_as_they_change_not_all_over() -> None:
     asyncio.run(main())
 
 
+def test_a_fill_is_written_once_however_many_its_order_has() -> None:
+    async def main() -> None:
+        bench = Bench(paper())
+        bench.submit(place("c-1", 99, lots=40))
+        await bench.when(lambda: any(isinstance(each, OrderAccepted) for each in bench.log))
+        written: list[Mapping[str, object]] = []
+        real = bench.account.venue_state
+
+        def spy(now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
+            written.append(dict(changes))
+            real(now_ns, venue, changes)
+
+        bench.account.venue_state = spy  # type: ignore[method-assign]
+        for number in range(1, 13):
+            bench.tick(TradeTick("v", "A/B", str(number), 9.8, 0.1, "sell", 0, bench.clock.now()))
+            await bench.when(
+                lambda: sum(isinstance(each, OrderFilled) for each in bench.log) == number  # noqa: B023
+            )
+        assert max(len(changes) for changes in written) == 3  # account, order, fill
+        state = paper_state(bench.account.values)
+        assert state is not None
+        restored = paper()
+        restored.restore(state)
+        assert restored.to_state() == bench.venue.to_state()
+        assert len(restored.orders["c-1"].fills) == 12
+
+    asyncio.run(main())
+
+
 def test_no_account_was_saved() -> None:
     assert paper_state({}) is None
 

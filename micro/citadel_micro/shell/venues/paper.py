@@ -9,7 +9,7 @@ from citadel_micro.shell.runner import TIMER_GRAIN_NS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from citadel_micro.core.events import MarketEvent
     from citadel_micro.core.market import MarketBook
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 ACCOUNT: Final = "account"
 """Key of everything about the account but its orders."""
 ORDER: Final = "order/"
-"""Begins the key of each order, by client id."""
+"""Begins the key of each order, by client id; its fills are apart, so that one is written once."""
+FILL: Final = "fill/"
+"""Begins the key of each fill, by client id and number."""
 
 
 class AccountBook(Protocol):
@@ -61,6 +63,8 @@ class PaperAdapter:
         self._timer_due = 0
         self._saved_revision = -1
         self._open: list[str] = []
+        self._saved_fills: dict[str, int] = {}
+        """Of the orders that were open at the last time."""
         self._last = ""
 
     @property
@@ -127,10 +131,14 @@ class PaperAdapter:
         changes: dict[str, object] = {ACCOUNT: self.paper.account_state()}
         for name in names:
             if name in orders:
-                changes[ORDER + name] = orders[name].to_state()
+                order = orders[name]
+                changes[ORDER + name] = order.head_state()
+                for number in range(self._saved_fills.get(name, 0), len(order.fills)):
+                    changes[f"{FILL}{name}/{number}"] = order.fill_state(number)
         self._account.venue_state(self._clock.now(), self.paper.venue, changes)
         self._saved_revision = self.paper.revision
         self._open = [name for name in names if name in orders and orders[name].open]
+        self._saved_fills = {name: len(orders[name].fills) for name in self._open}
         self._last = next(reversed(orders), "")
 
     def _newer(self) -> list[str]:
@@ -148,5 +156,16 @@ def paper_state(changes: Mapping[str, object]) -> dict[str, object] | None:
     account = changes.get(ACCOUNT)
     if not isinstance(account, dict):
         return None
-    orders = [row for key, row in changes.items() if key.startswith(ORDER) and row is not None]
+    orders = [
+        {**row, "fills": list(_fills(changes, key.removeprefix(ORDER)))}
+        for key, row in changes.items()
+        if key.startswith(ORDER) and isinstance(row, dict)
+    ]
     return {**account, "orders": orders}
+
+
+def _fills(changes: Mapping[str, object], client_id: str) -> Iterator[object]:
+    number = 0
+    while (row := changes.get(f"{FILL}{client_id}/{number}")) is not None:
+        yield row
+        number += 1
