@@ -109,26 +109,30 @@ class Book:
         if len(prices) > self._most or (limit < inf and len(prices) < self._near):
             self._list_asks()
 
-    def truncate(self, depth: int) -> None:
-        """Keep the best ``depth`` levels of each side."""
+    def truncate(self, depth: int) -> tuple[list[float], list[float]]:
+        """Keep the best ``depth`` levels of each side; returns the prices of the others."""
+        gone_bids: list[float] = []
+        gone_asks: list[float] = []
         excess = len(self.bids) - depth
         if excess > 0:
             prices = sorted(self.bids) if self._bid_limit else self.bid_prices
-            for price in prices[:excess]:
+            gone_bids = prices[:excess]
+            for price in gone_bids:
                 del self.bids[price]
             if self._bid_limit:
                 self._list_bids()
             else:
                 del prices[:excess]
-        excess = len(self.asks) - depth
-        if excess > 0:
+        if len(self.asks) > depth:
             prices = sorted(self.asks) if self._ask_limit < inf else self.ask_prices
-            for price in prices[depth:]:
+            gone_asks = prices[depth:]
+            for price in gone_asks:
                 del self.asks[price]
             if self._ask_limit < inf:
                 self._list_asks()
             else:
                 del prices[depth:]
+        return gone_bids, gone_asks
 
     def _list_bids(self) -> None:
         keep = self._most // 2

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from citadel_micro.core.book import Book
     from citadel_micro.core.events import DepthUpdate, Levels, TextLevels
 
@@ -112,12 +114,11 @@ class Checksum:
             else:
                 known[price] = f"{price_text}:{size_text}"
 
-    def forget_beyond(self, book: Book) -> None:
+    def forget(self, bids: Iterable[float], asks: Iterable[float]) -> None:
         """Drop the text of levels that the book has let go."""
-        for known, sizes in ((self._bids, book.bids), (self._asks, book.asks)):
-            if len(known) > len(sizes):
-                for price in [price for price in known if price not in sizes]:
-                    del known[price]
+        for known, prices in ((self._bids, bids), (self._asks, asks)):
+            for price in prices:
+                known.pop(price, None)
 
 
 def make_checksum(argument: str) -> Checksum:

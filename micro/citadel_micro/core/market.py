@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
-from citadel_micro.core.book import Book
+from citadel_micro.core.book import MOST, Book
 from citadel_micro.core.integrity import make_integrity
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
 from citadel_micro.core.windows import CellSums
@@ -96,7 +96,10 @@ class MarketBook:
     def __init__(self, venue: str, symbol: str, integrity: str) -> None:
         self.venue: Final = venue
         self.symbol: Final = symbol
-        self.book: Final = Book()
+        rules = make_integrity(integrity)
+        # What falls off the end of a kept depth must be known at once, so all of it is listed.
+        deepest = rules.depths[-1] if rules.depths else 0
+        self.book: Final = Book(most=max(MOST, 2 * deepest))
         self.state: BookState = "SYNCING"
         self.reason = "no snapshot yet"
         self.last_seq = -1
@@ -107,7 +110,6 @@ class MarketBook:
         self.deltas = 0
         self.last_trade: TradeTick | None = None
         self.verified: Final = integrity != "unverified"
-        rules = make_integrity(integrity)
         self._integrity: Final = rules.sequence
         self._judge: Final = rules.sequence.judge
         self._checksum: Final = rules.checksum
@@ -353,11 +355,10 @@ class MarketBook:
         if checksum is not None:
             checksum.take(update)
         if self._depth:
-            self.book.truncate(self._depth)
-        if checksum is None:
-            return True
-        checksum.forget_beyond(self.book)
-        return checksum.verify(update, self.book)
+            gone_bids, gone_asks = self.book.truncate(self._depth)
+            if checksum is not None and (gone_bids or gone_asks):
+                checksum.forget(gone_bids, gone_asks)
+        return checksum is None or checksum.verify(update, self.book)
 
     def _depth_of(self, bids: int, asks: int) -> int:
         """Which of the venue's depths a snapshot is of."""
