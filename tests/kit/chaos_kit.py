@@ -234,6 +234,7 @@ class ChaosRun:
         self._timers: tuple[int, int] = (0, 0)
         self._requests: list[int] = []
         self._config = self._draw_config()
+        self._latency_ns = self.chance.choice((1, 1, 1, 100, 1_000)) * MS
         self._operate_below = self.chance.choice((0.0915, 0.095, 0.110))
         self._seed_balances: dict[str, Decimal] = {
             "USDT": Decimal(self.chance.choice((20_000, 2_000_000))),
@@ -284,7 +285,7 @@ class ChaosRun:
 
     def _new_paper(self) -> PaperVenue:
         rules = {symbol: each for (_, symbol), each in INSTRUMENTS.items()}
-        link = LinkConfig(faults=self.faults)
+        link = LinkConfig(faults=self.faults, latency_mean_ns=self._latency_ns)
         models: tuple[QueueModel, ...] = ("pessimistic", "expected", "optimistic")
         model = self.chance.choice(models)
         config = PaperConfig(
@@ -343,7 +344,7 @@ class ChaosRun:
         elif 0.112 < draw < 0.114:
             self._query()
         elif 0.114 < draw < 0.120 and self.crashes and self._crash_in < 0:
-            self._crash_in = chance.randint(1, 40)
+            self._crash_in = chance.randint(1, 8)
             self._saved = self.paper.to_state()
 
     def _market(self, market: Market) -> None:
@@ -536,7 +537,8 @@ class ChaosRun:
                 for row in written:
                     self._digest.update(row)
             batch += commands
-        if self._crash_in >= 0:
+        # Most events come to nothing; a crash at one of them is nothing new.
+        if self._crash_in >= 0 and any(isinstance(each, Persist) for each in batch):
             self._crash_in -= 1
             if self._crash_in < 0:
                 self._crash(batch)
@@ -617,7 +619,18 @@ class ChaosRun:
             assert parent.state is not ParentState.ANOMALY, (event, parent)
             assert parent.filled + parent.reserved <= parent.target, (event, parent)
             assert len(parent.live) <= 1, (event, parent)
+            self._check_halt(parent)
         self._check_truth()
+
+    def _check_halt(self, parent: Parent) -> None:
+        """Under a halt nothing is left to rest, but for what its venue or its rate keeps waiting."""
+        signal = parent.signal
+        of = (signal.venue, signal.symbol, signal.strategy)
+        if self.engine.risk.effective_state(*of) not in ("HALTED", "KILLED"):
+            return
+        for child in parent.live:
+            waits = child.cancel_after_ns > 0 or self.engine.executor.venue_down
+            assert child.state.value not in ("placing", "working", "amending") or waits, parent
 
     def _check_truth(self) -> None:
         """What the venue holds and has filled of a parent is never more than was asked."""

@@ -148,12 +148,25 @@ class SmartOrderExecutor:
             parent.resume_ns = 0
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
-        elif self.stopping or len(parent.live) > 1:
-            for child in parent.live:
-                self.sender.cancel(parent, child, now_ns)
+        elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
+            self._withdraw(parent, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
             self._decide(parent, now_ns)
         self._plan(parent, now_ns)
+
+    def _forbidden(self, parent: Parent) -> bool:
+        """What is out may not be, though the parent goes on: a stop under a halt.
+
+        Asked every time, since a cancel that was refused, had to wait or came before its order
+        leaves the order where it is.
+        """
+        if not parent.live:
+            return False
+        signal = parent.signal
+        exits = parent.reduce_only or parent.reducing
+        return self._risk.must_cancel(
+            signal.venue, signal.symbol, signal.strategy, exit_order=exits
+        )
 
     def _decide(self, parent: Parent, now_ns: int) -> None:
         algo = parent.algo
@@ -323,11 +336,15 @@ class SmartOrderExecutor:
             parent.step(_V.CLOSE)
         self._wind_up(parent, now_ns)
 
-    def _wind_up(self, parent: Parent, now_ns: int) -> None:
+    def _withdraw(self, parent: Parent, now_ns: int) -> None:
+        """Cancel what is out; what is in doubt is asked about first."""
         for child in parent.live:
             if child.state not in (ChildState.UNKNOWN, ChildState.QUARANTINED):
                 self.sender.cancel(parent, child, now_ns)
                 self.register.touch(parent)
+
+    def _wind_up(self, parent: Parent, now_ns: int) -> None:
+        self._withdraw(parent, now_ns)
         if parent.live or not parent.settled:
             return
         if parent.terminal:

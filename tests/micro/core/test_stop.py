@@ -2,14 +2,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from engine_kit import KEY, MS, SECOND, Faults, Rig, config, rules, signal
+from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Faults, Rig, config, rules, signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.core.lifecycle import PARENT_TERMINAL, ParentState
+from citadel_micro.core.events import CancelRejected
+from citadel_micro.core.lifecycle import PARENT_TERMINAL, ChildState, ParentState
+
+if TYPE_CHECKING:
+    from citadel_micro.core.commands import PlaceOrder
 
 
 def holding(quantity: str = "0.5", **settings: object) -> Rig:
@@ -264,6 +268,45 @@ def test_a_halt_withdraws_it_but_does_not_end_it() -> None:
     rig.venue.fill_at_once = True
     rig.run(1 * SECOND)
     assert rig.report("stop").status == "filled"
+
+
+def triggered_chase() -> tuple[Rig, PlaceOrder]:
+    """A stop that has triggered, and the resting order that it is placing right now."""
+    rig = holding()
+    hold_stop(rig, algo="stop", params=(("after", "chase"), ("chase_ms", 60_000)))
+    rig.venue.fill_at_once = False
+    rig.book(59_980.0, 59_980.3)
+    rig.book(59_980.0, 59_980.3)
+    assert rig.parent("stop").triggered
+    return rig, rig.venue.placed[-1]
+
+
+def test_a_halt_reaches_an_order_that_arrives_after_its_cancel() -> None:
+    rig, order = triggered_chase()
+    rig.venue._inbox.clear()  # it is slow
+    rig.operate("halt")
+    rig.run(10 * MS)
+    assert rig.parent("stop").live[0].state is ChildState.UNKNOWN
+    rig.venue._arrive(order)
+    rig.run(2 * SECOND)
+    assert rig.venue.open_orders() == []
+    assert rig.parent("stop").state is ParentState.PAUSED
+
+
+@pytest.mark.parametrize("code", ["RATE_LIMIT", "OTHER"])
+def test_a_halt_asks_again_when_its_cancel_is_refused(code: Literal["RATE_LIMIT", "OTHER"]) -> None:
+    rig, order = triggered_chase()
+    rig.run(10 * MS)
+    rig.operate("halt")
+    rig.venue._inbox.clear()
+    rig.send(
+        CancelRejected(
+            venue=VENUE, symbol=SYMBOL, client_id=order.client_id, code=code, text="later"
+        )
+    )
+    assert rig.parent("stop").live[0].state is ChildState.WORKING
+    rig.run(2 * SECOND)
+    assert rig.venue.open_orders() == []
 
 
 @pytest.mark.parametrize(
