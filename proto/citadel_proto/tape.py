@@ -7,7 +7,8 @@ Layout, all integers little-endian::
     payload record …, compressed with zstd if flag 1 is set
     record  u8 direction  u64 receive time (ns)  u32 length  frame
 
-A block's checksum is over its other header fields and its stored payload. The file only grows; a
+Flag 2 marks a block with records that the writer said matter to a later start; a reader may skip
+the others unread. A block's checksum is over its other header fields and its stored payload. The file only grows; a
 block counts once it is whole, so a reader may follow a tape that is being written, and whatever
 happens to the end of a file, everything before that is usable.
 """
@@ -53,6 +54,9 @@ FLUSH_NS: Final = 1_000_000_000
 """A block is also written when it spans more than this in receive time."""
 
 _COMPRESSED: Final = 1
+_MARKED: Final = 2
+_SUM: Final = "a block's records do not add up"
+KNOWN_FLAGS: Final = _COMPRESSED | _MARKED
 _ZSTD_LEVEL: Final = 3
 _HEADER: Final = struct.Struct("<II")
 _BLOCK: Final = struct.Struct("<IIIBI")
@@ -126,6 +130,7 @@ class TapeWriter:
         self._compressor = zstandard.ZstdCompressor(_ZSTD_LEVEL) if compress else None
         self._buffer = bytearray()
         self._count = 0
+        self._marked = False
         self._flush_at = 0
         self.records = 0
         """Records appended."""
@@ -158,8 +163,14 @@ class TapeWriter:
             raise BadInput(f"cannot create a tape: {error.strerror}", where=str(path)) from error
         return cls(file, header, compress=compress, block_bytes=block_bytes, flush_ns=flush_ns)
 
-    def append(self, direction: int, recv_ns: int, frame: bytes) -> None:
+    def append(self, direction: int, recv_ns: int, frame: bytes, *, mark: bool = False) -> None:
         """Add one record; writes when the block is due.
+
+        Args:
+            direction: whose frame it is.
+            recv_ns: when it was received.
+            frame: its bytes.
+            mark: mark the block that it goes into, see ``TapeReader.records``.
 
         Raises:
             OSError: the block could not be written (disk full). It is kept, and tried again by the
@@ -170,6 +181,8 @@ class TapeWriter:
             self._flush_at = recv_ns + self._flush_ns
         buffer += _RECORD.pack(direction, recv_ns, len(frame))
         buffer += frame
+        if mark:
+            self._marked = True
         self._count += 1
         self.records += 1
         if len(buffer) >= self._block_bytes or recv_ns >= self._flush_at:
@@ -178,9 +191,14 @@ class TapeWriter:
     def flush(self) -> None:
         """Write the records gathered so far as a block; readers see them then."""
         if self._count:
-            self._write(encode_block(bytes(self._buffer), self._count, self._compressor))
+            self._write(
+                encode_block(
+                    bytes(self._buffer), self._count, self._compressor, marked=self._marked
+                )
+            )
             self._buffer.clear()
             self._count = 0
+            self._marked = False
 
     def sync(self) -> None:
         """``flush``, and wait until the disk has it (``fdatasync``)."""
@@ -236,6 +254,7 @@ class TapeReader:
         self.tail: TornTail | None = None
         """After ``records`` has ended: None at the very end of the file, else what is there."""
         self.blocks = 0
+        self._unread = (b"", 0, 0)
 
     @classmethod
     def open(cls, path: Path) -> TapeReader:
@@ -255,26 +274,40 @@ class TapeReader:
             file.close()
             raise DecodeError(f"{path}: {error}") from error
 
-    def records(self) -> Iterator[Record]:
+    def records(self, *, marked: bool = False) -> Iterator[Record]:
         """Yield the records of all whole blocks from where the last call ended.
 
         Ends at the end of the file or at the first block that is not whole or not intact, which
         ``tail`` then describes. Called again, it looks whether more has been written.
+
+        Args:
+            marked: only those in marked blocks, and those of the last block: where it ends in
+                time is known then too. Every block's checksum is looked at all the same. Several
+                times as fast where few are marked.
         """
         while True:
             self._file.seek(self.offset)
             head = self._file.read(_BLOCK.size)
-            if not head:
-                self.tail = None
-                return
-            payload = self._payload(head)
+            payload = self._payload(head) if head else None
             if payload is None:
+                if not head:
+                    self.tail = None
+                yield from self._last()
                 return
-            raw, count, size = payload
+            raw, count, flags, size = payload
+            if marked and not flags & _MARKED:
+                self._unread = (raw, count, self.offset)
+                rows: list[Record] | None = []
+            else:
+                self._unread = (b"", 0, 0)
+                rows = _split(raw, count)
+            if rows is None:
+                self._torn(_SUM, damaged=True)
+                return
             # Before the records are out: a reader that stops half-way has had its block.
             self.offset += size
             self.blocks += 1
-            yield from _split(raw, count)
+            yield from rows
 
     def close(self) -> None:
         """Close the file."""
@@ -291,8 +324,8 @@ class TapeReader:
     ) -> None:
         self.close()
 
-    def _payload(self, head: bytes) -> tuple[bytes, int, int] | None:
-        """Read one block's raw records, their count and the block's size; None sets ``tail``."""
+    def _payload(self, head: bytes) -> tuple[bytes, int, int, int] | None:
+        """One block's raw records, their count, its flags and its size; None sets ``tail``."""
         if len(head) < _BLOCK.size:
             self._torn("the file ends within a block's header", damaged=False)
             return None
@@ -315,10 +348,21 @@ class TapeReader:
             except zstandard.ZstdError as error:
                 self._torn(f"a block does not decompress: {error}", damaged=True)
                 return None
-        if len(payload) != raw_length or not _whole(payload, count):
-            self._torn("a block's records do not add up", damaged=True)
+        if len(payload) != raw_length:
+            self._torn(_SUM, damaged=True)
             return None
-        return payload, count, _BLOCK.size + stored
+        return payload, count, flags, _BLOCK.size + stored
+
+    def _last(self) -> list[Record]:
+        """Records of the last block, where they were skipped."""
+        raw, count, at = self._unread
+        self._unread = (b"", 0, 0)
+        rows = _split(raw, count)
+        if rows is None:
+            self.offset = at
+            self._torn(_SUM, damaged=True)
+            return []
+        return rows
 
     def _torn(self, reason: str, *, damaged: bool) -> None:
         end = self._file.seek(0, os.SEEK_END)
@@ -332,14 +376,18 @@ def encode_header(header: TapeHeader) -> bytes:
 
 
 def encode_block(
-    raw: bytes, count: int, compressor: zstandard.ZstdCompressor | None = None
+    raw: bytes,
+    count: int,
+    compressor: zstandard.ZstdCompressor | None = None,
+    *,
+    marked: bool = False,
 ) -> bytes:
     """One block of ``count`` records that ``raw`` holds."""
-    payload, flags = raw, 0
+    payload, flags = raw, _MARKED if marked else 0
     if compressor is not None:
         packed = compressor.compress(raw)
         if len(packed) < len(raw):
-            payload, flags = packed, _COMPRESSED
+            payload, flags = packed, flags | _COMPRESSED
     checksum = _checksum(len(payload), len(raw), count, flags, payload)
     return _BLOCK.pack(len(payload), len(raw), count, flags, checksum) + payload
 
@@ -374,20 +422,15 @@ def _checksum(stored: int, raw: int, count: int, flags: int, payload: bytes) -> 
     return zlib.crc32(payload, zlib.crc32(_BLOCK_SUMMED.pack(stored, raw, count, flags)))
 
 
-def _whole(raw: bytes, count: int) -> bool:
-    """Whether the payload is exactly ``count`` records."""
-    at = 0
+def _split(raw: bytes, count: int) -> list[Record] | None:
+    """The ``count`` records of a payload; None if it does not hold exactly so many."""
+    rows = []
+    at, end, size, unpack = 0, len(raw), _RECORD.size, _RECORD.unpack_from
     for _ in range(count):
-        if at + _RECORD.size > len(raw):
-            return False
-        at += _RECORD.size + _RECORD.unpack_from(raw, at)[2]
-    return at == len(raw)
-
-
-def _split(raw: bytes, count: int) -> Iterator[Record]:
-    at = 0
-    for _ in range(count):
-        direction, recv_ns, length = _RECORD.unpack_from(raw, at)
-        at += _RECORD.size
-        yield Record(direction, recv_ns, raw[at : at + length])
-        at += length
+        start = at + size
+        if start > end:
+            return None
+        direction, recv_ns, length = unpack(raw, at)
+        at = start + length
+        rows.append(Record(direction, recv_ns, raw[start:at]))
+    return rows if at == end else None

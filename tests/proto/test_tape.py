@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from typing import TYPE_CHECKING, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -19,6 +20,7 @@ from citadel_proto.tape import (
     TapeHeader,
     TapeReader,
     TapeWriter,
+    encode_block,
     encode_header,
 )
 
@@ -101,6 +103,58 @@ def test_any_flipped_bit_is_found_and_the_prefix_is_intact(
     assert reader.tail is not None
     assert reader.tail.offset <= at
     assert len(got) < len(RECORDS)
+
+
+@given(
+    blocks=st.lists(
+        st.lists(st.tuples(st.binary(max_size=40), st.booleans()), min_size=1, max_size=4),
+        min_size=1,
+        max_size=8,
+    ),
+    compress=st.booleans(),
+)
+def test_marked_blocks_can_be_read_alone_with_where_the_tape_ends(
+    blocks: list[list[tuple[bytes, bool]]], compress: bool
+) -> None:
+    file = io.BytesIO()
+    writer = TapeWriter(file, HEADER, compress=compress)
+    wanted: list[bytes] = []
+    for number, block in enumerate(blocks):
+        for frame, mark in block:
+            writer.append(MARKET, number, frame, mark=mark)
+        writer.flush()
+        if number == len(blocks) - 1 or any(mark for _, mark in block):
+            wanted += [frame for frame, _ in block]
+    reader = TapeReader(io.BytesIO(file.getvalue()))
+    assert [record.frame for record in reader.records(marked=True)] == wanted
+    assert reader.tail is None
+    assert reader.blocks == len(blocks)
+    assert list(reader.records(marked=True)) == []
+    everything, _ = read(file.getvalue())
+    assert [record.frame for record in everything] == [f for block in blocks for f, _ in block]
+
+
+@given(data=st.data())
+def test_damage_in_a_block_that_is_skipped_is_found(data: st.DataObject) -> None:
+    whole = bytearray(written(RECORDS))
+    start = len(encode_header(HEADER))
+    whole[data.draw(st.integers(start, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    reader = TapeReader(io.BytesIO(bytes(whole)))
+    rows = list(reader.records(marked=True))
+    _, plain = read(bytes(whole))
+    assert reader.tail == plain.tail
+    assert rows == [] or rows[-1] in RECORDS
+
+
+def test_a_block_whose_records_do_not_add_up_is_damage_even_when_skipped() -> None:
+    raw = struct.pack("<BQI", MARKET, 7, 900)
+    data = encode_header(HEADER) + encode_block(raw, 1)
+    for marked in (False, True):
+        reader = TapeReader(io.BytesIO(data))
+        assert list(reader.records(marked=marked)) == []
+        assert reader.tail is not None
+        assert reader.tail.damaged
+        assert reader.tail.offset == len(encode_header(HEADER))
 
 
 @given(st.binary(max_size=300))

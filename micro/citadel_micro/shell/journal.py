@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from citadel_micro.core.commands import Persist
 from citadel_micro.core.config import EngineConfig
+from citadel_micro.core.events import Started
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.shell import records
 from citadel_micro.shell.tail import judge_tail
@@ -45,6 +47,8 @@ HEADER: Final = ord("H")
 VENUE: Final = ord("V")
 FAULT: Final = ord("F")
 
+MARKED: Final = "marked"
+"""In the tape's header: blocks that hold something a restart needs are marked."""
 FORMAT: Final = 1
 SUFFIX: Final = ".ctape"
 
@@ -61,15 +65,15 @@ class Journal:
 
     def event(self, now_ns: int, event: Event) -> None:
         """Append one event."""
-        self._writer.append(EVENT, now_ns, records.encode(event))
+        self._writer.append(EVENT, now_ns, records.encode(event), mark=type(event) is Started)
 
     def command(self, now_ns: int, command: Command) -> None:
         """Append one command."""
-        self._writer.append(COMMAND, now_ns, records.encode(command))
+        self._writer.append(COMMAND, now_ns, records.encode(command), mark=type(command) is Persist)
 
     def venue_state(self, now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
         """Append the new values of a paper account's keys; None removes a key."""
-        self._writer.append(VENUE, now_ns, records.encode_plain((venue, changes)))
+        self._writer.append(VENUE, now_ns, records.encode_plain((venue, changes)), mark=True)
 
     def fault(self, now_ns: int, text: str, *, in_engine: bool) -> None:
         """Append the error that ended the run; one of the engine's happens again in a replay."""
@@ -134,7 +138,10 @@ def begin_journal(
     """Begin a journal; it gets its name at its first ``sync``."""
     partial = path.with_name(f".{path.name}")
     tape = TapeHeader(
-        created_ns=now_ns, kind="journal", instances=(f"{config.instance}-{config.run_id}",)
+        created_ns=now_ns,
+        kind="journal",
+        instances=(f"{config.instance}-{config.run_id}",),
+        meta={MARKED: True},
     )
     # Read again only when something is wrong, and synced many times a second: not compressed.
     writer = TapeWriter.create(partial, tape)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from citadel_micro.core.events import Started
 from citadel_micro.shell import records
-from citadel_micro.shell.journal import SUFFIX, VENUE, begin_journal
+from citadel_micro.shell.journal import MARKED, SUFFIX, VENUE, begin_journal
 from citadel_micro.shell.tail import judge_tail
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import COMMAND, EVENT, TapeReader
@@ -50,7 +50,8 @@ def fold(path: Path) -> Fold:
     result = Fold()
     try:
         with TapeReader.open(path) as reader:
-            for record in reader.records():
+            # Most of a long journal is market data, which a restart does not need.
+            for record in reader.records(marked=reader.header.meta.get(MARKED) is True):
                 _fold_record(result, record)
             if reader.tail is not None:
                 result.torn, result.damaged = judge_tail(path, reader.tail)

@@ -6,7 +6,7 @@ import io
 import struct
 from typing import TYPE_CHECKING, Final
 
-from citadel_proto.tape import TapeHeader, TapeReader, encode_header
+from citadel_proto.tape import KNOWN_FLAGS, TapeHeader, TapeReader, encode_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def _block_within(data: bytes) -> bool:
     for at in range(1, len(data) - _BLOCK.size):
         stored, raw, count, flags, _ = _BLOCK.unpack_from(data, at)
         fits = 0 < count <= raw and stored <= raw and at + _BLOCK.size + stored <= len(data)
-        if fits and flags <= 1:
+        if fits and flags <= KNOWN_FLAGS:
             one = io.BytesIO(header + data[at : at + _BLOCK.size + stored])
             if any(True for _ in TapeReader(one).records()):
                 return True

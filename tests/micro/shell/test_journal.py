@@ -10,10 +10,10 @@ from citadel_micro.core.config import EngineConfig, VenueConfig
 from citadel_micro.core.events import DepthUpdate, Started, TimerFired
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.core.limits import paper_defaults
-from citadel_micro.shell.journal import Journal, JournalReader
+from citadel_micro.shell.journal import MARKED, Journal, JournalReader
 from citadel_micro.shell.run_folder import RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
-from citadel_proto.tape import EVENT, TapeReader
+from citadel_proto.tape import EVENT, TapeHeader, TapeReader, TapeWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +76,46 @@ def test_state_is_the_last_value_of_every_key(tmp_path: Path) -> None:
     assert folder.venues == {"v": {"account": {"x": "2"}, "order/1": {"y": 2}}}
     assert (folder.damaged, folder.torn, folder.last_ns) == ("", "", 15)
     folder.close()
+
+
+def test_a_long_journal_is_folded_by_its_marked_blocks(tmp_path: Path) -> None:
+    path = first_run(tmp_path)
+    with TapeReader.open(path) as reader:
+        assert reader.header.meta == {MARKED: True}
+    whole = fold(path)
+    assert whole.started
+
+    # The same journal as if no block were marked: everything is read, and nothing else found.
+    plain = tmp_path / "plain.ctape"
+    with TapeReader.open(path) as reader, TapeWriter.create(plain, TapeHeader(created_ns=1)) as to:
+        for record in reader.records():
+            to.append(*record)
+    assert fold(plain) == whole
+
+
+def test_what_a_restart_needs_is_marked_and_the_market_is_not(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, instance="micro")
+    journal = begin(folder)
+    journal.sync()
+    for number in range(5):
+        journal.event(20 + number, TICK)
+        journal.command(20 + number, CancelOrder(venue="v", symbol="A/B", client_id="x"))
+        journal.flush()
+    journal.command(30, Persist(key="a", value=1))
+    journal.flush()
+    journal.venue_state(31, "v", {"k": 1})
+    journal.flush()
+    journal.event(32, TICK)
+    journal.flush()
+    journal.event(33, TICK)
+    journal.close()
+    folder.close()
+    with TapeReader.open(journal.path) as reader:
+        times = [record.recv_ns for record in reader.records(marked=True)]
+    # The header and Started, the two that are needed, and the last block for when it ended.
+    assert times == [10, 10, 30, 31, 33]
+    found = fold(journal.path)
+    assert (found.state, found.venues, found.last_ns) == ({"a": 1}, {"v": {"k": 1}}, 33)
 
 
 def test_only_the_newest_journal_is_needed(tmp_path: Path) -> None:
