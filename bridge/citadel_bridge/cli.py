@@ -10,6 +10,7 @@ What a run ends with is decided here and nowhere else: see ``citadel_bridge.exit
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -32,6 +33,15 @@ GROUP: Final = "citadel.commands"
 
 _DISTRIBUTION_OF: Final = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
 """Distributions that are not called as the module that they hold."""
+
+
+_SURROUNDINGS: Final = frozenset(
+    {
+        *(errno.EACCES, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+        *(errno.ENOSPC, errno.EPERM, errno.EROFS),
+    }
+)
+"""What the machine refuses to any program: a full disk is no bug of whoever writes to it."""
 
 
 class _Root(TyperGroup):
@@ -131,6 +141,12 @@ def guarded(run: Callable[[], int | None]) -> int:
             return _bug()
         _say(describe(error))
         return code
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            return _bug()
+        where = "" if error.filename is None else f"{error.filename}: "
+        _say(f"error: {where}{error.strerror}")
+        return Exit.UNAVAILABLE
     except Exception:  # noqa: BLE001 - the last handler of the process: it reports, and goes on to nothing
         return _bug()
 

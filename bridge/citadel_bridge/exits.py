@@ -5,7 +5,7 @@
  1   DIFFERENCE          the run itself worked; what it checked differs or failed
  2   BAD_INPUT           wrong argument, file, setting or installation: the text says how to mend it
  3   REFUSED             a safety rule said no; nothing was done
- 4   UNAVAILABLE         a peer, port or lock that is needed is not to be had
+ 4   UNAVAILABLE         a peer, port, lock or disk that is needed is not to be had
 70   BUG                 ours: please report it (EX_SOFTWARE of sysexits.h)
 130  INTERRUPTED         Ctrl-C (128 + SIGINT)
 141  READER_GONE         standard output was closed by its reader (128 + SIGPIPE)

@@ -370,6 +370,17 @@ def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
 
+def test_a_run_folder_that_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+    for folder in (path, path / "within"):
+        ended = citadel("demo", "--run-dir", str(folder))
+        assert ended.returncode == 2, ended.stderr
+        assert "--run-dir" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert path.read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -51,6 +52,9 @@ def raising(error: BaseException) -> int:
         (InvariantError("x"), 70),
         (CitadelError("x"), 70),
         (ZeroDivisionError("x"), 70),
+        (OSError(errno.ENOSPC, "No space left on device"), 4),
+        (OSError(errno.EACCES, "Permission denied", "file"), 4),
+        (FileNotFoundError(errno.ENOENT, "No such file", "file"), 70),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -77,6 +81,11 @@ def test_bad_input_is_shown_part_by_part_without_a_traceback(
 def test_bad_input_reads_as_one_sentence_in_logs() -> None:
     error = BadInput("no symbol XX/YY", where="signal", allowed="BTC/USDT", mend="see --help")
     assert str(error) == "signal: no symbol XX/YY; allowed: BTC/USDT; see --help"
+
+
+def test_what_the_machine_refuses_is_told_with_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    raising(OSError(errno.EROFS, "Read-only file system", "runs/x"))
+    assert capsys.readouterr().err == "error: runs/x: Read-only file system\n"
 
 
 def test_our_own_bugs_keep_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,26 +50,21 @@ def demo(
     and a kill -9 of micro with orders at work. Exit code 0 only if at least three round trips were
     made and both sides agree on every one.
     """
+    from citadel_micro.demo.processes import ended_like_ctrl_c  # noqa: PLC0415
     from citadel_micro.demo.run import DemoRun  # noqa: PLC0415
 
-    folder = (run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve()
-    if folder.exists() and any(folder.iterdir()):
-        raise BadInput(
-            "the run folder is not empty",
-            where=str(folder),
-            mend="name another one with --run-dir, or remove it",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _made((run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve())
     if ml and minutes < _ML_MINUTES:
         minutes = _ML_MINUTES
     console = _console()
     run = DemoRun(folder, seed=seed, machine_learning=ml)
-    try:
-        run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
-        _trade(run, console, minutes=minutes, keep=keep)
-        codes = run.stop()
-    finally:
-        run.stop()
+    with ended_like_ctrl_c():
+        try:
+            run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
+            _trade(run, console, minutes=minutes, keep=keep)
+            codes = run.stop()
+        finally:
+            run.stop()
     found = run.audit()
     _print(console, run, found)
     missing = run.state.incidents.missing()
@@ -81,6 +76,26 @@ def demo(
     console.print(f"run folder: {folder}", soft_wrap=True)
     ok = not found.differences and not missing and not bad and found.round_trips >= run.wanted
     return Exit.OK if ok else Exit.DIFFERENCE
+
+
+def _made(folder: Path) -> Path:
+    """The run folder, there and empty."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        raise BadInput(
+            f"the run folder cannot be used: {error.strerror}",
+            where=str(folder),
+            mend="name a folder that can be written with --run-dir",
+        ) from error
+    if not empty:
+        raise BadInput(
+            "the run folder is not empty",
+            where=str(folder),
+            mend="name another one with --run-dir, or remove it",
+        )
+    return folder
 
 
 def audit(

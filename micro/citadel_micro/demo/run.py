@@ -259,8 +259,16 @@ class DemoRun:
         self._stop_file.touch()
 
     def stop(self) -> dict[str, int]:
-        """End the processes: who decides first, then who executes, then the market."""
-        return {child.name: child.stop() for child in (self.macro, self.micro, self.sim)}
+        """End the processes: who decides first, then who executes, then the market.
+
+        Interrupted meanwhile, it ends them all at once: none is left behind.
+        """
+        try:
+            return {child.name: child.stop() for child in (self.macro, self.micro, self.sim)}
+        except KeyboardInterrupt:
+            for child in self.children:
+                child.kill()
+            raise
 
     def audit(self) -> Audit:
         """Compare both sides' books. Call when the processes have ended."""

@@ -33,7 +33,9 @@ def work(
         list[str] | None, typer.Option(help="Parameter of it, name=value; repeatable.")
     ] = None,
     limit_price: Annotated[str | None, typer.Option(help="Worst acceptable price.")] = None,
-    start_after: Annotated[float, typer.Option(help="Seconds after the first frame.", min=0)] = 0.0,
+    start_after: Annotated[
+        float, typer.Option(help="Seconds after the first frame.", min=0, max=1e9)
+    ] = 0.0,
     instruments: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with ticks, lots and minimums.")
     ] = None,
@@ -63,7 +65,7 @@ def work(
         side=cast('Literal["buy", "sell"]', _one_of("--side", side, ("buy", "sell"))),
         quantity=_positive("--quantity", quantity),
         algo=algo,
-        params=tuple(_param(text) for text in param or []),
+        params=_params(param or []),
         limit_price=None if limit_price is None else _positive("--limit-price", limit_price),
         start_after_s=start_after,
         instruments=instruments,
@@ -98,6 +100,8 @@ def work(
     seconds = time.perf_counter() - began[0]
     rate = worked.frames / seconds
     typer.echo(f"{worked.frames} frames in {seconds:.2f} s, {rate:,.0f} frames/s", err=True)
+    if worked.doubt:
+        typer.echo(f"note: {worked.doubt}", err=True)
     outcome = worked.outcome
     if as_json:
         sys.stdout.write(json.dumps(outcome, indent=1) + "\n")
@@ -140,6 +144,17 @@ def _positive(option: str, text: str) -> Decimal:
     if not value.is_finite() or value <= 0:
         raise BadInput(f"{text!r}", where=option, allowed="a finite number greater than 0")
     return value
+
+
+def _params(texts: list[str]) -> tuple[tuple[str, Value], ...]:
+    """All of them; a name may be given once, since nobody could say which one was meant."""
+    found: dict[str, Value] = {}
+    for text in texts:
+        name, value = _param(text)
+        if name in found:
+            raise BadInput(f"{name} is given twice", where="--param", mend="give it once")
+        found[name] = value
+    return tuple(found.items())
 
 
 def _param(text: str) -> tuple[str, Value]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.market import MarketBook
     from citadel_micro.offline.driver import Journal
 
 SIGNAL_ID: Final = "work-1"
@@ -61,6 +62,8 @@ class Worked:
 
     outcome: dict[str, object]
     frames: int
+    doubt: str = ""
+    """Empty, or why the book, and so the outcome, can be trusted in part only."""
 
 
 def work(
@@ -140,7 +143,21 @@ def work(
         driver.post(stop, now_ns)
         driver.advance(now_ns + _DRAIN_NS)
     parent = engine.register.known[SIGNAL_ID]
-    return Worked(outcome=describe(driver, parent, instrument, source), frames=frames)
+    return Worked(
+        outcome=describe(driver, parent, instrument, source),
+        frames=frames,
+        doubt=_doubt(engine.markets[order.venue, order.symbol]),
+    )
+
+
+def _doubt(market: MarketBook) -> str:
+    if market.state == "LIVE" and not market.gaps:
+        return ""
+    why = f" ({market.reason})" if market.reason else ""
+    return (
+        f"the book had {market.gaps} gaps and was {market.state} at the end{why}; if that is "
+        "unexpected, check --venue, and the capture with `citadel books`"
+    )
 
 
 def _ready(engine: Engine, order: WorkOrder) -> bool:

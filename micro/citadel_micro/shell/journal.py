@@ -124,6 +124,12 @@ def new_journal(
         raise BadInput(
             "the file exists", where=str(path), mend="choose another name: journals only grow"
         )
+    if not path.parent.is_dir():
+        raise BadInput(
+            "cannot create a journal: its folder is not there",
+            where=str(path),
+            mend="make the folder first",
+        )
     return begin_journal(path, config, instruments, now_ns, fsync=False)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from citadel_micro.demo.processes import Child, free_port, wait_for_file
+from citadel_micro.demo.processes import Child, ended_like_ctrl_c, free_port, wait_for_file
+from citadel_micro.demo.run import DemoRun
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
@@ -80,6 +82,44 @@ def test_who_does_not_listen_is_killed(
     it.start()
     until_up(it)
     assert it.stop() == -9
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_can_still_end_its_processes(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+def test_what_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_like_ctrl_c():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_impatient_second_interrupt_leaves_no_process(
+    child: Callable[[str], Child], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = DemoRun(tmp_path, seed=1, machine_learning=False)
+    run.macro, run.micro, run.sim = run.children = [child(WAITING) for _ in range(3)]
+    for each in run.children:
+        each.start()
+        until_up(each)
+
+    def interrupted(_child: Child) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "stop", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.stop()
+    assert [each.running for each in run.children] == [False] * 3
+    assert set(run.stop().values()) == {-signal.SIGKILL}
 
 
 def test_the_end_of_the_log_is_quoted(child: Callable[[str], Child], tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
         ({"venue": "kraken-spot"}, ["kraken-spot", "--venue"]),
         ({"start_after": "3600"}, ["never fit to trade on", "--start-after"]),
         ({"start_after": "-1"}, ["--start-after"]),
+        ({"start_after": "nan"}, ["--start-after"]),
+        ({"start_after": "inf"}, ["--start-after"]),
+        ({"start_after": "1e300"}, ["--start-after"]),
+        ({"journal": "/nowhere/run.ctape"}, ["where: /nowhere/run.ctape", "folder"]),
         ({"instruments": "/nowhere.toml"}, ["/nowhere.toml"]),
     ],
 )
@@ -45,6 +49,22 @@ def test_what_cannot_be_used_is_named(
     shown = citadel.refuse(capture, **changes)
     for word in words:
         assert word in shown
+
+
+def test_a_parameter_that_is_given_twice(citadel: Citadel, capture: Path) -> None:
+    twice = [word for value in "34" for word in ("--param", f"max_chase_bps={value}")]
+    assert "max_chase_bps is given twice" in citadel.refuse(capture, *twice)
+
+
+def test_a_gap_is_told_beside_the_outcome(citadel: Citadel, capture: Path, tmp_path: Path) -> None:
+    lines = gzip.decompress(capture.read_bytes()).splitlines(keepends=True)
+    missing = next(n for n, line in enumerate(lines) if n > 300 and b"depthUpdate" in line)
+    holed = tmp_path / "holed.jsonl.gz"
+    holed.write_bytes(gzip.compress(b"".join(lines[:missing] + lines[missing + 1 :])))
+    told = {path: citadel(*citadel.arguments(path)) for path in (capture, holed)}
+    assert [done.returncode for done in told.values()] == [0, 0]
+    assert "note:" not in told[capture].stderr
+    assert "the book had 1 gaps and was SYNCING at the end" in told[holed].stderr
 
 
 def test_a_capture_cut_in_the_middle(citadel: Citadel, capture: Path, tmp_path: Path) -> None:
