@@ -23,10 +23,9 @@ from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.control import ControlServer
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.feeds.generic import integrity_of
-from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.health import Vitals
 from citadel_micro.shell.http import HttpServer
-from citadel_micro.shell.instruments import load_instruments
+from citadel_micro.shell.instruments.of_run import keeper_of, load_rules, settled
 from citadel_micro.shell.run_folder import RunFolder
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
@@ -34,7 +33,6 @@ from citadel_micro.shell.uplink import Uplink, UplinkConfig
 from citadel_micro.shell.venues.paper import PaperAdapter, paper_state
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
-from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +54,6 @@ FREEZE_AFTER_S: Final = 5.0
 """By then everything long-lived exists; a collection need not walk it again."""
 PROOF_SLACK_S: Final = 2.0
 """Beyond the engine's own bound on waiting for proof."""
-RETRY_S: Final = 1.0
 
 
 class PaperMicro:
@@ -156,7 +153,7 @@ class PaperMicro:
             await self._http.start()
             parts.push_async_callback(self._http.close)
         uplink = self._uplink = self._bind(clock, folder.run_id)
-        instruments = await self._instruments()
+        instruments = settled(await load_rules(config), folder)
         engine_config = engine_config_of(config, folder.run_id)
         engine = Engine(engine_config, instruments)
         journal = self._journal = folder.create(
@@ -205,6 +202,9 @@ class PaperMicro:
         self._feeds = self._aggregator(instruments, runner)
         await self._feeds.start()
         parts.push_async_callback(self._feeds.close)
+        keeper = keeper_of(config, instruments)
+        keeper.start()
+        parts.push_async_callback(keeper.close)
         self._vitals.state = "running"
         self._loop.call_later(FREEZE_AFTER_S, _freeze)
         log.info(
@@ -287,28 +287,6 @@ class PaperMicro:
         )
         self._parts.callback(uplink.close)
         return uplink
-
-    async def _instruments(self) -> dict[tuple[str, str], Instrument]:
-        """Trading rules of everything configured; keeps asking a venue that is not there yet."""
-        found: dict[tuple[str, str], Instrument] = {}
-        for venue, section in self.config.venues.items():
-            give_up = self._loop.time() + section.start_timeout_s
-            while True:
-                try:
-                    loaded = await load_instruments(
-                        venue,
-                        section.symbols,
-                        rest_url=section.rest_url or "",
-                        file=section.instruments_file,
-                    )
-                    break
-                except PeerUnavailable as error:
-                    if self._loop.time() >= give_up:
-                        raise
-                    log.warning("waiting for the venue", venue=venue, error=str(error))
-                    await asyncio.sleep(RETRY_S)
-            found.update(loaded)
-        return found
 
     def _paper(
         self,
@@ -396,7 +374,7 @@ def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
         run_id=run_id,
         instance=config.instance,
         venues={
-            name: EngineVenue(integrity=venue_spec(name).integrity, shows_own_orders=False)
+            name: EngineVenue(integrity=integrity_of(name), shows_own_orders=False)
             for name in config.venues
         },
         limits=config.limits(),

@@ -111,7 +111,8 @@ class VenueSection(Section):
     instruments_file: Path | None = None
     """Trading rules from a file instead of the venue's list, for the symbols that it has."""
     start_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
-    """How long to wait at the start for the venue's list of instruments."""
+    """How long to wait at the start for a venue that does not answer, where no list of its
+    instruments is stored, or `rest_url` is given."""
 
 
 def _contract_sizes(value: dict[str, float]) -> dict[str, float]:
@@ -168,6 +169,20 @@ class PaperSection(Section):
     def fault_model(self) -> Faults:
         """The scenario's chances and delays."""
         return scenario(self.faults)
+
+
+class InstrumentsSection(Section):
+    """The venues' lists of ticks, lots, minimums and fees, and where they are kept."""
+
+    cache_dir: Path | None = None
+    """Folder of the stored lists; `instruments` in the run folder where none is named."""
+    fresh_h: float = Field(default=24.0, ge=0, le=8_760)
+    """Age in hours below which a stored list is used at the start without asking the venue. An
+    older one is used only where the venue does not answer. A list is also fetched anew at this
+    interval, of at least 1 hour, while micro runs; what has changed takes effect at the next
+    start."""
+    fetch_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """How long the fetching of one list may take."""
 
 
 class HttpSection(Section):
@@ -274,6 +289,7 @@ class MicroConfig(BaseSettings):
     """Venues by id; in this version exactly one."""
     reference: dict[str, ReferenceSection] = {}
     """Venues by id whose books are followed, consolidated and compared with, never traded on."""
+    instruments: InstrumentsSection = InstrumentsSection()
     paper: PaperSection = PaperSection()
     risk: RiskSection = RiskSection()  # type: ignore[valid-type]  # made from RiskLimits
     algorithms: dict[str, dict[str, Param]] = {}

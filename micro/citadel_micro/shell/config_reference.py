@@ -76,6 +76,7 @@ _TABLES: Final[dict[str, str]] = {
     "reference": "One table a venue that only lends its books: `[reference.okx]`. They are "
     "published, consolidated with those of other venues, and compared with before an order leaves "
     "where `risk.reference_symbols` says so. No order goes there, and its loss stops nothing.",
+    "instruments": "",
     "paper": "",
     "risk": "Limits of the gate, and of the breakers behind it. What is not named keeps its figure "
     "for paper money. A limit of 0 permits nothing; there is no way to say unlimited. Tables by "

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from citadel_micro.core.events import Started
+from citadel_micro.core.instrument import Instrument
 from citadel_micro.shell import records
-from citadel_micro.shell.journal import MARKED, SUFFIX, VENUE, begin_journal
+from citadel_micro.shell.journal import HEADER, MARKED, SUFFIX, VENUE, begin_journal, read_header
 from citadel_micro.shell.tail import judge_tail
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import COMMAND, EVENT, TapeReader
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from citadel_micro.core.config import EngineConfig
-    from citadel_micro.core.instrument import Instrument
     from citadel_micro.shell.journal import Journal
     from citadel_proto.tape import Record
 
@@ -37,6 +37,8 @@ class Fold:
 
     state: dict[str, object] = field(default_factory=dict)
     venues: dict[str, dict[str, object]] = field(default_factory=dict)
+    instruments: dict[tuple[str, str], Instrument] = field(default_factory=dict)
+    """What its orders and fills are counted in."""
     started: bool = False
     last_ns: int = 0
     torn: str = ""
@@ -71,6 +73,8 @@ def _fold_record(result: Fold, record: Record) -> None:
         table = result.venues.setdefault(venue, {})
         for key, value in changes.items():
             _put(table, key, value)
+    elif record.direction == HEADER:
+        result.instruments = read_header(record).instruments
     elif record.direction == EVENT and not result.started:
         event = records.decode_event(record.frame)
         if isinstance(event, Started):
@@ -104,6 +108,8 @@ class RunFolder:
         """Durable state of the engine."""
         self.venues: dict[str, dict[str, object]] = {}
         """Saved values of each paper account."""
+        self.instruments: dict[tuple[str, str], Instrument] = {}
+        """Rules of the run before this one, in whose ticks and lots all that is counted."""
         self.damaged = ""
         """Empty, or what is wrong with the newest journal and how to look at it."""
         self.torn = ""
@@ -148,6 +154,7 @@ class RunFolder:
         self.newest = journals[-1]
         found = fold(self.newest)
         self.state, self.venues = found.state, found.venues
+        self.instruments = found.instruments
         self.last_ns, self.torn = found.last_ns, found.torn
         problem = found.damaged or ("" if found.started else "it holds no Started event")
         if problem:

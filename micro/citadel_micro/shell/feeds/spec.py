@@ -71,6 +71,8 @@ class VenueSpec:
         unify: unified symbol of a venue symbol, by rule.
         native: venue symbol of a unified symbol, by rule.
         deflate: the venue needs permessage-deflate, which the quick client does not have.
+        ccxt: ccxt's id of the exchange, for the trading rules of its symbols; empty for the venues
+            that ``shell.instruments.ccxt_venues`` knows, and where there is none.
     """
 
     venue: str
@@ -91,6 +93,7 @@ class VenueSpec:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     limits: Limits = field(default_factory=Limits)
     deflate: bool = False
+    ccxt: str = ""
 
     def symbols(self) -> Symbols:
         """An empty symbol map of this venue."""

@@ -1,0 +1,142 @@
+"""Trading rules of a capture: from a file, else inferred from the grid that its levels lie on.
+
+Whichever it was is said in words beside them, because a rule that was inferred is a guess: it is
+good enough for paper, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.events import DepthUpdate
+from citadel_micro.shell.feeds.offline import CaptureDecoder
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.instruments.file import read_instruments
+from citadel_micro.shell.instruments.rules import (
+    Instruments,
+    kind_of,
+    make_instrument,
+    unknown_symbol,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from citadel_micro.core.instrument import Instrument
+
+SAMPLE_UPDATES: Final = 500
+"""Updates of one book that are looked at to infer its grid."""
+_SCALE: Final = 12
+"""Inferred steps are never finer than 1e-12; no venue's are."""
+
+
+def infer_instruments(capture: Path, venue: str, symbols: Collection[str] = ()) -> Instruments:
+    """Rules of the symbols in a capture (these, or all), from the grid its levels lie on.
+
+    Tick and lot are the greatest common divisor of the prices and sizes of the first updates. The
+    least quantity is one lot and there is no least notional, because a capture does not hold them.
+    Raises BadInput for an unknown venue, a file that is no capture of it, or a symbol it has not.
+    """
+    spec = venue_spec(venue)
+    decoder = CaptureDecoder(spec)
+    grids: dict[str, _Grid] = {}
+    wanted = set(symbols)
+    for decoded in decoder.decode(capture):
+        for event in decoded.events:
+            if type(event) is DepthUpdate and (not wanted or event.symbol in wanted):
+                grids.setdefault(event.symbol, _Grid()).add(event)
+        if wanted and len(grids) == len(wanted) and all(grid.enough for grid in grids.values()):
+            break
+    natives = {unified: native for native, unified in decoder.symbols.items()}
+    for symbol in symbols:
+        if symbol not in grids:
+            raise unknown_symbol(f"{capture.name} ({venue})", symbol, list(natives))
+    found: Instruments = {}
+    for symbol in sorted(grids):
+        tick, lot = grids[symbol].steps()
+        found[venue, symbol] = make_instrument(
+            venue=venue,
+            symbol=symbol,
+            native=natives[symbol],
+            kind=kind_of(symbol),
+            tick=tick,
+            lot=lot,
+            min_quantity=lot,
+        )
+    return found
+
+
+class _Steps:
+    """The grid that numbers lie on: their greatest common divisor, by number of decimals.
+
+    Binance spot's books hold a few old sizes that are finer than the lot, so a small share may be
+    left out; ``share`` is what must lie on the grid.
+    """
+
+    __slots__ = ("_counts", "_divisors", "_share")
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._counts = [0] * (_SCALE + 1)
+        self._divisors = [0] * (_SCALE + 1)
+
+    def add(self, values: Iterable[float]) -> None:
+        counts, divisors = self._counts, self._divisors
+        for value in values:
+            # The shortest decimal that means the same float is what the venue wrote, but for zeros.
+            whole, _, part = format(Decimal(repr(value)), "f").partition(".")
+            part = part.rstrip("0")[:_SCALE]
+            places = len(part)
+            counts[places] += 1
+            divisors[places] = math.gcd(divisors[places], int(whole + part.ljust(_SCALE, "0")))
+
+    def step(self) -> Decimal:
+        """The coarsest step on which the share lies; 1 when nothing was added."""
+        needed = self._share * sum(self._counts)
+        seen, divisor = 0, 0
+        for count, part in zip(self._counts, self._divisors, strict=True):
+            seen += count
+            divisor = math.gcd(divisor, part)
+            if seen >= needed and divisor:
+                return divisor * Decimal(1).scaleb(-_SCALE)
+        return Decimal(1)
+
+
+class _Grid:
+    """Tick and lot of one book."""
+
+    __slots__ = ("_lots", "_ticks", "_updates")
+
+    def __init__(self) -> None:
+        self._ticks = _Steps(1.0)
+        self._lots = _Steps(0.995)
+        self._updates = 0
+
+    @property
+    def enough(self) -> bool:
+        return self._updates >= SAMPLE_UPDATES
+
+    def add(self, update: DepthUpdate) -> None:
+        if not self.enough:
+            self._updates += 1
+            for levels in (update.bids, update.asks):
+                self._ticks.add(price for price, _ in levels)
+                self._lots.add(size for _, size in levels)
+
+    def steps(self) -> tuple[Decimal, Decimal]:
+        return self._ticks.step(), self._lots.step()
+
+
+def instruments_for_capture(
+    capture: Path, venue: str, symbol: str, file: Path | None = None
+) -> tuple[Instrument, str]:
+    """(rules, where they come from) of one symbol of a capture; a file goes before inference."""
+    if file is not None:
+        from_file = read_instruments(file)
+        if (venue, symbol) in from_file:
+            return from_file[venue, symbol], f"file {file.name}"
+    inferred = infer_instruments(capture, venue, (symbol,))
+    return inferred[venue, symbol], "inferred from the capture's decimals"

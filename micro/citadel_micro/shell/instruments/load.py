@@ -1,0 +1,211 @@
+"""Trading rules for a run: from a file, from the stored list while it is fresh, else from the venue.
+
+A venue that cannot be reached does not stop a run that has an old list; the list's age is then said
+aloud. Without any list there is nothing to trade by, and that is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from citadel_micro.shell.feeds.generic import is_generic
+from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.instruments.binance import INFO_PATHS, fetch_exchange_info
+from citadel_micro.shell.instruments.ccxt_fetch import fetch_by_ccxt
+from citadel_micro.shell.instruments.ccxt_venues import source_of
+from citadel_micro.shell.instruments.file import read_instruments
+from citadel_micro.shell.instruments.markets import MarketList, changes
+from citadel_proto.errors import PeerUnavailable, VenueViolation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from citadel_micro.shell.instruments.cache import Cache
+    from citadel_micro.shell.instruments.rules import Instruments
+
+log: Final = structlog.get_logger("instruments")
+
+Fetch = Callable[[str, str, Sequence[str]], Awaitable[MarketList]]
+"""(venue, REST root or empty, symbols that are wanted) -> a list that has at least these."""
+
+FRESH_NS: Final = 24 * 3_600_000_000_000
+
+
+async def fetch_list(venue: str, rest_url: str, _symbols: Sequence[str] = ()) -> MarketList:
+    """A venue's list, from the venue, in this process.
+
+    Raises:
+        BadInput: unknown venue, or one without a list.
+        PeerUnavailable, VenueViolation: it does not answer, or with something else.
+    """
+    if venue in INFO_PATHS:
+        root = rest_url or venue_spec(venue).rest_url
+        return await fetch_exchange_info(venue, root, rest_url, time.time_ns())
+    return await fetch_by_ccxt(venue, rest_url, time.time_ns())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list, where it came from, and what has changed with it."""
+
+    markets: MarketList
+    fetched: bool
+    """From the venue just now; else from the disk."""
+    problem: str = ""
+    """Why the venue's own was not to be had, where that was tried."""
+    changes: Mapping[str, Sequence[str]]
+
+
+class Lists:
+    """Lists of markets, kept on disk.
+
+    Args:
+        cache: where; None keeps nothing.
+        fresh_ns: a stored list younger than this is used without asking the venue.
+        fetch: asks the venue.
+        now: wall clock, ns since the epoch.
+    """
+
+    def __init__(
+        self,
+        cache: Cache | None,
+        *,
+        fresh_ns: int = FRESH_NS,
+        fetch: Fetch = fetch_list,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.cache = cache
+        self.fresh_ns = fresh_ns
+        self.now = now
+        self._fetch = fetch
+
+    async def listing(
+        self,
+        venue: str,
+        symbols: Sequence[str] = (),
+        *,
+        rest_url: str = "",
+        refresh: bool = False,
+        use_old: bool = True,
+    ) -> Listing:
+        """The list of a venue.
+
+        A stored one is used while it is fresh and has all the symbols, but never without asking
+        where a REST root was given: behind it is a simulator, or something else that changes its
+        rules as it likes.
+
+        Args:
+            venue: venue id.
+            symbols: what it must have, for a stored list to do.
+            rest_url: instead of the venue's own hosts.
+            refresh: ask the venue in any case.
+            use_old: take a stored list, however old, when the venue cannot be asked.
+
+        Raises:
+            BadInput: unknown venue, or one without a list.
+            PeerUnavailable: it does not answer, and no list is stored.
+            VenueViolation: it answers with something else, and no list is stored.
+        """
+        source_of(venue)  # an unknown venue is refused before its files are looked for
+        stored = self._stored(venue, rest_url)
+        if stored is not None and not refresh and not rest_url:
+            age_ns = self.now() - stored.fetched_ns
+            # A list from the future was written by a clock that was wrong.
+            if 0 <= age_ns < self.fresh_ns and all(map(stored.has, symbols)):
+                return Listing(markets=stored, fetched=False, changes={})
+        try:
+            fetched = await self._fetch(venue, rest_url, symbols)
+        except (PeerUnavailable, VenueViolation) as error:
+            if stored is None:
+                raise type(error)(_nothing(self.cache, error)) from None
+            if not use_old:
+                raise
+            log.warning(
+                "trading rules are old: the venue cannot be asked",
+                venue=venue,
+                age=stored.age(self.now()),
+                error=str(error),
+            )
+            return Listing(markets=stored, fetched=False, problem=str(error), changes={})
+        changed: Mapping[str, Sequence[str]] = {}
+        if stored is not None:
+            changed = changes(stored, fetched)
+        if self.cache is not None and not fetched.partial:
+            self._store(self.cache, fetched)
+        return Listing(markets=fetched, fetched=True, changes=changed)
+
+    def _store(self, cache: Cache, markets: MarketList) -> None:
+        """A full disk is only a warning."""
+        try:
+            cache.write(markets)
+        except OSError as error:
+            log.warning("trading rules are not stored", folder=str(cache.folder), error=str(error))
+
+    def _stored(self, venue: str, rest_url: str) -> MarketList | None:
+        if self.cache is None:
+            return None
+        found, problem = self.cache.read(venue, rest_url)
+        if problem:
+            log.warning("stored trading rules cannot be used", problem=problem)
+        return found
+
+
+def _nothing(cache: Cache | None, error: Exception) -> str:
+    if cache is None:
+        return str(error)
+    return (
+        f"{error}; and no list of an earlier run is in {cache.folder}. Try again when it answers, "
+        "or give an instruments file (docs/howto/run-micro-alone.md)"
+    )
+
+
+async def load_instruments(
+    venue: str,
+    symbols: Sequence[str],
+    *,
+    rest_url: str = "",
+    file: Path | None = None,
+    lists: Lists | None = None,
+    use_old: bool = True,
+) -> Instruments:
+    """Rules of these unified symbols, from ``file`` where it has them, else from the venue's list.
+
+    Args:
+        venue: venue id.
+        symbols: unified symbols.
+        rest_url: instead of the venue's own, for a simulator.
+        file: an instruments file, see ``read_instruments``.
+        lists: where lists are kept; by default nowhere.
+        use_old: as for ``Lists.listing``.
+
+    Raises:
+        BadInput: unknown venue or symbol, with the nearest names.
+        PeerUnavailable: the venue does not answer; trying again may help.
+        VenueViolation: the venue answered with something else.
+    """
+    if not is_generic(venue):
+        venue_spec(venue)
+    found: Instruments = {} if file is None else read_instruments(file)
+    missing = [symbol for symbol in symbols if (venue, symbol) not in found]
+    if missing:
+        lists = lists or Lists(None)
+        listing = await lists.listing(venue, missing, rest_url=rest_url, use_old=use_old)
+        for symbol, told in listing.changes.items():
+            if symbol in missing:
+                log.warning("trading rules changed", venue=venue, symbol=symbol, changes=list(told))
+        now_ns = lists.now()
+        for symbol in missing:
+            found[venue, symbol] = listing.markets.instrument(symbol, now_ns)
+        log.info(
+            "trading rules",
+            venue=venue,
+            reader=listing.markets.reader,
+            age=listing.markets.age(now_ns),
+            fetched=listing.fetched,
+        )
+    return {(venue, symbol): found[venue, symbol] for symbol in symbols}

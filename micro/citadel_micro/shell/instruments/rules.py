@@ -1,0 +1,103 @@
+"""Trading rules made whole: an ``Instrument`` from what a list, a file or a capture says of it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, Literal
+
+from citadel_micro.core.instrument import Instrument
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+Instruments = dict[tuple[str, str], Instrument]
+"""By (venue, unified symbol)."""
+
+Kind = Literal["spot", "linear", "inverse"]
+FeeSide = Literal["received", "quote"]
+
+FEES: Final[Mapping[Kind, tuple[Decimal, Decimal]]] = {
+    "spot": (Decimal("0.001"), Decimal("0.001")),
+    "linear": (Decimal("0.0002"), Decimal("0.0005")),
+    "inverse": (Decimal("0.0001"), Decimal("0.0005")),
+}
+"""Fees of an account without volume, as fractions: (maker, taker). Binance's, where none are said."""
+
+
+def make_instrument(
+    *,
+    venue: str,
+    symbol: str,
+    native: str,
+    kind: Kind,
+    tick: Decimal,
+    lot: Decimal,
+    min_quantity: Decimal,
+    min_notional: Decimal = Decimal(0),
+    contract_size: Decimal = Decimal(1),
+    fees: tuple[Decimal, Decimal] | None = None,
+    fee_side: FeeSide | None = None,
+) -> Instrument:
+    """Fill in what follows from the rest."""
+    pair, _, settle = symbol.partition(":")
+    base, _, quote = pair.partition("/")
+    maker, taker = fees or FEES[kind]
+    tick, lot = plain(tick), plain(lot)
+    return Instrument(
+        venue=venue,
+        symbol=symbol,
+        venue_symbol=native,
+        base=base,
+        quote=quote or base,
+        settle=settle.partition("-")[0] or quote or base,
+        kind=kind,
+        tick=tick,
+        lot=lot,
+        min_lots=max(1, math.ceil(Fraction(min_quantity) / Fraction(lot))) if lot > 0 else 1,
+        min_notional=plain(min_notional),
+        contract_size=plain(contract_size),
+        maker_fee=plain(maker),
+        taker_fee=plain(taker),
+        fee_side=fee_side or ("received" if kind == "spot" else "quote"),
+    )
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same number with no trailing zeros and no exponent: 0.01000000 -> 0.01, 1E+1 -> 10.
+
+    No arithmetic is done on it, so none of its digits can be rounded away.
+    """
+    text = format(value, "f")
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def pick(instruments: Mapping[tuple[str, str], Instrument], venue: str, symbol: str) -> Instrument:
+    """This instrument. Raises BadInput with the nearest symbols of the venue."""
+    found = instruments.get((venue, symbol))
+    if found is None:
+        known = [name for owner, name in instruments if owner == venue]
+        raise unknown_symbol(venue, symbol, known)
+    return found
+
+
+def unknown_symbol(venue: str, symbol: str, known: Collection[str]) -> BadInput:
+    """The error for a symbol that is not among the known ones, with the nearest of them."""
+    near = difflib.get_close_matches(symbol, known, n=3, cutoff=0.5)
+    return BadInput(
+        f"{venue} has no {symbol!r}",
+        where="symbol",
+        allowed=", ".join(near or sorted(known)[:10]) or "none are known",
+        mend=f"did you mean {' or '.join(near)}?" if near else None,
+    )
+
+
+def kind_of(symbol: str) -> Kind:
+    """Spot ``A/B``, linear ``A/B:B``, inverse ``A/B:A``, from a unified symbol alone."""
+    pair, _, settle = symbol.partition(":")
+    if not settle:
+        return "spot"
+    return "inverse" if settle.partition("-")[0] == pair.partition("/")[0] else "linear"
