@@ -300,6 +300,37 @@ class RiskState(_Message, frozen=True, kw_only=True):
     seq: int
 
 
+class FeedHealth(_Part, frozen=True, kw_only=True):
+    """The connection behind a book: how far micro is behind it, and where the venue's clock is.
+
+    Times in ns. Counts are since the start.
+    """
+
+    overloaded: bool = False
+    """Micro does not keep up just now: books conflate, trades wait."""
+    overloads: int = 0
+    overloaded_ns: int = 0
+    behind_ns: int = 0
+    """Age of the oldest thing that has come and is not handled."""
+    behind_peak_ns: int = 0
+    loop_lag_ns: int = 0
+    waiting: int = 0
+    """Events that wait to be handled."""
+    waiting_peak: int = 0
+    unread_octets: int = 0
+    unread_octets_peak: int = 0
+    conflated: int = 0
+    """Book updates that were handled as part of a younger one."""
+    handled_ns: tuple[int, ...] = ()
+    """From receipt to handled, at 50, 90 and 99 % of the last events."""
+    clock_offset_ns: int | None = None
+    """The venue's clock minus micro's; None until it is known."""
+    clock_error_ns: int | None = None
+    """The offset is right to within this."""
+    rtt_ns: int | None = None
+    """The quickest round trip of the last minute."""
+
+
 class FeedState(_Message, frozen=True, kw_only=True):
     """State of one book subscription; published on every change and every few seconds."""
 
@@ -313,6 +344,7 @@ class FeedState(_Message, frozen=True, kw_only=True):
     resyncs: int
     instance: str
     seq: int
+    health: FeedHealth | None = None
 
 
 class MicroHeartbeat(_Message, frozen=True, kw_only=True):

@@ -124,6 +124,11 @@ class Contiguous:
             return APPLY
         if seq <= last:
             return older(self, seq, last)
+        if update.first_seq == last + 1:
+            # Several that a slow consumer let wait, joined to one.
+            self._last = seq
+            self._old = 0
+            return APPLY
         self.reason = f"expected update {last + 1}, got {seq}"
         return GAP
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from citadel_micro.core.engine import Engine
 from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
 from citadel_micro.shell.uplink import Uplink
@@ -32,6 +34,8 @@ class Vitals:
     stats: Stats
     state: str = "starting"
     """``starting``, ``running`` or ``stopping``."""
+    connections: Callable[[], list[ConnectionHealth]] = list
+    """State of every connection of the feeds."""
 
     def open_parents(self) -> int:
         """Parents that have not ended."""
@@ -88,5 +92,22 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),
         "feeds": feeds,
+        "connections": [_connection(each) for each in vitals.connections()],
     }
     return not reasons, body
+
+
+def _connection(each: ConnectionHealth) -> dict[str, Any]:
+    load, clock = each.load, each.clock
+    return {
+        "venue": each.venue,
+        "connection": each.number,
+        "up": each.up,
+        "connects": each.connects,
+        "overloaded": load.overloaded,
+        "behind_ms": load.behind_ns // 1_000_000,
+        "waiting": load.waiting,
+        "conflated": load.conflated,
+        "clock_offset_ms": None if clock is None else clock.offset_ns / 1e6,
+        "clock_error_ms": None if clock is None else clock.error_ns / 1e6,
+    }

@@ -12,6 +12,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from citadel_micro.shell.feeds.health_metrics import connection_metrics
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -36,6 +38,7 @@ class MicroCollector(Collector):
         yield from self._counts()
         yield from self._latencies()
         yield from self._feeds()
+        yield from connection_metrics(self._vitals.connections())
         yield from self._account()
 
     def _counts(self) -> Iterator[Metric]:

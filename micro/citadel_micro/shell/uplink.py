@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sequence import SkewMeter
@@ -30,12 +32,13 @@ from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from citadel_bridge.channels import Context
     from citadel_micro.core.events import MarketEvent
     from citadel_micro.core.market import MarketBook
     from citadel_micro.shell.clock import Clock
+    from citadel_micro.shell.feeds.health import ConnectionHealth
     from citadel_micro.shell.runner import Publishable, Runner
     from citadel_micro.shell.stats import Stats
     from citadel_proto.messages import SignalChannel
@@ -116,6 +119,8 @@ class Uplink:
         self._beats = 0
         self.last_beat_ns = 0
         """Engine time of the last heartbeat that was published."""
+        self.feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
+        """State of the connection that serves a book, to be published with the book's."""
 
     def start(self, runner: Runner) -> None:
         """Begin to listen, to gather public trades and to follow books; events go to ``runner``."""
@@ -224,7 +229,12 @@ class Uplink:
             self._risk[command.scope] = command
             self._publisher.publish(wire.risk_of(command, instance, 0))
         elif isinstance(command, PublishFeed):
-            self._publisher.publish(wire.feed_of(command, instance, 0))
+            state = wire.feed_of(command, instance, 0)
+            if self.feed_health is not None:
+                health = self.feed_health(command.venue, command.symbol)
+                if health is not None:
+                    state = msgspec.structs.replace(state, health=health.wire())
+            self._publisher.publish(state)
         else:
             self._beat(command, now_ns)
 

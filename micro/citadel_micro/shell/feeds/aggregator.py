@@ -1,8 +1,8 @@
 """The Aggregator: every venue's feed under one roof, one sink for everything that comes.
 
-The sink is called on the event loop, from inside the websocket's callback, in order of receipt. A
-sink that raises is a fault of ours: it is handed to ``on_fault`` with the traceback, and the
-connections live on.
+The sink is called on the event loop, from inside the websocket's callback, in order of receipt; one
+that is too slow is spared superseded book updates (``outlet``). A sink that raises is a fault of
+ours: it is handed to ``on_fault`` with the traceback, and the connections live on.
 """
 
 from __future__ import annotations
@@ -11,32 +11,28 @@ import asyncio
 import difflib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import structlog
 
 from citadel_micro.shell.feeds.connection import Connection, Shared
 from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of, is_generic
-from citadel_micro.shell.feeds.health import ConnectionHealth
+from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.snapshots import SnapshotFetcher
 from citadel_micro.shell.feeds.spec import CHANNELS, Channel, venue_spec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from citadel_micro.core.events import MarketEvent
     from citadel_micro.shell.feeds.connection import SinkEvent, Tap
+    from citadel_micro.shell.feeds.health import ConnectionHealth
     from citadel_micro.shell.feeds.spec import VenueSpec
 
     Sink = Callable[[MarketEvent | SinkEvent, int], object]
-
-
-FAULT_LOG_NS: Final = 1_000_000_000
-"""Faults of the sink are logged at most this often, with how many there were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +63,7 @@ class _Venue:
     def __init__(
         self,
         config: FeedConfig,
-        emit: Callable[[SinkEvent, int], None],
+        outlet: Outlet,
         clock: Callable[[], int],
         rng: random.Random,
         tap: Tap | None,
@@ -84,7 +80,7 @@ class _Venue:
                 spec,
                 config.rest_url or spec.rest_url,
                 decoder=spec.decoder(symbols),
-                emit=emit,
+                emit=outlet.emit,
                 clock=clock,
                 rng=rng,
                 tap=tap,
@@ -96,7 +92,7 @@ class _Venue:
             given_url=bool(config.websocket_url),
             symbols=symbols,
             channels=tuple(config.channels),
-            emit=emit,
+            outlet=outlet,
             clock=clock,
             rng=rng,
             connects=Pacer(spec.limits.connects_per_s),
@@ -118,6 +114,8 @@ class _Venue:
         self.by_symbol = {
             symbol: connection for connection in self.connections for symbol in connection.symbols
         }
+        for connection in self.connections:
+            outlet.add(connection, [(spec.venue, symbol) for symbol in connection.symbols])
 
 
 def _address(given: str, venues: str) -> str:
@@ -157,40 +155,34 @@ class Aggregator:
         tap: Tap | None = None,
     ) -> None:
         self._feeds = tuple(feeds)
-        self._sink = sink
         self._clock = clock
         self._rng = random.Random(seed)
-        self._on_fault = on_fault
         self._tap = tap
         self._venues: dict[str, _Venue] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._faults = 0
-        self._fault_logged_ns = 0
-        self._log = structlog.get_logger("feeds")
         self._generic: dict[str, GenericFeed] = {}
-        for feed in self._feeds:
-            integrity_of(feed.venue)  # unknown venues are refused before anything starts
+        # Unknown venues are refused before anything starts.
+        integrities = {feed.venue: integrity_of(feed.venue) for feed in self._feeds}
+        self._outlet = Outlet(sink, clock, integrities, on_fault)
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
+        self._spawn(self._outlet.watch(), "feed load")
         for feed in self._feeds:
             if is_generic(feed.venue):
                 self._start_generic(feed)
                 continue
-            venue = _Venue(feed, self._emit, self._clock, self._rng, self._tap)
+            venue = _Venue(feed, self._outlet, self._clock, self._rng, self._tap)
             self._venues[feed.venue] = venue
             for connection in venue.connections:
-                name = f"feed {feed.venue} {connection.number}"
-                task = asyncio.get_running_loop().create_task(connection.run(), name=name)
-                task.add_done_callback(self._ended)
-                self._tasks.append(task)
+                self._spawn(connection.run(), f"feed {feed.venue} {connection.number}")
 
     def _start_generic(self, feed: FeedConfig) -> None:
         """A venue without a spec, through ccxt.pro."""
         generic = GenericFeed(
             feed.venue,
             list(feed.symbols),
-            emit=self._emit,
+            emit=self._outlet.emit,
             clock=self._clock,
             rng=self._rng,
             channels=feed.channels,
@@ -199,7 +191,11 @@ class Aggregator:
             rest_url=feed.rest_url,
         )
         self._generic[feed.venue] = generic
-        task = asyncio.get_running_loop().create_task(generic.run(), name=f"feed {feed.venue}")
+        self._outlet.add(generic, [(feed.venue, symbol) for symbol in feed.symbols])
+        self._spawn(generic.run(), f"feed {feed.venue}")
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
@@ -212,6 +208,7 @@ class Aggregator:
         for venue in self._venues.values():
             if venue.snapshots is not None:
                 await venue.snapshots.close()
+        self._outlet.close()
         self._venues.clear()
         self._generic.clear()
 
@@ -237,43 +234,24 @@ class Aggregator:
 
     def health(self) -> list[ConnectionHealth]:
         """State of every connection."""
+        sources: list[Connection | GenericFeed] = [
+            each for venue in self._venues.values() for each in venue.connections
+        ]
+        sources += self._generic.values()
         return [
-            ConnectionHealth(
-                venue=venue.spec.venue,
-                number=connection.number,
-                up=connection.up,
-                symbols=connection.symbols,
-                frames=counts.frames,
-                octets=counts.octets,
-                violations=counts.violations,
-                connects=counts.connects,
-                failures=counts.failures,
-                resubscribed=counts.resubscribed,
-                last_frame_ns=counts.last_frame_ns,
-            )
-            for venue in self._venues.values()
-            for connection in venue.connections
-            for counts in (connection.counts,)
-        ] + [generic.health() for generic in self._generic.values()]
+            replace(source.health(), load=self._outlet.health(source.load)) for source in sources
+        ]
 
-    def _emit(self, event: SinkEvent, recv_ns: int) -> None:
-        try:
-            self._sink(event, recv_ns)
-        except Exception as error:  # noqa: BLE001 - the owner decides; sockets outlive its bugs
-            self._fault(error)
+    def health_of(self, venue: str, symbol: str) -> ConnectionHealth | None:
+        """State of the connection that serves this book; None where there is none."""
+        received = self._venues.get(venue)
+        source = self._generic.get(venue) if received is None else received.by_symbol.get(symbol)
+        if source is None:
+            return None
+        return replace(source.health(), load=self._outlet.health(source.load))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, Exception):
                 raise error
-            self._fault(error)
-
-    def _fault(self, error: Exception) -> None:
-        # A sink that fails at every event must not cost a traceback at every event.
-        self._faults += 1
-        now_ns = self._clock()
-        if now_ns - self._fault_logged_ns >= FAULT_LOG_NS:
-            self._fault_logged_ns = now_ns
-            self._log.error("fault", error=repr(error), so_far=self._faults, exc_info=error)
-        if self._on_fault is not None:
-            self._on_fault(error)
+            self._outlet.fault(error)

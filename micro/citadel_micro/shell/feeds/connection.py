@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus
+from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     Control,
@@ -24,7 +25,10 @@ from citadel_micro.shell.feeds.decode import (
     Symbols,
     mentioned,
 )
+from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link, post
+from citadel_micro.shell.feeds.outlet import Outlet
+from citadel_micro.shell.feeds.overload import Load
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
 from citadel_proto.errors import PeerUnavailable, VenueViolation
@@ -40,6 +44,8 @@ SETTLED_S: Final = 20.0
 """A connection that lived this long was a good one: the next failure retries quickly."""
 FIRST_UPDATE_S: Final = 3.0
 """A quiet symbol gets its snapshot after this even if no update has come to join it to."""
+PROBE_S: Final = 5.0
+"""How often a round trip is measured: of the budgets of venues that count pings, a small part."""
 QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is asked about at most this many times less often."""
 RENEW_BEFORE: Final = 0.995
@@ -86,7 +92,7 @@ class Shared:
     """The address was configured, so no ticket is asked for."""
     symbols: Symbols
     channels: Sequence[Channel]
-    emit: Emit
+    outlet: Outlet
     clock: Callable[[], int]
     rng: random.Random
     connects: Pacer
@@ -111,7 +117,8 @@ class Connection:
         self.number = number
         self._natives = dict(natives)
         self._decode = shared.spec.decoder(shared.symbols).frame
-        self._emit = shared.emit
+        self._outlet = shared.outlet
+        self._emit = shared.outlet.emit
         self._clock = shared.clock
         self._tap = shared.tap
         self._link: Link | None = None
@@ -127,7 +134,10 @@ class Connection:
         self._unjoined: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._log = structlog.get_logger("feeds").bind(venue=self._spec.venue, conn=number)
+        self._held = False
         self.counts = Counts()
+        self.load = Load()
+        self.clock = ClockOffset()
 
     @property
     def up(self) -> bool:
@@ -139,6 +149,38 @@ class Connection:
         """Unified symbols of this connection."""
         return tuple(self._natives)
 
+    def health(self) -> ConnectionHealth:
+        """What it has seen so far, without what its consumer has made of it."""
+        counts = self.counts
+        return ConnectionHealth(
+            venue=self._spec.venue,
+            number=self.number,
+            up=self.up,
+            symbols=self.symbols,
+            frames=counts.frames,
+            octets=counts.octets,
+            violations=counts.violations,
+            connects=counts.connects,
+            failures=counts.failures,
+            resubscribed=counts.resubscribed,
+            last_frame_ns=counts.last_frame_ns,
+            clock=self.clock.estimate(),
+        )
+
+    def octets_read(self) -> int:
+        """As ``outlet.Source``."""
+        return self.counts.octets
+
+    def unread(self) -> int:
+        """As ``outlet.Source``."""
+        return 0 if self._link is None else self._link.unread()
+
+    def hold(self, *, held: bool) -> None:
+        """As ``outlet.Source``."""
+        self._held = held
+        if self._link is not None:
+            self._link.hold(held=held)
+
     async def run(self) -> None:
         """Connect, and again whenever it is lost, at a bounded rate."""
         loop = asyncio.get_running_loop()
@@ -146,7 +188,9 @@ class Connection:
             await self._shared.connects.turn()
             try:
                 url = await self._address()
-                link = await open_link(url, self._on_frame, deflate=self._spec.deflate)
+                link = await open_link(
+                    url, self._on_frame, self._on_round_trip, deflate=self._spec.deflate
+                )
             except PeerUnavailable as error:
                 self.counts.failures += 1
                 self._log.warning("connect failed", error=str(error))
@@ -189,6 +233,7 @@ class Connection:
         """From open to closed. Returns why it ended."""
         now_ns = self._clock()
         self._link = link
+        self._held = False
         self._decode = self._spec.decoder(self._shared.symbols).frame
         self._outbox.clear()
         self._requests.clear()
@@ -277,9 +322,17 @@ class Connection:
         opened_s = loop.time()
         lifetime_s = self._spec.limits.lifetime_s * RENEW_BEFORE
         silence_ns = int(self._spec.heartbeat.silence_s * 1e9)
+        probe_s = opened_s
         while True:
+            if loop.time() >= probe_s:
+                probe_s = loop.time() + PROBE_S
+                link.ping()
             await asyncio.sleep(WATCH_S)
             now_ns = self._clock()
+            if self._held:
+                # The silence is ours.
+                self.counts.last_frame_ns = now_ns
+                self._heard_ns.update(dict.fromkeys(self._heard_ns, now_ns))
             if now_ns - self.counts.last_frame_ns > silence_ns:
                 self._restart(f"no frame for {self._spec.heartbeat.silence_s:g} s")
             elif lifetime_s and loop.time() - opened_s > lifetime_s:
@@ -340,6 +393,12 @@ class Connection:
                 self._control(event)  # type: ignore[arg-type] # narrowed by kind
             else:
                 self._emit(event, recv_ns)
+        if events and (exchange_ns := getattr(events[-1], "exchange_ns", 0)):
+            self.clock.message(exchange_ns, recv_ns)
+        self._outlet.done(self.load, recv_ns)
+
+    def _on_round_trip(self, rtt_ns: int) -> None:
+        self.clock.round_trip(rtt_ns, self._clock())
 
     def _first_update(self, symbol: str) -> None:
         del self._unjoined[symbol]

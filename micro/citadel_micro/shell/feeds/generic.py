@@ -25,6 +25,7 @@ import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.shell.feeds.health import ConnectionHealth
+from citadel_micro.shell.feeds.overload import Load
 from citadel_micro.shell.feeds.pace import Backoff
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
@@ -137,6 +138,9 @@ class GenericFeed:
         self.frames = self.octets = self.violations = self.connects = self.failures = 0
         self.resubscribed = 0
         self.last_frame_ns = 0
+        self.load = Load()
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def run(self) -> None:
         """Live after live, at a bounded rate. Returns when cancelled, and at no other time."""
@@ -167,6 +171,21 @@ class GenericFeed:
             resubscribed=self.resubscribed,
             last_frame_ns=self.last_frame_ns,
         )
+
+    def octets_read(self) -> int:
+        """As ``outlet.Source``."""
+        return self.octets
+
+    def unread(self) -> int:
+        """As ``outlet.Source``: not known, for ccxt reads its sockets itself."""
+        return 0
+
+    def hold(self, *, held: bool) -> None:
+        """As ``outlet.Source``: ccxt reads on, and its caches keep the newest."""
+        if held:
+            self._room.clear()
+        else:
+            self._room.set()
 
     def resync(self, symbol: str, reason: str) -> None:
         """The book of this symbol is not to be trusted: begin anew, all of it.
@@ -279,6 +298,7 @@ class GenericFeed:
     async def _watch_book(self, exchange: Exchange, symbol: str) -> None:
         try:
             while True:
+                await self._room.wait()
                 book = await exchange.watch_order_book(symbol)
                 now_ns = self._clock()
                 update = book_update(self.venue, symbol, book, now_ns)
@@ -298,6 +318,7 @@ class GenericFeed:
     async def _watch_trades(self, exchange: Exchange, symbol: str) -> None:
         try:
             while True:
+                await self._room.wait()
                 trades = await exchange.watch_trades(symbol)
                 now_ns = self._clock()
                 for tick in trade_ticks(self.venue, symbol, trades, now_ns):

@@ -45,7 +45,10 @@ def feeds(
     """Show every feed's state, age, rates, gaps and latencies, as micro publishes them.
 
     Latencies are percentiles in ms: from the venue (its clock against ours, so a wrong clock shows
-    here), in micro (receipt to publication, which conflates) and on the wire.
+    here), in micro (receipt to publication, which conflates) and on the wire. "Behind" is how old
+    the oldest thing is that has come and that micro has not handled; while it is overloaded, books
+    conflate, which is counted, and trades wait. The venue's clock is told as its offset from ours
+    in ms, give or take half the quickest round trip.
     """
     from citadel_bridge.config import DEFAULT_MARKET  # noqa: PLC0415 - commands import late
     from citadel_bridge.tape_commands import seconds_of  # noqa: PLC0415
@@ -172,6 +175,8 @@ def table_of(summary: dict[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for name in ("from venue", "in micro", "on the wire"):
         table.add_column(name, justify="right")
+    for name in ("behind ms", "conflated", "venue's clock"):
+        table.add_column(name, justify="right")
     table.add_column("reason")
     for row in summary["feeds"]:
         colour = _COLOURS.get(row["state"], "white")
@@ -187,12 +192,15 @@ def table_of(summary: dict[str, Any]) -> Table:
             str(row["gaps"]),
             str(row["resyncs"]),
             *(_percentiles(latency[name]) for name in ("venue", "micro", "wire")),
+            _behind(row["load"]),
+            "-" if row["load"] is None else str(row["load"]["conflated"]),
+            _clock(row["clock"]),
             Text(row["reason"]),
         )
     for row in summary["consolidated"]:
         venues = ", ".join(row["venues"]) or "no venue"
         best = f"{row['bid']} / {row['ask']}" if row["venues"] else "-"
-        table.add_row("consolidated", row["symbol"], best, *[""] * 9, venues)
+        table.add_row("consolidated", row["symbol"], best, *[""] * 12, venues)
     return table
 
 
@@ -202,3 +210,14 @@ def _text(value: float | None) -> str:
 
 def _percentiles(values: dict[str, float] | None) -> str:
     return "-" if values is None else "/".join(f"{value:.3g}" for value in values.values())
+
+
+def _behind(load: dict[str, Any] | None) -> str:
+    if load is None:
+        return "-"
+    text = f"{load['behind_ms']:.3g}"
+    return f"[red]{text} overloaded[/]" if load["overloaded"] else text
+
+
+def _clock(clock: dict[str, float] | None) -> str:
+    return "-" if clock is None else f"{clock['offset_ms']:+.3g}±{clock['error_ms']:.2g}"

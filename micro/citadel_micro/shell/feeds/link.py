@@ -1,12 +1,17 @@
 """One websocket: bytes in by direct call, text out. picows, or aiohttp where it must inflate.
 
 Neither reconnects; that is the connection's work. ``on_frame`` is called on the event loop for each
-whole message and must not raise.
+whole message, ``on_round_trip`` with the duration of each ping, in ns; they must not raise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
+import time
+from array import array
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import aiohttp
@@ -15,11 +20,12 @@ from picows import WSCloseCode, WSError, WSListener, WSMsgType, ws_connect
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from picows import WSFrame, WSTransport
 
     OnFrame = Callable[[bytes], None]
+    OnRoundTrip = Callable[[int], None]
 
 MAX_MESSAGE: Final = 32 << 20
 """Bytes. The largest snapshots seen are under 4 MiB; a message beyond this is not a book."""
@@ -38,6 +44,15 @@ class Link(Protocol):
     def send(self, text: str) -> None:
         """Queue one text message. A link that is closing drops it."""
 
+    def ping(self) -> None:
+        """Ask for a pong; ``on_round_trip`` is told how many ns it took, if it comes."""
+
+    def unread(self) -> int:
+        """Octets that the system has received and nobody has read; 0 where it does not tell."""
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading. What comes meanwhile waits in the system and with the peer."""
+
     def close(self) -> None:
         """Ask the peer to close, and go on without waiting for it."""
 
@@ -45,9 +60,31 @@ class Link(Protocol):
         """Wait for the end and say why it came."""
 
 
+class _Pings:
+    """Pings of our own, told from those that keep a connection alive by what they carry."""
+
+    def __init__(self, on_round_trip: OnRoundTrip) -> None:
+        self._on_round_trip = on_round_trip
+        self._number = 0
+        self._sent_ns = 0
+
+    def next(self) -> bytes:
+        """What the next ping carries; one that is still under way no longer counts."""
+        self._number += 1
+        self._sent_ns = time.monotonic_ns()
+        return b"citadel %d" % self._number
+
+    def pong(self, payload: bytes) -> None:
+        """A pong has come."""
+        if self._sent_ns and payload == b"citadel %d" % self._number:
+            self._on_round_trip(time.monotonic_ns() - self._sent_ns)
+            self._sent_ns = 0
+
+
 class _PicowsLink(WSListener):
-    def __init__(self, on_frame: OnFrame) -> None:
+    def __init__(self, on_frame: OnFrame, on_round_trip: OnRoundTrip) -> None:
         self._on_frame = on_frame
+        self._pings = _Pings(on_round_trip)
         self._transport: WSTransport | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -74,6 +111,8 @@ class _PicowsLink(WSListener):
                 self._parts.clear()
                 self._size = 0
                 self._on_frame(data)
+        elif kind is WSMsgType.PONG:
+            self._pings.pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             self._why = f"closed by the venue: {frame.get_close_code()} {_reason(frame)}".rstrip()
             transport.send_close(WSCloseCode.OK)
@@ -82,6 +121,25 @@ class _PicowsLink(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         if not self._done.done():
             self._done.set_result(self._why or "connection lost")
+
+    def ping(self) -> None:
+        transport = self._transport
+        if transport is not None and not self._done.done():
+            transport.send_ping(self._pings.next())
+
+    def unread(self) -> int:
+        transport = self._transport
+        if transport is None or self._done.done():
+            return 0
+        return _unread(transport.underlying_transport.get_extra_info("socket"))
+
+    def hold(self, *, held: bool) -> None:
+        if self._transport is not None and not self._done.done():
+            reading = self._transport.underlying_transport
+            if held:
+                reading.pause_reading()
+            else:
+                reading.resume_reading()
 
     def send(self, text: str) -> None:
         transport = self._transport
@@ -110,23 +168,41 @@ class _PicowsLink(WSListener):
         return why
 
 
+def _unread(socket: Any) -> int:  # noqa: ANN401 - a socket, or what a loop has instead of it
+    """Octets in the receive buffer of a socket."""
+    if socket is None or (number := socket.fileno()) < 0:
+        return 0
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(number, termios.FIONREAD, count)
+    except OSError:
+        return 0
+    return count[0]
+
+
 def _reason(frame: WSFrame) -> str:
     raw = frame.get_close_message()
     return raw.decode("utf-8", "replace") if raw else ""
 
 
 class _AiohttpLink:
-    def __init__(self, session: aiohttp.ClientSession, on_frame: OnFrame) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, on_frame: OnFrame, on_round_trip: OnRoundTrip
+    ) -> None:
         self._session = session
         self._on_frame = on_frame
+        self._pings = _Pings(on_round_trip)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._reading = asyncio.Event()
+        self._reading.set()
         self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def open(self, url: str) -> None:
         self._socket = await self._session.ws_connect(
             url,
             heartbeat=PING_S,
+            autoping=False,
             max_msg_size=MAX_MESSAGE,
             compress=15,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
@@ -140,11 +216,25 @@ class _AiohttpLink:
                     self._on_frame(message.data.encode())
                 elif message.type is aiohttp.WSMsgType.BINARY:
                     self._on_frame(message.data)
+                elif message.type is aiohttp.WSMsgType.PING:
+                    await _quietly(socket.pong(message.data))
+                elif message.type is aiohttp.WSMsgType.PONG:
+                    self._pings.pong(bytes(message.data))
+                await self._reading.wait()
         finally:
             await self._session.close()
             if not self._done.done():
                 code = socket.close_code
                 self._done.set_result(f"closed: {code}" if code else "connection lost")
+
+    def unread(self) -> int:
+        return 0 if self._socket is None else _unread(self._socket.get_extra_info("socket"))
+
+    def hold(self, *, held: bool) -> None:
+        if held:
+            self._reading.clear()
+        else:
+            self._reading.set()
 
     def _start(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
         task = asyncio.ensure_future(coroutine)
@@ -153,14 +243,11 @@ class _AiohttpLink:
 
     def send(self, text: str) -> None:
         if self._socket is not None and not self._socket.closed:
-            self._start(self._send(self._socket, text))
+            self._start(_quietly(self._socket.send_str(text)))
 
-    @staticmethod
-    async def _send(socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
-        try:
-            await socket.send_str(text)
-        except (ConnectionError, aiohttp.ClientError):
-            return  # the reader sees the end and says so
+    def ping(self) -> None:
+        if self._socket is not None and not self._socket.closed:
+            self._start(_quietly(self._socket.ping(self._pings.next())))
 
     def close(self) -> None:
         if self._socket is not None and not self._socket.closed:
@@ -170,13 +257,25 @@ class _AiohttpLink:
         return await asyncio.shield(self._done)
 
 
-async def open_link(url: str, on_frame: OnFrame, *, deflate: bool = False) -> Link:
+async def _quietly(sending: Awaitable[None]) -> None:
+    """Send; if the connection has ended, the reader sees that and says so."""
+    with suppress(ConnectionError, aiohttp.ClientError):
+        await sending
+
+
+async def open_link(
+    url: str,
+    on_frame: OnFrame,
+    on_round_trip: OnRoundTrip = lambda _ns: None,
+    *,
+    deflate: bool = False,
+) -> Link:
     """Connect a websocket. Raises PeerUnavailable with the address and the reason."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if deflate:
                 session = aiohttp.ClientSession()
-                link = _AiohttpLink(session, on_frame)
+                link = _AiohttpLink(session, on_frame, on_round_trip)
                 try:
                     await link.open(url)
                 except BaseException:
@@ -184,7 +283,7 @@ async def open_link(url: str, on_frame: OnFrame, *, deflate: bool = False) -> Li
                     raise
                 return link
             _, listener = await ws_connect(
-                lambda: _PicowsLink(on_frame),
+                lambda: _PicowsLink(on_frame, on_round_trip),
                 url,
                 websocket_handshake_timeout=CONNECT_TIMEOUT_S,
                 enable_auto_ping=True,

@@ -13,6 +13,7 @@ from citadel_proto.codec import unpack_levels
 from citadel_proto.messages import (
     BookSnapshot,
     ConsolidatedBook,
+    FeedHealth,
     FeedState,
     MicroHeartbeat,
     Trades,
@@ -73,6 +74,7 @@ class Feed:
         self.wire_latency = Latencies()
         self._book_seqs: tuple[int, int] = (0, 0)
         self._last_exchange_ns = 0
+        self.health: FeedHealth | None = None
 
     def on_state(self, message: FeedState) -> None:
         """The state of the subscription."""
@@ -80,6 +82,7 @@ class Feed:
         self.last_seq = message.last_seq
         self.last_recv_ns = max(self.last_recv_ns, message.last_recv_ns)
         self.gaps, self.resyncs = message.gaps, message.resyncs
+        self.health = message.health
 
     def on_book(self, message: BookSnapshot, now_ns: int) -> None:
         """One published book."""
@@ -119,7 +122,43 @@ class Feed:
                 "micro": self.micro_latency.summary(),
                 "wire": self.wire_latency.summary(),
             },
+            "load": None if self.health is None else _load_row(self.health),
+            "clock": None if self.health is None else _clock_row(self.health),
         }
+
+
+def _load_row(health: FeedHealth) -> dict[str, Any]:
+    """How far micro is behind the connection of a book."""
+    return {
+        "overloaded": health.overloaded,
+        "overloads": health.overloads,
+        "overloaded_s": round(health.overloaded_ns / _S, 3),
+        "behind_ms": round(health.behind_ns / _MS, 3),
+        "behind_peak_ms": round(health.behind_peak_ns / _MS, 3),
+        "loop_lag_ms": round(health.loop_lag_ns / _MS, 3),
+        "waiting": health.waiting,
+        "waiting_peak": health.waiting_peak,
+        "unread_octets": health.unread_octets,
+        "unread_octets_peak": health.unread_octets_peak,
+        "conflated": health.conflated,
+        "handled_ms": {
+            f"p{rank}": round(ns / _MS, 3)
+            for rank, ns in zip(PERCENTILES, health.handled_ns, strict=False)
+        }
+        or None,
+    }
+
+
+def _clock_row(health: FeedHealth) -> dict[str, float] | None:
+    """Where the venue's clock is."""
+    offset, error, rtt = health.clock_offset_ns, health.clock_error_ns, health.rtt_ns
+    if offset is None or error is None or rtt is None:
+        return None
+    return {
+        "offset_ms": round(offset / _MS, 3),
+        "error_ms": round(error / _MS, 3),
+        "rtt_ms": round(rtt / _MS, 3),
+    }
 
 
 class Observer:

@@ -80,7 +80,7 @@ def _resident() -> int:
     not Path("/proc/self/statm").exists(), reason="resident memory is read in /proc"
 )
 @pytest.mark.parametrize("deflate", [False, True], ids=["picows", "aiohttp"])
-def test_a_slow_consumer_holds_the_venue_back_and_grows_nothing(
+def test_a_slow_consumer_is_spared_old_books_and_grows_nothing(
     monkeypatch: pytest.MonkeyPatch, *, deflate: bool
 ) -> None:
     frames, padding = 5_000, "x" * 16_384
@@ -115,16 +115,15 @@ def test_a_slow_consumer_holds_the_venue_back_and_grows_nothing(
         seen.slow_s = 0.000_4
         before = peak = _resident()
         flooding = elsewhere.begin(flood())
-        unsent_s = time.monotonic()
         while not flooding.done():
             await asyncio.sleep(0.02)
             peak = max(peak, _resident())
-        sent_s = time.monotonic() - unsent_s
         await until(lambda: seen.agrees(A_LINEAR))
         peak = max(peak, _resident())
-        assert seen.markets[A_LINEAR].gaps == 0, "held back, not thrown away"
+        load = seen.aggregator.health()[0].load
+        assert seen.markets[A_LINEAR].gaps == 0, "joined, not thrown away"
+        assert seen.markets[A_LINEAR].deltas + load.conflated == frames
         assert seen.lies == []
-        assert sent_s > frames * seen.slow_s / 2, "the venue had to wait for us"
         # 78 MiB were sent; what is in flight here is a few buffers, and what the venue remembers.
         assert peak - before < 24 << 20, f"{(peak - before) / 1e6:.0f} MB"
         await seen.aggregator.close()
