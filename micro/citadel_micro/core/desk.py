@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,14 +98,12 @@ class Desk:
         if not self.venue.shows_own_orders:
             return ticks
         book = self.market.book
-        prices, sizes = (book.bid_prices, book.bids) if buy else (book.ask_prices, book.asks)
-        at = bisect_left(prices, price) - 1 if buy else bisect_right(prices, price)
         while True:
             own = self.own_lots(side, ticks)
             if own == 0 or lots_of(size) > own:
                 return ticks
-            if not 0 <= at < len(prices):
+            behind = book.worse(side, price)
+            if behind is None:
                 return None
-            price = prices[at]
-            size, ticks = sizes[price], ticks_of(price)
-            at += -1 if buy else 1
+            price, size = behind
+            ticks = ticks_of(price)

@@ -9,14 +9,15 @@ everything about our own orders is integer ticks, integer lots and Decimal cash.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 Side = Literal["buy", "sell"]
-Levels = list[tuple[float, float]]
+Levels = Sequence[tuple[float, float]]
 """(price, size) pairs in any order; size 0 deletes the level."""
-TextLevels = list[tuple[str, str]]
+TextLevels = Sequence[tuple[str, str]]
 """The same pairs, in the same order, as the venue wrote them."""
 
 

@@ -25,7 +25,8 @@ from citadel_micro.core.windows import CELL_NS, CellSums
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.market import Best, MarketBook
+    from citadel_micro.core.book import Best
+    from citadel_micro.core.market import MarketBook
 
 GRID_NS: Final = SECOND
 """Sampling of mids for realised volatility. Finer sampling measures the bouncing between bid and

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
-from citadel_micro.core.book import MOST, Book
 from citadel_micro.core.integrity import make_integrity
+from citadel_micro.core.kernel import Book
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
 from citadel_micro.core.windows import CellSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from citadel_micro.core.book import Best
     from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
@@ -38,9 +39,6 @@ FLOW_NS: Final = 60_000_000_000
 
 UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
 """Reason of a LIVE book that a generic connector keeps."""
-
-Best = tuple[float, float, float, float]
-"""(bid, bid size, ask, ask size)"""
 
 
 class Change:
@@ -97,9 +95,8 @@ class MarketBook:
         self.venue: Final = venue
         self.symbol: Final = symbol
         rules = make_integrity(integrity)
-        # What falls off the end of a kept depth must be known at once, so all of it is listed.
         deepest = rules.depths[-1] if rules.depths else 0
-        self.book: Final = Book(most=max(MOST, 2 * deepest))
+        self.book: Final = Book(keep_text=rules.checksum is not None, depth=deepest)
         self.state: BookState = "SYNCING"
         self.reason = "no snapshot yet"
         self.last_seq = -1
@@ -200,12 +197,7 @@ class MarketBook:
         """(bid, bid size, ask, ask size), the fresher of depth and quote; None if one-sided."""
         if self._quote is not None:
             return self._quote
-        book = self.book
-        if not book.bid_prices or not book.ask_prices:
-            return None
-        bid = book.bid_prices[-1]
-        ask = book.ask_prices[0]
-        return bid, book.bids[bid], ask, book.asks[ask]
+        return self.book.best()
 
     def mid(self) -> float | None:
         """Half-way between best bid and ask, in price units; None if one-sided."""
@@ -263,7 +255,7 @@ class MarketBook:
 
     def _apply(self, update: DepthUpdate) -> int:
         self._useless_ns = 0
-        self.book.apply(update.bids, update.asks)
+        self.book.apply(update.bids, update.asks, update.texts)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
         self.exchange_ns = update.exchange_ns
@@ -272,8 +264,7 @@ class MarketBook:
             self._quote = None
         if (self._checksum is not None or self._depth) and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
-        bid_prices, ask_prices = self.book.bid_prices, self.book.ask_prices
-        if bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
+        if self.book.crossed:
             return self._cross(update.recv_ns)
         if self.state == "LIVE":
             return Change.UPDATED
@@ -288,7 +279,7 @@ class MarketBook:
         elif now_ns - self._crossed_ns > CROSSED_LIMIT_NS:
             self._crossed_ns = 0
             return self._gap("the book stays crossed")
-        bid, ask = self.book.bid_prices[-1], self.book.ask_prices[0]
+        bid, _, ask, _ = self.book.best() or (0.0, 0.0, 0.0, 0.0)
         changed = self.state != "STALE"
         self.state = "STALE"
         self.reason = f"the book is crossed: bid {bid}, ask {ask}"
@@ -302,14 +293,14 @@ class MarketBook:
             self._lose("the snapshot is crossed")
             return Change.GAP | Change.STATE
         self._useless_ns = 0
-        self.book.replace(bids, asks)
+        self.book.replace(bids, asks, update.texts)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
         self.exchange_ns = update.exchange_ns
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
         if self._depths:
-            self._depth = self._depth_of(len(self.book.bids), len(self.book.asks))
+            self._depth = self._depth_of(self.book.bid_count, self.book.ask_count)
         if (self._checksum is not None or self._depth) and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
         return self._replay()
@@ -351,14 +342,9 @@ class MarketBook:
 
     def _proven(self, update: DepthUpdate) -> bool:
         """Truncate as the venue does, and verify its checksum."""
-        checksum = self._checksum
-        if checksum is not None:
-            checksum.take(update)
         if self._depth:
-            gone_bids, gone_asks = self.book.truncate(self._depth)
-            if checksum is not None and (gone_bids or gone_asks):
-                checksum.forget(gone_bids, gone_asks)
-        return checksum is None or checksum.verify(update, self.book)
+            self.book.truncate(self._depth)
+        return self._checksum is None or self._checksum.verify(update, self.book)
 
     def _depth_of(self, bids: int, asks: int) -> int:
         """Which of the venue's depths a snapshot is of."""
@@ -389,8 +375,7 @@ class MarketBook:
         """A valid update ends staleness, nothing else."""
         if self.state != "STALE":
             return Change.NONE
-        bid_prices, ask_prices = self.book.bid_prices, self.book.ask_prices
-        if bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
+        if self.book.crossed:
             return Change.NONE
         self._crossed_ns = 0
         self.state = "LIVE"

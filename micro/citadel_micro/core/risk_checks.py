@@ -14,8 +14,6 @@ from citadel_micro.core.limits import listed
 from citadel_micro.core.risk_types import CheckResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from citadel_micro.core.risk_case import Case
     from citadel_micro.core.risk_types import JudgedMarket
 
@@ -313,10 +311,7 @@ def check_liquidity(case: Case) -> None:
     book, lot = market.book, instrument.lot_float
     reach = mid * limits.price_collar_bps / BPS
     needed = case.live * lot / share if share > 0 else math.inf
-    if case.buy is taking:
-        shown = _shown(book.asks, book.ask_prices, mid, reach, needed)
-    else:
-        shown = _shown(book.bids, reversed(book.bid_prices), mid, reach, needed)
+    shown = book.displayed("sell" if case.buy is taking else "buy", mid, reach, needed)
     if needed <= shown < math.inf:
         case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
         return
@@ -330,21 +325,3 @@ def check_liquidity(case: Case) -> None:
     case.failed(
         9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most
     )
-
-
-def _shown(
-    sizes: Mapping[float, float],
-    best_first: Iterable[float],
-    mid: float,
-    reach: float,
-    needed: float,
-) -> float:
-    """Size displayed from the best price to ``reach`` away from the mid, counted until enough."""
-    shown = 0.0
-    for price in best_first:
-        if abs(price - mid) > reach:
-            break
-        shown += sizes[price]
-        if shown >= needed:
-            break
-    return shown

@@ -58,16 +58,10 @@ class RiskRequest:
 
 
 class Levels(Protocol):
-    """One book's levels: price -> size, and the prices in ascending order."""
+    """What the gate reads of a ``Book``."""
 
-    @property
-    def bids(self) -> Mapping[float, float]: ...  # noqa: D102
-    @property
-    def asks(self) -> Mapping[float, float]: ...  # noqa: D102
-    @property
-    def bid_prices(self) -> Sequence[float]: ...  # noqa: D102
-    @property
-    def ask_prices(self) -> Sequence[float]: ...  # noqa: D102
+    def displayed(self, side: Side, mid: float, reach: float, enough: float) -> float:
+        """Size of ``side`` from its best price to ``reach`` from the mid, counted until enough."""
 
 
 class JudgedMarket(Protocol):

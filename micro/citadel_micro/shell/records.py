@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 import msgspec
 
-from citadel_micro.core import events
+from citadel_micro.core import events, kernel
 from citadel_micro.core.approval import Approved
 from citadel_micro.core.commands import Persist, PublishReport
 from citadel_micro.core.instrument import Instrument
@@ -39,6 +39,8 @@ EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in _flatten(event
 
 def _other(value: object) -> object:
     """What msgspec does not know by itself."""
+    if isinstance(value, kernel.LEVELS):
+        return value.tolist()
     if isinstance(value, Approved):
         order: PlaceOrder | AmendOrder = value.order
         return {

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import math
+import zlib
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from citadel_micro.core import book as book_module
+from citadel_micro.core import kernel
 from citadel_micro.core.book import Book
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Prices and sizes as a venue writes them: decimal text with trailing zeros.
 prices = st.integers(1, 60).map(lambda ticks: f"{Decimal(ticks) / 100:.4f}")
@@ -37,48 +44,128 @@ def floats(changes: Text) -> list[tuple[float, float]]:
     return [(float(price), float(size)) for price, size in changes]
 
 
-@pytest.mark.parametrize(("near", "most"), [(256, 2_048), (2, 8)], ids=["listed", "partly"])
+@pytest.fixture(params=["compiled", "python, listed", "python, partly"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Book]]:
+    """Each twin, Python's also with so few prices listed that most are not."""
+    if request.param == "compiled":
+        if not kernel.COMPILED:
+            pytest.skip("the compiled kernel is not built, or not asked for")
+        yield kernel.Book
+        return
+    if request.param == "python, partly":
+        monkeypatch.setattr(book_module, "NEAR", 2)
+        monkeypatch.setattr(book_module, "MOST", 8)
+    yield Book
+
+
+class Reference:
+    """Two naive sides, and the digits of each level."""
+
+    def __init__(self) -> None:
+        self.bids = NaiveSide(best_is_high=True)
+        self.asks = NaiveSide(best_is_high=False)
+        self.digits: dict[tuple[str, Decimal], tuple[str, str]] = {}
+
+    def apply(self, bids: Text, asks: Text) -> None:
+        self.bids.apply(bids)
+        self.asks.apply(asks)
+        self.digits |= {("bid", Decimal(row[0])): row for row in bids}
+        self.digits |= {("ask", Decimal(row[0])): row for row in asks}
+
+    def rows(self, side: str, count: int) -> list[tuple[str, str]]:
+        levels = (self.bids if side == "bid" else self.asks).levels
+        prices = sorted(levels, reverse=side == "bid")[:count]
+        return [self.digits[side, price] for price in prices]
+
+    def kraken(self, count: int) -> int:
+        rows = [*self.rows("ask", count), *self.rows("bid", count)]
+        text = "".join(part.replace(".", "").lstrip("0") for row in rows for part in row)
+        return zlib.crc32(text.encode())
+
+    def colon(self, count: int) -> int:
+        bids, asks = self.rows("bid", count), self.rows("ask", count)
+        parts: list[str] = []
+        for at in range(count):
+            parts += [*(bids[at] if at < len(bids) else ()), *(asks[at] if at < len(asks) else ())]
+        return zlib.crc32(":".join(parts).encode())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.tuples(st.booleans(), levels, levels), max_size=20),
-    depth=st.integers(1, 70),
+    depth=st.none() | st.integers(1, 70),
     price=prices,
+    enough=st.floats(0, 3),
 )
 def test_a_book_agrees_with_a_naive_decimal_one(
-    near: int, most: int, steps: list[tuple[bool, Text, Text]], depth: int, price: str
+    make: type[Book],
+    steps: list[tuple[bool, Text, Text]],
+    depth: int | None,
+    price: str,
+    enough: float,
 ) -> None:
-    book = Book(near, most)
-    bids, asks = NaiveSide(best_is_high=True), NaiveSide(best_is_high=False)
+    book = make(keep_text=True, depth=depth or 0)
+    truth = Reference()
+    bids, asks = truth.bids, truth.asks
     for whole, bid_changes, ask_changes in steps:
+        texts = (bid_changes, ask_changes)
         if whole:
             bids.levels.clear()
             asks.levels.clear()
-            book.replace(floats(bid_changes), floats(ask_changes))
+            book.replace(floats(bid_changes), floats(ask_changes), texts)
         else:
-            book.apply(floats(bid_changes), floats(ask_changes))
-        bids.apply(bid_changes)
-        asks.apply(ask_changes)
+            book.apply(floats(bid_changes), floats(ask_changes), texts)
+        truth.apply(bid_changes, ask_changes)
+        if depth is not None:
+            book.truncate(depth)
+            for side in (bids, asks):
+                kept = {Decimal(str(level)) for level, _ in side.top(depth)}
+                side.levels = {at: size for at, size in side.levels.items() if at in kept}
 
-        for count in (1, near, 100):
+        for count in (1, 2, 100):
             assert book.top(count) == (bids.top(count), asks.top(count))
-        assert book.best_bid() == (bids.top(1)[0] if bids.levels else None)
-        assert book.best_ask() == (asks.top(1)[0] if asks.levels else None)
-        listed = len(book.bid_prices), len(book.ask_prices)
-        assert book.bid_prices == sorted(book.bids)[-listed[0] :][: listed[0]]
-        assert book.ask_prices == sorted(book.asks)[: listed[1]]
-        for count, sizes in zip(listed, (book.bids, book.asks), strict=True):
-            assert min(near, len(sizes)) <= count <= most
-        limit = float(price)
-        shown = [size for level, size in bids.top(100) if level >= limit]
-        assert book.depth_within("buy", limit) == math.fsum(shown)
-        shown = [size for level, size in asks.top(100) if level <= limit]
-        assert book.depth_within("sell", limit) == math.fsum(shown)
-    book.truncate(depth)
-    assert book.top(100) == (bids.top(depth), asks.top(depth))
-    assert (len(book.bids), len(book.asks)) == (len(bids.top(depth)), len(asks.top(depth)))
+        best_bid, best_ask = bids.top(1), asks.top(1)
+        assert book.best_bid() == (best_bid[0] if best_bid else None)
+        assert book.best_ask() == (best_ask[0] if best_ask else None)
+        both = bool(best_bid and best_ask)
+        assert book.best() == ((*best_bid[0], *best_ask[0]) if both else None)
+        assert book.crossed == (both and best_bid[0][0] >= best_ask[0][0])
+        assert (book.bid_count, book.ask_count) == (len(bids.levels), len(asks.levels))
+        assert book.sizes("buy") == dict(bids.top(100))
+        assert book.sizes("sell") == dict(asks.top(100))
+        assert book.checksum("kraken", 3) == truth.kraken(3)
+        assert book.checksum("colon", 3) == truth.colon(3)
+        check_readings(book, bids.top(100), asks.top(100), float(price), enough)
+    book.truncate(7)
+    assert book.top(100) == (bids.top(7), asks.top(7))
 
 
-def test_depth_within_and_size_at() -> None:
-    book = Book()
+def check_readings(
+    book: Book,
+    bids: list[tuple[float, float]],
+    asks: list[tuple[float, float]],
+    price: float,
+    enough: float,
+) -> None:
+    assert book.size_at("buy", price) == dict(bids).get(price, 0.0)
+    assert book.size_at("sell", price) == dict(asks).get(price, 0.0)
+    assert book.depth_within("buy", price) == math.fsum(s for p, s in bids if p >= price)
+    assert book.depth_within("sell", price) == math.fsum(s for p, s in asks if p <= price)
+    assert book.worse("buy", price) == next((row for row in bids if row[0] < price), None)
+    assert book.worse("sell", price) == next((row for row in asks if row[0] > price), None)
+    for side, rows in (("buy", bids), ("sell", asks)):
+        shown = 0.0
+        for level, size in rows:
+            if abs(level - 0.3) > 0.2:
+                break
+            shown += size
+            if shown >= enough:
+                break
+        assert book.displayed(side, 0.3, 0.2, enough) == shown  # type: ignore[arg-type]
+
+
+def test_depth_within_and_size_at(make: type[Book]) -> None:
+    book = make()
     book.replace([(10.0, 1.0), (9.5, 2.0), (9.0, 4.0)], [(10.5, 8.0), (11.0, 16.0)])
 
     assert book.depth_within("buy", 9.5) == 3.0
@@ -89,11 +176,41 @@ def test_depth_within_and_size_at() -> None:
     assert book.size_at("sell", 9.0) == 0.0
 
 
-def test_clear_and_empty_tops() -> None:
-    book = Book()
+def test_clear_and_empty_tops(make: type[Book]) -> None:
+    book = make()
     book.replace([(10.0, 1.0)], [(11.0, 1.0)])
     assert book.top(0) == ([], [])
     book.clear()
     assert book.top(5) == ([], [])
     assert book.best_bid() is None
     assert book.best_ask() is None
+
+
+def test_without_digits_there_is_no_checksum(make: type[Book]) -> None:
+    plain = make()
+    plain.replace([(10.0, 1.0)], [(11.0, 1.0)], ([("10", "1")], [("11", "1")]))
+    assert plain.checksum("kraken", 10) is None  # it keeps none
+
+    book = make(keep_text=True)
+    digits = ([("10.0", "1.0")], [("11.0", "1.00")])
+    book.replace([(10.0, 1.0)], [(11.0, 1.0)], digits)
+    assert book.checksum("colon", 10) == zlib.crc32(b"10.0:1.0:11.0:1.00")
+    assert book.checksum("kraken", 10) == zlib.crc32(b"11010010010")
+    book.apply([(10.0, 2.0)], [])
+    assert book.checksum("colon", 10) is None, "the size changed, its digits were not told"
+    book.apply([(10.0, 2.0)], [], ([("10.0", "2.0")], []))
+    assert book.checksum("colon", 10) == zlib.crc32(b"10.0:2.0:11.0:1.00")
+
+
+def test_a_deep_book_stays_sorted_through_inserts_and_deletes(make: type[Book]) -> None:
+    book = make()
+    prices = [float(1 + (at * 7_919) % 5_003) for at in range(5_003)]
+    book.replace([(price, price) for price in prices], [])
+    assert book.top(10_000)[0] == [(price, price) for price in sorted(prices, reverse=True)]
+    for price in prices[::2]:
+        book.apply([(price, 0.0), (price + 0.5, 1.0)], [])
+    left = {price: price for price in prices[1::2]} | {price + 0.5: 1.0 for price in prices[::2]}
+    assert book.top(10_000)[0] == sorted(left.items(), reverse=True)
+    assert book.depth_within("buy", 2_500.25) == math.fsum(
+        size for price, size in left.items() if price >= 2_500.25
+    )

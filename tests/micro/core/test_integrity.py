@@ -47,8 +47,8 @@ class Venue:
         before = self.seq
         self.seq += 1 if self.integrity == "contiguous" else self.rng.randint(1, 4)
         self.steps += 1
-        bids: Levels = [(99.0, float(self.steps))]
-        asks: Levels = [(101.0, float(self.steps))]
+        bids = [(99.0, float(self.steps))]
+        asks = [(101.0, float(self.steps))]
         for levels, book, low in ((bids, self.bids, 80), (asks, self.asks, 102)):
             price = float(self.rng.randint(low, low + 17))
             levels.append((price, float(self.rng.randint(0, 3))))
@@ -109,7 +109,7 @@ def state(market: MarketBook) -> str:
 
 
 def same(market: MarketBook, truth: Sides) -> bool:
-    return (market.book.bids, market.book.asks) == truth
+    return (market.book.sizes("buy"), market.book.sizes("sell")) == truth
 
 
 def run(
@@ -350,13 +350,13 @@ def test_a_depth_is_kept_as_the_venue_keeps_it() -> None:
     market = MarketBook("v", "A/B", "unnumbered+depth:10,25")
     market.on_depth(book(10))
     market.on_depth(add(100.5))
-    assert len(market.book.bids) == 10
+    assert market.book.bid_count == 10
     market.on_depth(book(24))
     market.on_depth(add(100.5))
-    assert len(market.book.bids) == 25, "not full, so it is of the next depth"
+    assert market.book.bid_count == 25, "not full, so it is of the next depth"
     market.on_depth(add(100.6))
-    assert len(market.book.bids) == 25
-    assert min(market.book.bids) == 78.0
+    assert market.book.bid_count == 25
+    assert min(market.book.sizes("buy")) == 78.0
 
 
 def test_a_crossed_book_is_not_live_until_it_uncrosses() -> None:

@@ -64,13 +64,14 @@ class FakeBook:
         self.bids = {(99.9 - 0.1 * i) * scale: 10.0 for i in range(30)}
         self.asks = {(100.1 + 0.1 * i) * scale: 10.0 for i in range(30)}
 
-    @property
-    def bid_prices(self) -> list[float]:
-        return sorted(self.bids)
-
-    @property
-    def ask_prices(self) -> list[float]:
-        return sorted(self.asks)
+    def displayed(self, side: Side, mid: float, reach: float, enough: float) -> float:
+        shown = 0.0
+        sizes = self.bids if side == "buy" else self.asks
+        for price in sorted(sizes, reverse=side == "buy"):
+            if abs(price - mid) > reach or shown >= enough:
+                break
+            shown += sizes[price]
+        return shown
 
 
 @dataclass

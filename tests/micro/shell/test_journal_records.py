@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, get_args, get_origin, get_type_hints
@@ -58,7 +59,7 @@ def of(hint: object) -> st.SearchStrategy[Any]:
         return st.lists(of(inner[0]), max_size=3).map(tuple)
     if origin is tuple:
         return st.tuples(*(of(each) for each in inner))
-    if origin is list:
+    if origin in (list, Sequence):
         return st.lists(of(inner[0]), max_size=3)
     if origin is dict:
         return st.dictionaries(of(inner[0]), of(inner[1]), max_size=3)

@@ -119,7 +119,7 @@ class Rebuilt:
             "state": market.state,
             "reason": market.reason,
             "last_seq": market.shown_seq(),
-            "levels": [len(market.book.bids), len(market.book.asks)],
+            "levels": [market.book.bid_count, market.book.ask_count],
             "top20": {"bids": _texts(bids), "asks": _texts(asks)},
             "deltas": market.deltas,
             "gaps": market.gaps,

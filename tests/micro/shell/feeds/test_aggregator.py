@@ -208,8 +208,8 @@ class Rig:
         return (
             market.state == "LIVE"
             and market.last_seq == book.seq
-            and market.book.bids == {float(price): float(size) for price, size in book.bids.items()}
-            and market.book.asks == {float(price): float(size) for price, size in book.asks.items()}
+            and market.book.sizes("buy") == {float(p): float(size) for p, size in book.bids.items()}
+            and market.book.sizes("sell") == {float(p): float(size) for p, size in book.asks.items()}
         )
 
     async def live(self) -> None:

@@ -225,7 +225,7 @@ def test_mutated_frames_raise_the_documented_error_only(
         return
     for event in events:
         if isinstance(event, DepthUpdate):
-            levels = event.bids + event.asks
+            levels = [*event.bids, *event.asks]
             assert all(0 < price <= 1e18 and 0 <= size <= 1e18 for price, size in levels)
         elif isinstance(event, QuoteTick):
             assert 0 < event.bid < event.ask

@@ -588,7 +588,7 @@ def test_mutated_frames_raise_the_documented_error_only(venue: str, data: st.Dat
 def check(events: Any) -> None:  # noqa: ANN401 - a sequence of events
     for event in events:
         if isinstance(event, DepthUpdate):
-            for price, size in event.bids + event.asks:
+            for price, size in (*event.bids, *event.asks):
                 assert 0 < price <= 1e18
                 assert 0 <= size <= 1e18
             if event.texts is not None:

@@ -18,13 +18,13 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
-    Level,
     Size,
     Symbols,
     make,
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import pairs
 from citadel_micro.shell.feeds.naming import split_name
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -39,8 +39,8 @@ class _Depth(msgspec.Struct, gc=False):
     s: str
     U: int
     u: int
-    b: list[Level]
-    a: list[Level]
+    b: msgspec.Raw
+    a: msgspec.Raw
     E: int
     T: int = 0
     pu: int = -1
@@ -69,8 +69,8 @@ class _Trade(msgspec.Struct, gc=False):
 
 class _Snapshot(msgspec.Struct):
     lastUpdateId: int  # noqa: N815 - the venue's name
-    bids: list[Level]
-    asks: list[Level]
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     T: int = 0
 
 
@@ -79,8 +79,8 @@ class _QuickDepth(msgspec.Struct, gc=False):
 
     U: int
     u: int
-    b: list[Level]
-    a: list[Level]
+    b: msgspec.Raw
+    a: msgspec.Raw
     E: int
     T: int = 0
     pu: int = -1
@@ -188,6 +188,7 @@ class BinanceDecoder:
         """The snapshot that ``/depth`` answered. Raises VenueViolation only."""
         try:
             book = _snapshot(data)
+            bids, asks = pairs(book.bids), pairs(book.asks)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         seq = book.lastUpdateId
@@ -200,8 +201,8 @@ class BinanceDecoder:
                 last_seq=seq,
                 prev_seq=-1,
                 checksum=None,
-                bids=book.bids,
-                asks=book.asks,
+                bids=bids,
+                asks=asks,
                 exchange_ns=book.T * MS_NS,
                 recv_ns=recv_ns,
             )
@@ -226,7 +227,7 @@ class BinanceDecoder:
         # Spot has only the event time E, futures also the matching engine's T.
         at_ns = (d.T or d.E) * MS_NS
         head = (self._venue, symbol, False, d.U, d.u, d.pu, None)
-        return (make(DepthUpdate, (*head, d.b, d.a, at_ns, recv_ns, None)),)
+        return (make(DepthUpdate, (*head, pairs(d.b), pairs(d.a), at_ns, recv_ns, None)),)
 
     def _quote(self, q: _Quote | _QuickQuote, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
         bid, ask = q.b, q.a

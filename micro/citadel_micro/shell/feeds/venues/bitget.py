@@ -16,13 +16,14 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
-    Level,
     Price,
     Size,
     Symbols,
+    make,
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import text_pairs
 from citadel_micro.shell.feeds.naming import joined, split_name
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -39,8 +40,8 @@ class _Arg(msgspec.Struct, gc=False):
 
 
 class _Book(msgspec.Struct, gc=False):
-    bids: list[Level]
-    asks: list[Level]
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     ts: int
     checksum: int = 0
 
@@ -49,15 +50,6 @@ class _BookFrame(msgspec.Struct, gc=False):
     arg: _Arg
     action: Literal["snapshot", "update"]
     data: list[_Book]
-
-
-class _Texts(msgspec.Struct, gc=False):
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
-
-
-class _TextFrame(msgspec.Struct):
-    data: list[_Texts]
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -98,7 +90,6 @@ class _Head(msgspec.Struct):
 
 _head: Final = msgspec.json.Decoder(_Head).decode
 _books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
-_texts: Final = msgspec.json.Decoder(_TextFrame).decode
 _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 _old_trades: Final = msgspec.json.Decoder(_OldTradeFrame, strict=False).decode
 _tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
@@ -142,9 +133,11 @@ class BitgetDecoder:
 
     def _depth(self, data: bytes, symbol: str, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
-        texts = _texts(data).data
-        return [
-            DepthUpdate(
+        events: list[FeedEvent] = []
+        for book in frame.data:
+            bids, bid_texts = text_pairs(book.bids)
+            asks, ask_texts = text_pairs(book.asks)
+            fields = (
                 self._venue,
                 symbol,
                 frame.action == "snapshot",
@@ -152,14 +145,14 @@ class BitgetDecoder:
                 -1,
                 -1,
                 book.checksum or None,
-                book.bids,
-                book.asks,
+                bids,
+                asks,
                 book.ts * MS_NS,
                 recv_ns,
-                (text.bids, text.asks),
+                (bid_texts, ask_texts),
             )
-            for book, text in zip(frame.data, texts, strict=True)
-        ]
+            events.append(make(DepthUpdate, fields))
+        return events
 
     def _trades(self, data: bytes, symbol: str, recv_ns: int) -> Sequence[FeedEvent]:
         if self._old:

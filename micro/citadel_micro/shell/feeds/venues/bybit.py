@@ -17,7 +17,6 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
-    Level,
     Price,
     Size,
     Symbols,
@@ -25,6 +24,7 @@ from citadel_micro.shell.feeds.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import pairs
 from citadel_micro.shell.feeds.naming import joined, settle_of, split_name
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 class _Book(msgspec.Struct, gc=False):
     s: str
-    b: list[Level]
-    a: list[Level]
+    b: msgspec.Raw
+    a: msgspec.Raw
     u: int
 
 
@@ -150,8 +150,8 @@ class BybitDecoder:
             seq,
             -1,
             None,
-            book.b,
-            book.a,
+            pairs(book.b),
+            pairs(book.a),
             (frame.cts or frame.ts) * MS_NS,
             recv_ns,
             None,
@@ -188,11 +188,12 @@ class BybitDecoder:
     def _quote(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
         book = frame.data
-        if not book.b or not book.a or one_sided(book.b[0][0], book.a[0][0]):
+        bids, asks = pairs(book.b), pairs(book.a)
+        if not bids or not asks or one_sided(bids[0][0], asks[0][0]):
             return ()
         at_ns = (frame.cts or frame.ts) * MS_NS
         symbol = self._symbols[book.s]
-        return (QuoteTick(self._venue, symbol, -1, *book.b[0], *book.a[0], at_ns, recv_ns),)
+        return (QuoteTick(self._venue, symbol, -1, *bids[0], *asks[0], at_ns, recv_ns),)
 
     def _old_depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _old_books(data)

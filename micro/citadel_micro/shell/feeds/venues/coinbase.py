@@ -26,6 +26,7 @@ from citadel_micro.shell.feeds.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import sides
 from citadel_micro.shell.feeds.naming import joined
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -37,16 +38,10 @@ if TYPE_CHECKING:
     from citadel_micro.shell.feeds.spec import Channel
 
 
-class _Update(msgspec.Struct, gc=False):
-    side: Literal["bid", "offer"]
-    price_level: Price
-    new_quantity: Size
-
-
 class _Book(msgspec.Struct, gc=False):
     type: Literal["snapshot", "update"]
     product_id: str
-    updates: list[_Update]
+    updates: msgspec.Raw
 
 
 class _BookFrame(msgspec.Struct, gc=False):
@@ -143,11 +138,14 @@ class CoinbaseAdvancedDecoder:
         at_ns = iso_ns(frame.timestamp)
         events: list[FeedEvent] = []
         for book in frame.events:
-            bids: Levels = []
-            asks: Levels = []
-            for update in book.updates:
-                side = bids if update.side == "bid" else asks
-                side.append((update.price_level, update.new_quantity))
+            bids, asks = sides(
+                book.updates,
+                b"price_level",
+                b"new_quantity",
+                side_key=b"side",
+                bid=b"bid",
+                ask=b"offer",
+            )
             fields = (
                 self._venue,
                 self._symbols[book.product_id],

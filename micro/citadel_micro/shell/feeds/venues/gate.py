@@ -16,13 +16,13 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
-    Level,
     Price,
     Size,
     Symbols,
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import NONE, objects, pairs
 from citadel_micro.shell.feeds.naming import joined
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -34,16 +34,11 @@ if TYPE_CHECKING:
     from citadel_micro.shell.feeds.spec import Channel
 
 
-class _ContractLevel(msgspec.Struct, gc=False):
-    p: Price
-    s: Size
-
-
 class _SpotBook(msgspec.Struct, gc=False):
     s: str
     t: int
-    b: list[Level] = []
-    a: list[Level] = []
+    b: msgspec.Raw = NONE
+    a: msgspec.Raw = NONE
     U: int = -1
     u: int = -1
     full: bool = False
@@ -52,8 +47,8 @@ class _SpotBook(msgspec.Struct, gc=False):
 class _ContractBook(msgspec.Struct, gc=False):
     s: str
     t: int
-    b: list[_ContractLevel] = []
-    a: list[_ContractLevel] = []
+    b: msgspec.Raw = NONE
+    a: msgspec.Raw = NONE
     U: int = -1
     u: int = -1
     full: bool = False
@@ -108,15 +103,15 @@ class _ContractTradeFrame(msgspec.Struct):
 
 class _SpotSnapshot(msgspec.Struct):
     id: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     update: float = 0.0
 
 
 class _ContractSnapshot(msgspec.Struct):
     id: int
-    bids: list[_ContractLevel]
-    asks: list[_ContractLevel]
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     update: float = 0.0
 
 
@@ -149,8 +144,8 @@ _spot_snapshot: Final = _decoder(_SpotSnapshot)
 _contract_snapshot: Final = _decoder(_ContractSnapshot)
 
 
-def _levels(levels: list[_ContractLevel]) -> Levels:
-    return [(level.p, level.s) for level in levels]
+def _contract_levels(raw: msgspec.Raw) -> Levels:
+    return objects(raw, b"p", b"s")
 
 
 class GateDecoder:
@@ -193,11 +188,12 @@ class GateDecoder:
         try:
             if self._contracts:
                 contract: _ContractSnapshot = _contract_snapshot(data)
-                bids, asks = _levels(contract.bids), _levels(contract.asks)
+                bids, asks = _contract_levels(contract.bids), _contract_levels(contract.asks)
                 seq, at_ns = contract.id, int(contract.update * 1_000) * MS_NS
             else:
                 spot: _SpotSnapshot = _spot_snapshot(data)
-                bids, asks, seq, at_ns = spot.bids, spot.asks, spot.id, int(spot.update) * MS_NS
+                bids, asks = pairs(spot.bids), pairs(spot.asks)
+                seq, at_ns = spot.id, int(spot.update) * MS_NS
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         head = (self._venue, self._symbols[symbol], True, seq, seq, -1, None)
@@ -207,10 +203,10 @@ class GateDecoder:
         book: _SpotBook | _ContractBook
         if self._contracts:
             book = contract = _contract_books(data).result
-            bids, asks = _levels(contract.b), _levels(contract.a)
+            bids, asks = _contract_levels(contract.b), _contract_levels(contract.a)
         else:
             book = spot = _spot_books(data).result
-            bids, asks = spot.b, spot.a
+            bids, asks = pairs(spot.b), pairs(spot.a)
         # ``full`` says that this message is the whole book: the venue could not send the change.
         head = (self._venue, self._symbols[book.s], book.full, book.U, book.u, -1, None)
         return DepthUpdate._make((*head, bids, asks, book.t * MS_NS, recv_ns, None))

@@ -25,6 +25,7 @@ from citadel_micro.shell.feeds.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import NONE, text_objects
 from citadel_micro.shell.feeds.naming import joined
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -41,15 +42,10 @@ DEPTHS: Final = "10,25,100,500,1000"
 _LARGEST: Final = 1e18
 
 
-class _Level(msgspec.Struct, gc=False):
-    price: msgspec.Raw
-    qty: msgspec.Raw
-
-
 class _Book(msgspec.Struct, gc=False):
     symbol: str
-    bids: list[_Level] = []
-    asks: list[_Level] = []
+    bids: msgspec.Raw = NONE
+    asks: msgspec.Raw = NONE
     checksum: int | None = None
     timestamp: str = ""
 
@@ -104,8 +100,8 @@ _BOOKS: Final = b'{"channel":"book"'
 
 def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
     """Levels as floats and as text. Raises ValueError for a number that is no price or size."""
-    levels: Levels = []
-    texts: TextLevels = []
+    levels: list[tuple[float, float]] = []
+    texts: list[tuple[str, str]] = []
     for pair in pairs:
         price, size = float(pair[0]), float(pair[1])
         if not (0.0 < price <= _LARGEST and 0.0 <= size <= _LARGEST):
@@ -113,10 +109,6 @@ def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
         levels.append((price, size))
         texts.append(pair)
     return levels, texts
-
-
-def _raw_pairs(levels: list[_Level]) -> list[tuple[str, str]]:
-    return [(str(level.price, "ascii"), str(level.qty, "ascii")) for level in levels]
 
 
 class KrakenDecoder:
@@ -146,9 +138,8 @@ class KrakenDecoder:
         snapshot = frame.type == "snapshot"
         events: list[FeedEvent] = []
         for book in frame.data:
-            # Most changes are of one side.
-            bids, bid_texts = _both(_raw_pairs(book.bids)) if book.bids else ([], [])
-            asks, ask_texts = _both(_raw_pairs(book.asks)) if book.asks else ([], [])
+            bids, bid_texts = text_objects(book.bids, b"price", b"qty")
+            asks, ask_texts = text_objects(book.asks, b"price", b"qty")
             fields = (
                 self._venue,
                 self._symbols[book.symbol],

@@ -21,9 +21,11 @@ from citadel_micro.shell.feeds.decode import (
     Price,
     Size,
     Symbols,
+    make,
     one_sided,
     violation,
 )
+from citadel_micro.shell.feeds.levels import pairs, text_pairs
 from citadel_micro.shell.feeds.naming import joined, settle_of
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 
@@ -34,24 +36,14 @@ if TYPE_CHECKING:
     from citadel_micro.shell.feeds.spec import Channel
 
 
-class _Level(msgspec.Struct, array_like=True, gc=False):
-    price: Price
-    size: Size
-
-
-class _TextLevel(msgspec.Struct, array_like=True, gc=False):
-    price: str
-    size: str
-
-
 class _Arg(msgspec.Struct, gc=False):
     channel: str = ""
     instId: str = ""  # noqa: N815 - the venue's names, here and below
 
 
 class _Book(msgspec.Struct, gc=False):
-    bids: list[_Level]
-    asks: list[_Level]
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     ts: int
     checksum: int = 0
     seqId: int = -1  # noqa: N815
@@ -77,15 +69,6 @@ class _TradeFrame(msgspec.Struct, gc=False):
     data: list[_Trade]
 
 
-class _Texts(msgspec.Struct):
-    bids: list[_TextLevel]
-    asks: list[_TextLevel]
-
-
-class _TextFrame(msgspec.Struct):
-    data: list[_Texts]
-
-
 class _Head(msgspec.Struct):
     arg: _Arg = msgspec.field(default_factory=_Arg)
     event: str = ""
@@ -95,7 +78,6 @@ class _Head(msgspec.Struct):
 
 _head: Final = msgspec.json.Decoder(_Head).decode
 _books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
-_texts: Final = msgspec.json.Decoder(_TextFrame).decode
 _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 
 _BOOKS: Final = b'{"arg":{"channel":"books"'
@@ -128,13 +110,19 @@ class OkxDecoder:
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
-        # Text is needed only where there is a checksum to verify: not in today's protocol.
-        texts = _texts(data).data if any(book.checksum for book in frame.data) else ()
         symbol = self._symbols[frame.arg.instId]
         snapshot = frame.action == "snapshot"
         events: list[FeedEvent] = []
-        for number, book in enumerate(frame.data):
+        for book in frame.data:
             seq = book.seqId
+            # Digits are needed only where there is a checksum to verify: not in today's protocol.
+            texts = None
+            if book.checksum:
+                bids, bid_texts = text_pairs(book.bids, more=True)
+                asks, ask_texts = text_pairs(book.asks, more=True)
+                texts = (bid_texts, ask_texts)
+            else:
+                bids, asks = pairs(book.bids, more=True), pairs(book.asks, more=True)
             fields = (
                 self._venue,
                 symbol,
@@ -143,13 +131,13 @@ class OkxDecoder:
                 seq,
                 book.prevSeqId,
                 book.checksum or None,
-                [(level.price, level.size) for level in book.bids],
-                [(level.price, level.size) for level in book.asks],
+                bids,
+                asks,
                 book.ts * MS_NS,
                 recv_ns,
-                _pairs(texts[number]) if texts else None,
+                texts,
             )
-            events.append(DepthUpdate._make(fields))
+            events.append(make(DepthUpdate, fields))
         return events
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -182,11 +170,12 @@ class OkxDecoder:
         symbol = self._symbols[frame.arg.instId]
         events: list[FeedEvent] = []
         for book in frame.data:
-            if book.bids and book.asks:
-                bid, ask = book.bids[0], book.asks[0]
-                if not one_sided(bid.price, ask.price):
+            bids, asks = pairs(book.bids, more=True), pairs(book.asks, more=True)
+            if bids and asks:
+                bid, ask = bids[0], asks[0]
+                if not one_sided(bid[0], ask[0]):
                     # Its seqId is of another channel: the venue's time decides which is newer.
-                    fields = (bid.price, bid.size, ask.price, ask.size, book.ts * MS_NS, recv_ns)
+                    fields = (*bid, *ask, book.ts * MS_NS, recv_ns)
                     events.append(QuoteTick(self._venue, symbol, -1, *fields))
         return events
 
@@ -201,13 +190,6 @@ class OkxDecoder:
             case "notice":
                 return (Control("shutdown", "", f"{head.msg} (code {head.code})"),)
         return ()
-
-
-def _pairs(texts: _Texts) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    return (
-        [(level.price, level.size) for level in texts.bids],
-        [(level.price, level.size) for level in texts.asks],
-    )
 
 
 # --- symbols and subscriptions ------------------------------------------------------------------
