@@ -166,7 +166,7 @@ def explain(error: ImportError) -> str:
     extra = extra_of(error.name)
     if extra is None:
         return str(error)
-    return f"{error.name!r} is not installed; pip install '{DISTRIBUTION}[{extra}]'"
+    return f"{error.name!r} is not installed; it comes with the extra [{extra}] of {DISTRIBUTION}"
 
 
 def extra_of(module: str | None) -> str | None:

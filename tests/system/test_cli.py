@@ -118,7 +118,7 @@ def test_missing_module_is_traced_to_the_extra_that_brings_it(
 def test_missing_extra_is_the_users_to_install(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(ModuleNotFoundError("No module named 'picows'", name="picows")) == 2
     assert capsys.readouterr().err == (
-        "error: 'picows' is not installed; pip install 'stoic-citadel[micro]'\n"
+        "error: 'picows' is not installed; it comes with the extra [micro] of stoic-citadel\n"
     )
 
 
@@ -191,7 +191,7 @@ def test_package_without_its_dependencies_leaves_the_others_working(
     assert shown.out == "hello \n"
     assert shown.err == (
         "note: the commands of macro are not available: "
-        "'freqtrade' is not installed; pip install 'stoic-citadel[macro]'\n"
+        "'freqtrade' is not installed; it comes with the extra [macro] of stoic-citadel\n"
     )
 
 
