@@ -22,16 +22,19 @@ NAME = "_kernel"
 class KernelBuildHook(BuildHookInterface[Any]):
     """See the module."""
 
+    _scratch: Path | None = None
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the kernel, and tell the wheel of it."""
         wanted = os.environ.get("CITADEL_KERNEL") or "auto"
         if self.target_name != "wheel" or wanted == "python":
             return
         package = Path(self.root) / PACKAGE
-        for old in package.glob(f"{NAME}.*.so"):
+        target = package if version == "editable" else Path(tempfile.mkdtemp())
+        for old in target.glob(f"{NAME}.*.so"):
             old.unlink()
         try:
-            built = _build(package)
+            built = _build(package / f"{NAME}.pyx", target)
         except Exception as error:  # whatever a compiler or its absence may raise
             if wanted == "compiled":
                 raise
@@ -39,21 +42,27 @@ class KernelBuildHook(BuildHookInterface[Any]):
             return
         build_data["infer_tag"] = True
         build_data["pure_python"] = False
-        if version == "standard":
+        if target != package:
             build_data["force_include"][str(built)] = f"citadel_micro/core/{built.name}"
+            self._scratch = target
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Clear up what went into the wheel."""
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch)
 
 
-def _build(package: Path) -> Path:
-    """Compile the kernel in a folder of its own, and put the library beside its source."""
+def _build(source: Path, target: Path) -> Path:
+    """Compile the kernel in a folder of its own, and put the library into another."""
     from Cython.Build import cythonize  # noqa: PLC0415 - here its absence can be told
     from setuptools import Distribution, Extension  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
-        source = shutil.copy(package / f"{NAME}.pyx", folder)
-        modules = cythonize([Extension(NAME, [source])], build_dir=folder, quiet=True)
+        copied = shutil.copy(source, folder)
+        modules = cythonize([Extension(NAME, [copied])], build_dir=folder, quiet=True)
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
         command.build_lib = command.build_temp = folder
         command.ensure_finalized()
         command.run()
         (library,) = Path(folder).glob(f"{NAME}.*.so")
-        return Path(shutil.copy(library, package))
+        return Path(shutil.copy(library, target))

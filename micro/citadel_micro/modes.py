@@ -14,6 +14,7 @@ import zmq
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
+from citadel_micro.core import kernel
 from citadel_micro.core.config import EngineConfig, ReferenceConfig
 from citadel_micro.core.config import VenueConfig as EngineVenue
 from citadel_micro.core.engine import Engine
@@ -218,6 +219,7 @@ class PaperMicro:
             market=uplink.market_address,
             http=self.http_url,
             symbols=[f"{venue}:{symbol}" for venue, symbol in instruments],
+            kernel="compiled" if kernel.COMPILED else "python",
         )
 
     async def wait(self) -> bool:

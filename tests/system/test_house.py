@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from citadel_micro.core import kernel
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -182,6 +184,10 @@ def test_wheel_holds_the_packages_and_the_user_folder(
     assert expected - inside == set()
     assert {name.split("/")[0] for name in inside if "dist-info" not in name} == set(PACKAGES)
     assert not [name for name in inside if name.endswith((".sqlite", ".log", ".pyc"))]
+    if kernel.COMPILED:
+        libraries = [name for name in inside if name.endswith(".so")]
+        assert [name.split(".")[0] for name in libraries] == ["citadel_micro/core/_kernel"]
+        assert "none-any" not in wheel.name
 
 
 def test_reference_pages_are_what_the_code_says(repository: Path) -> None:
