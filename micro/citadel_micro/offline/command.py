@@ -58,6 +58,12 @@ def work(
     from citadel_micro.offline.work import WorkOrder  # noqa: PLC0415 - commands import when invoked
     from citadel_micro.offline.work import work as run  # noqa: PLC0415
 
+    if algo == "stop":
+        raise BadInput(
+            "a stop only reduces a position, and here there is none",
+            where="--algo",
+            allowed="chase_limit, limit, marketable_limit",
+        )
     order = WorkOrder(
         capture=capture,
         venue=venue,

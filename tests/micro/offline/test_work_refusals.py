@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ({"param": "novalue"}, ["where: --param", "allowed: name=value"]),
         ({"algo": "chase"}, ["no algorithm 'chase'", "chase_limit"]),
         ({"algo": "limit"}, ["needs a limit price"]),
+        ({"algo": "stop"}, ["only reduces a position", "chase_limit"]),
         ({"quantity": "0.001"}, ["below the minimum", "at least 0.01", "inferred"]),
         ({"quantity": "nan"}, ["'nan'", "where: --quantity", "finite number"]),
         ({"quantity": "inf"}, ["'inf'", "where: --quantity"]),
