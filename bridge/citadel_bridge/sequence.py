@@ -9,11 +9,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-SKEW_WARN_NS: Final = 250_000_000
-"""Clock difference that is worth a warning."""
-SKEW_REFUSE_NS: Final = 1_000_000_000
-"""Clock difference beyond which no new risk is taken."""
-
 _SKEW_WINDOW: Final = 30
 
 
