@@ -95,6 +95,8 @@ _SECONDS: Final[dict[str, int]] = {}
 """Nanoseconds since the Unix epoch of the last seconds met: most frames share theirs with others."""
 _SECOND: Final = 19
 """Length of ``2021-04-17T16:43:37``."""
+_MICROS: Final = 27
+"""Length of that with microseconds and a Z."""
 _SCALE: Final[tuple[int, ...]] = (0, *(10 ** (9 - digits) for digits in range(1, 10)))
 """Nanoseconds of one unit of the last digit, by the number of digits behind the point."""
 
@@ -107,6 +109,10 @@ def iso_ns(text: str) -> int:
     start = _SECONDS.get(text[:_SECOND])
     if start is None:
         start = _second_ns(text[:_SECOND])
+    if len(text) == _MICROS and text[_SECOND] == "." and text[-1] == "Z":  # nearly all
+        digits = text[_SECOND + 1 : -1]
+        if digits.isdecimal():
+            return start + int(digits) * 1_000
     rest = text[_SECOND:].removesuffix("Z").removesuffix("+00:00")
     if not rest:
         return start
