@@ -29,6 +29,7 @@ from peers import (
     CryptofeedUnread,
     Frame,
     Ours,
+    OursEngine,
     frames_of,
     installed,
 )
@@ -58,6 +59,8 @@ class Case:
     targets: Mapping[str, float] = field(default_factory=lambda: {"ccxt.pro": 3, "cryptofeed": 3})
     older: Older | None = None
     checksums: bool = False
+    engine: float = 0
+    """Also through the whole engine, which shall still be this many times as fast as ccxt.pro."""
 
 
 def _depth_only(frame: Frame) -> bool:
@@ -81,7 +84,8 @@ BTC = "binance-usdm-btcusdt-20240808"
 BOTH = (CcxtPro, Cryptofeed, CryptofeedUnread)
 CASES = (
     Case("USD-M, depth", BTC, "binance-usdm", BOTH, _depth_only, {"ccxt.pro": 7, "cryptofeed": 4}),
-    Case("USD-M, mixed", BTC, "binance-usdm", BOTH, _all, {"ccxt.pro": 12, "cryptofeed": 4}),
+    Case("USD-M, mixed", BTC, "binance-usdm", BOTH, _all, {"ccxt.pro": 12, "cryptofeed": 4},
+         engine=10),
     Case("OKX, seqId", "okx-2026-checksum0.transcoded", "okx", BOTH, _books),
     Case("OKX, seqId and CRC", "okx-2026-checksum.transcoded", "okx", BOTH, _books,
          checksums=True),
@@ -133,6 +137,9 @@ async def _measure(case: Case, shared: Path, rounds: int) -> list[str]:
     # Short captures are played more often, so that all have about as many chunks.
     for number in range(max(rounds, min(20, rounds * 20_000 // count))):
         contenders: list[tuple[Contender, Chunks]] = [(Ours(case.venue, natives), frames)]
+        if case.engine:
+            capture = captures / f"{case.capture}.jsonl.gz"
+            contenders.append((OursEngine(case.venue, natives, capture), frames))
         for peer in case.peers:
             if issubclass(peer, Cryptofeed):
                 if installed("cryptofeed"):
@@ -188,6 +195,12 @@ def _print(case: Case, count: int, times: dict[str, list[float]]) -> list[str]:
         )
         if target and ratio < target:
             missed.append(f"{case.title} against {name}: {ratio:.1f}x of {target:g}x")
+    if case.engine and CcxtPro.name in times:
+        pairs = zip(times[CcxtPro.name], times[OursEngine.name], strict=True)
+        ratio = statistics.median(theirs / engine for theirs, engine in pairs)
+        print(f"| {case.title} | ccxt.pro against our engine | | {ratio:.1f}x | {case.engine:g}x |")
+        if ratio < case.engine:
+            missed.append(f"{case.title}, engine: {ratio:.1f}x of {case.engine:g}x")
     return missed
 
 

@@ -10,11 +10,15 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from citadel_micro.core.config import EngineConfig, VenueConfig
+from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.core.limits import paper_defaults
 from citadel_micro.core.market import MarketBook
 from citadel_micro.shell.feeds.capture import read_capture
 from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.instruments.capture import infer_instruments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +118,51 @@ class Ours:
             bid, ask = market.book.best_bid(), market.book.best_ask()
             if bid and ask and market.state == "LIVE":
                 tops[native] = (bid[0], ask[0])
+        return tops
+
+    async def close(self) -> None:
+        """It holds nothing open."""
+
+
+class OursEngine:
+    """Decoder, books and the engine around them, with books published as in a run."""
+
+    name = "stoic-citadel, engine"
+
+    def __init__(self, venue: str, natives: Sequence[str], capture: Path) -> None:
+        spec = venue_spec(venue)
+        self.symbols = spec.symbols()
+        self.decoder = spec.decoder(self.symbols)
+        self.natives = list(natives)
+        self.keys = {native: (venue, self.symbols[native]) for native in natives}
+        config = EngineConfig(
+            run_id="bench",
+            instance="bench",
+            venues={venue: VenueConfig(integrity=spec.integrity)},
+            limits=paper_defaults(),
+        )
+        names = [symbol for _, symbol in self.keys.values()]
+        self.engine = Engine(config, infer_instruments(capture, venue, names))
+        self.best: object = None
+
+    def snapshot(self, frame: Frame) -> None:
+        for event in self.decoder.rest(self.natives[0], frame.data, frame.recv_ns):
+            self.engine.handle(event, frame.recv_ns)  # type: ignore[arg-type] # market events only
+
+    def run(self, frames: Sequence[Frame]) -> None:
+        decode, handle = self.decoder.frame, self.engine.handle
+        market = self.engine.markets[self.keys[self.natives[0]]]
+        for data, _, at_ns in frames:
+            for event in decode(data, at_ns):
+                handle(event, at_ns)  # type: ignore[arg-type] # market events only
+            self.best = market.best()
+
+    def tops(self) -> Tops:
+        tops = {}
+        for native, key in self.keys.items():
+            best = self.engine.markets[key].book.best()
+            if best is not None:
+                tops[native] = (best[0], best[2])
         return tops
 
     async def close(self) -> None:
