@@ -6,7 +6,7 @@ Freqtrade. The fill's time is micro's (the report that ended the order); the dat
 outside, every 2 ms.
 
 How soon a signal is received and acknowledged, seen from Freqtrade's ``create_order``, is measured
-in the same runs; ``bench_bridge.py`` measures the channel alone.
+in the same runs; ``bench_ack.py`` has the stages of it, ``bench_bridge.py`` the channel alone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from processes import port, simulator, start, wait_for
 
 from citadel_bridge.channels import Inbox, SubscriberThread
 from citadel_bridge.sockets import Endpoint
@@ -37,42 +36,6 @@ from citadel_proto.messages import TERMINAL_STATUSES, ExecutionReport, MarketCha
 PAIRS = "BTC/USDT,ETH/USDT,SOL/USDT,XRP/USDT,DOGE/USDT,ADA/USDT"
 TARGETS_MS = {"received": 1.0, "acknowledged": 2.0, "in the database": 100.0}
 POLL_S = 0.002
-
-
-def port() -> int:
-    """A loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-    return free
-
-
-def start(stack: ExitStack, log: Path, *words: str) -> subprocess.Popen[bytes]:
-    """One of our programs, ended by SIGINT when the stack unwinds."""
-    out = stack.enter_context(log.open("w"))
-    process = subprocess.Popen([sys.executable, *words], stdout=out, stderr=out)
-
-    def stop() -> None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    stack.callback(stop)
-    return process
-
-
-def wait_for(path: Path, process: subprocess.Popen[bytes], seconds: float = 40) -> dict[str, Any]:
-    """Content of a ready file."""
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"{process.args} is not ready; its log is in {path.parent}")
-        time.sleep(0.05)
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
 
 
 def trading(config: str, timings: str) -> int:
@@ -111,10 +74,7 @@ def phase(folder: Path, seconds: float, *, wake_up: bool) -> dict[str, list[floa
             ended.setdefault(message.signal_id, message.updated_ns)
 
     with ExitStack() as stack:
-        ready = folder / "sim.json"
-        words = ("sim", "--port", "0", "--symbols", PAIRS, "--ready-file", str(ready))
-        process = start(stack, folder / "sim.log", "-m", "citadel_bridge.cli", *words)
-        sim = wait_for(ready, process)
+        sim = simulator(stack, folder, PAIRS)
         up = folder / "micro.json"
         words = (
             *("micro", "--mode", "paper", "--run-dir", str(folder / "micro"), "--symbols", PAIRS),

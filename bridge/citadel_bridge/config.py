@@ -67,8 +67,8 @@ class ConnectorConfig:
     skew_warn: float = 0.25
     skew_refuse: float = 1.0
     """Clock difference beyond which only reduce-only signals are sent."""
-    sync_intents: Literal["overlapped", "before_publish"] = "overlapped"
-    """When an intent reaches the disk itself: while micro works on it, or before it is published.
+    sync_intents: Literal["overlapped", "before_publish"] = "before_publish"
+    """When an intent reaches the disk itself: before it is published, or while micro works on it.
     Both survive the death of the process. After a power failure ``overlapped`` can lack the last
     few ms of intents; micro, which syncs its journal before it acts, then still knows the order."""
 
@@ -190,9 +190,15 @@ class NewSignal:
 class Submitted:
     """What became of a submission within ``ack_timeout``."""
 
-    signal_id: str
+    signal: Signal
+    """As it was recorded; its sequence was set when it was published."""
     report: ExecutionReport | None
     """The newest report by then; None means sent, not yet acknowledged: the order is open."""
+
+    @property
+    def signal_id(self) -> str:
+        """Name of the order."""
+        return self.signal.signal_id
 
 
 def positive(value: str | Decimal, name: str) -> Decimal:

@@ -224,14 +224,30 @@ class HybridConnector(MicroInquiries):
             self.intents.record(signal)
             if self.config.sync_intents == "before_publish":
                 self.intents.sync()
-            with self.lock:
-                self._keeper.post_signal(signal, sent=True)
             self.publisher.publish(signal)
-            self._keeper.nudge()
-            waiter.wait(self.config.ack_timeout)
+            self._await_report(signal, waiter)
         finally:
             del self._waiters[signal_id]
-        return Submitted(signal_id, self.report(signal_id))
+        return Submitted(signal, self.report(signal_id))
+
+    def _await_report(self, signal: Signal, waiter: threading.Event) -> None:
+        """Wait for the first report; from now on the signal is published again until it comes.
+
+        Micro is at work meanwhile, and the keeper would compete with the receive thread for the
+        interpreter: it is called only when it has something to do that cannot wait.
+        """
+        with self.lock:
+            # The receive thread notes a report before it takes the lock to call for no more.
+            if self.report(signal.signal_id) is None:
+                self._keeper.post_signal(signal, sent=True)
+        if self.config.sync_intents == "overlapped":
+            self._keeper.nudge()
+        patience = self.config.ack_timeout
+        soon = min(self.config.resend_first, patience)
+        if not waiter.wait(soon):
+            self._keeper.nudge()  # to publish it again
+            waiter.wait(patience - soon)
+        self._keeper.nudge()  # to note the acknowledgement
 
     def cancel(
         self, signal_id: str, reason: str = "", wait: float = 0.25
@@ -398,20 +414,21 @@ class HybridConnector(MicroInquiries):
             if terminal:
                 self.outbox.take(f"cancel {signal_id}")
         self.acks.append((signal_id, report.status, report.revision))
-        self._set_waiter(signal_id)
+        awaited = self._set_waiter(signal_id)
         if terminal:
             self._set_waiter(f"terminal {signal_id}")
-        self._keeper.heard_of(report)
+        self._keeper.heard_of(report, hurry=not awaited)
 
     def _on_answer(self, answer: Answer) -> None:
         """In the receive thread; its reports are in the mirror already."""
         self._keeper.answered(answer)
         self.questions.answered(answer)
 
-    def _set_waiter(self, key: str) -> None:
+    def _set_waiter(self, key: str) -> bool:
         waiter = self._waiters.get(key)
         if waiter is not None:
             waiter.set()
+        return waiter is not None
 
 
 def _base36(number: int) -> str:

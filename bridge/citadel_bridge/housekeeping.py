@@ -122,15 +122,19 @@ class Keeper:
             self._nudged = True
             self._work.notify()
 
-    def heard_of(self, report: ExecutionReport) -> None:
-        """A new revision has come: no need to ask about this order for a while."""
+    def heard_of(self, report: ExecutionReport, *, hurry: bool = True) -> None:
+        """A new revision has come: no need to ask about this order for a while.
+
+        Without ``hurry`` it is noted when the thread wakes next; somebody else will wake it.
+        """
         with self._work:
             if report.status in TERMINAL_STATUSES:
                 self._audits.pop(report.signal_id, None)
             elif not report.own:
                 self._audits[report.signal_id] = self._audit_in(self._config.audit)
-            self._nudged = True
-            self._work.notify()
+            if hurry:
+                self._nudged = True
+                self._work.notify()
 
     def answered(self, answer: Answer) -> None:
         """An answer to a question of this thread, or of somebody else."""

@@ -1,8 +1,9 @@
 """The intent log: what macro has decided to send, before it is sent.
 
-One SQLite file. A signal is recorded before it is published, so a crash in between loses nothing:
-the next run publishes it, unless it has expired. Micro deduplicates by ``signal_id``, so a crash
-after publishing repeats nothing.
+One SQLite file, and beside it the newest records, which the database has not taken in yet. A signal
+is recorded before it is published, so a crash in between loses nothing: the next run publishes it,
+unless it has expired. Micro deduplicates by ``signal_id``, so a crash after publishing repeats
+nothing.
 
 States of an intent::
 
@@ -11,12 +12,15 @@ States of an intent::
        ├──► withdrawn ────────────┤   cancelled before any report came
        └──────────────────────────┘   expired, and micro is sure that it never had it
 
-``recorded`` writes survive ``kill -9`` at once and a power failure after ``sync``.
+A recorded signal survives ``kill -9`` at once and a power failure after ``sync``. What became of it
+survives a power failure from the next ``checkpoint`` on; micro tells it again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -24,13 +28,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_bridge.errors import IntentsUnwritable, PortTaken
+from citadel_bridge.recent import RecentIntents
 from citadel_proto.codec import decode_signal, encode
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import TERMINAL_STATUSES, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 IntentState = Literal["pending", "withdrawn", "acknowledged", "done"]
 
@@ -78,6 +85,9 @@ class IntentLog:
         self._lock = threading.Lock()
         self._guard = -1
         self._wal = -1
+        self._recent: RecentIntents | None = None
+        self._untaken: dict[str, Signal] = {}
+        """Recorded, and not in the database yet."""
         self._dirty = False
         if path is not None:
             self._guard = _lock_file(path)
@@ -85,6 +95,8 @@ class IntentLog:
             self._db = _open(path)
             if path is not None:
                 self._wal = os.open(f"{path}-wal", os.O_RDWR)
+                self._recent = _open_recent(path)
+                self._take_up(self._recent)
         except BaseException:
             self._release()
             raise
@@ -95,7 +107,7 @@ class IntentLog:
             row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
             epoch = max(wall_ns, row[0] + 1 if row else 0)
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
-        self.sync()
+            self._sync_database()
         return epoch
 
     def record(self, signal: Signal) -> None:
@@ -103,17 +115,20 @@ class IntentLog:
 
         Raises:
             BadInput: the ``signal_id`` is there already.
+            IntentsUnwritable: it could not be written.
         """
+        name = signal.signal_id
+        body = encode(signal)
         try:
             with self._lock:
-                self._db.execute(
-                    "INSERT INTO intent (signal_id, body, state, created_ns) VALUES (?,?,?,?)",
-                    (signal.signal_id, encode(signal), "pending", signal.created_ns),
-                )
+                found = self._db.execute("SELECT 1 FROM intent WHERE signal_id=?", (name,))
+                if name in self._untaken or found.fetchone() is not None:
+                    raise BadInput(f"signal_id {name!r} was used before")
+                if self._recent is not None:
+                    self._recent.append(body)
+                self._untaken[name] = signal
                 self._dirty = True
-        except sqlite3.IntegrityError as error:
-            raise BadInput(f"signal_id {signal.signal_id!r} was used before") from error
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise IntentsUnwritable(
                 f"nothing was sent, because the intent log {self.path} cannot be written: {error}"
             ) from error
@@ -128,27 +143,25 @@ class IntentLog:
             ("done" if status in TERMINAL_STATUSES else "acknowledged", status, revision, id_)
             for id_, status, revision in rows
         ]
-        with self._lock:
-            self._db.execute("BEGIN")
-            self._db.executemany(
+        with self._changing() as db:
+            db.executemany(
                 "UPDATE intent SET state=?1, status=?2, revision=?3 "
                 "WHERE signal_id=?4 AND revision<=?3 AND state!='done'",
                 values,
             )
-            self._db.execute("COMMIT")
 
     def withdraw(self, signal_id: str) -> None:
         """Publish a pending signal no more: its cancel came before any report."""
-        with self._lock:
-            self._db.execute(
+        with self._changing() as db:
+            db.execute(
                 "UPDATE intent SET state='withdrawn' WHERE signal_id=? AND state='pending'",
                 (signal_id,),
             )
 
     def resolve(self, signal_id: str, how: str) -> None:
         """Note what was done about an orphan (``adopted``, ``flattened`` …): it is none any more."""
-        with self._lock:
-            self._db.execute("UPDATE intent SET resolution=? WHERE signal_id=?", (how, signal_id))
+        with self._changing() as db:
+            db.execute("UPDATE intent SET resolution=? WHERE signal_id=?", (how, signal_id))
 
     def get(self, signal_id: str) -> Intent | None:
         """One intent, or None."""
@@ -178,10 +191,10 @@ class IntentLog:
         return [intent for intent in found if intent.signal.signal_id not in names]
 
     def sync(self) -> None:
-        """Make everything recorded so far survive a power failure; about 4 ms on a plain disk."""
+        """Make every signal recorded so far survive a power failure; 0.5 to 4 ms on a plain disk."""
         self._dirty = False
-        if self._wal >= 0:
-            os.fdatasync(self._wal)
+        if self._recent is not None:
+            self._recent.sync()
 
     def sync_if_dirty(self) -> None:
         """``sync`` if a signal was recorded since the last."""
@@ -189,17 +202,65 @@ class IntentLog:
             self.sync()
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the file, so that it does not grow for ever."""
+        """Bring everything into the database's own file, so that the others do not grow for ever."""
+        with self._changing():
+            pass
         with self._lock:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            if self._recent is not None and not self._untaken:
+                self._sync_database()
+                self._recent.empty()
 
     def close(self) -> None:
         """Close the file. Harmless when repeated."""
+        if self._recent is not None:
+            try:
+                self.checkpoint()
+            except (OSError, sqlite3.Error) as error:
+                # Nothing is lost: the next run takes up what is beside the database.
+                log.warning("the intent log %s could not be tidied up: %s", self.path, error)
         with self._lock:
             self._db.close()
         self._release()
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which also takes in what was recorded before it."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            try:
+                self._take_in(self._untaken.values())
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            self._untaken.clear()
+
+    def _take_in(self, signals: Iterable[Signal]) -> None:
+        """Put records where they can be searched; one that is there already stays as it is."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO intent (signal_id, body, state, created_ns) VALUES (?,?,?,?)",
+            [(each.signal_id, encode(each), "pending", each.created_ns) for each in signals],
+        )
+
+    def _take_up(self, recent: RecentIntents) -> None:
+        """After a crash: take in what the database had not."""
+        signals = [self._signal(body) for body in recent.read()]
+        if signals:
+            self._take_in(signals)
+            self._sync_database()
+        recent.empty()
+
+    def _sync_database(self) -> None:
+        if self._wal >= 0:
+            os.fdatasync(self._wal)
+
     def _select(self, where: str, values: tuple[object, ...] = ()) -> list[Intent]:
+        if self._untaken:
+            with self._changing():
+                pass
         with self._lock:
             rows = self._db.execute(
                 # The condition is one of the literals above.
@@ -220,6 +281,9 @@ class IntentLog:
 
     def _release(self) -> None:
         # After the database: SQLite's own locks must be gone before these descriptors are.
+        if self._recent is not None:
+            self._recent.close()
+            self._recent = None
         for name in ("_wal", "_guard"):
             descriptor = getattr(self, name)
             if descriptor >= 0:
@@ -256,6 +320,13 @@ def _open(path: Path | None) -> sqlite3.Connection:
         allowed=str(_VERSION),
         mend="use the release that wrote it, or move the file away",
     )
+
+
+def _open_recent(path: Path) -> RecentIntents:
+    try:
+        return RecentIntents(path.with_name(f"{path.name}-recent"))
+    except OSError as error:
+        raise BadInput(f"cannot write the intent log: {error.strerror}", where=str(path)) from error
 
 
 def _lock_file(path: Path) -> int:

@@ -14,7 +14,7 @@ from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro.strategy import BookView
-from citadel_proto.errors import BadInput, InvariantError
+from citadel_proto.errors import BadInput
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
     OrderType,
@@ -146,10 +146,7 @@ class MicroLink:
             sent = self.connector.submit(new)
         except BadInput as error:
             raise InvalidOrderException(str(error)) from error
-        signal = self.signal(sent.signal_id)
-        if signal is None:
-            raise InvariantError(f"signal {sent.signal_id} was sent and is not in the intent log")
-        return signal, sent.report
+        return sent.signal, sent.report
 
     def signal(self, signal_id: str) -> Signal | None:
         """An order of ours as it was sent, from the intent log."""

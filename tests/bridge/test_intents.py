@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -142,19 +144,96 @@ def test_a_log_of_a_later_version_is_refused(path: Path) -> None:
         IntentLog(path)
 
 
-def test_nothing_is_sent_without_a_record(log: IntentLog) -> None:
-    log._db.execute("PRAGMA query_only=1")  # as good as a full disk
-    with pytest.raises(IntentsUnwritable, match="nothing was sent"):
+def test_nothing_is_sent_without_a_record(log: IntentLog, path: Path) -> None:
+    log.record(signal("a"))
+    recent = path.with_name(path.name + "-recent")
+    size = recent.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))  # a disk with little room
+    try:
+        with pytest.raises(IntentsUnwritable, match="nothing was sent"):
+            log.record(signal("b"))
+        assert recent.stat().st_size == size, "half a record would hide the next ones"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.record(signal("c"))
+    assert ids(list(log.pending())) == ["a", "c"]
+
+
+def crashed(path: Path, *names: str) -> Path:
+    """What a process leaves that recorded these and was killed."""
+    log = IntentLog(path)
+    for name in names:
+        log.record(signal(name))
+    log.sync()
+    copy = path.parent / "after"
+    shutil.copytree(path.parent, copy, ignore=shutil.ignore_patterns("after"))
+    log.close()
+    return copy / path.name
+
+
+def test_what_the_database_had_not_is_there_after_a_crash(path: Path) -> None:
+    after = crashed(path, "a", "b")
+    with sqlite3.connect(after) as db:
+        assert db.execute("SELECT count(*) FROM intent").fetchone() == (0,)
+    db.close()
+    log = IntentLog(after)
+    assert ids(list(log.pending())) == ["a", "b"]
+    with pytest.raises(BadInput, match="used before"):
         log.record(signal("a"))
-    log._db.execute("PRAGMA query_only=0")
+    log.acknowledge("a", "filled", 1)
+    log.close()
+    log = IntentLog(after)
+    assert ids(list(log.pending())) == ["b"]
+    log.close()
+
+
+def test_what_became_of_a_signal_is_not_undone_by_an_older_record(path: Path) -> None:
+    log = IntentLog(path)
+    log.record(signal("a"))
+    log.acknowledge("a", "filled", 1)
+    copy = path.parent / "after"  # the database has both, and the record is still beside it
+    shutil.copytree(path.parent, copy, ignore=shutil.ignore_patterns("after"))
+    log.close()
+    assert (copy / f"{path.name}-recent").stat().st_size > 0
+    log = IntentLog(copy / path.name)
+    found = log.get("a")
+    assert found is not None
+    assert found.state == "done"
+    log.close()
+
+
+@pytest.mark.parametrize("lost", [1, 20])
+def test_a_torn_record_is_what_was_never_published(path: Path, lost: int) -> None:
+    after = crashed(path, "a", "b")
+    recent = after.with_name(after.name + "-recent")
+    recent.write_bytes(recent.read_bytes()[:-lost])
+    log = IntentLog(after)
+    assert ids(list(log.pending())) == ["a"]
+    log.record(signal("b"))
+    assert ids(list(log.pending())) == ["a", "b"]
+    log.close()
+
+
+def test_a_damaged_record_ends_what_is_believed(path: Path) -> None:
+    after = crashed(path, "a", "b")
+    recent = after.with_name(after.name + "-recent")
+    data = bytearray(recent.read_bytes())
+    data[-3] ^= 1
+    recent.write_bytes(data)
+    log = IntentLog(after)
+    assert ids(list(log.pending())) == ["a"]
+    log.close()
 
 
 def test_the_write_ahead_log_does_not_grow_for_ever(log: IntentLog, path: Path) -> None:
     wal = path.with_name(path.name + "-wal")
+    recent = path.with_name(path.name + "-recent")
     sizes = []
     for round_ in range(4):
         for n in range(100):
             log.record(signal(f"{round_}-{n}"))
         log.checkpoint()
         sizes.append(wal.stat().st_size)
+        assert recent.stat().st_size == 0
     assert sizes[-1] <= sizes[0] * 1.5

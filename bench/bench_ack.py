@@ -1,0 +1,268 @@
+"""How soon the whole of micro acknowledges an order, and where the time goes.
+
+Simulator and micro (paper) are processes of their own, the connector is in this one. Nothing is left
+out: the intent is on the disk before the signal is published, micro's journal before its report is.
+Every order waits for its acknowledgement; pauses of random length between them let caches go cold,
+as they are when a strategy decides once in a while.
+
+All stages are read from one monotonic clock. What the disk itself takes for one small write is
+measured in the same minutes, in the same folder: on a busy machine most of an acknowledgement is
+waiting for it, twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from processes import port, simulator, start, wait_for
+
+from citadel_bridge.config import ConnectorConfig, NewSignal
+from citadel_bridge.connector import HybridConnector
+from citadel_proto.messages import ExecutionReport, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+SYMBOLS = "BTC/USDT,ETH/USDT"
+WARM_UP = 20
+SEED = 1
+SETTLE_S = 6.0
+"""Until books are live and micro has frozen its garbage collector, once, at 5 s."""
+PAUSE_S = (0.04, 0.18)
+"""On average less often than a venue of micro's default settings takes messages, 10 a second."""
+TARGETS_MS = {"received by micro": 1.0, "acknowledged in macro": 2.0}
+STAGES = (
+    ("begun", "recorded", "check, build, record the intent"),
+    ("recorded", "synced", "intent to the disk"),
+    ("synced", "received", "publish, on the way to micro"),
+    ("received", "judged", "micro: decode, journal, engine, risk gate"),
+    ("judged", "journaled", "micro: journal to the disk"),
+    ("journaled", "heard", "micro: publish the report, on the way back"),
+    ("heard", "returned", "wake the caller"),
+)
+Marks = dict[str, dict[str, int]]
+"""Per signal and point on the way, nanoseconds of the machine's monotonic clock."""
+
+
+def micro(marks_file: Path, words: Sequence[str]) -> int:
+    """``citadel micro`` with a note of the time at each point: the process that is measured."""
+    from citadel_bridge import cli  # noqa: PLC0415 - in the child only
+    from citadel_micro.shell import journal, uplink  # noqa: PLC0415
+
+    marks: Marks = {}
+    current = ""
+
+    def received(self: uplink.Uplink, topic: bytes, message: Any) -> None:  # noqa: ANN401
+        nonlocal current
+        if isinstance(message, Signal):
+            current = message.signal_id
+            marks.setdefault(current, {}).setdefault("received", time.monotonic_ns())
+        inner_received(self, topic, message)
+        current = ""
+
+    def synced(self: journal.Journal) -> None:
+        own = marks.get(current, {})
+        own.setdefault("judged", time.monotonic_ns())
+        inner_sync(self)
+        own.setdefault("journaled", time.monotonic_ns())
+
+    inner_received = uplink.Uplink._on_message  # noqa: SLF001
+    inner_sync = journal.Journal.sync
+    uplink.Uplink._on_message = received  # type: ignore[method-assign] # noqa: SLF001
+    journal.Journal.sync = synced  # type: ignore[method-assign]
+    sys.argv = ["citadel", "micro", *words]
+    try:
+        return cli.main()
+    finally:
+        marks_file.write_text(json.dumps(marks))
+
+
+class Watch:
+    """Notes the time at each point of the connector's side."""
+
+    def __init__(self, connector: HybridConnector) -> None:
+        self.marks: Marks = {}
+        self._connector = connector
+        self._current: dict[str, int] = {}
+        self._after(connector.intents, "record", "recorded")
+        self._after(connector.intents, "sync", "synced")
+        on_report = connector.mirror.on_report
+
+        def heard(report: ExecutionReport) -> None:
+            self._current.setdefault("heard", time.monotonic_ns())
+            on_report(report)
+
+        connector.mirror.on_report = heard
+
+    def _after(self, target: object, name: str, mark: str) -> None:
+        inner: Callable[..., object] = getattr(target, name)
+
+        def marked(*args: object) -> object:
+            result = inner(*args)
+            self._current.setdefault(mark, time.monotonic_ns())
+            return result
+
+        setattr(target, name, marked)
+
+    def submit(self, new: NewSignal) -> bool:
+        """Send one order; False when its acknowledgement did not come in time."""
+        own = self._current = {"begun": time.monotonic_ns()}
+        sent = self._connector.submit(new)
+        own["returned"] = time.monotonic_ns()
+        self._current = {}
+        self.marks[sent.signal_id] = own
+        return sent.report is not None
+
+
+class Disk:
+    """What one write of an intent's size takes to reach the disk, with nothing else around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "disk", os.O_WRONLY | os.O_CREAT, 0o600)
+        self.took_ms: list[float] = []
+
+    def measure(self) -> None:
+        """One write."""
+        begun = time.monotonic_ns()
+        os.write(self._file, b"x" * 500)
+        os.fdatasync(self._file)
+        self.took_ms.append((time.monotonic_ns() - begun) / 1e6)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def run(folder: Path, orders: int, sync_intents: Any) -> tuple[Marks, list[float]]:  # noqa: ANN401
+    """Marks of both sides by signal, and the disk's own times in ms."""
+    signals, market = f"tcp://127.0.0.1:{port()}", f"tcp://127.0.0.1:{port()}"
+    marks_file = folder / "marks.json"
+    chance = random.Random(SEED)
+    lost = 0
+    with ExitStack() as stack:
+        exchange = simulator(stack, folder, SYMBOLS)
+        up = folder / "micro.json"
+        words = (
+            *("--mode", "paper", "--run-dir", str(folder / "micro"), "--symbols", SYMBOLS),
+            *("--rest-url", exchange["rest"], "--ws-url", exchange["ws"], "--http", "off"),
+            *("--signals", signals, "--market", market, "--ready-file", str(up)),
+            *("--commands", f"tcp://127.0.0.1:{port()}"),
+        )
+        process = start(stack, folder / "micro.log", __file__, "--micro", str(marks_file), *words)
+        wait_for(up, process)
+        connector = HybridConnector(
+            ConnectorConfig(
+                signals=signals,
+                market=(market,),
+                state_path=folder / "intents.sqlite",
+                sync_intents=sync_intents,
+            )
+        )
+        stack.callback(connector.close)
+        disk = Disk(folder)
+        stack.callback(disk.close)
+        connector.start()
+        if not connector.wait_ready(20):
+            raise SystemExit("micro did not answer")
+        time.sleep(SETTLE_S)
+        watch = Watch(connector)
+        for number in range(WARM_UP + orders):
+            if number == WARM_UP:
+                watch.marks.clear()
+                lost = 0
+            side = "buy" if number % 2 == 0 else "sell"
+            lost += not watch.submit(
+                NewSignal(
+                    venue="binance-spot",
+                    symbol="BTC/USDT",
+                    side=side,  # type: ignore[arg-type] # one of the two
+                    quantity="0.0012"
+                    if side == "buy"
+                    else "0.001",  # fees are paid in what is bought
+                    ttl=5,
+                    algo="marketable_limit",
+                )
+            )
+            disk.measure()
+            time.sleep(chance.uniform(*PAUSE_S))
+        time.sleep(1)  # the last orders end
+        statuses: dict[str, int] = {}
+        for report in connector.reports():
+            key = f"{report.status} {report.reason_code}".strip()
+            statuses[key] = statuses.get(key, 0) + 1
+    theirs: Marks = json.loads(marks_file.read_text())
+    joined = {id_: {**own, **theirs.get(id_, {})} for id_, own in watch.marks.items()}
+    print(f"\n{orders} orders, intents {sync_intents}; without an acknowledgement in time: {lost}")
+    print(f"what became of them: {statuses}")
+    return joined, disk.took_ms
+
+
+def spent(marks: Marks, begin: str, end: str) -> list[float]:
+    """Milliseconds between two points, of every signal that passed both."""
+    return [(own[end] - own[begin]) / 1e6 for own in marks.values() if begin in own and end in own]
+
+
+def show(name: str, values: Sequence[float], note: str = "") -> None:
+    """One line: median, 90th and 99th percentile."""
+    if not values:
+        print(f"  {name:<44} nothing was measured")
+        return
+    ranked = sorted(values)
+    p90, p99 = (ranked[min(len(ranked) - 1, int(len(ranked) * q))] for q in (0.9, 0.99))
+    print(
+        f"  {name:<44} p50 {statistics.median(ranked):7.3f}   p90 {p90:7.3f}   "
+        f"p99 {p99:7.3f} ms{note}"
+    )
+
+
+def table(marks: Marks, disk_ms: Sequence[float]) -> None:
+    """Both totals and all stages."""
+    totals: Mapping[str, str] = {
+        "received by micro": "received",
+        "acknowledged in macro": "returned",
+    }
+    for name, end in totals.items():
+        values = spent(marks, "begun", end)
+        show(f"submit -> {name}", values, f"   wanted p50 <= {TARGETS_MS[name]:g}")
+    for begin, end, what in STAGES:
+        show(f"  {what}", spent(marks, begin, end))
+    syncs = [
+        sum((own[end] - own[begin]) / 1e6 for begin, end in pairs)
+        for own in marks.values()
+        if (pairs := [("recorded", "synced"), ("judged", "journaled")])
+        and all(point in own for pair in pairs for point in pair)
+    ]
+    totals_ms = spent(marks, "begun", "returned")
+    if len(syncs) == len(totals_ms):
+        rest = [total - sync for total, sync in zip(totals_ms, syncs, strict=True)]
+        show("all but the two waits for the disk", rest)
+    show("the disk: 500 bytes appended and synced", disk_ms)
+
+
+def main() -> int:
+    """Print the tables."""
+    if sys.argv[1:2] == ["--micro"]:
+        return micro(Path(sys.argv[2]), sys.argv[3:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=200, help="of each run")
+    options, _ = parser.parse_known_args()
+    load = os.getloadavg()[0]
+    for mode in ("before_publish", "overlapped"):
+        with tempfile.TemporaryDirectory(prefix="bench-ack-") as name:
+            table(*run(Path(name), options.orders, mode))
+    print(f"1-minute load average {load:.1f} before, {os.getloadavg()[0]:.1f} after")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
