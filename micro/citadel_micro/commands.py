@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     from citadel_micro.shell.feeds.capture_command import capture  # noqa: PLC0415
     from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
     from citadel_micro.shell.feeds.health_command import feeds  # noqa: PLC0415
+    from citadel_micro.shell.instruments.command import instruments  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("books")(books)
     app.command("capture")(capture)
     app.command("feeds")(feeds)
+    app.command("instruments")(instruments)
 
 
 def micro(

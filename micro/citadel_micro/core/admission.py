@@ -68,7 +68,7 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     where = f"signal {parent.id}"
     if not signal.quantity.is_finite() or signal.quantity <= 0:
         raise BadInput(f"quantity is {signal.quantity}", where=where, allowed="above 0")
-    parent.target = rules.lots(signal.quantity, "floor")
+    parent.target = rules.lots(rules.units(signal.quantity), "floor")
     if signal.limit_price is not None:
         if not signal.limit_price.is_finite() or signal.limit_price <= 0:
             raise BadInput(f"limit price is {signal.limit_price}", where=where, allowed="above 0")
@@ -107,6 +107,6 @@ def admission_request(
         parent_id=parent.id,
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
-        asked_quantity=signal.quantity,
+        asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,
     )

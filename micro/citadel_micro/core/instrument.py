@@ -25,8 +25,10 @@ _EXACT = Context(prec=120)
 class Instrument:
     """Exact trading rules of one symbol on one venue.
 
-    ``tick`` and ``lot`` are in price and base units. ``min_notional`` is in quote currency.
-    ``contract_size`` is base units per contract (1 for spot). Fees are fractions of notional
+    ``tick`` is in price units; ``lot`` in units of the venue's own books and orders: coins, or
+    contracts. ``contract_size`` is what one of these units is worth: coins (1 for spot), of inverse
+    contracts quote currency. Outside of the core an order is an *amount*, in coins (of inverse
+    contracts quote currency). ``min_notional`` is in quote currency. Fees are fractions of notional
     (0.001 = 10 bps). ``fee_side`` says which currency the venue takes its fee in: ``received``
     (Binance spot: base on buys, quote on sells) or ``quote`` (perpetuals: the settle currency).
     """
@@ -91,7 +93,7 @@ class Instrument:
     # quantities
 
     def lots(self, quantity: Decimal, rounding: Rounding = "floor") -> int:
-        """Base quantity to integer lots. Raises BadInput for NaN and infinities."""
+        """Quantity in the venue's units to integer lots. Raises BadInput for NaN and infinities."""
         return _units(quantity, self.lot, rounding, f"{self.symbol} quantity")
 
     def lots_of_float(self, size: float) -> int:
@@ -102,8 +104,16 @@ class Instrument:
         return round(size / self.lot_float)
 
     def quantity(self, lots: int) -> Decimal:
-        """Lots to the exact base quantity."""
+        """Lots to the exact quantity in the venue's units."""
         return self.lot * lots
+
+    def amount(self, lots: int) -> Decimal:
+        """Lots as signals and reports count them: in coins, of inverse contracts quote currency."""
+        return self.lot * lots * self.contract_size
+
+    def units(self, amount: Decimal) -> Decimal:
+        """An amount, as signals count it, in the venue's units. It must be finite."""
+        return amount if self.contract_size == 1 else _EXACT.divide(amount, self.contract_size)
 
     # money
 

@@ -84,7 +84,7 @@ class Intake:
         if parent.target < least:
             ticks = parent.limit_ticks or desk.mid_half_ticks() // 2
             rules = desk.instrument
-            smallest = rules.quantity(max(rules.min_lots_at(ticks), least))
+            smallest = rules.amount(max(rules.min_lots_at(ticks), least))
             text = f"quantity {signal.quantity} {rules.base} is below the minimum {smallest}"
             parent.permitted = 0
             self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)

@@ -176,7 +176,7 @@ class Operations:
             venue=venue,
             symbol=symbol,
             side=side,
-            quantity=desk.instrument.quantity(lots),
+            quantity=desk.instrument.amount(lots),
             kind="order",
             order_type="market",
             limit_price=None,

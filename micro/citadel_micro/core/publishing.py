@@ -79,7 +79,7 @@ def _fill_view(rules: Instrument, client_id: str, fill: ChildFill) -> FillView:
         trade_id=fill.trade_id,
         child_id=client_id,
         price=rules.price(fill.price_ticks),
-        quantity=rules.quantity(fill.quantity_lots),
+        quantity=rules.amount(fill.quantity_lots),
         fee=fill.fee,
         fee_currency=fill.fee_currency,
         liquidity=fill.liquidity,
@@ -104,7 +104,7 @@ def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -
     return PositionView(
         venue=position.venue,
         symbol=position.symbol,
-        quantity=position.quantity,
+        quantity=position.quantity * position.contract_size,
         entry_price=position.entry_price,
         realised=position.realised,
         unrealised=Decimal(0) if mark is None else position.unrealised(mark),
@@ -127,7 +127,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
         order_type=signal.order_type,
         status=status(parent),
         quantity=signal.quantity,
-        filled=Decimal(0) if rules is None else rules.quantity(parent.filled),
+        filled=Decimal(0) if rules is None else rules.amount(parent.filled),
         average=average(parent),
         limit_price=signal.limit_price,
         stop_price=signal.stop_price,
@@ -135,7 +135,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
         reason_code=parent.reason_code,
         reason=parent.reason,
         permitted=(
-            None if parent.permitted is None or rules is None else rules.quantity(parent.permitted)
+            None if parent.permitted is None or rules is None else rules.amount(parent.permitted)
         ),
         fills=fill_views(parent),
         balances=() if rules is None else balance_views(portfolio, rules.venue, currencies(rules)),

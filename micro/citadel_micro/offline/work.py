@@ -127,7 +127,7 @@ def work(
             start_ns = now_ns + int(order.start_after_s * SECOND_NS)
         if not sent and now_ns >= start_ns and _ready(engine, order):
             sent = True
-            driver.post(_signal(order, now_ns), now_ns)
+            driver.post(_signal(order, now_ns, instrument.contract_size), now_ns)
         for event in events:
             driver.market(event, now_ns)  # type: ignore[arg-type]  # capture_events yields no others
     if driver is None or not sent:
@@ -164,14 +164,15 @@ def _ready(engine: Engine, order: WorkOrder) -> bool:
     return not engine.reconciling and engine.desks[order.venue, order.symbol].fit
 
 
-def _signal(order: WorkOrder, now_ns: int) -> SignalReceived:
+def _signal(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) -> SignalReceived:
+    """The order as a signal, which counts coins; the order counts what the capture's books do."""
     return SignalReceived(
         signal_id=SIGNAL_ID,
         strategy="work",
         venue=order.venue,
         symbol=order.symbol,
         side=order.side,
-        quantity=order.quantity,
+        quantity=order.quantity * contract_size,
         kind="order",
         order_type="limit",
         limit_price=order.limit_price,

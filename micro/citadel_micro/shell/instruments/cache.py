@@ -177,6 +177,7 @@ class Cache:
             descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f".{path.name}.")
             try:
                 with os.fdopen(descriptor, "wb") as file:
+                    os.fchmod(descriptor, 0o644)
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())

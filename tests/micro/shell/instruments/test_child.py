@@ -1,0 +1,64 @@
+"""A list fetched by another process, with real ccxt against a local server."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from markets_kit import Exchange
+
+from citadel_micro.shell.instruments import child as children
+from citadel_micro.shell.instruments.cache import Cache
+from citadel_micro.shell.instruments.child import ChildFetch, Order, answer, result_of
+from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_child_fetches_stores_and_answers_with_what_is_wanted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Exchange() as exchange:
+            fetch = ChildFetch(tmp_path, timeout_s=60)
+            found = await fetch("okx", exchange.url, ["BTC/USDT", "BTC/USDT:USDT"])
+            assert list(found.markets) == ["BTC/USDT", "BTC/USDT:USDT"]
+            assert found.partial
+            assert found.markets["BTC/USDT:USDT"].rules.contract_size == Decimal("0.01")
+            stored, _ = Cache(tmp_path).read("okx", exchange.url)
+            assert stored is not None
+            assert len(stored.markets) == 7
+            assert stored.fetched_ns == found.fetched_ns
+            with pytest.raises(BadInput, match="did you mean BTC/USDT") as caught:
+                await fetch("okx", exchange.url, ["BTC/USDC"])
+            assert caught.value.where == "symbol"
+            exchange.status = 500
+            with pytest.raises(PeerUnavailable, match="500"):
+                await fetch("okx", exchange.url, [])
+
+    asyncio.run(main())
+
+
+def test_every_failure_comes_back_as_what_it_was() -> None:
+    def order(venue: str, *symbols: str) -> Order:
+        return Order(venue=venue, rest_url="http://127.0.0.1:9", symbols=list(symbols), folder="")
+
+    for venue, kind in (("okex", BadInput), ("okx", PeerUnavailable)):
+        sent = msgspec.json.encode(asyncio.run(answer(order(venue))))
+        with pytest.raises(kind):
+            result_of(msgspec.json.decode(sent, type=children.Answer))
+    garbled = children.Answer(failure=children.Failure(fault="VenueViolation", what="x"))
+    with pytest.raises(VenueViolation, match="x"):
+        result_of(garbled)
+
+
+def test_a_child_that_takes_too_long_or_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PeerUnavailable, match=r"within 0\.01 s"):
+        asyncio.run(ChildFetch(tmp_path, timeout_s=0.01)("okx", "http://127.0.0.1:9", []))
+    monkeypatch.setattr(children, "MODULE", "citadel_micro.no_such_module")
+    with pytest.raises(PeerUnavailable, match=r"ended 1: .*no_such_module"):
+        asyncio.run(ChildFetch(None, timeout_s=60)("okx", "http://127.0.0.1:9", []))

@@ -1,0 +1,288 @@
+"""Which list a run gets: fresh, stored, old, or none."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from citadel_micro.core.instrument import Instrument
+from citadel_micro.shell.instruments.cache import Cache
+from citadel_micro.shell.instruments.held import held_rules, remembered
+from citadel_micro.shell.instruments.keeper import Keeper
+from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
+from citadel_micro.shell.instruments.markets import age_text, changes
+from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from citadel_micro.shell.instruments.markets import MarketList
+
+    Listed = Callable[..., MarketList]
+
+HOUR = 3_600_000_000_000
+NOW = 1_000_000 * HOUR
+
+
+class FakeVenue:
+    """Answers with ``answer``, a list or an error, and counts."""
+
+    def __init__(self, answer: MarketList | Exception) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def __call__(self, _venue: str, _rest_url: str, _symbols: Sequence[str]) -> MarketList:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Bench:
+    """A cache, a venue, and a clock."""
+
+    def __init__(self, folder: Path, answer: MarketList | Exception) -> None:
+        self.now = NOW
+        self.cache = Cache(folder)
+        self.venue = FakeVenue(answer)
+        self.lists = Lists(self.cache, fetch=self.venue, now=lambda: self.now)
+
+    def listing(
+        self,
+        *symbols: str,
+        rest_url: str = "",
+        refresh: bool = False,
+        use_old: bool = True,
+        venue: str = "okx",
+    ) -> Listing:
+        return asyncio.run(
+            self.lists.listing(venue, symbols, rest_url=rest_url, refresh=refresh, use_old=use_old)
+        )
+
+
+DOWN = PeerUnavailable("okx: nobody there")
+
+
+def test_a_fresh_list_asks_nobody(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW))
+    first = bench.listing("BTC/USDT")
+    assert first.fetched
+    bench.now += FRESH_NS - 1
+    second = bench.listing("BTC/USDT")
+    assert (second.fetched, bench.venue.asked) == (False, 1)
+    assert second.markets == first.markets
+    bench.now += 1
+    assert bench.listing("BTC/USDT").fetched
+
+
+def test_a_list_from_the_future_is_not_trusted(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW))
+    bench.cache.write(listed(NOW + 1))
+    assert bench.listing().fetched
+
+
+def test_a_symbol_that_is_new_is_asked_for(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW))
+    bench.cache.write(listed(NOW - 1))
+    for symbol in ("NEW/USDT", "OLD/USDT"):  # not listed, or closed when it was fetched
+        bench.venue.asked = 0
+        assert bench.listing("BTC/USDT", symbol).fetched
+        assert bench.venue.asked == 1
+
+
+def test_asked_to_refresh_and_what_changed(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW, "0.01"))
+    bench.cache.write(listed(NOW - 1, "0.1"))
+    found = bench.listing(refresh=True)
+    assert found.fetched
+    assert found.changes["BTC/USDT"] == ["tick 0.1 -> 0.01"]
+    assert bench.cache.read("okx", "")[0] == listed(NOW, "0.01")
+
+
+@pytest.mark.parametrize("error", [DOWN, VenueViolation("okx: nonsense")])
+def test_an_old_list_is_better_than_none_and_its_age_is_said(
+    tmp_path: Path, listed: Listed, error: Exception
+) -> None:
+    bench = Bench(tmp_path, error)
+    bench.cache.write(listed(NOW - 50 * HOUR))
+    found = bench.listing("BTC/USDT")
+    assert (found.fetched, found.problem) == (False, str(error))
+    assert found.markets.age(bench.now) == "2.1 days"
+    with pytest.raises(type(error)):
+        bench.listing("BTC/USDT", use_old=False)
+
+
+def test_without_any_list_it_is_refused_and_how_to_mend_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, DOWN)
+    with pytest.raises(PeerUnavailable, match=r"nobody there.*instruments file") as caught:
+        bench.listing("BTC/USDT")
+    assert str(tmp_path) in str(caught.value)
+    bare = Lists(None, fetch=FakeVenue(DOWN))
+    with pytest.raises(PeerUnavailable, match=r"^okx: nobody there$"):
+        asyncio.run(bare.listing("okx"))
+
+
+def test_a_damaged_file_is_told_and_fetched_anew(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW))
+    bench.cache.write(listed(NOW))
+    bench.cache.path("okx", "").write_text("{")
+    assert bench.listing().fetched
+    assert bench.cache.read("okx", "")[0] is not None
+    bench.venue.answer = DOWN
+    bench.cache.path("okx", "").write_text("{")
+    with pytest.raises(PeerUnavailable):
+        bench.listing()
+
+
+def test_a_given_address_is_always_asked(tmp_path: Path, listed: Listed) -> None:
+    url = "http://127.0.0.1:8180"
+    bench = Bench(tmp_path, listed(NOW, source=url))
+    assert bench.listing(rest_url=url).fetched
+    assert bench.listing(rest_url=url).fetched
+    bench.venue.answer = DOWN
+    assert not bench.listing(rest_url=url).fetched
+
+
+def test_a_folder_that_cannot_be_written_is_only_a_warning(tmp_path: Path, listed: Listed) -> None:
+    (tmp_path / "file").touch()
+    bench = Bench(tmp_path / "file", listed(NOW))
+    assert bench.listing("BTC/USDT").fetched
+
+
+def test_unknown_venues_are_refused_before_anything_is_asked(
+    tmp_path: Path, listed: Listed
+) -> None:
+    bench = Bench(tmp_path, listed(NOW))
+    with pytest.raises(BadInput, match="did you mean okx"):
+        bench.listing(venue="okex")
+    assert bench.venue.asked == 0
+
+
+def test_loading_for_a_run(tmp_path: Path, listed: Listed) -> None:
+    bench = Bench(tmp_path, listed(NOW, "0.01"))
+    bench.cache.write(listed(NOW - FRESH_NS, "0.1"))
+    found = asyncio.run(load_instruments("okx", ["BTC/USDT"], lists=bench.lists))
+    assert found["okx", "BTC/USDT"].tick == Decimal("0.01")
+    with pytest.raises(BadInput, match=r"okx has no 'BTC/USD' .*did you mean BTC/USDT"):
+        asyncio.run(load_instruments("okx", ["BTC/USD"], lists=bench.lists))
+    own = tmp_path / "own.toml"
+    own.write_text('[[instrument]]\nvenue = "okx"\nsymbol = "BTC/USDT"\ntick = "0.5"\nlot = "1"\n')
+    bench.venue.asked = 0
+    found = asyncio.run(load_instruments("okx", ["BTC/USDT"], file=own, lists=bench.lists))
+    assert (found["okx", "BTC/USDT"].tick, bench.venue.asked) == (Decimal("0.5"), 0)
+
+
+def test_what_changes_between_lists(listed: Listed) -> None:
+    old = listed(1)
+    assert changes(old, listed(2)) == {}
+    btc = old.markets["BTC/USDT"]
+    closed = {"BTC/USDT": replace(btc, active=False)}
+    assert changes(old, listed(2, markets=closed)) == {
+        "BTC/USDT": ["closed for trading"],
+        "OLD/USDT": ["no longer usable: not listed"],
+    }
+    assert changes(old, listed(2, markets=closed, partial=True)) == {
+        "BTC/USDT": ["closed for trading"]
+    }
+
+
+def test_ages_in_words() -> None:
+    spans = (5_000_000_000, 90_000_000_000, 3 * HOUR, 72 * HOUR, -5)
+    assert [age_text(span) for span in spans] == ["5 s", "2 min", "3.0 h", "3.0 days", "0 s"]
+
+
+# --- while a run goes on
+
+
+def test_the_keeper_tells_of_each_change_once(tmp_path: Path, listed: Listed) -> None:
+    async def main() -> list[tuple[str, str, str]]:
+        bench = Bench(tmp_path, listed(NOW, "0.01"))
+        used = {("okx", "BTC/USDT"): listed(1, "0.1").markets["BTC/USDT"].rules}
+        told: list[tuple[str, str, str]] = []
+        keeper = Keeper(bench.lists, used, {"okx": ""}, told=lambda *what: told.append(what))
+        assert await keeper.refresh("okx")
+        assert await keeper.refresh("okx")
+        bench.venue.answer = DOWN
+        assert not await keeper.refresh("okx")
+        bench.venue.answer = BadInput("okx has no such symbol")
+        assert await keeper.refresh("okx")
+        bench.venue.answer = listed(NOW, markets={})
+        assert await keeper.refresh("okx")
+        assert (keeper.refreshed, keeper.failures) == (3, 1)
+        return told
+
+    assert asyncio.run(main()) == [
+        ("okx", "BTC/USDT", "tick 0.1 -> 0.01"),
+        ("okx", "", "okx has no such symbol"),
+        ("okx", "BTC/USDT", "no longer open for trading"),
+    ]
+
+
+def test_the_keeper_asks_again_and_retries(tmp_path: Path, listed: Listed) -> None:
+    async def main() -> None:
+        bench = Bench(tmp_path, DOWN)
+        bench.lists.fresh_ns = 0
+        used = {("okx", "BTC/USDT"): listed(1).markets["BTC/USDT"].rules}
+        keeper = Keeper(bench.lists, used, {"okx": ""}, retry_s=0.01, least_s=0.01)
+        keeper.start()
+        async with asyncio.timeout(10):
+            while keeper.failures < 2:  # noqa: ASYNC110 - nothing to await
+                await asyncio.sleep(0.005)
+            bench.venue.answer = listed(NOW)
+            while keeper.refreshed < 2:  # noqa: ASYNC110 - nothing to await
+                await asyncio.sleep(0.005)
+        await keeper.close()
+        asked = bench.venue.asked
+        await asyncio.sleep(0.05)
+        assert bench.venue.asked == asked
+        await keeper.close()
+
+    asyncio.run(main())
+
+
+# --- going on from a run that counted otherwise
+
+
+def other(rules: Instrument, **changed: object) -> Instrument:
+    values = {
+        name: getattr(rules, name)
+        for name in Instrument.__dataclass_fields__
+        if Instrument.__dataclass_fields__[name].init
+    }
+    return Instrument(**{**values, **changed})
+
+
+def test_what_is_remembered_keeps_its_units(listed: Listed) -> None:
+    key = ("okx", "BTC/USDT")
+    old = listed().markets["BTC/USDT"].rules
+    new = other(
+        old, tick=Decimal("0.01"), lot=Decimal("0.00000003"), min_lots=7, taker_fee=Decimal("0.01")
+    )
+    free, waiting = held_rules({key: new}, {key: old}, set())
+    assert (free[key], waiting) == (new, {})
+    held, waiting = held_rules({key: new}, {key: old}, {key})
+    assert (held[key].tick, held[key].lot) == (old.tick, old.lot)
+    # Minimums and fees are those of today: 7 lots of 3e-8 are 21 of 1e-8.
+    assert (held[key].min_lots, held[key].taker_fee) == (21, Decimal("0.01"))
+    assert "tick 0.1 -> 0.01" in waiting[key]
+    dearer = other(old, taker_fee=Decimal("0.02"), min_lots=9)
+    assert held_rules({key: dearer}, {key: old}, {key}) == ({key: dearer}, {})
+    assert held_rules({key: new}, {}, {key}) == ({key: new}, {})
+
+
+def test_what_is_remembered_is_found_in_the_run_folders_state() -> None:
+    state: dict[str, object] = {
+        "seq": 3,
+        "parent/s1": {"signal": {"venue": "okx", "symbol": "BTC/USDT"}},
+        "child/x": {"parent": "s1"},
+    }
+    venues: dict[str, dict[str, object]] = {
+        "okx": {"account": {}, "order/x": {"symbol": "ETH/USDT"}, "fill/x/0": {}}
+    }
+    assert remembered(state, venues) == {("okx", "BTC/USDT"), ("okx", "ETH/USDT")}
+    assert remembered({}, {}) == set()
