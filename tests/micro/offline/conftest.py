@@ -123,7 +123,9 @@ class Done(NamedTuple):
 class Citadel:
     """Runs ``citadel``, in this process unless a hash seed is asked for."""
 
-    def __call__(self, *arguments: str | Path, hash_seed: int | None = None) -> Done:
+    def __call__(
+        self, *arguments: str | Path, hash_seed: int | None = None, kernel: str = "auto"
+    ) -> Done:
         words = [str(argument) for argument in arguments]
         if hash_seed is None:
             out, err = io.StringIO(), io.StringIO()
@@ -135,7 +137,7 @@ class Citadel:
             capture_output=True,
             timeout=50,
             check=False,
-            env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+            env=os.environ | {"PYTHONHASHSEED": str(hash_seed), "CITADEL_KERNEL": kernel},
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
