@@ -2,10 +2,14 @@
 
 ``docs/generate.py --check`` writes nothing, and ends with 1 if a page is not what the code says. A
 page is one function that returns its text, and one line in ``PAGES``.
+
+``docs/generate.py --faults`` measures the table of fault-detection.md again, on the captures in
+``$CITADEL_SHARED/captures`` (by default ../shared beside the repository): about a minute.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -154,6 +158,49 @@ def _rows(table: Mapping[Any, Mapping[Any, Any]]) -> str:
     return f"| in | on | then |\n| --- | --- | --- |\n{rows}"
 
 
+def faults() -> str:
+    """What each protocol's proof notices, measured on captures. Raises BadInput without them."""
+    from citadel_micro.shell.feeds import faults as injection  # noqa: PLC0415 - as above
+    from citadel_micro.shell.feeds.fault_table import LATENESS, rows  # noqa: PLC0415
+
+    repository = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("CITADEL_SHARED") or repository.parent / "shared") / "captures"
+    if not folder.is_dir():
+        raise errors.BadInput(f"no captures in {folder}", mend="set CITADEL_SHARED")
+    table = "\n".join(rows(folder))
+    return f"""# Fault detection
+
+What each protocol's proof notices of traffic that goes wrong, measured on recorded traffic by
+`docs/generate.py --faults`. One fault at a time is put into a stream; then every update of the damaged
+book is compared with the truth. After each the book is void, gets a snapshot, and is compared again.
+
+| fault | what happens |
+| --- | --- |
+| drop | a message is lost |
+| duplicate | a message comes twice |
+| reorder | a message comes after the next one |
+| corrupt digit | one digit of a message, mostly in its levels, is another |
+| truncate | a message is cut somewhere |
+| replay | the last {injection.WINDOW} messages of the connection come once more, without a word |
+| reconnect | the connection is lost; the new one begins with the last {injection.WINDOW} messages of the old, goes on, and brings its snapshot {injection.SNAPSHOT_AFTER} updates later |
+| silence | nothing more comes for one book while the connection lives; a book is old after {injection.STALE_NS / 1e9:g} s here |
+| clock jump | every stamp of the venue is an hour too late, or too early |
+| late snapshot | the first snapshot comes {", ".join(str(each) for each in LATENESS[:-1])} or {LATENESS[-1]} updates late |
+
+Sequence numbers find every loss and every disorder at the next update, checksums most of them. A
+changed digit in a size is invisible to numbers, unless it crosses the book or breaks the frame; a
+checksum sees it. Where there is neither (`unnumbered`), a loss is not seen at all. Time is no proof of
+anything: a wrong clock leaves every book as it was.
+
+Cells: detected / injected, less the faults that left the book right (a duplicate, a lost level that was
+overwritten before anything else came); then the median number of updates until detected; then, as
+`wrong`, after how many updates in all a book that was not the venue's said LIVE. `harmless`: all of them
+left the book right. `joined`: the updates that had come before were kept, and joined to the snapshot.
+
+{table}
+"""
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands,
     "configuration.md": configuration,
@@ -164,9 +211,14 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with ``--check`` compare them."""
-    if arguments not in ([], ["--check"]):
-        raise errors.BadInput(f"unknown arguments {arguments}", allowed="none, or --check")
+    """Write the pages, or with ``--check`` compare them; ``--faults`` is a page of its own."""
+    if arguments not in ([], ["--check"], ["--faults"]):
+        allowed = "none, --check or --faults"
+        raise errors.BadInput(f"unknown arguments {arguments}", allowed=allowed)
+    if arguments == ["--faults"]:
+        (REFERENCE / "fault-detection.md").write_text(faults(), encoding="utf-8")
+        typer.echo("rewritten: fault-detection.md")
+        return exits.Exit.OK
     different = []
     for name, text in ((name, NOTICE + page()) for name, page in PAGES.items()):
         path = REFERENCE / name
