@@ -9,6 +9,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+MOST_SEQUENCES: Final = 10_000
+"""Sequences followed at a time; the longest known is dropped first, whose next message then counts as
+its first."""
+
 _SKEW_WINDOW: Final = 30
 
 
@@ -38,6 +42,8 @@ class Sequences:
         key = (sender, topic)
         last = self._last.get(key)
         if last is None:
+            if len(self._last) >= MOST_SEQUENCES:
+                del self._last[next(iter(self._last))]
             self._last[key] = seq
             return 0
         if seq <= last:

@@ -115,7 +115,7 @@ class Micro(Protocol):
         Args:
             pair: the pair, as Freqtrade names it.
             algo: execution algorithm; None for the configured one.
-            urgency: of a chase (``join``, ``improve``, ``mid``, ``cross``).
+            urgency: of a chase: ``passive``, ``normal``, ``high`` or ``cross``.
             confidence: calibrated probability in [0, 1]; micro never sizes up on it.
             model_id: names the model that ``confidence`` comes from.
             tag: free text that travels with the order.

@@ -1,9 +1,9 @@
 """Messages to bytes and back: msgpack, one closed union per channel.
 
 Decoding is the edge of the process. Whatever arrives, the result is a valid message or a
-``DecodeError``: a body that is too large, malformed, of another channel, or that holds a number
-which is not one. Decimal text (``Signal.quantity``) stays text here, so that micro can answer a bad
-quantity with a rejection instead of silence; ``parse_decimal`` reads it.
+``DecodeError``: a body that is too large, malformed, of another channel, or a market message with a
+number which is not one. The numbers of a Signal are not judged here, so that micro can answer a bad
+one with a rejection instead of silence; ``parse_decimal`` reads its decimal text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from citadel_proto.messages import (
     ConsolidatedBook,
     ExecutionReport,
     MarketChannel,
-    Signal,
     SignalChannel,
     Trades,
 )
@@ -53,18 +52,13 @@ encode: Final[Callable[[SignalChannel | MarketChannel], bytes]] = _encoder.encod
 def decode_signal(body: bytes) -> SignalChannel:
     """Read a message that a macro published.
 
+    The numbers of a Signal may still be nonsense (NaN, a quantity of 0): who sent it must be told,
+    so micro answers it with a rejection.
+
     Raises:
-        DecodeError: for any bytes that are not a message of the signals channel, or whose
-            ``confidence`` or ``params`` hold a number that is not finite.
+        DecodeError: for any bytes that are not a message of the signals channel.
     """
-    message = _decode(_signal_decoder, body)
-    if type(message) is Signal:
-        if message.confidence is not None and not math.isfinite(message.confidence):
-            raise _bad("Signal.confidence is not finite", body)
-        for name, value in message.params.items():
-            if type(value) is float and not math.isfinite(value):
-                raise _bad(f"Signal.params[{name!r:.40}] is not finite", body)
-    return message
+    return _decode(_signal_decoder, body)
 
 
 def decode_market(body: bytes) -> MarketChannel:

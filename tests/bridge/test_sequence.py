@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_bridge.sequence import Sequences, SkewMeter
+from citadel_bridge.sequence import MOST_SEQUENCES, Sequences, SkewMeter
 
 
 def test_in_order_is_no_gap() -> None:
@@ -74,3 +74,11 @@ def test_a_step_of_the_clock_shows_at_once() -> None:
     for n in range(10):
         meter.update(n, n, n, n)
     assert meter.update(10 + 2_000_000_000, 10, 10, 10) == 2_000_000_000
+
+
+def test_what_is_followed_is_bounded() -> None:
+    seen = Sequences()
+    for sender in range(MOST_SEQUENCES + 1):
+        assert seen.observe(sender, b"t", 1) == 0
+    assert seen.observe(MOST_SEQUENCES, b"t", 3) == 1
+    assert seen.observe(0, b"t", 9) == 0, "the longest known was dropped and begins anew"

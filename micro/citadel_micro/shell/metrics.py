@@ -59,6 +59,12 @@ class MicroCollector(Collector):
                 "kind",
                 _sum(stats.undecodable, uplink.undecodable),
             ),
+            (
+                "citadel_missing_messages",
+                "Messages of the signals channel that were lost on the way, by their sequences.",
+                "kind",
+                stats.missing,
+            ),
         )
         for name, text, label, table in tables:
             family = CounterMetricFamily(name, text, labels=[label])

@@ -93,6 +93,8 @@ class Stats:
         """Children refused by a venue, by code."""
         self.undecodable: dict[str, int] = {}
         """Frames of the signals channel that were dropped, by channel or kind."""
+        self.missing: dict[str, int] = {}
+        """Messages of the signals channel that sequences show to be lost, by kind."""
         self.dropped_sends: dict[str, int] = {}
         """Messages that the market socket did not take, by kind."""
         self.handle = Histogram()

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
-from citadel_bridge.sequence import SkewMeter
+from citadel_bridge.sequence import Sequences, SkewMeter
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.commands import (
     PublishAnswer,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from citadel_micro.shell.stats import Stats
     from citadel_proto.messages import SignalChannel
 
+log: Final = structlog.get_logger("uplink")
+
 TRADES_AFTER_S: Final = 0.05
 """Longest time that public trades are gathered before they are published."""
 TRADES_AT_MOST: Final = 1_000
@@ -74,6 +77,7 @@ class UplinkConfig:
 class _Peer:
     """A macro that was heard."""
 
+    epoch: int
     seq: int = 0
     heard_ns: int = 0
     hears_us: bool = False
@@ -113,6 +117,7 @@ class Uplink:
         self._reader: SubscriberFD | None = None
         self._runner: Runner | None = None
         self._peers: dict[str, _Peer] = {}
+        self._sequences = Sequences()
         self._risk: dict[str, PublishRisk] = {}
         self._trades: dict[tuple[str, str], list[TradeTick]] = {}
         self._trades_timer: asyncio.TimerHandle | None = None
@@ -171,11 +176,14 @@ class Uplink:
 
     # in
 
-    def _on_message(self, _topic: bytes, message: SignalChannel) -> None:
+    def _on_message(self, topic: bytes, message: SignalChannel) -> None:
         received_ns = time.perf_counter_ns()
         runner = self._runner
         if runner is None:
             return
+        lost = self._sequences.observe(message.epoch, topic, message.seq)
+        if lost > 0:
+            self._missed(topic, message, lost)
         skew_ns = self._heard(message) if isinstance(message, MacroHeartbeat) else 0
         try:
             event = wire.event_of(message, skew_ns)
@@ -186,12 +194,23 @@ class Uplink:
             self._stats.signal_to_submit.received(event.signal_id, received_ns)
         runner.post(event)
 
+    def _missed(self, topic: bytes, message: SignalChannel, lost: int) -> None:
+        """Count what was lost. Nothing else follows: whoever lost it publishes it again."""
+        missing, kind = self._stats.missing, type(message).__name__
+        missing[kind] = missing.get(kind, 0) + lost
+        log.warning(
+            "messages lost",
+            topic=topic.decode("utf-8", "replace"),
+            epoch=message.epoch,
+            missing=lost,
+        )
+
     def _heard(self, beat: MacroHeartbeat) -> int:
         now_ns = self._clock.now()
         peer = self._peers.get(beat.instance)
         if peer is None:
             self._forget(now_ns)
-            peer = self._peers[beat.instance] = _Peer()
+            peer = self._peers[beat.instance] = _Peer(epoch=beat.epoch)
         peer.seq = beat.seq
         peer.heard_ns = now_ns
         peer.hears_us = beat.micro_instance_seen == self._config.instance
@@ -201,7 +220,7 @@ class Uplink:
         """Drop macros that are gone, and the longest silent one if there are too many."""
         gone = [k for k, p in self._peers.items() if now_ns - p.heard_ns > MACRO_GONE_NS]
         for instance in gone:
-            del self._peers[instance]
+            self._sequences.forget(self._peers.pop(instance).epoch)
         if len(self._peers) >= MACROS_AT_MOST:
             del self._peers[min(self._peers, key=lambda k: self._peers[k].heard_ns)]
 

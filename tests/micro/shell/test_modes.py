@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from contextlib import asynccontextmanager
@@ -21,11 +22,12 @@ from citadel_micro.modes import PaperMicro
 from citadel_micro.shell.config import MicroConfig, load
 from citadel_micro.shell.control import SOCKET, Request, ask
 from citadel_micro.shell.health import check
+from citadel_micro.shell.metrics import exposition
 from citadel_micro.shell.simulator.config import SimulatorConfig
 from citadel_micro.shell.simulator.server import SimulatorServer
 from citadel_micro.shell.verify import verify, verify_journal
 from citadel_proto import topics
-from citadel_proto.codec import decode_market
+from citadel_proto.codec import decode_market, encode
 from citadel_proto.errors import BadInput, InvariantError, PeerUnavailable
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
@@ -291,18 +293,24 @@ def test_signals_that_cannot_be_are_answered_with_a_code(tmp_path: Path) -> None
     async def body(s: Stack) -> None:
         await s.up()
         now_ns = time.time_ns()
-        cases = {
-            "INTENT_EXPIRED": s.peer.signal(created_ns=now_ns - SECOND, expires_ns=now_ns - 1),
-            "BAD_NUMBER": s.peer.signal(quantity="NaN"),
-            "BELOW_MIN": s.peer.signal(quantity="0.00002"),
-            "SYMBOL_DISALLOWED": s.peer.signal(symbol="NOPE/USDT"),
-            "MAX_ORDER_NOTIONAL": s.peer.signal(quantity="1"),
-        }
-        for signal in cases.values():
+        cases = [
+            (
+                ("INTENT_EXPIRED", "expired"),
+                s.peer.signal(created_ns=now_ns - SECOND, expires_ns=now_ns - 1),
+            ),
+            (("BAD_NUMBER", "quantity"), s.peer.signal(quantity="NaN")),
+            (("BAD_NUMBER", "confidence is nan"), s.peer.signal(confidence=math.nan)),
+            (("BAD_NUMBER", "parameter max_cross"), s.peer.signal(params={"max_cross": math.inf})),
+            (("BELOW_MIN", "minimum of"), s.peer.signal(quantity="0.00002")),
+            (("SYMBOL_DISALLOWED", "configured"), s.peer.signal(symbol="NOPE/USDT")),
+            (("MAX_ORDER_NOTIONAL", "above"), s.peer.signal(quantity="1")),
+        ]
+        for _, signal in cases:
             s.peer.send(signal)
-        for code, signal in cases.items():
+        for (code, words), signal in cases:
             report = await s.peer.ended(signal.signal_id)
             assert (report.status, report.reason_code) == ("rejected", code), report.reason
+            assert words in report.reason
 
     run(tmp_path, body)
 
@@ -327,6 +335,28 @@ def test_noise_on_the_signals_channel_is_counted_and_dropped(tmp_path: Path) -> 
         counted = sum(micro.uplink.undecodable.values())
         assert counted == len(noise)
         assert micro.stats.undecodable == {"Signal": 1}
+
+    run(tmp_path, body)
+
+
+def test_what_was_lost_on_the_way_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+    async def body(s: Stack) -> None:
+        micro = await s.up()
+        first = s.peer.signal()
+        s.peer.send(first)
+        assert (await s.peer.ended(first.signal_id)).status == "filled"
+        assert micro.stats.missing == {}
+        topic = topics.signal(first.venue, first.symbol)
+        fifth = s.peer.signal(seq=5)  # two to four never come
+        s.peer.publisher.send_raw(topics.join(topic, encode(fifth)))
+        assert (await s.peer.ended(fifth.signal_id)).status == "filled"
+        # One that comes late is not lost a second time, nor is that of a publisher begun anew.
+        for late in (s.peer.signal(seq=3), s.peer.signal(seq=1, epoch=2)):
+            s.peer.publisher.send_raw(topics.join(topic, encode(late)))
+            assert (await s.peer.ended(late.signal_id)).status == "filled"
+        assert micro.stats.missing == {"Signal": 3}
+        text = exposition(micro.vitals).decode()
+        assert 'citadel_missing_messages_total{kind="Signal"} 3.0' in text
 
     run(tmp_path, body)
 
