@@ -56,6 +56,10 @@ soak: $(STAMP) ## play captures at 20 times their speed to the feeds, and see wh
 fuzz: $(STAMP) ## search longer for frames that break a decoder (needs atheris)
 	@$(BIN)/python tests/campaigns/fuzz_decoders.py $(ARGS)
 
+.PHONY: sanitize
+sanitize: $(STAMP) ## run the compiled kernel under the sanitizers, beside its Python twin (needs gcc)
+	@$(BIN)/python tests/campaigns/sanitize_kernel.py $(ARGS)
+
 .PHONY: chaos
 chaos: $(STAMP) ## thousands of random runs of engine and paper venue (ARGS="--runs 500 --jobs 2")
 	@$(BIN)/python tests/campaigns/chaos_engine.py $(ARGS)
