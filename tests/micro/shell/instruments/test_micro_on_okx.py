@@ -7,6 +7,7 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import zmq
 from ccxt_kit import okx
 from markets_kit import Exchange
@@ -152,5 +153,52 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
             return micro.engine.desks[KEY].instrument.tick
         finally:
             await micro.close()
+
+    asyncio.run(main())
+
+
+def test_micro_trades_on_paper_through_a_generic_connector(
+    shared_dir: Path, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        player.pause_s, player.again = 0.002, True
+        await player.start()
+        peer = Peer()
+        async with Exchange() as exchange:
+            exchange.answers["instType=OPTION"] = {"code": "0", "msg": "", "data": []}
+            micro = PaperMicro(
+                MicroConfig(
+                    run_dir=tmp_path,
+                    bridge={
+                        "macros": [peer.publisher.address],
+                        "command_lines": [],
+                        "market": "tcp://127.0.0.1:0",
+                    },
+                    http={"enabled": False},
+                    venues={
+                        "ccxt-okx": {
+                            "symbols": ["BTC/USDT"],
+                            "rest_url": exchange.url,
+                            "ws_url": f"ws://{player.url}",
+                        }
+                    },
+                    journal={"fsync": False},
+                )
+            )
+            try:
+                await micro.start()
+                peer.follow(micro.market_address)
+                await until(lambda: peer.live)
+                peer.publisher.publish(msgspec.structs.replace(buy("0.01"), venue="ccxt-okx"))
+                await until(peer.ended)
+                assert (peer.reports[-1].status, peer.reports[-1].filled) == (
+                    "filled",
+                    "0.01000000",
+                )
+            finally:
+                await micro.close()
+        peer.close()
+        await player.stop()
 
     asyncio.run(main())
