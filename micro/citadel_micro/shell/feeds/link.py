@@ -12,7 +12,7 @@ import termios
 import time
 from array import array
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 from picows import WSCloseCode, WSError, WSListener, WSMsgType, ws_connect
@@ -89,10 +89,20 @@ class _PicowsLink(WSListener):
         self._parts: list[bytes] = []
         self._size = 0
         self._why = ""
+        self._abandoned = False
         self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        if self._abandoned:
+            transport.disconnect(graceful=False)
+
+    def abandon(self) -> None:
+        """Nobody waits for this connection any more; the client goes on to make it all the same."""
+        self._abandoned = True
+        self._on_frame = _ignore
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -178,6 +188,10 @@ def _unread(socket: Any) -> int:  # noqa: ANN401 - a socket, or what a loop has 
     except OSError:
         return 0
     return count[0]
+
+
+def _ignore(_data: bytes) -> None:
+    """What comes on a connection that nobody waited for."""
 
 
 def _reason(frame: WSFrame) -> str:
@@ -282,20 +296,25 @@ async def open_link(
                     await session.close()
                     raise
                 return link
-            _, listener = await ws_connect(
-                lambda: _PicowsLink(on_frame, on_round_trip),
-                url,
-                websocket_handshake_timeout=CONNECT_TIMEOUT_S,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=PING_S,
-                auto_ping_reply_timeout=PING_S,
-                max_frame_size=MAX_MESSAGE,
-                logger_name="citadel.feeds",
-            )
+            listener = _PicowsLink(on_frame, on_round_trip)
+            try:
+                await ws_connect(
+                    lambda: listener,
+                    url,
+                    websocket_handshake_timeout=CONNECT_TIMEOUT_S,
+                    enable_auto_ping=True,
+                    auto_ping_idle_timeout=PING_S,
+                    auto_ping_reply_timeout=PING_S,
+                    max_frame_size=MAX_MESSAGE,
+                    logger_name="citadel.feeds",
+                )
+            except BaseException:
+                listener.abandon()
+                raise
+            return listener
     except (OSError, TimeoutError, WSError, aiohttp.ClientError) as error:
         why = str(error) or type(error).__name__
         raise PeerUnavailable(f"cannot connect to {url}: {why}") from None
-    return cast(Link, listener)
 
 
 async def post(url: str) -> bytes:

@@ -73,7 +73,12 @@ class SnapshotFetcher:
             )
 
     def forget(self, native: str) -> None:
-        """Stop fetching this symbol: its stream is gone, and will ask anew."""
+        """Stop fetching this symbol: its stream is gone, and will ask anew.
+
+        Its next request is not delayed, because connecting anew has been: a book that waits longer
+        than it must keeps the updates of all that time.
+        """
+        self._last_s.pop(native, None)
         task = self._tasks.pop(native, None)
         if task is not None:
             task.cancel()
