@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     from citadel_micro.shell.feeds.capture_command import capture  # noqa: PLC0415
     from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
     from citadel_micro.shell.feeds.health_command import feeds  # noqa: PLC0415
-    from citadel_micro.shell.instruments.command import instruments  # noqa: PLC0415
+    from citadel_micro.shell.instruments_command import instruments  # noqa: PLC0415
     from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
