@@ -121,10 +121,10 @@ class Lists:
         try:
             fetched = await self._fetch(venue, rest_url, symbols)
         except (PeerUnavailable, VenueViolation) as error:
-            if stored is None:
-                raise type(error)(_nothing(self.cache, error)) from None
             if not use_old:
                 raise
+            if stored is None:
+                raise type(error)(_nothing(self.cache, error)) from None
             log.warning(
                 "trading rules are old: the venue cannot be asked",
                 venue=venue,

@@ -122,6 +122,8 @@ def test_without_any_list_it_is_refused_and_how_to_mend_it(tmp_path: Path) -> No
     with pytest.raises(PeerUnavailable, match=r"nobody there.*instruments file") as caught:
         bench.listing("BTC/USDT")
     assert str(tmp_path) in str(caught.value)
+    with pytest.raises(PeerUnavailable, match=r"^okx: nobody there$"):  # somebody else will say it
+        bench.listing("BTC/USDT", use_old=False)
     bare = Lists(None, fetch=FakeVenue(DOWN))
     with pytest.raises(PeerUnavailable, match=r"^okx: nobody there$"):
         asyncio.run(bare.listing("okx"))
