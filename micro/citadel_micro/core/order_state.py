@@ -7,7 +7,7 @@ not two hundred, and a fill itself and not all before it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
 
@@ -56,22 +56,31 @@ _PASSING: Final = (
     "views",
     "state",
 )
+_SIGNAL: Final = tuple(f.name for f in fields(SignalReceived))
+_FILL: Final = tuple(f.name for f in fields(ChildFill))
 _CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
 
 
 def parent_state(parent: Parent) -> dict[str, object]:
     """The parent without its children."""
-    signal: dict[str, Any] = asdict(parent.signal)
-    for name in _DECIMALS:
-        if signal[name] is not None:
-            signal[name] = str(signal[name])
-    signal["params"] = [[name, value] for name, value in parent.signal.params]
+    signal = parent.signal_row
+    if signal is None:
+        signal = parent.signal_row = _signal_row(parent.signal)
     return {
         "signal": signal,
         "state": parent.state.value,
         "verdict": None if parent.verdict is None else parent.verdict.value,
         **{name: getattr(parent, name) for name in _PLAIN},
     }
+
+
+def _signal_row(signal: SignalReceived) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(signal, name) for name in _SIGNAL}
+    for name in _DECIMALS:
+        if row[name] is not None:
+            row[name] = str(row[name])
+    row["params"] = [[name, value] for name, value in signal.params]
+    return row
 
 
 def child_state(parent: Parent, child: Child) -> dict[str, object]:
@@ -90,7 +99,7 @@ def fill_key(child: Child, number: int) -> str:
 
 def fill_state(fill: ChildFill) -> dict[str, object]:
     """One fill."""
-    return {**asdict(fill), "fee": str(fill.fee)}
+    return {**{name: getattr(fill, name) for name in _FILL}, "fee": str(fill.fee)}
 
 
 def load_fill(child: Child, row: dict[str, Any]) -> None:

@@ -47,7 +47,9 @@ class ChildFill:
     """Best bid + best ask in ticks when we heard of it; 0 when there was no two-sided book."""
 
 
-@dataclass(slots=True, kw_only=True)
+# Neither orders nor parents are values: two that look alike are still two. So a list is searched for
+# one of them by identity, without comparing every field.
+@dataclass(slots=True, kw_only=True, eq=False)
 class Child:
     """One order at a venue."""
 
@@ -152,7 +154,7 @@ class Child:
         self.changed_ns = now_ns
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Parent:
     """What somebody asked for, and everything done about it."""
 
@@ -214,6 +216,8 @@ class Parent:
     """Fills in the last report."""
     written: dict[str, object] | None = None
     """Its last durable form."""
+    signal_row: dict[str, object] | None = None
+    """The signal's part of it, made once."""
 
     @property
     def id(self) -> str:
@@ -248,7 +252,10 @@ class Parent:
     @property
     def reserved(self) -> int:
         """ΣU, in lots."""
-        return sum(child.reserved for child in self.live)
+        live = self.live
+        if len(live) == 1:  # nearly always, and asked of every parent by every judgement
+            return live[0].reserved
+        return sum(child.reserved for child in live)
 
     @property
     def remaining(self) -> int:
@@ -268,11 +275,12 @@ class Parent:
     @property
     def pending(self) -> int:
         """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
-        if self.state in PARENT_TERMINAL:
+        state = self.state
+        if state in PARENT_TERMINAL:
             return self.reserved + self.unbooked
-        if self.state is ParentState.GATING or self.state is ParentState.HELD:
+        if state is ParentState.GATING or state is ParentState.HELD:
             return 0
-        return max(self.remaining, self.reserved) + self.unbooked
+        return max(self.target - self.filled, self.reserved) + self.unbooked
 
     @property
     def over(self) -> bool:

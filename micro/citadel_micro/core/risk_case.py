@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.risk_types import CheckResult, Verdict
+from citadel_micro.core.risk_types import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from citadel_micro.core.breakers import State
     from citadel_micro.core.events import Side
     from citadel_micro.core.limits import RiskLimits
-    from citadel_micro.core.risk_types import Number, RiskRequest, RiskView
+    from citadel_micro.core.risk_types import Number, RiskRequest, RiskView, Row
 
 _ZERO = Decimal(0)
 _TWO = Decimal(2)
-
-
-Row = tuple[int, str, bool, "Number | str | None", "Number | str | None", str]
-"""The fields of a ``CheckResult``: an approval on the hot path needs nothing dearer."""
 
 
 class Case:
@@ -242,27 +238,28 @@ class Case:
 
     def verdict(self) -> Verdict:
         """Sum up: the first failure is the reason."""
-        rows = tuple(map(CheckResult._make, self.rows))
-        for row in rows:
-            if not row.ok:
-                permitted = max(self.reduce_lots, 0 if self.reducing else self.entry_lots, 0)
-                if permitted + (self.quantity - self.live) < self.min_lots():
-                    permitted = 0
-                return Verdict(
-                    ok=False,
-                    code=row.code,
-                    reason=row.text,
-                    permitted_lots=permitted,
-                    reducing=self.reducing,
-                    checks=rows,
-                )
+        rows = tuple(self.rows)
+        if self.denied:
+            for _, code, ok, _, _, text in rows:
+                if not ok:
+                    permitted = max(self.reduce_lots, 0 if self.reducing else self.entry_lots, 0)
+                    if permitted + (self.quantity - self.live) < self.min_lots():
+                        permitted = 0
+                    return Verdict(
+                        ok=False,
+                        code=code,
+                        reason=text,
+                        permitted_lots=permitted,
+                        reducing=self.reducing,
+                        rows=rows,
+                    )
         return Verdict(
             ok=True,
             code="",
             reason="",
             permitted_lots=self.live,
             reducing=self.reducing,
-            checks=rows,
+            rows=rows,
         )
 
     def min_lots(self) -> int:

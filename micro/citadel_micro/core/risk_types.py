@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.portfolio import Portfolio
 
 Number = int | float | Decimal
+Row = tuple[int, str, bool, Number | str | None, Number | str | None, str]
+"""The fields of a ``CheckResult``."""
 RiskCommand: TypeAlias = "PublishRisk | Persist | Note"
 """All that the gate ever asks of the engine."""
 
@@ -152,7 +154,13 @@ class Verdict:
     to the same quantity) passes; of an amend without what has filled. 0 when none does."""
     reducing: bool
     """The order is a verified reduction of the position."""
-    checks: tuple[CheckResult, ...]
+    rows: tuple[Row, ...]
+    """The checks as plain tuples: they are made for every order and rarely read."""
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """Every check, in the order of the risk table."""
+        return tuple(map(CheckResult._make, self.rows))
 
 
 class LeaseAction(Enum):
