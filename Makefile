@@ -52,6 +52,10 @@ bench: $(STAMP) ## measure; prints medians of both sides
 soak: $(STAMP) ## play captures at 20 times their speed to the feeds, and see what is left
 	@$(BIN)/python tests/campaigns/soak_feeds.py $(ARGS)
 
+.PHONY: flap
+flap: $(STAMP) ## thousands of reconnects to a venue that flaps, and what each leaves in memory
+	@$(BIN)/python tests/campaigns/flap_feeds.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(STAMP) ## search longer for frames that break a decoder (needs atheris)
 	@$(BIN)/python tests/campaigns/fuzz_decoders.py $(ARGS)

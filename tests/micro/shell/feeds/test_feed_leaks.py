@@ -1,6 +1,6 @@
 """What is left of a connection that nobody waited for, and of many that were lost: nothing.
 
-That a reconnect leaves nothing in memory is measured by ``make soak``.
+That a reconnect leaves nothing in memory is measured by ``make flap``.
 """
 
 from __future__ import annotations
