@@ -89,7 +89,7 @@ def work(
     smallest = max(1, instrument.min_lots)
     if instrument.lots(order.quantity) < smallest:
         raise BadInput(
-            f"quantity {order.quantity} is below the minimum",
+            f"quantity {order.quantity:f} is below the minimum",
             where=f"{order.symbol} on {order.venue}",
             allowed=f"at least {instrument.quantity(smallest):f}",
             mend=f"raise --quantity; the minimum is {source}",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ({"algo": "limit"}, ["needs a limit price"]),
         ({"algo": "stop"}, ["only reduces a position", "chase_limit"]),
         ({"quantity": "0.001"}, ["below the minimum", "at least 0.01", "inferred"]),
+        ({"quantity": "1e-7"}, ["quantity 0.0000001 is below the minimum"]),
         ({"quantity": "nan"}, ["'nan'", "where: --quantity", "finite number"]),
         ({"quantity": "inf"}, ["'inf'", "where: --quantity"]),
         ({"quantity": "-1"}, ["'-1'", "greater than 0"]),
