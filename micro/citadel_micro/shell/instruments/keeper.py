@@ -36,6 +36,7 @@ class Keeper:
         lists: where lists are kept, and how they are fetched.
         used: the rules of this run, of all venues.
         rest_urls: venue -> REST root that was given, empty for its own; only these are asked.
+        ages_s: venue -> age of its list at the beginning, s.
         retry_s: after a failure.
         least_s: between two questions.
         told: called with (venue, symbol, what has changed); logs by default.
@@ -47,6 +48,7 @@ class Keeper:
         used: Mapping[tuple[str, str], Instrument],
         rest_urls: Mapping[str, str],
         *,
+        ages_s: Mapping[str, float] | None = None,
         retry_s: float = RETRY_S,
         least_s: float = LEAST_S,
         told: Callable[[str, str, str], None] | None = None,
@@ -54,10 +56,12 @@ class Keeper:
         self._lists = lists
         self._used: Instruments = dict(used)
         self._rest_urls = rest_urls
+        self._ages_s = dict(ages_s or {})
         self._retry_s = retry_s
         self._least_s = least_s
-        self._told = told or _warn
-        self._said: dict[tuple[str, str], str] = {}
+        self._tell = told or _warn
+        self.told: dict[tuple[str, str], str] = {}
+        """The last that was told of each (venue, symbol)."""
         self._tasks: list[asyncio.Task[None]] = []
         self.refreshed = 0
         """Lists fetched."""
@@ -77,7 +81,7 @@ class Keeper:
 
     async def _keep(self, venue: str) -> None:
         period_s = max(self._lists.fresh_ns / 1e9, self._least_s)
-        wait_s = period_s
+        wait_s = max(period_s - self._ages_s.get(venue, 0.0), self._least_s)
         while True:
             await asyncio.sleep(wait_s)
             wait_s = period_s if await self.refresh(venue) else self._retry_s
@@ -112,9 +116,9 @@ class Keeper:
 
     def _say(self, venue: str, symbol: str, what: str) -> None:
         """Once for each thing that there is to say."""
-        if self._said.get((venue, symbol)) != what:
-            self._said[venue, symbol] = what
-            self._told(venue, symbol, what)
+        if self.told.get((venue, symbol)) != what:
+            self.told[venue, symbol] = what
+            self._tell(venue, symbol, what)
 
 
 def _warn(venue: str, symbol: str, what: str) -> None:

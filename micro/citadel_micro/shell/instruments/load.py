@@ -139,6 +139,11 @@ class Lists:
             self._store(self.cache, fetched)
         return Listing(markets=fetched, fetched=True, changes=changed)
 
+    def age_s(self, venue: str, rest_url: str) -> float:
+        """Age of the stored list, 0 where there is none."""
+        stored = self._stored(venue, rest_url)
+        return 0.0 if stored is None else max(0, self.now() - stored.fetched_ns) / 1e9
+
     def _store(self, cache: Cache, markets: MarketList) -> None:
         """A full disk is only a warning."""
         try:

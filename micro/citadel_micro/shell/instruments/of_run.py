@@ -35,10 +35,13 @@ log: Final = structlog.get_logger("instruments")
 
 def lists_of(config: MicroConfig) -> Lists:
     """Where lists are kept, and who fetches them."""
-    section = config.instruments
-    cache = Cache(section.cache_dir or config.run_dir / FOLDER)
-    fetch = _Fetch(cache.folder, section.fetch_timeout_s)
-    return Lists(cache, fresh_ns=int(section.fresh_h * _HOUR_NS), fetch=fetch)
+    section, folder = config.instruments, _folder(config)
+    fetch = _Fetch(folder, section.fetch_timeout_s)
+    return Lists(Cache(folder), fresh_ns=int(section.fresh_h * _HOUR_NS), fetch=fetch)
+
+
+def _folder(config: MicroConfig) -> Path:
+    return config.instruments.cache_dir or config.run_dir / FOLDER
 
 
 class _Fetch:
@@ -103,10 +106,16 @@ def settled(fresh: Mapping[tuple[str, str], Instrument], folder: RunFolder) -> I
 
 
 def keeper_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Keeper:
-    """What asks the venues again while the run goes on; those whose rules are of a file are not."""
-    asked = {
-        venue: section.rest_url or ""
-        for venue, section in config.venues.items()
-        if section.instruments_file is None
-    }
-    return Keeper(lists_of(config), used, asked)
+    """What asks the venues again while the run goes on; those whose rules are of a file are not.
+
+    All of it happens in another process, Binance's megabytes too: the books must not wait for it.
+    """
+    section, stored = config.instruments, lists_of(config)
+    asked: dict[str, str] = {}
+    ages_s: dict[str, float] = {}
+    for venue, its in config.venues.items():
+        if its.instruments_file is None:
+            asked[venue] = its.rest_url or ""
+            ages_s[venue] = stored.age_s(venue, asked[venue])
+    child = ChildFetch(_folder(config), timeout_s=section.fetch_timeout_s)
+    return Keeper(Lists(None, fresh_ns=stored.fresh_ns, fetch=child), used, asked, ages_s=ages_s)

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from markets_kit import Exchange
 
+from citadel_micro.shell.config import MicroConfig
 from citadel_micro.shell.instruments import child as children
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch, Order, answer, result_of
+from citadel_micro.shell.instruments.of_run import keeper_of, lists_of, load_rules
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
@@ -62,3 +64,47 @@ def test_a_child_that_takes_too_long_or_dies(
     monkeypatch.setattr(children, "MODULE", "citadel_micro.no_such_module")
     with pytest.raises(PeerUnavailable, match=r"ended 1: .*no_such_module"):
         asyncio.run(ChildFetch(None, timeout_s=60)("okx", "http://127.0.0.1:9", []))
+
+
+def test_a_runs_keeper_notices_a_new_tick_and_stores_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Exchange() as exchange:
+            config = MicroConfig(
+                run_dir=tmp_path,
+                venues={"binance-spot": {"symbols": ["BTC/USDT"], "rest_url": exchange.url}},
+            )
+            used = await load_rules(config)
+            assert used["binance-spot", "BTC/USDT"].tick == Decimal("0.01")
+            lists = lists_of(config)
+            assert 0 < lists.age_s("binance-spot", exchange.url) < 60
+            assert lists.age_s("okx", "") == 0
+            keeper = keeper_of(config, used)
+            assert await keeper.refresh("binance-spot")
+            filters = exchange.answers["/api/v3/exchangeInfo"]["symbols"][0]["filters"]
+            filters[0]["tickSize"] = "0.05"
+            assert await keeper.refresh("binance-spot")
+            assert keeper.told == {
+                ("binance-spot", "BTC/USDT"): "tick 0.01 -> 0.05",
+            }
+            stored, _ = Cache(tmp_path / "instruments").read("binance-spot", exchange.url)
+            assert stored is not None
+            assert stored.markets["BTC/USDT"].rules.tick == Decimal("0.05")
+
+    asyncio.run(main())
+
+
+def test_rules_of_a_file_are_not_asked_for(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[[instrument]]\nvenue = "okx"\nsymbol = "BTC/USDT"\ntick = "0.5"\nlot = "1"\n')
+    venue = {"symbols": ["BTC/USDT"], "rest_url": "http://127.0.0.1:9", "instruments_file": own}
+    config = MicroConfig(run_dir=tmp_path, venues={"okx": venue})
+
+    async def main() -> None:
+        used = await load_rules(config)
+        assert used["okx", "BTC/USDT"].tick == Decimal("0.5")
+        keeper = keeper_of(config, used)
+        keeper.start()
+        await keeper.close()
+        assert (keeper.refreshed, keeper.failures) == (0, 0)
+
+    asyncio.run(main())
