@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 import zmq
+from waiting import until
 
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
@@ -140,13 +141,6 @@ class Peer:
         report = self.report(signal_id)
         assert report is not None
         return report
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Poll until something holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event to await
-            await asyncio.sleep(0.005)
 
 
 class Stack:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zmq
 from ccxt_kit import okx
+from waiting import until
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
@@ -40,7 +41,6 @@ from citadel_proto.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from citadel_proto.messages import MarketChannel
@@ -48,12 +48,6 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 SYMBOL = "BTC/USDT"
 LENT = "ccxt-okx"
-
-
-async def until(condition: Callable[[], object], seconds: float = 25.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event to await
-            await asyncio.sleep(0.01)
 
 
 class Listener:

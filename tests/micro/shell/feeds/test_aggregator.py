@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from waiting import until
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.core.market import Change, MarketBook
@@ -18,7 +19,7 @@ from citadel_micro.shell.feeds.connection import Connection
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
 VENUE = "binance-spot"
 PAIRS = {"BTC/USDT": "BTCUSDT", "ETH/USDT": "ETHUSDT"}
@@ -209,13 +210,13 @@ class Rig:
             market.state == "LIVE"
             and market.last_seq == book.seq
             and market.book.sizes("buy") == {float(p): float(size) for p, size in book.bids.items()}
-            and market.book.sizes("sell") == {float(p): float(size) for p, size in book.asks.items()}
+            and market.book.sizes("sell")
+            == {float(p): float(size) for p, size in book.asks.items()}
         )
 
     async def live(self) -> None:
         """Wait until both books are, pushing changes as a venue does."""
-        for native in PAIRS.values():
-            await until(lambda native=native: self.fake.subscribed(native))
+        await until(lambda: all(self.fake.subscribed(native) for native in PAIRS.values()))
         await self.agree()
 
     async def agree(self) -> None:
@@ -226,20 +227,6 @@ class Rig:
             return all(self.agrees(symbol) for symbol in PAIRS)
 
         await until(step)
-
-
-async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 10.0
-) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if not isinstance(result, bool):
-            result = await result
-        if result:
-            return
-        assert time.monotonic() < end, "waited in vain"
-        await asyncio.sleep(0.005)
 
 
 async def with_rig(scenario: Callable[[Rig], Coroutine[Any, Any, None]], **changes: Any) -> None:  # noqa: ANN401

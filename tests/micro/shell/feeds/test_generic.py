@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ccxt_kit import Player, frames_of, okx
+from waiting import until
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.core.market import MarketBook
@@ -19,7 +20,7 @@ from citadel_micro.shell.feeds.generic import GenericFeed, book_update, integrit
 from citadel_proto.errors import BadInput, VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 SYMBOL = "BTC/USDT"
@@ -79,13 +80,6 @@ async def running(
     await asyncio.sleep(0.05)
     left = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
     assert not [each for each in left if each.get_name().startswith("feed ")], left
-
-
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        await asyncio.sleep(0.01)
 
 
 def change(bids: list[list[str]]) -> str:

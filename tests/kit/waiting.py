@@ -1,0 +1,27 @@
+"""Waiting for what has no event of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Poll until something holds, or what it awaits does; the test fails when it does not come."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds:g} s")
+        await asyncio.sleep(0.005)
