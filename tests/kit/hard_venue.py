@@ -399,7 +399,7 @@ class Observer:
         if market.state == "LIVE":
             truth = self.venue.truths[self.natives[market.symbol]]
             was = truth.history.get(market.last_seq)
-            if was != fingerprint(market.book.bids, market.book.asks):
+            if was != fingerprint(market.book.sizes("buy"), market.book.sizes("sell")):
                 self.lies.append(f"{market.symbol} at {market.last_seq}")
 
     def _note(self, market: MarketBook) -> None:
@@ -419,7 +419,7 @@ class Observer:
         return (
             market.state == "LIVE"
             and market.last_seq == truth.seq
-            and (market.book.bids, market.book.asks) == (truth.bids, truth.asks)
+            and (market.book.sizes("buy"), market.book.sizes("sell")) == (truth.bids, truth.asks)
         )
 
     async def agree(self, symbols: Sequence[str] = (), seconds: float = 15.0) -> None:
