@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.events import FeedStatus, MarketEvent
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.shell.config import MicroConfig
-    from citadel_micro.shell.feeds.connection import SinkEvent
+    from citadel_micro.shell.feeds.shared import SinkEvent
     from citadel_micro.shell.journal import Journal
 
 log: Final = structlog.get_logger("micro")

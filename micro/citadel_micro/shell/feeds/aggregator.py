@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from citadel_micro.shell.feeds.connection import Connection, Shared
+from citadel_micro.shell.feeds.connection import Connection
 from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of, is_generic
 from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.pace import Pacer
+from citadel_micro.shell.feeds.shared import Shared
 from citadel_micro.shell.feeds.snapshots import SnapshotFetcher
 from citadel_micro.shell.feeds.spec import CHANNELS, Channel, venue_spec
 from citadel_proto.errors import BadInput
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from citadel_micro.core.events import MarketEvent
-    from citadel_micro.shell.feeds.connection import SinkEvent, Tap
     from citadel_micro.shell.feeds.health import ConnectionHealth
+    from citadel_micro.shell.feeds.shared import SinkEvent, Tap
     from citadel_micro.shell.feeds.spec import VenueSpec
 
     Sink = Callable[[MarketEvent | SinkEvent, int], object]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-    from citadel_micro.shell.feeds.connection import Emit
+    from citadel_micro.shell.feeds.shared import Emit
     from citadel_micro.shell.feeds.spec import Channel
 
 PREFIX: Final = "ccxt-"

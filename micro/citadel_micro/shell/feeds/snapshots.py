@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from citadel_micro.shell.feeds.connection import Emit, Tap
     from citadel_micro.shell.feeds.decode import Decoder
+    from citadel_micro.shell.feeds.shared import Emit, Tap
     from citadel_micro.shell.feeds.spec import VenueSpec
 
 REQUEST_TIMEOUT_S: Final = 10.0

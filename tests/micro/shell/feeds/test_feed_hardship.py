@@ -269,39 +269,6 @@ def test_half_open_tcp_is_found_and_left(
     )
 
 
-@pytest.mark.parametrize("dialect", [BinanceSpot(), BybitLinear()], ids=["rest", "stream"])
-def test_a_connection_is_renewed_before_the_venue_cuts_it(
-    monkeypatch: pytest.MonkeyPatch, dialect: BinanceSpot | BybitLinear
-) -> None:
-    """The time without a LIVE book is that of a reconnect, not of a backoff."""
-
-    async def scenario(seen: Observer) -> None:
-        await seen.agree()
-        while len(seen.venue.connected_at) < 2:
-            await seen.venue.push_all()
-            await asyncio.sleep(0.01)
-        await seen.agree()
-        assert seen.aggregator.health()[0].failures == 0
-        assert max(seen.not_live_s.values()) < 0.5, seen.not_live_s
-
-    run_hard(monkeypatch, scenario, dialect=dialect, spec={"limits": limits(lifetime_s=1.5)})
-
-
-def test_a_venue_that_says_it_goes_away_is_left_and_found_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def scenario(seen: Observer) -> None:
-        await seen.agree()
-        await seen.venue.raw('{"e":"serverShutdown","E":1770123456789}')
-        await until(lambda: seen.state(A) == "SYNCING")
-        assert "serverShutdown" in seen.markets[A].reason
-        await seen.agree()
-        assert len(seen.venue.connected_at) == 2
-        assert max(seen.not_live_s.values()) < 2.0
-
-    run_hard(monkeypatch, scenario)
-
-
 # --- subscriptions ---------------------------------------------------------------------------------
 
 

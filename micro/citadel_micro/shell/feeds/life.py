@@ -1,0 +1,372 @@
+"""One life of a connection, from open to closed: subscribing, watching, and what comes in.
+
+The hot path is ``_on_frame``: websocket callback, decoder, consumer, by direct calls. Subscribing and
+watching are tasks beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from citadel_micro.core.events import DepthUpdate, FeedStatus
+from citadel_micro.shell.feeds.clock_offset import ClockOffset
+from citadel_micro.shell.feeds.decode import Control, mentioned
+from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
+from citadel_micro.shell.feeds.pace import Pacer
+from citadel_proto.errors import VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from citadel_micro.shell.feeds.overload import Load
+    from citadel_micro.shell.feeds.shared import Counts, Emit, Shared
+
+WATCH_S: Final = 0.25
+"""How often silence is looked for."""
+FIRST_UPDATE_S: Final = 3.0
+"""A quiet symbol gets its snapshot after this even if no update has come to join it to."""
+PROBE_S: Final = 5.0
+"""How often a round trip is measured: of the budgets of venues that count pings, a small part."""
+QUIET_CAP: Final = 16.0
+"""A symbol that stays quiet is asked about at most this many times less often."""
+RENEWED: Final = "renewed before the venue cuts it"
+RENEW_BEFORE: Final = 0.99
+"""Part of a connection's lifetime after which its successor is opened: 14 minutes before the end of a
+day, time enough for several attempts."""
+
+
+class Life:
+    """See the module. Made by ``Life.begin``; over when ``closed`` returns.
+
+    Args:
+        number: of the connection that it is a life of.
+        natives: venue symbol of each unified symbol that it serves.
+        counts, load: of the connection, which go on from life to life.
+        emit: takes every event.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        number: int,
+        natives: Mapping[str, str],
+        *,
+        counts: Counts,
+        load: Load,
+        emit: Emit,
+    ) -> None:
+        self._shared = shared
+        self._spec = shared.spec
+        self._number = number
+        self._natives = natives
+        self._counts = counts
+        self._load = load
+        self._outlet = shared.outlet
+        self._clock = shared.clock
+        self._tap = shared.tap
+        self._decode = shared.spec.decoder(shared.symbols).frame
+        self._link: Link | None = None
+        self._outbox: deque[str] = deque()
+        self._outbox_filled = asyncio.Event()
+        self._requests: dict[int, tuple[str, ...]] = {}
+        self._next_request = 1
+        self._ended = ""
+        # Per unified symbol: when its depth was last heard, and how patient to be.
+        self._heard_ns: dict[str, int] = {}
+        self._patience: dict[str, float] = {}
+        self._unjoined: dict[str, int] = {}
+        self._refused: dict[str, str] = {}
+        self._held = False
+        self._last_frame_ns = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = structlog.get_logger("feeds").bind(venue=self._spec.venue, conn=number)
+        self.emit = emit
+        """Takes every event; may be another from one event to the next."""
+        self.clock = ClockOffset()
+        self.renewal = ""
+        """Why a successor is wanted while this one still lives; empty while none is."""
+        self.wants_successor = asyncio.Event()
+
+    async def open(self, url: str) -> None:
+        """Connect. Raises PeerUnavailable."""
+        self._link = await open_link(
+            url, self._on_frame, self._on_round_trip, deflate=self._spec.deflate
+        )
+
+    def begin(self, *, succeeds: bool = False) -> None:
+        """Subscribe and watch. One that succeeds another has no book to fetch: it is handed over."""
+        now_ns = self._clock()
+        self._counts.connects += 1
+        self._last_frame_ns = self._counts.last_frame_ns = now_ns
+        if self._tap is not None:
+            self._tap(now_ns, "open", self._number, self._shared.url, "")
+        for symbol in self._natives:
+            self.status(symbol, up=True, reason="connected, waiting for a snapshot")
+        self._subscribe(list(self._natives))
+        if succeeds:
+            self._unjoined.clear()
+        link = self._link
+        assert link is not None  # noqa: S101 - the order of calls is ours
+        self._tasks = [
+            asyncio.ensure_future(self._send_outbox(link)),
+            asyncio.ensure_future(self._watch(link)),
+        ]
+
+    async def closed(self) -> str:
+        """Wait for the end and say why it came. When cancelled, the peer is asked to close."""
+        link = self._link
+        assert link is not None  # noqa: S101 - as above
+        try:
+            why = await link.closed()
+        except asyncio.CancelledError:
+            # Nobody opens another one, so there is time to let the peer answer the close.
+            link.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                    await link.closed()
+            raise
+        finally:
+            await self.end()
+        return self._ended or why
+
+    async def end(self) -> None:
+        """Close, and leave no task behind."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def unread(self) -> int:
+        """Octets that wait in its socket."""
+        return 0 if self._link is None else self._link.unread()
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading."""
+        self._held = held
+        if self._link is not None:
+            self._link.hold(held=held)
+
+    def resync(self, symbol: str, reason: str) -> None:
+        """The book of this unified symbol lost its place: bring it a snapshot."""
+        if symbol in self._refused or self._link is None:
+            return
+        if self._shared.want_snapshot is not None:
+            self._shared.want_snapshot(self._natives[symbol], symbol)
+        else:
+            self._resubscribe(symbol, reason)
+
+    def expect(self, symbol: str) -> None:
+        """Fetch a snapshot of this symbol with its first update, or soon."""
+        if self._shared.want_snapshot is not None:
+            self._unjoined[symbol] = self._clock()
+
+    def _subscribe(self, symbols: Sequence[str]) -> None:
+        spec, now_ns = self._spec, self._clock()
+        size = spec.limits.symbols_per_message
+        for symbol in symbols:
+            self._heard_ns[symbol] = now_ns
+            if self._shared.want_snapshot is not None:
+                self._unjoined[symbol] = now_ns
+        for start in range(0, len(symbols), size):
+            chunk = symbols[start : start + size]
+            natives = [self._natives[symbol] for symbol in chunk]
+            self._queue(spec.subscribe(natives, self._shared.channels, self._next_request), chunk)
+
+    def _resubscribe(self, symbol: str, reason: str) -> None:
+        unsubscribe = self._spec.unsubscribe
+        self._log.info("resubscribe", symbol=symbol, reason=reason)
+        self._counts.resubscribed += 1
+        if unsubscribe is None:
+            self.restart(f"{symbol}: {reason}")
+            return
+        native = self._natives[symbol]
+        self._queue(unsubscribe([native], self._shared.channels, self._next_request), ())
+        self._subscribe([symbol])
+
+    def _queue(self, messages: Sequence[str], symbols: Sequence[str]) -> None:
+        for message in messages:
+            self._requests[self._next_request] = tuple(symbols)
+            self._next_request += 1
+            self._outbox.append(message)
+        self._outbox_filled.set()
+
+    async def _send_outbox(self, link: Link) -> None:
+        """Send what is queued, no faster than the venue takes it, and its heartbeats."""
+        pacer = Pacer(self._spec.limits.messages_per_s)
+        beat = self._spec.heartbeat
+        while True:
+            timeout = beat.interval_s if beat.text else None
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._outbox_filled.wait()
+            except TimeoutError:
+                self._outbox.append(beat.text)
+            self._outbox_filled.clear()
+            while self._outbox:
+                await pacer.turn()
+                text = self._outbox.popleft()
+                link.send(text)
+                if self._tap is not None:
+                    self._tap(self._clock(), "sent", self._number, "", text)
+
+    async def _watch(self, link: Link) -> None:
+        """Look for what does not announce itself: silence, of all or of one symbol, and age."""
+        loop = asyncio.get_running_loop()
+        opened_s = loop.time()
+        lifetime_s = self._spec.limits.lifetime_s * RENEW_BEFORE
+        silence_ns = int(self._spec.heartbeat.silence_s * 1e9)
+        probe_s = opened_s
+        while True:
+            if loop.time() >= probe_s:
+                probe_s = loop.time() + PROBE_S
+                link.ping()
+            await asyncio.sleep(WATCH_S)
+            now_ns = self._clock()
+            if self._held:
+                # The silence is ours.
+                self._last_frame_ns = now_ns
+                self._heard_ns.update(dict.fromkeys(self._heard_ns, now_ns))
+            if now_ns - self._last_frame_ns > silence_ns:
+                self.restart(f"no frame for {self._spec.heartbeat.silence_s:g} s")
+            elif lifetime_s and loop.time() - opened_s > lifetime_s:
+                self._succeed(RENEWED)
+            if self._ended:
+                link.close()
+                return
+            self._watch_unjoined(now_ns)
+            if "depth" in self._shared.channels:
+                self._watch_quiet(now_ns)
+
+    def _watch_unjoined(self, now_ns: int) -> None:
+        due = now_ns - int(FIRST_UPDATE_S * 1e9)
+        for symbol in [symbol for symbol, since in self._unjoined.items() if since < due]:
+            self._first_update(symbol)
+
+    def _watch_quiet(self, now_ns: int) -> None:
+        """A subscription can die without a word while its connection lives."""
+        for symbol, heard_ns in self._heard_ns.items():
+            patience = self._patience.get(symbol, 1.0)
+            if now_ns - heard_ns > self._shared.quiet_s * patience * 1e9:
+                if symbol in self._refused:
+                    continue
+                self._patience[symbol] = min(QUIET_CAP, patience * 2.0)
+                self._heard_ns[symbol] = now_ns
+                reason = f"nothing for {(now_ns - heard_ns) / 1e9:.1f} s on a live connection"
+                self.status(symbol, up=False, reason=reason)
+                self._resubscribe(symbol, reason)
+
+    def restart(self, reason: str) -> None:
+        """End this life; the connection begins the next."""
+        self._ended = self._ended or reason
+
+    def _succeed(self, reason: str) -> None:
+        """Ask for a successor, and live on until it has taken over."""
+        if not self.renewal:
+            self.renewal = reason
+            self.wants_successor.set()
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def _on_frame(self, data: bytes) -> None:
+        recv_ns = self._clock()
+        counts = self._counts
+        counts.frames += 1
+        counts.octets += len(data)
+        counts.last_frame_ns = self._last_frame_ns = recv_ns
+        if self._tap is not None:
+            self._tap(recv_ns, "frame", self._number, "", data.decode("utf-8", "replace"))
+        try:
+            events = self._decode(data, recv_ns)
+        except VenueViolation as error:
+            self._violated(error, data)
+            return
+        for event in events:
+            kind = type(event)
+            if kind is DepthUpdate:
+                symbol = event.symbol
+                self._heard_ns[symbol] = recv_ns
+                if self._unjoined and symbol in self._unjoined:
+                    self._first_update(symbol)
+                self.emit(event, recv_ns)
+            elif kind is Control:
+                self._control(event)  # type: ignore[arg-type] # narrowed by kind
+            else:
+                self.emit(event, recv_ns)
+        if events and (exchange_ns := getattr(events[-1], "exchange_ns", 0)):
+            self.clock.message(exchange_ns, recv_ns)
+        self._outlet.done(self._load, recv_ns)
+
+    def _on_round_trip(self, rtt_ns: int) -> None:
+        self.clock.round_trip(rtt_ns, self._clock())
+
+    def _first_update(self, symbol: str) -> None:
+        del self._unjoined[symbol]
+        self._patience.pop(symbol, None)
+        if self._shared.want_snapshot is not None and symbol in self._natives:
+            self._shared.want_snapshot(self._natives[symbol], symbol)
+
+    def _violated(self, error: VenueViolation, data: bytes) -> None:
+        """An unreadable frame: the books that it names are void, or all if it names none."""
+        self._counts.violations += 1
+        self._log.warning("violation", error=str(error))
+        natives = mentioned(data, self._natives.values())
+        damaged = [self._shared.symbols[native] for native in natives] or list(self._natives)
+        for symbol in damaged:
+            if symbol not in self._refused:
+                self.status(symbol, up=False, reason=f"unreadable frame: {error}")
+                if natives:
+                    self.resync(symbol, "unreadable frame")
+        if not natives:
+            self.restart("unreadable frame")
+
+    def _control(self, control: Control) -> None:
+        if control.kind == "refused":
+            self._was_refused(control)
+        elif control.kind == "shutdown":
+            self._succeed(f"the venue asks to reconnect: {control.text}")
+        elif control.kind == "lost":
+            for symbol in self._natives:
+                self.status(symbol, up=False, reason=control.text)
+            self.restart(control.text)
+        elif control.kind == "answer" and self._link is not None:
+            self._link.send(control.text)
+
+    def _was_refused(self, control: Control) -> None:
+        """Find which symbols the venue will not serve; those asked for with them must not suffer."""
+        asked = self._requests.pop(control.request, ())
+        symbol = self._shared.symbols[control.symbol] if control.symbol else ""
+        if symbol in self._natives:
+            # Whether the rest of the request holds, venues do not say: it does if it speaks.
+            soon_ns = self._clock() - int((self._shared.quiet_s - FIRST_UPDATE_S) * 1e9)
+            for other in asked:
+                self._heard_ns[other] = min(self._heard_ns[other], soon_ns)
+        elif len(asked) > 1:
+            half = len(asked) // 2
+            self._log.warning("refused together", symbols=asked, words=control.text)
+            self._subscribe(asked[:half])
+            self._subscribe(asked[half:])
+            return
+        elif asked:
+            symbol = asked[0]
+        else:
+            self._log.warning("refused", words=control.text)
+            return
+        self._log.warning("refused", symbol=symbol, words=control.text)
+        self._refused[symbol] = control.text
+        self._unjoined.pop(symbol, None)
+        self.status(symbol, up=False, reason=control.text, refused=True)
+
+    def status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
+        """Tell how this symbol's subscription is."""
+        status = FeedStatus(
+            venue=self._spec.venue, symbol=symbol, up=up, reason=reason, refused=refused
+        )
+        self.emit(status, self._clock())
