@@ -8,6 +8,8 @@ Freqtrade's side is read from its own SQLite file, micro's from the reports in i
   orders keeps the last order's amount and rate, and the first one's fee.)
 - An open trade must hold what micro bought. Where the venue took the fee in base currency and
   Freqtrade did not find it in its dust: less the fee, cut down to a whole step of the pair.
+  Freqtrade counts an order into its trade when the order is over, so what one that is still open
+  has filled is compared in the order's row only.
 - The trade's open rate must be micro's average, or that rounded to a tick of the pair, as Freqtrade
   does when it works the trade out of its orders. (The orders' own averages are never rounded.)
 - Fees: Freqtrade keeps an exit's fee as money. Of an entry's it keeps the rate; where the venue took
@@ -259,16 +261,17 @@ def _row(
     exit_fills = [fill for report in exits for fill in report.fills]
     booked = _booked(trade, legs)
     where = f"trade {trade.trade_id} ({trade.pair})"
-    bought, sold = _quantity(entry_fills), _quantity(exit_fills)
+    over = {order.order_id for order, _ in legs if not order.open}
+    counted = [fill for report in entries if report.signal_id in over for fill in report.fills]
+    sold = _quantity(exit_fills)
     open_average, close_average = _average(entry_fills), _average(exit_fills)
     fees: dict[str, Decimal] = {}
     for fill in (*entry_fills, *exit_fills):
         fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
-    held = bought - sold
+    held = Decimal(0)
     if trade.open:
-        less_fee = held - fees.get(trade.pair.partition("/")[0], Decimal(0))
-        cut = less_fee // trade.step * trade.step if trade.step else less_fee
-        held = next((each for each in (less_fee, cut) if _same(trade.amount, each)), held)
+        gone = [fill for report in exits if report.signal_id in over for fill in report.fills]
+        held = _held(trade, counted, gone)
         _check(differences, f"{where}: holds", trade.amount, held)
     else:
         # A trade that was left in several orders keeps the amount and rate of the last one and the
@@ -280,10 +283,10 @@ def _row(
         _check(differences, f"{where}: amount", trade.amount, _quantity(last_fills))
         _check(differences, f"{where}: close rate", trade.close_rate, _average(last_fills))
         _check_fee(differences, f"{where}: exit", trade, first_fills, trade.fee_close)
-    if entry_fills:  # before its first fill a trade has the price that was asked
-        rounded = _rounded(open_average, trade)
+    if counted:  # before that a trade has the price that was asked
+        rounded = _rounded(_average(counted), trade)
         _check(differences, f"{where}: open rate", trade.open_rate, rounded)
-        _check_fee(differences, f"{where}: entry", trade, entry_fills, trade.fee_open)
+        _check_fee(differences, f"{where}: entry", trade, counted, trade.fee_open)
     return Row(
         trade=trade,
         booked=booked,
@@ -294,6 +297,16 @@ def _row(
         shortfall_bps=_shortfall(entries + exits),
         agrees=len(differences) == before,
     )
+
+
+def _held(trade: BookedTrade, bought: list[FillView], sold: list[FillView]) -> Decimal:
+    """What an open trade holds by micro's account, in the form that Freqtrade keeps if it does."""
+    base = trade.pair.partition("/")[0]
+    held = _quantity(bought) - _quantity(sold)
+    fees = (fill.fee for fill in (*bought, *sold) if fill.fee_currency == base)
+    less_fee = held - sum(fees, Decimal(0))
+    cut = less_fee // trade.step * trade.step if trade.step else less_fee
+    return next((each for each in (less_fee, cut) if _same(trade.amount, each)), held)
 
 
 def _rounded(average: Decimal | None, trade: BookedTrade) -> Decimal | None:

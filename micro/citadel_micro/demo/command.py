@@ -34,7 +34,10 @@ def demo(
     ] = 2.0,
     keep: Annotated[
         bool,
-        typer.Option("--keep", help="Go on trading when the story is told, until Ctrl-C."),
+        typer.Option(
+            "--keep",
+            help="Go on trading when the story is told, until Ctrl-C; a second one ends at once.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 1,
     ml: Annotated[
@@ -61,12 +64,16 @@ def demo(
     with ended_like_ctrl_c():
         try:
             run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
-            _trade(run, console, minutes=minutes, keep=keep)
+            finished = _trade(run, console, minutes=minutes, keep=keep)
             codes = run.stop()
         finally:
             run.stop()
     found = run.audit()
     _print(console, run, found)
+    if not finished:
+        console.print("interrupted: what was at work then may differ")
+        console.print(f"run folder: {folder}", soft_wrap=True)
+        return Exit.INTERRUPTED
     missing = run.state.incidents.missing()
     for text in missing:
         console.print(f"[red]did not happen:[/red] {text}")
@@ -123,10 +130,14 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
-def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> None:
-    """Show the run until the story is told (or time is up), then until it is flat."""
+def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> bool:
+    """Show the run until the story is told (or time is up), then until it is flat.
+
+    With ``keep`` the first Ctrl-C is what ends the story. Returns False when it was interrupted.
+    """
     from rich.live import Live  # noqa: PLC0415
 
+    from citadel_micro.demo.processes import Terminated  # noqa: PLC0415
     from citadel_micro.demo.view import picture  # noqa: PLC0415
 
     live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
@@ -143,26 +154,33 @@ def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> Non
             deadline = time.monotonic() + minutes * 60
             flat_by = 0.0
             while True:
-                run.step(say)
-                if live is not None:
-                    live.update(
-                        picture(
-                            run.state,
-                            title="Stoic Citadel, paper trading on a synthetic market",
-                            processes=[(child.name, child.status) for child in run.children],
-                            round_trips=run.round_trips,
+                try:
+                    run.step(say)
+                    if live is not None:
+                        live.update(
+                            picture(
+                                run.state,
+                                title="Stoic Citadel, paper trading on a synthetic market",
+                                processes=[(child.name, child.status) for child in run.children],
+                                round_trips=run.round_trips,
+                            )
                         )
-                    )
+                    time.sleep(_FRAME_S)
+                    over = not keep and (run.told or time.monotonic() > deadline)
+                except KeyboardInterrupt as asked:
+                    if not keep or flat_by or isinstance(asked, Terminated):
+                        raise
+                    over = True
                 now = time.monotonic()
-                if not flat_by and not keep and (run.told or now > deadline):
+                if over and not flat_by:
                     say("no new entries; waiting until every trade is closed")
                     run.stop_entries()
                     flat_by = now + _WIND_DOWN_S
                 if flat_by and (run.flat or now > flat_by):
-                    return
-                time.sleep(_FRAME_S)
+                    return True
         except KeyboardInterrupt:
             say("interrupted; stopping")
+            return False
         finally:
             if live is not None:
                 live.stop()

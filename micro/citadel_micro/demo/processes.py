@@ -23,6 +23,10 @@ _STOP_S: Final = 15.0
 _POLL_S: Final = 0.05
 
 
+class Terminated(KeyboardInterrupt):
+    """Somebody else wants this process to end, and will not wait long."""
+
+
 @contextmanager
 def ended_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM and SIGHUP interrupt as Ctrl-C does: who has started processes must end them.
@@ -31,7 +35,7 @@ def ended_like_ctrl_c() -> Iterator[None]:
     """
 
     def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     numbers = [
         number

@@ -199,6 +199,31 @@ def test_an_open_trade_holds_what_was_bought_less_the_fee_in_whole_steps() -> No
     assert whole.change_trade(0, amount=2.54).audit().differences
 
 
+def test_what_an_open_order_has_filled_is_not_in_its_trade_yet() -> None:
+    entry = report("b", "buy", [("100.3", "2.5")], status="working", quantity=Decimal(9))
+    # Freqtrade's row of a trade whose first order is out: nothing held, at the price asked.
+    young = books((entry, [])).change_order(0, open=True, status="open")
+    young = young.change_trade(0, amount=0.0, open_rate=100.25)
+    assert young.audit().differences == ()
+    assert young.change_trade(0, amount=2.5).audit().differences
+    assert young.change_order(0, filled=2.4).audit().differences
+    # Once it is over, it counts.
+    assert young.change_order(0, open=False, status="canceled").audit().differences
+
+    entry = report("b", "buy", [("100", "2.56")])
+    leaving = books((entry, []))
+    working = report("s", "sell", [("101", "1.1")], status="working", quantity=Decimal("2.55"))
+    leaving.orders.append(booked(1, working))
+    leaving.reports["s"] = working
+    leaving = leaving.change_order(1, open=True, status="open")
+    assert leaving.audit().differences == ()
+    assert leaving.change_trade(0, amount=1.45).audit().differences
+    assert leaving.change_order(1, filled=1.0).audit().differences
+    over = leaving.change_order(1, open=False, status="canceled").change_trade(0, amount=1.45)
+    done = replace(working, status="canceled")
+    assert replace(over, reports=over.reports | {"s": done}).audit().differences == ()
+
+
 def test_a_trade_left_in_several_orders() -> None:
     entry = report("b", "buy", [("100", "3")])
     exits = [
