@@ -200,12 +200,12 @@ class PaperMicro:
         self._control = ControlServer(config.run_dir, self._vitals)
         await self._control.start()
         parts.push_async_callback(self._control.close)
+        keeper = keeper_of(config, instruments)  # reads stored lists: before the books
         feeds = self._feeds = self._aggregator(instruments, runner)
         uplink.feed_health = feeds.health_of
         self._vitals.connections = feeds.health
         await self._feeds.start()
         parts.push_async_callback(self._feeds.close)
-        keeper = keeper_of(config, instruments)
         keeper.start()
         parts.push_async_callback(keeper.close)
         self._vitals.state = "running"
