@@ -23,6 +23,7 @@ from citadel_proto.errors import VenueViolation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from citadel_micro.shell.feeds.decode import FeedEvent
     from citadel_micro.shell.feeds.overload import Load
     from citadel_micro.shell.feeds.shared import Counts, Emit, Shared
 
@@ -32,6 +33,8 @@ FIRST_UPDATE_S: Final = 3.0
 """A quiet symbol gets its snapshot after this even if no update has come to join it to."""
 PROBE_S: Final = 5.0
 """How often a round trip is measured: of the budgets of venues that count pings, a small part."""
+SAMPLE_NS: Final = 1_000_000
+"""Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
 QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is asked about at most this many times less often."""
 RENEWED: Final = "renewed before the venue cuts it"
@@ -83,6 +86,8 @@ class Life:
         self._refused: dict[str, str] = {}
         self._held = False
         self._last_frame_ns = 0
+        self._sample_ns = 0
+        self._sampled = counts.frames
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger("feeds").bind(venue=self._spec.venue, conn=number)
         self.emit = emit
@@ -300,9 +305,17 @@ class Life:
                 self._control(event)  # type: ignore[arg-type] # narrowed by kind
             else:
                 self.emit(event, recv_ns)
+        if recv_ns >= self._sample_ns:
+            self._sample(events, recv_ns)
+
+    def _sample(self, events: Sequence[FeedEvent], recv_ns: int) -> None:
+        """Measure with this frame what is not worth measuring with each."""
+        frames = self._counts.frames - self._sampled
+        self._sampled = self._counts.frames
+        self._outlet.done(self._load, recv_ns, frames)
         if events and (exchange_ns := getattr(events[-1], "exchange_ns", 0)):
             self.clock.message(exchange_ns, recv_ns)
-        self._outlet.done(self._load, recv_ns)
+            self._sample_ns = recv_ns + SAMPLE_NS
 
     def _on_round_trip(self, rtt_ns: int) -> None:
         self.clock.round_trip(rtt_ns, self._clock())

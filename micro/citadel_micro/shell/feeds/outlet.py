@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.05
 """How often it is looked how far behind the consumer is."""
 _TICK_NS: Final = int(TICK_S * 1e9)
+_LATE_NS: Final = _TICK_NS + BEGIN_NS
 SLICE_NS: Final = 10_000_000
 """Time that the consumer gets between two reads of the sockets."""
 MOST: Final = 20_000
@@ -113,7 +114,7 @@ class Outlet:
 
     def emit(self, event: Event | Control, recv_ns: int) -> None:
         """Give the consumer one event, at once or in its turn."""
-        if self.queueing or recv_ns - self._ticked_ns > _TICK_NS + BEGIN_NS:
+        if self.queueing or recv_ns - self._ticked_ns > _LATE_NS:
             self._queue(event, recv_ns)  # type: ignore[arg-type] # connections keep their Controls
             return
         try:
@@ -121,10 +122,13 @@ class Outlet:
         except Exception as error:  # noqa: BLE001 - the owner decides; sockets outlive its bugs
             self.fault(error)
 
-    def done(self, load: Load, recv_ns: int) -> None:
-        """All events of a frame that was received then have been emitted."""
+    def done(self, load: Load, recv_ns: int, frames: int) -> None:
+        """All events of a frame that was received then have been emitted.
+
+        It stands for so many ``frames`` of its connection, for not every one is measured.
+        """
         spent_ns = self._clock() - recv_ns
-        self._busy_ns += spent_ns
+        self._busy_ns += spent_ns * frames
         if not self.queueing:
             load.handled.add(spent_ns)
 
