@@ -181,7 +181,7 @@ def test_a_micro_with_a_venue_that_only_lends_its_books(shared_dir: Path, tmp_pa
                 assert -1 <= features["imbalance_5"] <= 1
 
                 said = await asyncio.to_thread(
-                    feeds, micro.market_address, "--metrics", micro.http_url, "--duration", "3s"
+                    feeds, micro.market_address, "--metrics", micro.http_url, "--duration", "6s"
                 )
                 _check_feeds(json.loads(said.stdout))
                 await micro.stop("done")
@@ -219,6 +219,11 @@ def _check_feeds(summary: dict[str, Any]) -> None:
     for name in ("venue", "micro", "wire"):
         latency = row["latency_ms"][name]
         assert latency["p50"] <= latency["p90"] <= latency["p99"]
+    load = row["load"]
+    assert load["behind_ms"] >= 0
+    assert load["handled_ms"]["p50"] <= load["handled_ms"]["p99"]
+    assert row["clock"]["rtt_ms"] > 0
+    assert abs(row["clock"]["offset_ms"]) < 10_000, "the simulator's clock is ours"
     assert summary["consolidated"][0]["venues"] == ["binance-spot"]
 
 

@@ -173,7 +173,7 @@ class Connection:
                     # Two connections under one number would make a capture that nobody can read.
                     life.restart(life.renewal)
                     return await ending
-                begun = await self._begin_successor()
+                begun = await self._begin_successor(ending)
                 if begun is None:
                     await asyncio.wait([ending], timeout=self._backoff.next())
                 elif await self._hand_over(life, ending, *begun):
@@ -184,10 +184,22 @@ class Connection:
             self._life = None
             await _end(ending)
 
-    async def _begin_successor(self) -> tuple[Life, asyncio.Future[str]] | None:
-        """A further connection, and its end. None if there is none to be had just now."""
+    async def _begin_successor(
+        self, ending: asyncio.Future[str]
+    ) -> tuple[Life, asyncio.Future[str]] | None:
+        """A further connection, and its end. None if there is none before the old one ends."""
+        opening = asyncio.ensure_future(self._open())
         try:
-            life = await self._open()
+            both: list[asyncio.Future[Any]] = [ending, opening]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not opening.done():
+                opening.cancel()
+                await asyncio.gather(opening, return_exceptions=True)
+        if opening.cancelled():
+            return None
+        try:
+            life = opening.result()
         except PeerUnavailable as error:
             self.counts.failures += 1
             self._log.warning("no successor yet", error=str(error))
@@ -198,6 +210,7 @@ class Connection:
         self, old: Life, ending: asyncio.Future[str], new: Life, closing: asyncio.Future[str]
     ) -> bool:
         """Hand every symbol over. False if the successor has died before it was one."""
+        loop = asyncio.get_running_loop()
         self._log.info("renewing", reason=old.renewal)
         handover = Handover(
             self._spec.venue,
@@ -210,10 +223,12 @@ class Connection:
         self._handover, self._successor = handover, new
         try:
             new.begin(succeeds=True)
-            give_up_s = asyncio.get_running_loop().time() + HANDOVER_S
+            give_up_s = loop.time() + HANDOVER_S
             while not (handover.done or ending.done() or closing.done()):
                 await asyncio.wait([ending, closing], timeout=_LOOK_S)
-                if asyncio.get_running_loop().time() > give_up_s:
+                if new.subscribing:
+                    give_up_s = loop.time() + HANDOVER_S
+                elif loop.time() > give_up_s:
                     break
             if closing.done() and not ending.done():
                 self._take_back(old, handover, closing.result())
@@ -224,13 +239,13 @@ class Connection:
                 new.expect(symbol)
             await asyncio.wait([ending], timeout=LINGER_S)
             old.emit, new.emit = _nowhere, self._emit
+            await old.end()
+            await asyncio.wait([ending])
         except BaseException:
             await _end(closing)
             raise
         finally:
             self._handover = self._successor = None
-        await old.end()
-        await asyncio.wait([ending])
         return True
 
     def _take_back(self, old: Life, handover: Handover, reason: str) -> None:

@@ -149,6 +149,11 @@ class Life:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def subscribing(self) -> bool:
+        """Requests wait for their turn."""
+        return bool(self._outbox)
+
     def unread(self) -> int:
         """Octets that wait in its socket."""
         return 0 if self._link is None else self._link.unread()

@@ -21,11 +21,13 @@ from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeT
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.shell.feeds import connection as connection_module
 from citadel_micro.shell.feeds import life as life_module
+from citadel_micro.shell.feeds import link as link_module
 from citadel_micro.shell.feeds.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from citadel_micro.shell.feeds.link import Link
     from citadel_micro.shell.feeds.shared import SinkEvent
     from citadel_micro.shell.feeds.spec import Limits
 
@@ -334,6 +336,50 @@ def test_a_successor_that_dies_half_way_gives_back_what_it_had(
         await seen.agree()
 
     run_hard(monkeypatch, scenario, dialect=dialect, spec={"limits": lasting(2.0)}, quiet_s=5.0)
+
+
+def test_many_symbols_are_given_the_time_that_subscribing_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "HANDOVER_S", 0.2)
+    slow = replace(lasting(4.0), messages_per_s=25.0, symbols_per_message=1)
+
+    async def scenario(seen: Observer) -> None:
+        assert isinstance(seen, Witness)
+        await until(lambda: all(seen.venue.subscribed(n) for n in seen.natives.values()))
+        await seen.agree()
+        (first,) = seen.venue.sockets
+        await streaming(seen, lambda: first not in seen.venue.sockets)
+        assert seen.seconds_not_live() == 0.0
+        assert all(market.gaps == 0 for market in seen.markets.values())
+
+    run_hard(monkeypatch, scenario, symbols=20, spec={"limits": slow})
+
+
+def test_the_end_of_the_old_one_is_told_while_its_successor_cannot_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection that takes for ever to open must not keep dead books LIVE."""
+    plain = link_module.open_link
+    opened: list[str] = []
+
+    async def hangs(url: str, *arguments: Any, **options: Any) -> Link:  # noqa: ANN401
+        opened.append(url)
+        if len(opened) == 2:
+            await asyncio.Event().wait()
+        return await plain(url, *arguments, **options)
+
+    monkeypatch.setattr(life_module, "open_link", hangs)
+
+    async def scenario(seen: Observer) -> None:
+        await seen.agree()
+        (first,) = seen.venue.sockets
+        await until(lambda: len(opened) == 2)
+        await first.close(code=1001)
+        await until(lambda: all(market.state != "LIVE" for market in seen.markets.values()), 2.0)
+        await seen.agree()
+
+    run_hard(monkeypatch, scenario, spec={"limits": lasting(0.6)})
 
 
 def test_no_trade_is_lost_or_told_twice_from_one_connection_to_the_next(
