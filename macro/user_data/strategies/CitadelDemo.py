@@ -2,8 +2,8 @@
 
 Beyond ``CitadelSample``, by the section ``citadel_demo`` of the configuration:
 
-- on ``hopeful_pairs`` it asks for more than the best ask shows, at no worse price, and does not
-  chase: the order fills in part, and Freqtrade's own time limit cancels the rest;
+- on ``hopeful_pairs`` it asks for far more than trades there, at no worse price than the best ask,
+  and does not chase: the order fills in part, and Freqtrade's own time limit cancels the rest;
 - once the file ``stop_file`` exists there are no new entries, so that the run can end flat.
 """
 
@@ -21,8 +21,9 @@ class CitadelDemo(CitadelSample):
     """Enter and leave quickly, hope for too much on some pairs, stop when told."""
 
     hopeful_pairs: tuple[str, ...] = ()
-    """Pairs on which an entry asks for ``hope`` times what the best ask shows."""
-    hope: float = 3.0
+    """Pairs on which an entry stakes ``hope``."""
+    hope: float = 0.0
+    """In the stake currency."""
     stop_file: str = ""
     """No entries once this file exists."""
 
@@ -35,13 +36,9 @@ class CitadelDemo(CitadelSample):
         self.stop_file = str(section.get("stop_file", ""))
 
     def custom_stake_amount(self, pair: str, proposed_stake: float, **kwargs: Any) -> float:
-        """On a hopeful pair, more than there is at the best ask."""
+        """On a hopeful pair, more than there will be at the best ask."""
         stake: float = super().custom_stake_amount(pair, proposed_stake, **kwargs)
-        book = self.micro.book(pair)
-        if pair not in self.hopeful_pairs or book is None or not book.fresh:
-            return stake
-        best_ask, size = book.asks[0]
-        return max(stake, float(best_ask * size) * self.hope)
+        return max(stake, self.hope) if pair in self.hopeful_pairs else stake
 
     def custom_entry_price(self, pair: str, proposed_rate: float, **kwargs: Any) -> float:
         """On a hopeful pair, the best ask and no more."""

@@ -29,6 +29,9 @@ REJECTED_PAIR: Final = "DOGE/USDT"
 """micro's limits permit next to nothing of it."""
 HOPEFUL_PAIR: Final = "ADA/USDT"
 """Its orders ask for more than is offered, and are cancelled with a part filled."""
+_HOPE: Final = 1_000_000.0
+"""USDT of it that are asked for: several times what was ever traded in the seconds that its orders
+live, and within the limits of ``_MICRO_TOML``."""
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", HOPEFUL_PAIR, REJECTED_PAIR)
 _READY_S: Final = 90.0
 """Longest start of one process; Freqtrade's imports alone take several seconds."""
@@ -186,7 +189,7 @@ class DemoRun:
             return {"citadel_demo": until}
         return {
             "citadel_sample": {"hold_s": 8.0, "min_imbalance": -1.0},
-            "citadel_demo": {"hopeful_pairs": [HOPEFUL_PAIR], "hope": 25.0, **until},
+            "citadel_demo": {"hopeful_pairs": [HOPEFUL_PAIR], "hope": _HOPE, **until},
             "unfilledtimeout": {"entry": 8, "exit": 20, "exit_timeout_count": 0, "unit": "seconds"},
         }
 
