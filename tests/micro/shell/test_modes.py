@@ -297,7 +297,7 @@ def test_signals_that_cannot_be_are_answered_with_a_code(tmp_path: Path) -> None
             (("BAD_NUMBER", "parameter max_cross"), s.peer.signal(params={"max_cross": math.inf})),
             (("BELOW_MIN", "minimum of"), s.peer.signal(quantity="0.00002")),
             (("SYMBOL_DISALLOWED", "configured"), s.peer.signal(symbol="NOPE/USDT")),
-            (("MAX_ORDER_NOTIONAL", "above"), s.peer.signal(quantity="1")),
+            (("DEPTH_PARTICIPATION", "displayed"), s.peer.signal(quantity="1000")),
         ]
         for _, signal in cases:
             s.peer.send(signal)
