@@ -63,8 +63,8 @@ port = {http}
 
 [risk]
 max_order_quantity = {{ "{rejected}" = 1, "*" = 1000000000 }}
-# The story needs an order of many times what the best level shows, and its fees.
-depth_participation_bps = 100000
+# The story needs an order of many times what the book shows, and its fees.
+depth_participation_bps = 10000000
 max_order_notional = 1500000
 max_position_notional = 1500000
 max_gross_exposure = 2000000
