@@ -221,11 +221,12 @@ def test_micro_gone_sends_nothing_and_micro_back_goes_on(rig: Rig) -> None:
     rig.micro.scripts["ETH/USDT", "buy"] = Script(fraction="0")
     rig.strategy.enter = {"ETH/USDT"}
     trade = rig.until(lambda: rig.trade("ETH/USDT"))
-    rig.strategy.enter = {"SOL/USDT"}
+    rig.strategy.enter = set()  # what is asked for before its silence is noticed would be sent
     PairLocks.unlock_pair("SOL/USDT")
     old = rig.micro
     old.stop()
     rig.until(lambda: not rig.exchange.link.alive())
+    rig.strategy.enter = {"SOL/USDT"}
     before = len(rig.exchange.link.connector.intents.unfinished())
     for _ in range(3):
         rig.step()
