@@ -23,6 +23,8 @@ from aiohttp import WSMsgType, web
 from citadel_micro.core.events import DepthUpdate, FeedStatus
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.shell.feeds import aggregator as aggregator_module
+from citadel_micro.shell.feeds import outlet as outlet_module
+from citadel_micro.shell.feeds import overload as overload_module
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.feeds.spec import Limits, venue_spec
 
@@ -459,6 +461,12 @@ async def until(
 def pairs(count: int, settle: str = "") -> dict[str, str]:
     """Unified symbol to venue symbol of so many instruments."""
     return {f"C{number}/USDT{settle}": f"C{number}USDT" for number in range(count)}
+
+
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every update be counted, however late this machine is: none is joined to another."""
+    monkeypatch.setattr(overload_module, "BEGIN_NS", 1 << 60)
+    monkeypatch.setattr(outlet_module, "_LATE_NS", 1 << 60)
 
 
 def run_hard(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hard_venue import unhurried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,8 +148,11 @@ def test_a_disk_that_is_full_is_an_error_and_not_an_exception(tmp_path: Path) ->
     writer.close()
 
 
-def test_a_live_capture_rebuilds_to_the_live_books(tmp_path: Path) -> None:
+def test_a_live_capture_rebuilds_to_the_live_books(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """With updates lost on purpose, so that snapshots have to be in it, too."""
+    unhurried(monkeypatch)
 
     async def main() -> Recording:
         config = SimulatorConfig(

@@ -26,6 +26,7 @@ from hard_venue import (
     Observer,
     pairs,
     run_hard,
+    unhurried,
     until,
 )
 
@@ -51,6 +52,8 @@ def limits(**changes: Any) -> Limits:  # noqa: ANN401 - fields of Limits
 def test_a_consumer_that_keeps_failing_at_one_symbol_harms_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    unhurried(monkeypatch)  # writing down how it failed takes its time
+
     async def scenario(seen: Observer) -> None:
         await seen.agree()
         deltas = seen.markets[B].deltas

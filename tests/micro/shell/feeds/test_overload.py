@@ -196,14 +196,16 @@ def test_a_slow_consumer_is_reported_and_loses_nothing_but_superseded_books(
         said = [entry["event"] for entry in logs if entry["event"] in ("overloaded", "caught up")]
         assert said[:2] == ["overloaded", "caught up"]
         assert said.count("overloaded") == said.count("caught up") == after.overloads
-        # It is quick again, and so is the way to it: nothing waits, nothing is joined.
+        # It is quick again, and so is the way to it: nothing is joined, unless this machine stalls.
         seen.slow_s = 0.0
-        conflated, deltas = after.conflated, market.deltas
+        deltas = market.deltas
         for _ in range(20):
             await elsewhere.begin(seen.venue.push(NATIVE))
         await until(lambda: seen.agrees(SYMBOL))
-        assert market.deltas == deltas + 20
-        assert seen.aggregator.health()[0].load.conflated == conflated
+        again = seen.aggregator.health()[0].load
+        assert market.deltas - deltas + again.conflated - after.conflated == 20
+        if again.overloads == after.overloads:
+            assert again.conflated == after.conflated
 
     run(monkeypatch, scenario, deflate=deflate)
 
