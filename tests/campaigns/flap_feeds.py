@@ -22,7 +22,8 @@ from flapping_kit import Flapped, flap
 LIMIT: Final = 256.0
 """Bytes in use a reconnect. The least that could be left by mistake, a task or a listener, is some
 500; what is in flight at a look makes the line through all looks uncertain by some ten."""
-WARM: Final = 400
+WARM: Final = 800
+"""By then the windows of latencies, of 1,000 samples a connection, are full."""
 SECONDS_A_CONNECT: Final = 0.2
 """Six times as long as it takes on a machine with other work."""
 
