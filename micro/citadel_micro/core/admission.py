@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 MARKET_ALGORITHM: Final = "marketable_limit"
 _IMMEDIATE: Final = ("limit", "chase_limit", MARKET_ALGORITHM)
 
-Defaults = "Mapping[str, Mapping[str, Value]]"
-
 
 def choose_algorithm(
     signal: SignalReceived, defaults: Mapping[str, Mapping[str, Value]]
@@ -107,6 +105,7 @@ def admission_request(
         parent_id=parent.id,
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
+        missed_signals=parent.missed,
         asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,
     )

@@ -142,9 +142,12 @@ def check_intent(case: Case) -> None:
         case.failed(4, "DUPLICATE", f"{request.parent_id} was received before")
     else:
         case.rows.append(CLEAR["DUPLICATE"])
-    if request.missed_signals:
+    if case.reducing:
+        # What was lost may have been an entry or an exit: more risk waits, less of it does not.
+        case.rows.append(SKIPPED["SEQ_GAP"])
+    elif request.missed_signals:
         text = f"{request.missed_signals} earlier signals were lost on the way"
-        case.failed(4, "SEQ_GAP", text, value=request.missed_signals, limit=0)
+        case.failed_entry(4, "SEQ_GAP", text, value=request.missed_signals, limit=0)
     else:
         case.rows.append(CLEAR["SEQ_GAP"])
 
