@@ -44,10 +44,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--library", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--module", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.library is not None:
-        return _campaign(args.library, args.seed, args.seconds)
+    if args.module is not None:
+        return _campaign(args.module, args.seed, args.seconds)
     with tempfile.TemporaryDirectory() as folder:
         library = _build(Path(folder))
         loaded = " ".join(
@@ -55,7 +55,7 @@ def main() -> int:
         )
         options = ["--seed", str(args.seed), "--seconds", str(args.seconds)]
         return subprocess.run(
-            [sys.executable, __file__, "--library", str(library), *options],
+            [sys.executable, __file__, "--module", str(library), *options],
             # CPython keeps some of its memory to the end, so leaks cannot be told from that.
             env={**os.environ, "LD_PRELOAD": loaded, "ASAN_OPTIONS": "detect_leaks=0"},
             timeout=args.seconds + 120,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders import Parent
 
 MARKET_ALGORITHM: Final = "marketable_limit"
+SENT_AGAIN_NS: Final = 50_000_000
+"""No publisher sends a signal again sooner than this after the first time."""
 _IMMEDIATE: Final = ("limit", "chase_limit", MARKET_ALGORITHM)
 
 
@@ -79,8 +81,17 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     parent.reduce_only = signal.reduce_only or signal.kind == "stop"
 
 
+def _missed(signal: SignalReceived, now_ns: int, skew_ns: int) -> int:
+    """How many signals were lost before this one, as far as that is sure.
+
+    One that may have been sent before tells nothing: what is missing may be itself.
+    """
+    age_ns = now_ns - signal.created_ns + skew_ns  # by the publisher's clock
+    return signal.missed if age_ns < SENT_AGAIN_NS else 0
+
+
 def admission_request(
-    parent: Parent, *, post_only: bool, now_ns: int, reference_mid: float | None
+    parent: Parent, *, post_only: bool, now_ns: int, skew_ns: int, reference_mid: float | None
 ) -> RiskRequest:
     """What the gate is asked at admission.
 
@@ -105,7 +116,7 @@ def admission_request(
         parent_id=parent.id,
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
-        missed_signals=parent.missed,
+        missed_signals=_missed(signal, now_ns, skew_ns),
         asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,
     )

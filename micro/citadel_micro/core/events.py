@@ -114,6 +114,8 @@ class SignalReceived:
     expires_ns: int
     epoch: int
     seq: int
+    missed: int = 0
+    """Messages of the same publisher and topic that were lost right before this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from citadel_micro.core.admission import admission_request, choose_algorithm, set_terms
 from citadel_micro.core.events import SignalReceived
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from citadel_micro.core.parts import Parts
 
 _V = ParentEvent
-SENT_AGAIN_NS: Final = 50_000_000
-"""No publisher sends a signal again sooner than this after the first time."""
-MOST_PUBLISHERS: Final = 1_000
-"""Publishers times symbols whose sequence is followed; beyond that the longest known is forgotten."""
 
 
 class Intake:
@@ -35,37 +31,18 @@ class Intake:
         self._risk = parts.risk
         self._view = parts.view
         self._out = parts.out
-        self._heard: dict[tuple[int, str, str], int] = {}
 
     def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
         """Take a signal once; a repeated one gets its present report again."""
-        missed = self._missed(signal, now_ns)
         known = self._register.known.get(signal.signal_id)
         if known is not None:
             self._register.repeat(known)
             return
         parent = self._register.open(signal, now_ns, own=False)
-        parent.missed = missed
         if self._view.reconciling:
             self._register.touch(parent)  # durable and acknowledged; judged when recovery is done
         else:
             self.admit(parent, now_ns)
-
-    def _missed(self, signal: SignalReceived, now_ns: int) -> int:
-        """How many messages of its publisher about its symbol are lost right before this one.
-
-        The first that is heard of a publisher tells nothing about earlier ones. One that may have
-        been sent before does not either: what is missing may be itself.
-        """
-        key = (signal.epoch, signal.venue, signal.symbol)
-        last = self._heard.get(key)
-        if last is None and len(self._heard) >= MOST_PUBLISHERS:
-            del self._heard[next(iter(self._heard))]
-        self._heard[key] = signal.seq if last is None else max(last, signal.seq)
-        age_ns = now_ns - signal.created_ns + self._view.skew_ns  # by the publisher's clock
-        if last is None or age_ns >= SENT_AGAIN_NS:
-            return 0
-        return max(0, signal.seq - last - 1)
 
     def admit(self, parent: Parent, now_ns: int) -> None:
         """Judge a parent that is GATING, and begin it or say why not."""
@@ -120,6 +97,7 @@ class Intake:
             parent,
             post_only=post_only,
             now_ns=now_ns,
+            skew_ns=self._view.skew_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
         verdict = self._risk.judge(request, self._view, now_ns)

@@ -216,8 +216,6 @@ class Parent:
     """Fills in the last report."""
     written: dict[str, object] | None = None
     """Its last durable form."""
-    missed: int = 0
-    """Messages of its publisher that are known to be lost before it; known to this run only."""
     signal_row: dict[str, object] | None = None
     """The signal's part of it, made once."""
 

@@ -186,7 +186,7 @@ class Uplink:
             self._missed(topic, message, lost)
         skew_ns = self._heard(message) if isinstance(message, MacroHeartbeat) else 0
         try:
-            event = wire.event_of(message, skew_ns)
+            event = wire.event_of(message, skew_ns, max(0, lost))
         except DecodeError:
             count(self._stats.undecodable, type(message).__name__)
             return
@@ -195,7 +195,7 @@ class Uplink:
         runner.post(event)
 
     def _missed(self, topic: bytes, message: SignalChannel, lost: int) -> None:
-        """Count what was lost. Nothing else follows: whoever lost it publishes it again."""
+        """Count what was lost. Whoever lost it publishes it again; new risk behind it is refused."""
         missing, kind = self._stats.missing, type(message).__name__
         missing[kind] = missing.get(kind, 0) + lost
         log.warning(

@@ -77,19 +77,20 @@ ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived 
 # --- in -----------------------------------------------------------------------------------------
 
 
-def event_of(message: SignalChannel, skew_ns: int = 0) -> ReceivedEvent:
+def event_of(message: SignalChannel, skew_ns: int = 0, missed: int = 0) -> ReceivedEvent:
     """The event that a message of the signals channel is.
 
     Args:
         message: as decoded.
         skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
+        missed: for a signal, messages of the same publisher and topic lost right before it.
 
     Raises:
         DecodeError: an id or name that is empty, too long or not printable; nobody could be
             answered under such an id.
     """
     if isinstance(message, Signal):
-        return _signal(message)
+        return _signal(message, missed)
     if isinstance(message, Cancel):
         return CancelReceived(
             signal_id=_id(message.signal_id, "signal_id"),
@@ -100,7 +101,7 @@ def event_of(message: SignalChannel, skew_ns: int = 0) -> ReceivedEvent:
     return _beat(message, skew_ns)
 
 
-def _signal(message: Signal) -> SignalReceived | SignalRefused:
+def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
     signal_id = _id(message.signal_id, "signal_id")
     for what in ("venue", "symbol", "algo"):
         _id(getattr(message, what), what)
@@ -131,6 +132,7 @@ def _signal(message: Signal) -> SignalReceived | SignalRefused:
             expires_ns=_time(message.expires_ns, "expires_ns"),
             epoch=_time(message.epoch, "epoch"),
             seq=_time(message.seq, "seq"),
+            missed=missed,
         )
     except _Nonsense as error:
         return SignalRefused(

@@ -333,7 +333,9 @@ def test_noise_on_the_signals_channel_is_counted_and_dropped(tmp_path: Path) -> 
     run(tmp_path, body)
 
 
-def test_what_was_lost_on_the_way_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+def test_what_was_lost_on_the_way_is_counted_and_no_new_risk_is_taken_behind_it(
+    tmp_path: Path,
+) -> None:
     async def body(s: Stack) -> None:
         micro = await s.up()
         first = s.peer.signal()
@@ -343,14 +345,19 @@ def test_what_was_lost_on_the_way_is_counted_and_stops_nothing(tmp_path: Path) -
         topic = topics.signal(first.venue, first.symbol)
         fifth = s.peer.signal(seq=5)  # two to four never come
         s.peer.publisher.send_raw(topics.join(topic, encode(fifth)))
-        assert (await s.peer.ended(fifth.signal_id)).status == "filled"
+        refused = await s.peer.ended(fifth.signal_id)
+        assert (refused.status, refused.reason_code) == ("rejected", "SEQ_GAP")
+        # Behind a gap, but old enough to have been sent before: it may be what was lost.
+        eighth = s.peer.signal(seq=8, created_ns=time.time_ns() - SECOND)
+        s.peer.publisher.send_raw(topics.join(topic, encode(eighth)))
+        assert (await s.peer.ended(eighth.signal_id)).status == "filled"
         # One that comes late is not lost a second time, nor is that of a publisher begun anew.
         for late in (s.peer.signal(seq=3), s.peer.signal(seq=1, epoch=2)):
             s.peer.publisher.send_raw(topics.join(topic, encode(late)))
             assert (await s.peer.ended(late.signal_id)).status == "filled"
-        assert micro.stats.missing == {"Signal": 3}
+        assert micro.stats.missing == {"Signal": 5}
         text = exposition(micro.vitals).decode()
-        assert 'citadel_missing_messages_total{kind="Signal"} 3.0' in text
+        assert 'citadel_missing_messages_total{kind="Signal"} 5.0' in text
 
     run(tmp_path, body)
 

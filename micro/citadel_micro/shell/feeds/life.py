@@ -33,7 +33,7 @@ FIRST_UPDATE_S: Final = 3.0
 """A quiet symbol gets its snapshot after this even if no update has come to join it to."""
 PROBE_S: Final = 5.0
 """How often a round trip is measured: of the budgets of venues that count pings, a small part."""
-SAMPLE_NS: Final = 1_000_000
+SAMPLE_NS: Final = 5_000_000
 """Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
 QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is asked about at most this many times less often."""
