@@ -2,7 +2,7 @@
 # cython: cdivision=True, freethreading_compatible=False, embedsignature=False
 """Digits to levels, and levels to a book: the part of a feed that is run for every price level.
 
-The compiled twin of ``core.book`` and of the level readers of ``shell.feeds.decode``; the same tests
+The compiled twin of ``core.book`` and of the level readers of ``shell.feeds.levels``; the same tests
 run against both, and both give the same results to the last bit. ``core.kernel`` chooses.
 
 A side of a book is a sorted array with its best level last, so that what happens near the best
