@@ -91,6 +91,9 @@ class Signal(_Message, frozen=True, kw_only=True):
     """Start of the publishing process (ns); a larger epoch is a newer process."""
     seq: int
     """Per-topic sequence inside the epoch, from 1."""
+    owner: str = ""
+    """Lasting id of the intent log that recorded this; empty from a publisher that has none.
+    Whose order it is, whatever the strategy is called."""
 
 
 class Cancel(_Message, frozen=True, kw_only=True):
@@ -103,6 +106,8 @@ class Cancel(_Message, frozen=True, kw_only=True):
     seq: int
     venue: str = ""
     symbol: str = ""
+    owner: str = ""
+    """Who asks: only its owner, or the operator, withdraws an order."""
 
 
 class Query(_Message, frozen=True, kw_only=True):
@@ -119,6 +124,16 @@ class Query(_Message, frozen=True, kw_only=True):
     created_ns: int
     epoch: int
     seq: int
+    owner: str = ""
+    """Who asks."""
+    mine: bool = False
+    """``orders`` of ``owner`` only."""
+    working: bool = False
+    """``orders`` that have not ended only, whenever they were updated."""
+    cursor: str = ""
+    """Go on after this ``Answer.cursor``; empty begins."""
+    limit: int = 0
+    """Most orders in the answer; 0 leaves it to micro, which may give fewer."""
 
 
 class MacroHeartbeat(_Message, frozen=True, kw_only=True):
@@ -135,6 +150,8 @@ class MacroHeartbeat(_Message, frozen=True, kw_only=True):
     """Last MicroHeartbeat sequence received, 0 before the first."""
     schema: int = SCHEMA_VERSION
     strategy: str = ""
+    owner: str = ""
+    """As in this macro's signals."""
 
 
 # --- market channel: micro publishes ------------------------------------------------------------
@@ -266,6 +283,8 @@ class ExecutionReport(_Message, frozen=True, kw_only=True):
     updated_ns: int
     instance: str
     seq: int
+    owner: str = ""
+    """Whose order it is, as in its signal; empty for micro's own and for those without one."""
 
 
 class Answer(_Message, frozen=True, kw_only=True):
@@ -283,6 +302,10 @@ class Answer(_Message, frozen=True, kw_only=True):
     seq: int
     answered_ns: int = 0
     """When micro wrote the answer; balances in it are no older than this."""
+    truncated: bool = False
+    """More orders fit the question than are in this answer; it is right as far as it goes."""
+    cursor: str = ""
+    """Where to go on when ``truncated``."""
 
 
 class RiskState(_Message, frozen=True, kw_only=True):
@@ -365,6 +388,8 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     macros_seen: tuple[tuple[str, int], ...] = ()
     """(instance, last heartbeat sequence) of every macro that is alive; ``macro_instance_seen`` is
     only the latest of them, so it cannot serve two macros at once."""
+    macros_refused: tuple[tuple[str, str], ...] = ()
+    """(instance, reason) of every macro that is heard and whose orders are not taken."""
 
 
 class VenueQuote(_Part, frozen=True, kw_only=True):

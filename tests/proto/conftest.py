@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 
 from citadel_proto.codec import pack_levels
@@ -267,6 +268,34 @@ SAMPLES: Final[Mapping[str, SignalChannel | MarketChannel]] = {
         seq=14,
     ),
 }
+
+_OWNER: Final = "k3j2n5m7p9q1r4s6t8v0w2x4"
+_GROWN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Signal+owner": {"owner": _OWNER},
+    "Cancel+owner": {"owner": _OWNER},
+    "Query+owner": {
+        "owner": _OWNER,
+        "mine": True,
+        "working": True,
+        "cursor": "1f-a",
+        "limit": 200,
+    },
+    "MacroHeartbeat+owner": {"owner": _OWNER},
+    "ExecutionReport+owner": {"owner": _OWNER},
+    "Answer+cursor": {"truncated": True, "cursor": "1f-b"},
+    "MicroHeartbeat+refused": {"macros_refused": (("macro-c", "its owner is heard"),)},
+}
+"""Fields that were appended later, by message and what came with them."""
+GROWN: Final[Mapping[str, SignalChannel | MarketChannel]] = {
+    name: msgspec.structs.replace(SAMPLES[name.partition("+")[0]], **fields)
+    for name, fields in _GROWN.items()
+}
+
+
+@pytest.fixture(scope="session")
+def grown() -> Mapping[str, SignalChannel | MarketChannel]:
+    """Messages with the fields that were appended later, by ``<message>+<what>``."""
+    return GROWN
 
 
 @pytest.fixture(scope="session")

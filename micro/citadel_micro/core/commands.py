@@ -145,6 +145,7 @@ class PublishReport:
     own: bool
     created_ns: int
     updated_ns: int
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +161,10 @@ class PublishAnswer:
     positions: tuple[PositionView, ...]
     limits: tuple[tuple[str, str], ...]
     error: str
+    truncated: bool = False
+    """More orders fit than are here."""
+    cursor: str = ""
+    """Where to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,8 @@ class SignalReceived:
     seq: int
     missed: int = 0
     """Messages of the same publisher and topic that were lost right before this one."""
+    owner: str = ""
+    """Lasting id of the publisher's intent log; empty where it names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +131,21 @@ class SignalRefused:
     side: Side
     code: str
     reason: str
+    owner: str = ""
+    epoch: int = 0
+    expires_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelReceived:
-    """Macro withdraws the unfilled rest of a parent."""
+    """Its owner, or the operator, withdraws the unfilled rest of a parent."""
 
     signal_id: str
     reason: str
+    owner: str = ""
+    epoch: int = 0
+    operator: bool = False
+    """It came in by the operator's own address, so it may withdraw anybody's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +159,12 @@ class QueryReceived:
     venue: str
     symbol: str
     since_ns: int
+    owner: str = ""
+    mine: bool = False
+    working: bool = False
+    cursor: str = ""
+    limit: int = 0
+    """Most orders in the answer; 0 for as many as fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +176,8 @@ class MacroBeat:
     epoch: int
     seq: int
     skew_ns: int
+    owner: str = ""
+    state: Literal["starting", "running", "stopping"] = "running"
 
 
 # --- venue reports on our own orders ------------------------------------------------------------

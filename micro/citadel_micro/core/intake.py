@@ -144,6 +144,7 @@ class Intake:
             expires_ns=now_ns,
             epoch=0,
             seq=0,
+            owner=refused.owner,
         )
         parent = self._register.open(signal, now_ns, own=False)
         self._executor.end(parent, _V.DENY, refused.code, refused.reason, now_ns)

@@ -150,6 +150,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
         own=parent.own,
         created_ns=parent.created_ns,
         updated_ns=parent.updated_ns,
+        owner=signal.owner,
     )
 
 

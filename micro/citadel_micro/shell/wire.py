@@ -95,6 +95,8 @@ def event_of(message: SignalChannel, skew_ns: int = 0, missed: int = 0) -> Recei
         return CancelReceived(
             signal_id=_id(message.signal_id, "signal_id"),
             reason=message.reason[:_REASON_LENGTH],
+            owner=_name(message.owner, "owner"),
+            epoch=message.epoch,
         )
     if isinstance(message, Query):
         return _query(message)
@@ -105,7 +107,7 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
     signal_id = _id(message.signal_id, "signal_id")
     for what in ("venue", "symbol", "algo"):
         _id(getattr(message, what), what)
-    for what in ("strategy", "model_id", "tag"):
+    for what in ("strategy", "model_id", "tag", "owner"):
         _name(getattr(message, what), what)
     try:
         return SignalReceived(
@@ -133,6 +135,7 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
             epoch=_time(message.epoch, "epoch"),
             seq=_time(message.seq, "seq"),
             missed=missed,
+            owner=message.owner,
         )
     except _Nonsense as error:
         return SignalRefused(
@@ -143,6 +146,9 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
             side=message.side,
             code=BAD_NUMBER,
             reason=str(error),
+            owner=message.owner,
+            epoch=message.epoch,
+            expires_ns=message.expires_ns,
         )
 
 
@@ -155,6 +161,11 @@ def _query(message: Query) -> QueryReceived:
         venue=_name(message.venue, "venue"),
         symbol=_name(message.symbol, "symbol"),
         since_ns=min(max(message.since_ns, 0), _LONGEST_NS),
+        owner=_name(message.owner, "owner"),
+        mine=message.mine,
+        working=message.working,
+        cursor=_name(message.cursor, "cursor"),
+        limit=min(max(message.limit, 0), _LONGEST_NS),
     )
 
 
@@ -165,6 +176,8 @@ def _beat(message: MacroHeartbeat, skew_ns: int) -> MacroBeat:
         epoch=message.epoch,
         seq=message.seq,
         skew_ns=skew_ns,
+        owner=_name(message.owner, "owner"),
+        state=message.state,
     )
 
 
@@ -282,6 +295,7 @@ def report_of(command: PublishReport, instance: str, seq: int) -> ExecutionRepor
         updated_ns=command.updated_ns,
         instance=instance,
         seq=seq,
+        owner=command.owner,
     )
 
 
@@ -299,6 +313,8 @@ def answer_of(command: PublishAnswer, instance: str, seq: int, now_ns: int) -> A
         instance=instance,
         seq=seq,
         answered_ns=now_ns,
+        truncated=command.truncated,
+        cursor=command.cursor,
     )
 
 
