@@ -177,7 +177,7 @@ def position_dict(position: Position, contract_size: float) -> dict[str, Any]:
         "leverage": float(leverage),
         "initialMargin": margin,
         "collateral": margin,
-        "unrealizedPnl": float(Decimal(position.unrealised)),
+        "unrealizedPnl": float(Decimal(position.unrealised)) if position.valued else None,
         "liquidationPrice": _float(position.liquidation_price),
         "info": {"realised": position.realised},
     }

@@ -241,6 +241,8 @@ class Position(_Part, frozen=True, kw_only=True):
     unrealised: str
     leverage: str = "1"
     liquidation_price: str | None = None
+    valued: bool = True
+    """False when micro has no book to value it by; ``unrealised`` is then "0" and says nothing."""
 
 
 class ExecutionReport(_Message, frozen=True, kw_only=True):

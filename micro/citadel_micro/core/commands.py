@@ -111,6 +111,8 @@ class PositionView:
     realised: Decimal
     unrealised: Decimal
     leverage: Decimal
+    valued: bool = True
+    """False when no book can be trusted for ``unrealised``, which is then 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,22 @@ class Desk:
         best = self.market.best()
         return self.market.state == "LIVE" and best is not None and best[0] < best[2]
 
+    def mark(self, now_ns: int, stale_ns: int) -> float | None:
+        """Mid by which money may be judged, in price units; None when there is none.
+
+        From a LIVE book, or from one that fell STALE at most ``stale_ns`` ago. A book that is
+        crossed, has lost its place or was never complete values nothing: a loss that it hides
+        would look like none.
+        """
+        market = self.market
+        if market.crossed:
+            return None
+        if market.state == "LIVE":
+            return market.mid()
+        if market.state == "STALE" and now_ns - market.last_recv_ns <= stale_ns:
+            return market.mid()
+        return None
+
     def book_id(self) -> tuple[int, int]:
         """Sequence and receive time of the book's last update: another one is a newer book.
 

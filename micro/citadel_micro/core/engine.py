@@ -320,7 +320,7 @@ class Engine:
 
     def _judge_risk(self, now_ns: int) -> None:
         for desk in self._desks.values():
-            self.portfolio.mark(*desk.key, desk.market.mid())
+            self._watch.mark(desk, now_ns)
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))
         anchors = self.portfolio.curve.anchors
         if anchors != self._anchors:
@@ -351,6 +351,5 @@ class Engine:
     def _after_fills(self, now_ns: int) -> None:
         """Losses are judged at once when a fill may have made one."""
         for fill in self.register.fills:
-            key = (fill.venue, fill.symbol)
-            self.portfolio.mark(*key, self.markets[key].mid())
+            self._watch.mark(self._desks[fill.venue, fill.symbol], now_ns)
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))

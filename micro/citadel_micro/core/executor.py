@@ -311,6 +311,10 @@ class SmartOrderExecutor:
         """Distrust the book and ask for it anew; nothing is placed on it until it comes."""
         venue, symbol = desk.key
         desk.market.on_status(FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason))
+        self._view.portfolio.mark(venue, symbol, None)
+        self._out.commands.extend(
+            self._risk.on_feed(venue, symbol, now_ns, live=False, reason=reason)
+        )
         desk.crossed_since_ns = 0
         desk.asked_ns = now_ns
         desk.dirty = True

@@ -77,6 +77,11 @@ class RiskLimits:
     depth_participation_bps: float = 1_000.0
     """Largest share of the displayed depth within the collar: 1,000 = 10 %."""
 
+    # Checks 12 to 15, what holdings are worth.
+    mark_stale_ns: int = 10 * SECOND_NS
+    """Age up to which the mid of a STALE book still values a holding; a book in any other state
+    but LIVE values none."""
+
     # Check 13, groups and counts.
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Name -> its symbols (``venue:symbol``, symbol)."""

@@ -99,7 +99,7 @@ def balance_views(
 
 
 def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -> PositionView:
-    """One position, valued at the last mid where there is one."""
+    """One position, valued where a book can be trusted."""
     mark = portfolio.mark_price(position.venue, position.symbol)
     return PositionView(
         venue=position.venue,
@@ -109,6 +109,7 @@ def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -
         realised=position.realised,
         unrealised=Decimal(0) if mark is None else position.unrealised(mark),
         leverage=leverage,
+        valued=position.quantity == 0 or mark is not None,
     )
 
 

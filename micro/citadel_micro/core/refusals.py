@@ -34,7 +34,8 @@ _ENTRY_ENDS: Final = (
     "ROLLING_LOSS",
     "DRAWDOWN",
 )
-"""Denials that end an entry; every other one is waited out, and so is every one by an exit."""
+"""Denials that end an entry; every other one is waited out, and so are every one by an exit and
+every one for want of an input: a mark, a rate or a balance comes back with its source."""
 POST_ONLY_BACKOFF_NS: Final = 50 * MS
 POST_ONLY_LIMIT: Final = 5
 REJECT_BACKOFF_NS: Final = 100 * MS
@@ -74,7 +75,7 @@ class Refusals:
 
     def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
         exits = parent.reduce_only or parent.reducing
-        if verdict.code in _ENTRY_ENDS and not exits:
+        if verdict.code in _ENTRY_ENDS and not exits and not verdict.unknown:
             parent.permitted = verdict.permitted_lots
             end = _V.CANCEL if parent.children else _V.DENY
             self._executor.close(parent, end, verdict.code, verdict.reason, now_ns)

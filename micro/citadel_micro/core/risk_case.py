@@ -240,7 +240,7 @@ class Case:
         """Sum up: the first failure is the reason."""
         rows = tuple(self.rows)
         if self.denied:
-            for _, code, ok, _, _, text in rows:
+            for number, code, ok, value, _, text in rows:
                 if not ok:
                     permitted = max(self.reduce_lots, 0 if self.reducing else self.entry_lots, 0)
                     if permitted + (self.quantity - self.live) < self.min_lots():
@@ -251,6 +251,7 @@ class Case:
                         reason=text,
                         permitted_lots=permitted,
                         reducing=self.reducing,
+                        unknown=number >= _MONEY and value is None,
                         rows=rows,
                     )
         return Verdict(
@@ -259,6 +260,7 @@ class Case:
             reason="",
             permitted_lots=self.live,
             reducing=self.reducing,
+            unknown=False,
             rows=rows,
         )
 
@@ -270,6 +272,9 @@ class Case:
         return self.instrument.min_lots_at(ticks)
 
 
+_MONEY = 12
+"""First row of the table that needs what holdings are worth; a failure there without a figure is
+one of valuation."""
 _GRID = 1e-6
 """Part of a tick by which a float price may lie beside the grid."""
 

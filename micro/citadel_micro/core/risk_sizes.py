@@ -78,7 +78,7 @@ def check_position(case: Case) -> None:
     most = for_symbol(limits.max_position_quantity, request.venue, request.symbol)
     if most is None:
         text = f"no largest position is configured for {request.symbol}"
-        case.failed_entry(12, "MAX_POSITION", text)
+        case.failed_entry(12, "MAX_POSITION", text, value=case.grown)
         return
     worst = case.grown
     money = worst * worth
@@ -186,7 +186,7 @@ def check_exposure(case: Case) -> None:
         room.judge("NET", others.net, limits.max_net_exposure, net=True)
         if venue_most is None:
             text = f"no largest exposure is configured for {request.venue}"
-            case.failed_entry(13, "VENUE", text)
+            case.failed_entry(13, "VENUE", text, value=others.venue)
         else:
             room.judge("VENUE", others.venue, venue_most)
         if not groups:

@@ -154,6 +154,8 @@ class Verdict:
     to the same quantity) passes; of an amend without what has filled. 0 when none does."""
     reducing: bool
     """The order is a verified reduction of the position."""
+    unknown: bool
+    """The reason is an input that is missing, not a limit that was met."""
     rows: tuple[Row, ...]
     """The checks as plain tuples: they are made for every order and rarely read."""
 

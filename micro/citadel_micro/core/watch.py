@@ -65,6 +65,11 @@ class MarketWatch:
         if change & Change.STATE:
             self._feed_changed(desk, now_ns)
 
+    def mark(self, desk: Desk, now_ns: int) -> None:
+        """Tell the portfolio what the book says a holding is worth, or that it cannot."""
+        mid = desk.mark(now_ns, self._risk.limits.mark_stale_ns)
+        self._view.portfolio.mark(*desk.key, mid)
+
     def _request_snapshot(self, desk: Desk, reason: str, now_ns: int) -> None:
         desk.asked_ns = now_ns
         venue, symbol = desk.key
@@ -72,6 +77,7 @@ class MarketWatch:
 
     def _feed_changed(self, desk: Desk, now_ns: int) -> None:
         self._publish_feed(desk)
+        self.mark(desk, now_ns)
         market = desk.market
         self._out.commands.extend(
             self._risk.on_feed(*desk.key, now_ns, live=market.state == "LIVE", reason=market.reason)
@@ -99,6 +105,8 @@ class MarketWatch:
             self._feed_changed(desk, now_ns)
             if desk.parents and not self._view.reconciling:
                 self._executor.on_market(desk, now_ns)
+        elif market.state == "STALE":
+            self.mark(desk, now_ns)  # until it is too old
         if market.state == "LIVE" and market.crossed:
             if not desk.crossed_since_ns:
                 desk.crossed_since_ns = now_ns
@@ -112,5 +120,5 @@ class MarketWatch:
             self._request_snapshot(desk, f"no snapshot yet: {market.reason}", now_ns)
         if publish and desk.dirty:
             desk.dirty = False
-            self._view.portfolio.mark(*desk.key, market.mid())
+            self.mark(desk, now_ns)
             self._out.commands.append(PublishBook(venue=desk.key[0], symbol=desk.key[1]))

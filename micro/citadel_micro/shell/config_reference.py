@@ -57,6 +57,8 @@ _SELF_EVIDENT: Final = {
     "signal_ttl_ms": "Age at which a signal is too old, whatever it says itself.",
     "allowed_venues": "Venue ids, or `*`. Empty allows nothing.",
     "stale_ms": "Age of a book from which nothing is priced.",
+    "mark_stale_ms": "Age up to which a STALE book still values a holding; a book in any other "
+    "state but LIVE values none, and then no new risk is taken.",
     "max_skew_ms": "Difference of macro's clock and ours beyond which no new risk is taken.",
     "ref_divergence_bps": "Largest distance of the venue's mid from the consolidated one.",
     "max_spread_bps": "Widest spread to enter in.",

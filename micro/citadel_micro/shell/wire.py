@@ -463,4 +463,5 @@ def _position(view: PositionView) -> Position:
         realised=text_of(view.realised),
         unrealised=text_of(view.unrealised),
         leverage=text_of(view.leverage),
+        valued=view.valued,
     )
