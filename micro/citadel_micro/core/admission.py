@@ -61,6 +61,8 @@ def choose_algorithm(
 def set_terms(parent: Parent, rules: Instrument) -> None:
     """Fix target and prices in the instrument's units: quantity down, prices to the safe side.
 
+    The gate refuses a plain limit order whose price had to be rounded, and any whose quantity had
+    to be; the worst price of other algorithms only bounds theirs.
     Raises BadInput for a number that is not one, or not above zero.
     """
     signal = parent.signal
@@ -77,7 +79,9 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     if signal.stop_price is not None:
         if not signal.stop_price.is_finite() or signal.stop_price <= 0:
             raise BadInput(f"stop price is {signal.stop_price}", where=where, allowed="above 0")
-        parent.stop_ticks = rules.ticks(signal.stop_price, "nearest")
+        # The last tick at which the market has reached it, seen from where the market is now.
+        reached = "floor" if signal.side == "sell" else "ceil"
+        parent.stop_ticks = rules.ticks(signal.stop_price, reached)  # type: ignore[arg-type]
     parent.reduce_only = signal.reduce_only or signal.kind == "stop"
 
 
@@ -117,6 +121,7 @@ def admission_request(
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
         missed_signals=_missed(signal, now_ns, skew_ns),
+        asked_price=signal.limit_price if plain else None,
         asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,
     )

@@ -8,6 +8,8 @@ others, so that a limit never traps an exit.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.limits import listed
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk_types import JudgedMarket
 
 BPS = 10_000.0
+_NEAR = 1e-9
+"""Relative distance below which floats cannot tell which of two numbers is larger; such a pair is
+compared by the decimals that both were written as."""
 
 _NUMBERS = {
     1: ("KILLED", "HALTED", "REDUCE_ONLY"),
@@ -231,12 +236,13 @@ def _judge_book(case: Case, market: JudgedMarket) -> None:
     age = case.now_ns - market.last_recv_ns
     limit = case.limits.stale_ns
     # A book from the future has no known age.
-    if market.state == "STALE" or not 0 <= age <= limit:
+    crossed = market.crossed
+    if (market.state == "STALE" and not crossed) or not 0 <= age <= limit:
         text = f"the book's last update is {age / 1e9:.2f} s old"
         case.failed(7, "BOOK_STALE", text, value=age, limit=limit)
     else:
         case.rows.append((7, "BOOK_STALE", True, age, limit, ""))
-    if market.crossed or (case.bid is not None and case.ask is not None and case.bid >= case.ask):
+    if crossed:
         case.failed(7, "BOOK_CROSSED", "best bid and ask are crossed or locked")
     else:
         case.rows.append(CLEAR["BOOK_CROSSED"])
@@ -261,7 +267,12 @@ def check_price(case: Case) -> None:
         case.failed(8, "REF_DIVERGENCE", "there is no reference price, and one is required")
         return
     apart = abs(mid - reference) / reference * BPS
-    if apart <= limits.ref_divergence_bps:
+    most = limits.ref_divergence_bps
+    kept = apart <= most
+    if _near(apart, most):
+        away = abs(_exact_mid(case) - _exact(reference))
+        kept = away * 10_000 <= _exact(most) * _exact(reference)
+    if kept:
         case.rows.append((8, "REF_DIVERGENCE", True, apart, limits.ref_divergence_bps, ""))
     else:
         text = f"mid {mid} is {apart:.1f} bps from the reference {reference}"
@@ -280,10 +291,16 @@ def _check_collar(case: Case) -> None:
     if not case.buy:
         away = -away
     # Positive: the side that costs money. Negative: the order merely rests far from the market.
-    if -limits.fat_finger_bps <= away <= limits.price_collar_bps:
+    least, most = -limits.fat_finger_bps, limits.price_collar_bps
+    kept = least <= away <= most
+    if _near(away, most) or _near(away, least):
+        middle = _exact_mid(case)
+        beyond = (Fraction(instrument.price(case.price)) - middle) * (1 if case.buy else -1)
+        kept = _exact(least) * middle <= beyond * 10_000 <= _exact(most) * middle
+    if kept:
         case.rows.append((8, "PRICE_COLLAR", True, away, limits.price_collar_bps, ""))
         return
-    limit = limits.price_collar_bps if away > 0 else -limits.fat_finger_bps
+    limit = most if away > 0 else least
     text = f"price {instrument.price(case.price)} is {abs(away):.0f} bps from the mid {mid}"
     case.failed(8, "PRICE_COLLAR", text, value=away, limit=limit)
 
@@ -297,7 +314,11 @@ def check_liquidity(case: Case) -> None:
         case.failed(9, "DEPTH_PARTICIPATION", "there is no depth to judge")
         return
     spread = (ask - bid) / mid * BPS
-    if spread <= limits.max_spread_bps:
+    kept = spread <= limits.max_spread_bps
+    if _near(spread, limits.max_spread_bps):
+        wide = _exact(ask) - _exact(bid)
+        kept = wide * 10_000 <= _exact(limits.max_spread_bps) * _exact_mid(case)
+    if kept:
         case.rows.append((9, "SPREAD_WIDE", True, spread, limits.max_spread_bps, ""))
     else:
         text = f"the spread is {spread:.1f} bps"
@@ -307,24 +328,49 @@ def check_liquidity(case: Case) -> None:
     # that it joins, since it would otherwise be the market.
     taking = not case.request.post_only and (
         case.price is None
-        or (case.buy and case.price * instrument.tick_float >= ask)
-        or (not case.buy and case.price * instrument.tick_float <= bid)
+        or (case.buy and instrument.price_float(case.price) >= ask)
+        or (not case.buy and instrument.price_float(case.price) <= bid)
     )
     share = limits.depth_participation_bps / BPS
     book, lot = market.book, instrument.lot_float
     reach = mid * limits.price_collar_bps / BPS
-    needed = case.live * lot / share if share > 0 else math.inf
+    # Twice what is needed: when less is there, all of it has been counted.
+    needed = 2 * case.live * lot / share if share > 0 else math.inf
     shown = book.displayed("sell" if case.buy is taking else "buy", mid, reach, needed)
-    if needed <= shown < math.inf:
-        case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
-        return
     most = 0
     if math.isfinite(shown) and share > 0:
-        # By the same product as above, so that the rounding of floats decides alike.
-        most = math.floor(shown * share / lot) + 1
-        while most > 0 and most * lot / share > shown:
-            most -= 1
+        most = _part_of(shown / lot, limits.depth_participation_bps)
+    if case.live <= most:
+        case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
+        return
     text = f"the order is more than {share:.0%} of the {shown:g} displayed within the collar"
     case.failed(
         9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most
     )
+
+
+def _near(found: float, limit: float) -> bool:
+    return abs(found - limit) <= _NEAR * abs(limit)
+
+
+def _exact(number: float) -> Fraction:
+    """The decimal that a float was read from: its shortest text."""
+    return Fraction(repr(number))
+
+
+def _exact_mid(case: Case) -> Fraction:
+    return (_exact(case.bid or 0.0) + _exact(case.ask or 0.0)) / 2
+
+
+def _part_of(lots: float, bps: float) -> int:
+    """Whole lots in a share of a sum of sizes, which is whole but for what floats added to it."""
+    whole = round(lots)
+    if abs(lots - whole) > _NEAR * lots:
+        return int(Fraction(lots) * _exact(bps) // 10_000)
+    above, below = _ratio(bps)
+    return whole * above // (below * 10_000)
+
+
+@lru_cache(maxsize=64)
+def _ratio(bps: float) -> tuple[int, int]:
+    return _exact(bps).as_integer_ratio()

@@ -63,6 +63,8 @@ class MarketWatch:
             )
             self._request_snapshot(desk, desk.market.reason, now_ns)
         if change & Change.STATE:
+            if not desk.crossed_since_ns and desk.market.crossed:
+                desk.crossed_since_ns = now_ns
             self._feed_changed(desk, now_ns)
 
     def mark(self, desk: Desk, now_ns: int) -> None:
@@ -107,7 +109,7 @@ class MarketWatch:
                 self._executor.on_market(desk, now_ns)
         elif market.state == "STALE":
             self.mark(desk, now_ns)  # until it is too old
-        if market.state == "LIVE" and market.crossed:
+        if market.crossed and market.state in ("LIVE", "STALE"):
             if not desk.crossed_since_ns:
                 desk.crossed_since_ns = now_ns
             elif now_ns - desk.crossed_since_ns >= self._config.crossed_resync_ns:

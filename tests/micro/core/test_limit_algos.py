@@ -73,9 +73,9 @@ def test_defaults_come_from_the_configuration() -> None:
 
 def test_limit_rests_at_its_price_until_cancelled() -> None:
     rig = Rig()
-    rig.send(signal(algo="limit", limit_price=Decimal("59990.07")))
+    rig.send(signal(algo="limit", limit_price=Decimal("59990.0")))
     rig.run(60 * SECOND)
-    assert [o.price_ticks for o in placed(rig)] == [599_900]  # a buy's price is floored
+    assert [o.price_ticks for o in placed(rig)] == [599_900]
     rig.book(60_100.0, 60_100.1)
     rig.run(30 * SECOND)
     assert len(placed(rig)) == 1
@@ -86,10 +86,10 @@ def test_limit_rests_at_its_price_until_cancelled() -> None:
     assert rig.report().reason_code == "CANCELED_BY_MACRO"
 
 
-def test_a_sell_limit_is_ceiled() -> None:
+def test_a_price_off_the_tick_is_refused_and_not_moved() -> None:
     rig = Rig()
     rig.send(signal(algo="limit", side="sell", limit_price=Decimal("60010.01")))
-    assert placed(rig)[0].price_ticks == 600_101
+    assert (rig.report().reason_code, placed(rig)) == ("BAD_TICK", [])
 
 
 def test_a_plain_limit_may_take() -> None:
