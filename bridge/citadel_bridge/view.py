@@ -74,6 +74,12 @@ class MicroView:
         """State of every book subscription."""
         return self.mirror.feeds
 
+    def venues(self) -> set[str]:
+        """Ids of the venues of which anything has been heard."""
+        mirror = self.mirror
+        keys = (*mirror.books.copy(), *mirror.feeds.copy(), *mirror.positions.copy())
+        return {venue for venue, _symbol in keys} | set(mirror.balances.copy())
+
     def peers(self) -> list[Peer]:
         """Micros that are alive, the latest heard first."""
         return self.mirror.alive(self._dead_after_ns)

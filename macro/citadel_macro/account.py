@@ -16,6 +16,7 @@ from freqtrade.exchange.exchange import Exchange
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import orders
 from citadel_macro.guard import disarm, refuse_keys, without_credentials
+from citadel_macro.venues import not_heard
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -146,13 +147,32 @@ class AccountMixin(Exchange):
                 return rows
             if now >= remind:
                 remind = now + BOOT_REMIND_S
-                logger.warning(
-                    "Waiting for micro at %s for %.0f s. Start it with `citadel micro`, or mend "
-                    "citadel.market in the configuration; Freqtrade goes on as soon as it answers.",
-                    self.settings.market,
-                    now - started,
-                )
+                self._say_what_is_awaited(now - started)
             time.sleep(BOOT_POLL_S)
+
+    def _say_what_is_awaited(self, waited_s: float) -> None:
+        market, venue = self.settings.market, self.settings.venue
+        if not self.link.alive():
+            logger.warning(
+                "Waiting for micro at %s for %.0f s. Start it with `citadel micro`, or mend "
+                "citadel.market in the configuration; Freqtrade goes on as soon as it answers.",
+                market,
+                waited_s,
+            )
+            return
+        heard = self.link.venues()
+        if venue in heard:
+            why = f"no balances of {venue!r} yet (a [reference.…] has none, a [venues.…] has)"
+        else:
+            why = not_heard(venue, heard)
+        logger.warning(
+            "Waiting for %s for %.0f s. micro at %s is heard (%s): %s.",
+            venue,
+            waited_s,
+            market,
+            self.link.connector.micro_state(),
+            why,
+        )
 
     def fetch_positions(
         self, pair: str | None = None, params: dict[str, Any] | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from citadel_macro.venues import venue_of
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 SECTION: Final = "citadel"
 ENDPOINT: Final = re.compile(r"^(tcp://[^\s:]+:\d{1,5}|ipc://\S+)$")
 INTENTS_FILE: Final = "citadel-intents.sqlite"
-
-_VENUES: Final = {
-    ("binance", "spot"): "binance-spot",
-    ("binance", "futures"): "binance-usdm",
-    ("binanceusdm", "futures"): "binance-usdm",
-    ("bybit", "futures"): "bybit-linear",
-    ("okx", "futures"): "okx-swap",
-}
 
 
 class BridgeSettings(BaseModel):
@@ -102,14 +95,6 @@ def settings_of(config: Mapping[str, Any]) -> BridgeSettings:
     if not settings.venue:
         settings = settings.model_copy(update={"venue": venue_of(config)})
     return settings
-
-
-def venue_of(config: Mapping[str, Any]) -> str:
-    """Venue id for the exchange and trading mode of a configuration (``binance-spot``)."""
-    name = str(config.get("exchange", {}).get("name", "")).lower()
-    mode = str(getattr(config.get("trading_mode", "spot"), "value", config.get("trading_mode")))
-    mode = "futures" if mode == "futures" else "spot"
-    return _VENUES.get((name, mode), f"{name}-{mode}")
 
 
 def _bad_input(error: ValidationError) -> BadInput:

@@ -14,6 +14,7 @@ and keeps the contract that ``FreqtradeBot`` (2026.9) relies on:
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -23,7 +24,7 @@ from freqtrade.exceptions import InsufficientFundsError, InvalidOrderException, 
 from freqtrade.exchange import ROUND_DOWN, ROUND_UP
 from freqtrade.persistence import Order, PairLocks
 
-from citadel_bridge.errors import MicroUnavailable
+from citadel_bridge.errors import IntentsUnwritable, MicroUnavailable
 from citadel_macro import orders
 from citadel_macro.account import AccountMixin
 from citadel_macro.link import OrderRequest
@@ -63,6 +64,7 @@ class BridgeMixin(AccountMixin):
         self._shown: dict[str, str] = {}
         self._entries: set[str] = set()
         self._uncommitted: dict[str, str] = {}
+        self._refused = threading.local()
         super().__init__(*args, **kwargs)
 
     # --- placing ---------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class BridgeMixin(AccountMixin):
     def _send(self, request: OrderRequest, *, lock: bool) -> CcxtOrder:
         try:
             signal, report = self.link.submit(request)
-        except MicroUnavailable as error:
+        except (MicroUnavailable, IntentsUnwritable) as error:
             raise TemporaryError(
                 f"{request.side} {request.quantity} {request.symbol} was not sent: {error}"
             ) from error
@@ -170,11 +172,19 @@ class BridgeMixin(AccountMixin):
             funds = report.reason_code in orders.FUNDS_CODES
             kind = InsufficientFundsError if funds else InvalidOrderException
             permitted = f"; at most {report.permitted} would pass" if report.permitted else ""
-            raise kind(
+            text = (
                 f"micro rejected {request.side} {request.quantity} {request.symbol}: "
                 f"{report.reason_code} ({report.reason}{permitted})"
             )
+            self._refused.text = text
+            raise kind(text)
         return order
+
+    def refusal(self) -> str:
+        """What micro last refused to this thread since the last call; empty when nothing."""
+        text: str = getattr(self._refused, "text", "")
+        self._refused.text = ""
+        return text
 
     def _how(self, wish: Execution | None, *, is_entry: bool) -> dict[str, Any]:
         """Algorithm, parameters and life of an order, from the strategy's wish and the settings.

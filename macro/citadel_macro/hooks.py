@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import freqtrade.worker
 from freqtrade.exceptions import TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
 
 from citadel_bridge.errors import MicroUnavailable
-from citadel_macro import books
+from citadel_macro import books, byhand
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.orphans import reconcile
 from citadel_macro.wakeup import WakeUp
@@ -143,4 +144,6 @@ _HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
     (Worker, "_sleep", _sleep),
+    (RPC, "_rpc_force_entry", byhand.force_entry),
+    (RPC, "_rpc_force_exit", byhand.force_exit),
 )

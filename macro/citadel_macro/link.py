@@ -106,6 +106,10 @@ class MicroLink:
         """Whether micro's heartbeat is heard."""
         return self.connector.micro_alive()
 
+    def venues(self) -> set[str]:
+        """Venue ids that micro has told anything of."""
+        return self.connector.venues()
+
     def now_ns(self) -> int:
         """Wall clock that expiry times are compared with."""
         return time.time_ns()

@@ -18,6 +18,7 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import Binance
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.resolvers import ExchangeResolver
+from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
 from freqtrade_kit import puppet_config
 from scripted_micro import ScriptedMicro
@@ -101,6 +102,8 @@ def test_freqtrade_is_as_it_was_when_the_run_is_over() -> None:
         (FreqtradeBot, "exit_positions"),
         (FreqtradeBot, "_update_trade_after_fill"),
         (Worker, "_sleep"),
+        (RPC, "_rpc_force_entry"),
+        (RPC, "_rpc_force_exit"),
     )
     before = [owner.__dict__[name] for owner, name in places]
     with Launch().patched():
@@ -232,6 +235,38 @@ def test_freqtrade_waits_for_a_micro_that_is_absent(
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_venue_that_micro_does_not_have_is_said(
+    simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    signals, market = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    path, log = tmp_path / "config.json", tmp_path / "log"
+    config = puppet_config(simulator, tmp_path, signals, market)
+    config["citadel"]["venue"] = "binance-futures"
+    path.write_text(json.dumps(config))
+    quotes = simulator.quotes()
+    with (
+        log.open("w") as out,
+        ScriptedMicro(signals=signals, market=market, quotes=lambda: quotes) as micro,
+    ):
+        micro.totals.clear()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "citadel_macro", "trade", "-c", str(path)],
+            stdout=out,
+            stderr=out,
+        )
+        try:
+
+            def said() -> str:
+                return " ".join(log.read_text().split())
+
+            until(lambda: "no venue 'binance-futures', only binance-spot" in said(), process)
+            assert "set citadel.venue = 'binance-spot'" in said()
+            assert "Start it with" not in said()
+        finally:
+            process.kill()
+            process.wait()
 
 
 def until(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

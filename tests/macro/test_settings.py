@@ -3,11 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ccxt.pro
+import freqtrade.exchange
 import pytest
 from freqtrade.enums import TradingMode
+from freqtrade.exchange.common import MAP_EXCHANGE_CHILDCLASS, SUPPORTED_EXCHANGES
 
-from citadel_macro.config import BridgeSettings, settings_of, venue_of
+from citadel_macro.config import BridgeSettings, settings_of
 from citadel_macro.demo import demo_config
+from citadel_macro.venues import not_heard, venue_of
+from citadel_micro.shell.feeds.generic import integrity_of
+from citadel_micro.shell.instruments.ccxt_venues import SOURCES
 from citadel_proto.errors import BadInput
 
 
@@ -28,11 +34,63 @@ def test_defaults_are_the_loopback_endpoints_and_the_venue_of_the_exchange() -> 
     [
         ("binance", "spot", "binance-spot"),
         ("binance", TradingMode.FUTURES, "binance-usdm"),
+        ("binanceusdm", "futures", "binance-usdm"),
         ("kraken", "spot", "kraken-spot"),
+        ("krakenfutures", "futures", "kraken-futures"),
+        ("okx", "spot", "okx"),
+        ("okx", "futures", "okx"),
+        ("gate", "spot", "gate-spot"),
+        ("gateio", "spot", "gate-spot"),
+        ("gateio", "futures", "gate-usdm"),
+        ("bybit", "spot", "bybit-spot"),
+        ("bybit", "futures", "bybit-linear"),
+        ("bitget", "spot", "bitget-spot"),
+        ("bitget", "futures", "ccxt-bitget"),
+        ("kucoin", "spot", "kucoin-spot"),
+        ("coinbase", "spot", "coinbase-advanced"),
+        ("hyperliquid", "spot", "hyperliquid"),
+        ("hyperliquid", "futures", "hyperliquid"),
+        ("htx", "spot", "ccxt-htx"),
+        ("binanceus", "spot", "ccxt-binanceus"),
+        ("myokx", "spot", "ccxt-myokx"),
     ],
 )
 def test_venue_follows_exchange_and_mode(name: str, mode: object, venue: str) -> None:
     assert venue_of({"exchange": {"name": name}, "trading_mode": mode}) == venue
+
+
+def _modes(name: str) -> set[str]:
+    title = MAP_EXCHANGE_CHILDCLASS.get(name, name).title()
+    real = getattr(freqtrade.exchange, title, freqtrade.exchange.Exchange)
+    found = {str(mode.value) for mode, _ in real._supported_trading_mode_margin_pairs}
+    return found | {"spot"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*SUPPORTED_EXCHANGES, *MAP_EXCHANGE_CHILDCLASS, "kucoin", "coinbase", "coinbaseexchange"],
+)
+def test_micro_has_a_venue_for_every_exchange_of_freqtrades(name: str) -> None:
+    """Each id is one that micro itself takes, and its rules are those of the exchange named."""
+    if name == "kucoineu" and name not in ccxt.pro.exchanges:
+        pytest.skip("ccxt itself has none")
+    for mode in _modes(name):
+        venue = venue_of({"exchange": {"name": name}, "trading_mode": mode})
+        assert integrity_of(venue), "raises for an id that micro does not know"
+        source = SOURCES.get(venue)
+        if source is None:
+            continue
+        kinds = {"spot"} if mode == "spot" else {"linear"}
+        only_futures = name in {"binanceusdm", "krakenfutures"}
+        assert only_futures or kinds & set(source.kinds), f"{venue} has no {mode} markets"
+        assert source.exchange.startswith(name.removesuffix("io").removesuffix("usdm")[:4])
+
+
+def test_a_venue_that_micro_does_not_have_is_named_with_those_that_it_has() -> None:
+    text = not_heard("okx-futures", {"okx", "kraken-spot"})
+    assert "no venue 'okx-futures', only kraken-spot, okx" in text
+    assert "citadel.venue = 'okx'" in text
+    assert "not told of any venue yet" in not_heard("okx", set())
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest_one() -> None:

@@ -1,0 +1,113 @@
+"""What a person asks of Freqtrade by hand (REST, FreqUI, Telegram), answered with micro's reason.
+
+Freqtrade answers a remote call in words only for its ``RPCException``; what its own exchange raises
+ends as a server error, and Telegram says nothing at all. A refusal here is such an exception.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from freqtrade.exceptions import FreqtradeException
+from freqtrade.persistence import Trade
+from freqtrade.rpc.rpc import RPC, RPCException
+
+from citadel_macro.exchange import BridgeMixin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+_MARKDOWN = re.compile(r"([_*`\[])")
+
+
+class Answered(RPCException):
+    """A refusal in words: ``message`` as it is, ``str()`` as Telegram can show it.
+
+    Telegram drops a whole message for one unpaired underscore of a reason code. Freqtrade sends a
+    refused entry as HTML and everything else as Markdown.
+    """
+
+    def __init__(self, message: str, shown: str) -> None:
+        """Keep both forms."""
+        super().__init__(message)
+        self._shown = shown
+
+    def __str__(self) -> str:
+        """For Telegram."""
+        return self._shown
+
+
+def force_entry(original: Callable[..., Any], _: object) -> object:
+    """``RPC._rpc_force_entry`` with an answer for every refusal."""
+
+    def _rpc_force_entry(rpc: RPC, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - Freqtrade's
+        exchange = rpc._freqtrade.exchange  # noqa: SLF001 - as its own class does
+        if not isinstance(exchange, BridgeMixin):
+            return original(rpc, *args, **kwargs)
+        try:
+            return original(rpc, *args, **kwargs)
+        except FreqtradeException as error:
+            message = str(error)
+            raise Answered(message, html.escape(message, quote=False)) from error
+
+    return _rpc_force_entry
+
+
+def force_exit(original: Callable[..., Any], _: object) -> object:
+    """``RPC._rpc_force_exit`` with an answer for every refusal; of several trades, one stops none."""
+
+    def _rpc_force_exit(
+        rpc: RPC,
+        trade_id: str,
+        ordertype: str | None = None,
+        **kwargs: Any,  # noqa: ANN401 - Freqtrade's
+    ) -> object:
+        exchange = rpc._freqtrade.exchange  # noqa: SLF001 - as its own class does
+        if not isinstance(exchange, BridgeMixin):
+            return original(rpc, trade_id, ordertype, **kwargs)
+        if trade_id != "all":
+            try:
+                return _exit(original, exchange, rpc, trade_id, ordertype, **kwargs)
+            except FreqtradeException as error:
+                raise _refusal(str(error)) from error
+        trades = [(trade.id, trade.pair) for trade in Trade.get_open_trades()]
+        refused = []
+        for number, pair in trades:
+            try:
+                _exit(original, exchange, rpc, str(number), ordertype)
+            except (FreqtradeException, RPCException) as error:
+                text = error.message if isinstance(error, RPCException) else str(error)
+                if Trade.get_trades([Trade.id == number, Trade.is_open.is_(True)]).first():
+                    logger.warning("Trade %s (%s) was not left: %s", number, pair, text)
+                    refused.append(f"trade {number} ({pair}): {text}")
+        if refused:
+            raise _refusal(f"{len(refused)} of {len(trades)} not left: {'; '.join(refused)}")
+        return {"result": "Created exit orders for all open trades."}
+
+    return _rpc_force_exit
+
+
+def _exit(
+    original: Callable[..., Any],
+    exchange: BridgeMixin,
+    rpc: RPC,
+    trade_id: str,
+    ordertype: str | None,
+    **kwargs: Any,  # noqa: ANN401 - Freqtrade's
+) -> object:
+    """One exit. Freqtrade keeps a lack of funds to itself and would report an order that is none."""
+    exchange.refusal()
+    answer = original(rpc, trade_id, ordertype, **kwargs)
+    refusal = exchange.refusal()
+    if refusal:
+        raise _refusal(refusal)
+    return answer
+
+
+def _refusal(message: str) -> Answered:
+    return Answered(message, _MARKDOWN.sub(r"\\\1", message))

@@ -1,0 +1,166 @@
+"""What a person asks by hand and micro refuses is answered with micro's reason."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+import urllib.error
+import urllib.request
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from freqtrade.enums import SignalDirection, State
+from freqtrade.persistence import PairLocks
+from freqtrade.rpc.api_server import ApiServer
+from freqtrade.rpc.rpc import RPC, RPCException
+from freqtrade.rpc.telegram import Telegram
+from freqtrade_kit import running
+from scripted_micro import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from freqtrade_kit import Rig, Simulator
+
+USER, WORD = "someone", "loopback"
+
+
+@pytest.fixture(scope="module")
+def rig(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
+) -> Iterator[Rig]:
+    api = {
+        "enabled": True,
+        "listen_ip_address": "127.0.0.1",
+        "listen_port": signals_port + 1,
+        "username": USER,
+        "password": WORD,
+        "jwt_secret_key": "not-a-secret-of-anybody-and-long-enough",
+        "ws_token": "not-a-secret-of-anybody",
+        "verbosity": "error",
+        "CORS_origins": [],
+    }
+    folder = tmp_path_factory.mktemp("hand")
+    over: dict[str, Any] = {"api_server": api, "force_entry_enable": True}
+    loops: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        loops.append(make())
+        return loops[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", remembered)
+        with running(simulator, folder, signals_port, **over) as rig:
+            rig.until(lambda: rig.bot.state == State.RUNNING)
+            yield rig
+        ApiServer.shutdown()  # type: ignore[no-untyped-call]
+    for loop in loops:
+        loop.close()  # Freqtrade leaves its server's to the collector
+
+
+@pytest.fixture(autouse=True)
+def _fresh(rig: Rig) -> Iterator[None]:
+    yield
+    rig.micro.scripts.clear()
+    rig.strategy.enter, rig.strategy.leave = set(), set()
+    for pair in rig.quotes:
+        PairLocks.unlock_pair(pair)
+
+
+def post(rig: Rig, path: str, **body: object) -> tuple[int, str]:
+    """Status and text of a call of the real REST server."""
+    port = rig.config["api_server"]["listen_port"]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1/{path}",
+        json.dumps(body).encode(),
+        {
+            "Content-Type": "application/json",
+            "Authorization": "Basic " + base64.b64encode(f"{USER}:{WORD}".encode()).decode(),
+        },
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def entered(rig: Rig, pair: str) -> Any:  # noqa: ANN401 - a Trade
+    rig.strategy.enter = {pair}
+    rig.until(lambda: rig.trade(pair) and rig.trade(pair).has_open_position)
+    rig.strategy.enter = set()
+    return rig.trade(pair)
+
+
+def test_a_refused_entry_answers_with_the_gates_reason(rig: Rig) -> None:
+    rig.micro.scripts["ETH/USDT", "buy"] = Script(reject="MAX_POSITION")
+    status, text = post(rig, "forceenter", pair="ETH/USDT", side="long")
+    assert status == 502, text
+    assert "MAX_POSITION (scripted)" in text
+    rig.micro.scripts.clear()
+    PairLocks.unlock_pair("ETH/USDT")
+    status, text = post(rig, "forceenter", pair="ETH/USDT", side="long")
+    assert status == 200, text
+
+
+@pytest.mark.parametrize("code", ["MIN_NOTIONAL", "INSUFFICIENT_FUNDS"])
+def test_a_refused_exit_answers_with_the_gates_reason(rig: Rig, code: str) -> None:
+    trade = rig.trade("BTC/USDT") or entered(rig, "BTC/USDT")
+    rig.micro.scripts["BTC/USDT", "sell"] = Script(reject=code)
+    status, text = post(rig, "forceexit", tradeid=str(trade.id))
+    assert status == 502, text
+    assert f"{code} (scripted)" in text, "Freqtrade says nothing of missing funds by itself"
+    assert rig.trade("BTC/USDT").is_open
+
+
+def test_one_refusal_does_not_keep_the_other_trades_from_leaving(rig: Rig) -> None:
+    first = rig.trade("BTC/USDT") or entered(rig, "BTC/USDT")
+    entered(rig, "SOL/USDT")
+    rig.micro.scripts["BTC/USDT", "sell"] = Script(reject="MIN_NOTIONAL")
+    status, text = post(rig, "forceexit", tradeid="all")
+    assert status == 502, text
+    assert f"trade {first.id} (BTC/USDT): micro rejected sell" in text
+    rig.until(lambda: rig.trade("SOL/USDT") is None)
+    assert rig.trade("BTC/USDT") is not None
+    rig.micro.scripts.clear()
+    status, text = post(rig, "forceexit", tradeid="all")
+    assert status == 200, text
+    rig.until(lambda: rig.trade("BTC/USDT") is None)
+
+
+def test_telegram_can_show_the_reason(rig: Rig) -> None:
+    """Its parsers reject a lone underscore in Markdown and a loose bracket in HTML."""
+    rpc = RPC(rig.bot)
+    said: list[str] = []
+
+    async def send(text: str, *_: object, **__: object) -> None:
+        said.append(text)
+
+    telegram: Any = SimpleNamespace(_rpc=rpc, _send_msg=send)
+    rig.micro.scripts["DOGE/USDT", "buy"] = Script(reject="A<B_C")
+    asyncio.run(Telegram._force_enter_action(telegram, "DOGE/USDT", None, SignalDirection.LONG))
+    assert "A&lt;B_C (scripted)" in said.pop()
+
+    PairLocks.unlock_pair("XRP/USDT")
+    trade = entered(rig, "XRP/USDT")
+    rig.micro.scripts["XRP/USDT", "sell"] = Script(reject="MIN_NOTIONAL")
+    asyncio.run(Telegram._force_exit_action(telegram, str(trade.id)))
+    assert r"MIN\_NOTIONAL (scripted)" in said.pop()
+
+
+def test_micro_gone_is_an_answer_too(rig: Rig) -> None:
+    rig.micro.stop()
+    deadline = time.monotonic() + 10
+    while rig.exchange.link.alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    status, text = post(rig, "forceenter", pair="ADA/USDT", side="long")
+    assert status == 502, text
+    assert "was not sent: no heartbeat of micro" in text
+    with pytest.raises(RPCException, match="was not sent"):
+        RPC(rig.bot)._rpc_force_entry("ADA/USDT", None)
+    rig.restart_micro()
