@@ -108,7 +108,26 @@ def order_states() -> str:
             {"no child is out": [parent.READY, parent.PAUSED], "a child is out": out},
         )
         + _rows(life.PARENT_TABLE)
+        + _PARENT_LIFE
     )
+
+
+_PARENT_LIFE = """
+## How long a parent lives
+
+The executor ends every parent, whatever its algorithm would still do. Its end is withdrawn, proven, and
+reported as *expired* with a code:
+
+| order | ends | code |
+| --- | --- | --- |
+| with a working time (`time_limit_ms`) | that long after its admission; with `on_timeout = cross_ioc` up to 5 s later | `TIME_LIMIT` |
+| without one (`limit`), or resting after it (`on_timeout = rest`) | when its signal expires (`expires_ns`), or with its working time where that is later | `EXPIRED` |
+| stop | when it is withdrawn or done: nobody else would protect the position | |
+| entry of a macro that has fallen silent | at the hard lease, 15 s; exits stay | `MACRO_LEASE_LOST` |
+
+So `expires_ns` says until when a signal may be *taken up*, and is the end of an order that names no working
+time of its own. macro sets it to `unfilledtimeout` and 30 seconds.
+"""
 
 
 def _edges(

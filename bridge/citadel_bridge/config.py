@@ -103,7 +103,8 @@ class ConnectorConfig:
 class NewSignal:
     """A parent order to be sent; fields as in ``citadel_proto.messages.Signal``.
 
-    ``ttl`` is in seconds from now: nothing acts on the signal after that.
+    ``ttl`` is in seconds from now: the signal is not taken up after that, and an order without a
+    working time of its own ends then.
     """
 
     venue: str

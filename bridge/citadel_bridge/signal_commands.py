@@ -30,7 +30,9 @@ StopPrice = Annotated[
 Force = Annotated[str, typer.Option("--time-in-force", help="GTC, IOC, FOK or PO (post-only).")]
 ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="Never open a position.")]
 Leverage = Annotated[str, typer.Option(help="For perpetuals.")]
-Ttl = Annotated[str, typer.Option(help="Nothing acts on the order after this (10s, 5m …).")]
+Ttl = Annotated[
+    str, typer.Option(help="Not taken up after this; a limit order ends then (10s, 5m …).")
+]
 Wait = Annotated[bool, typer.Option(help="Follow the order until it is done.")]
 Connect = Annotated[str | None, typer.Option(help="Where micro publishes. Default: port 5556.")]
 Bind = Annotated[str | None, typer.Option(help="Where to publish the signal. Default: port 5557.")]

@@ -194,8 +194,12 @@ class BridgeMixin(AccountMixin):
         life = (self.settings.order_life_s or self._unfilled_timeout_s(is_entry=is_entry)) + GRACE_S
         params: dict[str, Param] = dict(wish.params) if wish else {}
         algo = wish.algo if wish and wish.algo else self.settings.algo
+        life_ms = int(life * 1_000)
         if algo == "chase_limit":
-            params.setdefault("time_limit_ms", min(int(life * 1_000), LONGEST_CHASE_MS))
+            params.setdefault("time_limit_ms", min(life_ms, LONGEST_CHASE_MS))
+        asked_ms = params.get("time_limit_ms")
+        if isinstance(asked_ms, int | float) and asked_ms > life_ms:
+            params["time_limit_ms"] = life_ms  # micro works it that long though Freqtrade is gone
         return {
             "algo": algo,
             "params": params,

@@ -86,7 +86,8 @@ class Signal(_Message, frozen=True, kw_only=True):
     candle_ns: int = 0
     created_ns: int
     expires_ns: int
-    """Nothing acts on this signal after this moment."""
+    """Until when the signal may be taken up. An order whose algorithm has no working time
+    (``time_limit_ms``) ends at this moment as well; stops are held until they are withdrawn."""
     epoch: int
     """Start of the publishing process (ns); a larger epoch is a newer process."""
     seq: int

@@ -238,6 +238,21 @@ def test_how_an_order_is_worked_travels_with_it(
         assert exchange.cancel_order(sent.signal_id, PAIR)["status"] == "canceled"
 
 
+@pytest.mark.parametrize("algo", ["limit", "chase_limit"])
+@pytest.mark.parametrize(("asked_ms", "sent_ms"), [(3_600_000, 50_000), (2_000, 2_000), (0, 0)])
+def test_a_wished_working_time_ends_with_the_order(
+    exchange: BridgeMixin, micro: ScriptedMicro, algo: str, asked_ms: int, sent_ms: int
+) -> None:
+    micro.scripts[PAIR, "buy"] = Script(fraction="0")
+    exchange.execution(PAIR, algo=algo, time_limit_ms=asked_ms)
+    exchange.create_order(
+        pair=PAIR, ordertype="limit", side="buy", amount=0.01, rate=50_000.0, leverage=1.0
+    )
+    sent = micro.signals_of(PAIR, "buy")[-1]
+    assert sent.params["time_limit_ms"] == sent_ms
+    assert exchange.cancel_order(sent.signal_id, PAIR)["status"] == "canceled"
+
+
 def test_a_market_order_has_no_limit(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
     micro.scripts[PAIR, "buy"] = Script()
     order = exchange.create_order(

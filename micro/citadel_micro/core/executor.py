@@ -14,6 +14,7 @@ from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
+from citadel_micro.core.life import end_of_life, life_ends_ns
 from citadel_micro.core.lifecycle import CHILD_TERMINAL, ChildState, ParentEvent, ParentState
 from citadel_micro.core.refusals import Refusals
 from citadel_micro.core.sender import Denied, Sender
@@ -33,6 +34,7 @@ _MIRRORED: Final = {
     ChildState.UNKNOWN: _V.DOUBT,
     ChildState.QUARANTINED: _V.DOUBT,
 }
+_AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
 CROSS_PAUSE_NS: Final = 50 * MS
 """Between immediate orders, which also wait for a newer book."""
 CROSS_PAUSE_DOUBLINGS: Final = 4
@@ -63,6 +65,7 @@ class SmartOrderExecutor:
     def begin(self, parent: Parent, desk: Desk, now_ns: int) -> None:
         """Start the working time of a parent that is READY."""
         parent.accepted_ns = now_ns
+        parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
         parent.arrival_half_ticks = desk.mid_half_ticks()
         if parent not in desk.parents:
             desk.parents.append(parent)
@@ -80,6 +83,9 @@ class SmartOrderExecutor:
                 if live[0].state is not ChildState.WORKING or len(live) > 1:
                     continue
             elif now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
+                continue
+            if now_ns >= parent.ends_ns:
+                self.advance(parent, now_ns)
                 continue
             decision = algo.decide(parent, desk, now_ns)
             if decision is not KEEP:
@@ -148,6 +154,8 @@ class SmartOrderExecutor:
             parent.resume_ns = 0
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
+        elif now_ns >= parent.ends_ns and not _taking(parent):
+            self.close(parent, _V.EXPIRE, *end_of_life(parent), now_ns)
         elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
             self._withdraw(parent, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
@@ -402,12 +410,20 @@ class SmartOrderExecutor:
                 due_ns = min(due_ns, child.cancel_after_ns)
         if parent.terminal or parent.verdict is not None or parent.algo is None or self.stopping:
             return due_ns
+        if parent.ends_ns < due_ns and not _taking(parent):
+            due_ns = parent.ends_ns
         live = parent.live
         if not live or live[0].state is ChildState.WORKING:
             due_ns = min(due_ns, parent.algo.wake_ns)
             if parent.resume_ns:
                 due_ns = min(due_ns, parent.resume_ns)
         return due_ns
+
+
+def _taking(parent: Parent) -> bool:
+    """An immediate order is out: it ends by itself, sooner than a cancel would arrive."""
+    live = parent.live
+    return bool(live) and live[0].ioc and live[0].state in _AT_VENUE
 
 
 def _cross_pause_ns(parent: Parent) -> int:

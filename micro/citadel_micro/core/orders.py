@@ -192,6 +192,8 @@ class Parent:
     updated_ns: int = 0
     accepted_ns: int = 0
     """When the working time began: admission, or the trigger of a stop."""
+    ends_ns: int = FAR
+    """When its life ends, whatever its algorithm would still do (``core.life``)."""
     done_ns: int = 0
     revision: int = 0
     reprices: int = 0

@@ -14,6 +14,7 @@ from citadel_micro.core.admission import choose_algorithm, set_terms
 from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.commands import CancelOrder, QueryVenue
 from citadel_micro.core.events import OrderFilled
+from citadel_micro.core.life import life_ends_ns
 from citadel_micro.core.lifecycle import ChildState, ParentState
 from citadel_micro.core.order_state import (
     CHILD_KEY,
@@ -235,6 +236,7 @@ class Recovery:
             try:
                 set_terms(parent, desk.instrument)
                 parent.algo = choose_algorithm(signal, self._config.algo_defaults)
+                parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
             except BadInput as error:
                 if not parent.terminal:
                     self._lost(parent, str(error))

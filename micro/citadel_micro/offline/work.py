@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 SIGNAL_ID: Final = "work-1"
 SECOND_NS: Final = 1_000_000_000
-_SIGNAL_LIFE_NS: Final = 10 * SECOND_NS
-"""Time for the book to become trustworthy after ``start_after``."""
+_SIGNAL_LIFE_NS: Final = 30 * 86_400 * SECOND_NS
+"""Longer than any capture, so that an order without a working time ends with its capture."""
 _DRAIN_NS: Final = 60 * SECOND_NS
 """Virtual time for what is still working when the capture ends to be withdrawn and proven."""
 _RICH: Final = Decimal(10) ** 15

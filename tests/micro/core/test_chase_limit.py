@@ -248,9 +248,9 @@ def test_expires_with_what_it_has() -> None:
 def test_may_rest_on_after_its_time() -> None:
     rig = Rig()
     chase(rig, time_limit_ms=1_000, on_timeout="rest")
-    rig.run(5 * SECOND)
+    rig.run(4 * SECOND)
     rig.book(60_010.0, 60_010.1)
-    rig.run(5 * SECOND)
+    rig.run(4 * SECOND)
     assert prices(rig) == [600_000]
     assert rig.report().status == "working"
 

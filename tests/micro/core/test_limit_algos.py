@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_kit import MS, SECOND, Rig, config, signal
+from engine_kit import MS, SECOND, START, Rig, config, signal
 
 from citadel_micro.core.algos import ALGORITHMS, algorithm
 from citadel_micro.core.commands import CancelOrder, PlaceOrder
@@ -73,7 +73,8 @@ def test_defaults_come_from_the_configuration() -> None:
 
 def test_limit_rests_at_its_price_until_cancelled() -> None:
     rig = Rig()
-    rig.send(signal(algo="limit", limit_price=Decimal("59990.0")))
+    expires_ns = START + 600 * SECOND
+    rig.send(signal(algo="limit", limit_price=Decimal("59990.0"), expires_ns=expires_ns))
     rig.run(60 * SECOND)
     assert [o.price_ticks for o in placed(rig)] == [599_900]
     rig.book(60_100.0, 60_100.1)

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from citadel_micro.core.times import FAR
+from citadel_micro.core.times import FAR, MS
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class Algorithm(ABC):
     """Base of all algorithms.
 
     ``wake_ns`` is the next time at which the decision may change without a market event; the
-    executor reads it after every ``decide``.
+    executor reads it after every ``decide``. ``working_ns`` and ``grace_ns`` tell it when to end
+    the parent whatever the algorithm would decide (``core.life``).
     """
 
     name: ClassVar[str]
@@ -150,6 +151,10 @@ class Algorithm(ABC):
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
         self.wake_ns = FAR
+        self.working_ns = int(values.get("time_limit_ms", 0)) * MS
+        """Time from acceptance in which the order is worked; 0 where the algorithm has no limit."""
+        self.grace_ns = 0
+        """What it may need after that to carry out its own end; FAR when it rests instead."""
 
     @classmethod
     def make(cls, given: Iterable[tuple[str, Value]]) -> Algorithm:

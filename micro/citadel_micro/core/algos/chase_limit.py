@@ -71,8 +71,7 @@ class ChaseLimit(Algorithm):
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         super().__init__(values)
-        limit = self.number("time_limit_ms") * MS
-        self._limit_ns = limit
+        limit = self._limit_ns = self.working_ns
         schedule = URGENCY[str(values["urgency"])]
         given = [self.real(name) for name in ("improve_at", "mid_at", "cross_at")]
         starts = [g if g >= 0 else s for g, s in zip(given, schedule, strict=True)]
@@ -84,6 +83,7 @@ class ChaseLimit(Algorithm):
         self._chase_bps = self.real("max_chase_bps")
         self._on_cap = str(values["on_cap"])
         self._on_timeout = str(values["on_timeout"])
+        self.grace_ns = {"cross_ioc": CROSS_GRACE_NS, "rest": FAR}.get(self._on_timeout, 0)
         self._cross_bps = self.real("max_cross_bps")
         self._post_only = bool(values["post_only"])
         self._retreat = self.number("retreat_ticks")
@@ -123,10 +123,8 @@ class ChaseLimit(Algorithm):
         self._best = _NO_BEST
         self.wake_ns = FAR
         if elapsed >= self._limit_ns:
-            if self._on_timeout == "cancel":
-                return _late(self._limit_ns)
             if self._on_timeout == "cross_ioc":
-                return self._cross_late(parent, desk, child, elapsed, now_ns)
+                return self._cross_late(parent, desk, child, now_ns)
             if child is not None and self._starts[2] == FAR:
                 return KEEP
         if best is None or market.state != "LIVE" or best[0] >= best[2]:
@@ -243,18 +241,15 @@ class ChaseLimit(Algorithm):
         self.wake_ns = min(self.wake_ns, cancel_ns)
         return KEEP
 
-    def _cross_late(
-        self, parent: Parent, desk: Desk, child: Child | None, elapsed: int, now_ns: int
-    ) -> Decision:
+    def _cross_late(self, parent: Parent, desk: Desk, child: Child | None, now_ns: int) -> Decision:
         """Time is up, and the rest is taken from the book as far as it may."""
         tries = sum(
             1
             for c in parent.children
             if c.ioc and c.placed_ns - parent.accepted_ns >= self._limit_ns
         )
-        if elapsed >= self._limit_ns + CROSS_GRACE_NS or tries >= CROSS_ATTEMPTS:
+        if tries >= CROSS_ATTEMPTS:
             return _late(self._limit_ns)
-        self.wake_ns = parent.accepted_ns + self._limit_ns + CROSS_GRACE_NS
         if child is not None:
             return KEEP if child.ioc else Withdraw("TIME_LIMIT", "withdrawn to cross")
         touch = desk.touch_ticks() if desk.fit else None

@@ -17,7 +17,6 @@ from citadel_micro.core.algos.base import (
     cross_price,
 )
 from citadel_micro.core.lifecycle import ChildState, ParentEvent
-from citadel_micro.core.times import FAR, MS
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Limit(Algorithm):
     name = "limit"
     params = (
         Param("post_only", default=False, text="Never take"),
-        Param("time_limit_ms", 0, "Working time; 0: until cancelled", 0, 86_400_000 * 365),
+        Param("time_limit_ms", 0, "Working time; 0: until the signal expires", 0, 86_400_000 * 365),
     )
 
     def check(self, signal: SignalReceived) -> None:
@@ -45,14 +44,8 @@ class Limit(Algorithm):
         if signal.limit_price is None:
             raise BadInput("a limit order needs a limit price", mend="give limit_price")
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
-        limit_ns = self.number("time_limit_ms") * MS
-        end_ns = parent.accepted_ns + limit_ns if limit_ns else FAR
-        self.wake_ns = end_ns
-        if now_ns >= end_ns:
-            self.wake_ns = FAR
-            return Finish(ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {limit_ns / 1e9:g} s")
         if parent.live or not desk.fit:
             return KEEP
         touch = desk.touch_ticks()
@@ -76,21 +69,14 @@ class MarketableLimit(Algorithm):
     name = "marketable_limit"
     params = (
         Param("max_cross_bps", 20.0, "Worst price, from the touch", 0, 1_000),
-        Param("time_limit_ms", 10_000, "Working time; 0: until done", 0, 86_400_000),
+        Param("time_limit_ms", 10_000, "Working time; 0: until the signal expires", 0, 86_400_000),
         Param("repeat", default=True, text="Try again what was not filled"),
     )
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
         if parent.live:
-            self.wake_ns = FAR  # its end is what to wait for, whether or not the time is up
-            return KEEP
-        limit_ns = self.number("time_limit_ms") * MS
-        end_ns = parent.accepted_ns + limit_ns if limit_ns else FAR
-        self.wake_ns = end_ns
-        if now_ns >= end_ns:
-            self.wake_ns = FAR
-            return Finish(ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {limit_ns / 1e9:g} s")
+            return KEEP  # its end is what to wait for
         once = not self.values["repeat"] or parent.signal.time_in_force == "IOC"
         if once and any(
             child.state is not ChildState.REJECTED and child.state is not ChildState.LOST

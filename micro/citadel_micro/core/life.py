@@ -1,0 +1,41 @@
+"""How long a parent order lives, whatever its algorithm would still do.
+
+``expires_ns`` of a signal says until when it may be taken up. From then on an order has a working
+time of its own, its algorithm's ``time_limit_ms``, and ends by what the algorithm does at its end.
+An order without one (``limit``, or what rests after its time) ends at ``expires_ns``: who wanted it
+longer would have said so, and whoever would have withdrawn it may be gone.
+
+Stops live until they are withdrawn or done, and so does what micro itself has begun: nobody else
+would protect the position.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from citadel_micro.core.times import FAR
+
+if TYPE_CHECKING:
+    from citadel_micro.core.orders import Parent
+
+
+def life_ends_ns(parent: Parent, skew_ns: int) -> int:
+    """When it ends, in ns on the engine's clock; FAR when it has no end of its own.
+
+    ``skew_ns`` is the grace that a signal's expiry is given for the difference of clocks.
+    """
+    algo, signal = parent.algo, parent.signal
+    if algo is None or parent.own or signal.kind == "stop":
+        return FAR
+    worked_ns = parent.accepted_ns + algo.working_ns
+    if algo.working_ns and algo.grace_ns != FAR:
+        return worked_ns + algo.grace_ns
+    return min(max(signal.expires_ns + skew_ns, worked_ns), FAR)
+
+
+def end_of_life(parent: Parent) -> tuple[str, str]:
+    """Code and reason of that end."""
+    algo = parent.algo
+    if algo is not None and algo.working_ns and algo.grace_ns != FAR:
+        return "TIME_LIMIT", f"not done within {algo.working_ns / 1e9:g} s"
+    return "EXPIRED", "the signal's expires_ns has come, and it names no longer working time"
