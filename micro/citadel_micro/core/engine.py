@@ -231,8 +231,7 @@ class Engine:
         if desk is None:
             self.references.on_market(trade, now_ns)
             return
-        desk.market.on_trade(trade)
-        if desk.parents and not self.view.reconciling:
+        if desk.market.on_trade(trade) and desk.parents and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
     def _on_feed(self, status: FeedStatus, now_ns: int) -> None:

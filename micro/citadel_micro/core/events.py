@@ -69,6 +69,8 @@ class TradeTick(NamedTuple):
     side: Side
     exchange_ns: int
     recv_ns: int
+    history: bool = False
+    """Told after subscribing, of what was before: no news, whatever its time says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

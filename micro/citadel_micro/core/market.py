@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.integrity import make_integrity
 from citadel_micro.core.kernel import Book
+from citadel_micro.core.trades import News
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
 from citadel_micro.core.windows import CellSums
 
@@ -72,6 +73,7 @@ class MarketBook:
         "_flow",
         "_integrity",
         "_judge",
+        "_news",
         "_quote",
         "_quote_seq",
         "_useless_ns",
@@ -83,6 +85,7 @@ class MarketBook:
         "last_recv_ns",
         "last_seq",
         "last_trade",
+        "news",
         "reason",
         "resyncs",
         "state",
@@ -106,6 +109,8 @@ class MarketBook:
         self.resyncs = 0
         self.deltas = 0
         self.last_trade: TradeTick | None = None
+        self.news: TradeTick | None = None
+        """The trade that came last, if it was news."""
         self.verified: Final = integrity != "unverified"
         self._integrity: Final = rules.sequence
         self._judge: Final = rules.sequence.judge
@@ -119,6 +124,7 @@ class MarketBook:
         self._useless_ns = 0
         self._was_live = False
         self._flow: Final = CellSums(FLOW_NS)
+        self._news: Final = News()
 
     # --- events -------------------------------------------------------------------------------
 
@@ -165,10 +171,18 @@ class MarketBook:
         self._quote = new
         return True
 
-    def on_trade(self, trade: TradeTick) -> None:
-        """Remember the last trade, and its signed size for ``signed_flow``."""
-        self.last_trade = trade
+    def on_trade(self, trade: TradeTick) -> bool:
+        """Remember a trade that is news as the last one, and its signed size for ``signed_flow``.
+
+        False, and nothing remembered, for what has been or was over before (``core.trades``).
+        """
+        lag_ns = self.last_recv_ns - self.exchange_ns if self.exchange_ns else None
+        if not self._news.take(trade, lag_ns):
+            self.news = None
+            return False
+        self.last_trade = self.news = trade
         self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)
+        return True
 
     def on_status(self, status: FeedStatus) -> None:
         """The connection changed: whatever was known is void until the next snapshot."""
@@ -239,6 +253,14 @@ class MarketBook:
     def signed_flows(self, now_ns: int, windows_ns: Sequence[int]) -> list[float]:
         """``signed_flow`` over several windows, shortest first, at the cost of the longest."""
         return self._flow.sums(now_ns, windows_ns)
+
+    @property
+    def last_trade_ns(self) -> int:
+        """Engine time at which the last trade happened, at the latest; 0 before the first.
+
+        An order that is younger was not there for it.
+        """
+        return self._news.happened_ns
 
     @property
     def crossed(self) -> bool:

@@ -294,10 +294,12 @@ class Uplink:
 
     # public trades, and the books' features
 
-    def _on_market(self, event: MarketEvent, _market: MarketBook, _now_ns: int) -> None:
+    def _on_market(self, event: MarketEvent, market: MarketBook, _now_ns: int) -> None:
         if type(event) is not TradeTick:
             self._features[event[0], event[1]].on_book(event.recv_ns)
             return
+        if market.news is not event:
+            return  # the market knew it
         gathered = self._trades.setdefault((event.venue, event.symbol), [])
         gathered.append(event)
         if len(gathered) >= TRADES_AT_MOST:

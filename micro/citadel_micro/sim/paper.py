@@ -94,13 +94,14 @@ class PaperVenue:
             self._books[event.symbol] = book
             for order in self.orders.values():
                 if order.symbol == event.symbol and order.open:
-                    book.rest(order.client_id, order.side, order.price_ticks, order.left)
+                    book.rest(order, order.placed_ns)
         if self._link.waiting_ns <= now_ns:
             self._receive(now_ns)
         if not book.resting:
             return
         if isinstance(event, TradeTick):
-            fills = book.traded(event)
+            # The market has judged it first: what is no news to it has filled nobody here.
+            fills = book.traded(event) if market.news is event else []
         else:
             fills = book.market_moved(now_ns, depth=isinstance(event, DepthUpdate))
         for resting, lots in fills:
@@ -178,7 +179,7 @@ class PaperVenue:
         if order.time_in_force == "IOC":
             self._close(order, "expired", "IOC remainder", now_ns)
         else:
-            book.rest(order.client_id, order.side, order.price_ticks, order.left)
+            book.rest(order, now_ns)
 
     def _amend(self, command: AmendOrder, now_ns: int) -> None:
         order = self.orders.get(command.client_id)

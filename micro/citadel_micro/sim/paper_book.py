@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.events import TradeTick
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.market import MarketBook
+    from citadel_micro.sim.paper_order import PaperOrder
 
 WALK_LEVELS = 1_000
 """Deepest level a taker order may reach: what Binance's public snapshot shows."""
@@ -38,6 +39,8 @@ class Resting:
     """The same as the public book writes it."""
     left_lots: int
     queue: QueuePosition
+    since_ns: int
+    """Engine time since which it rests at this price."""
     partial: float = 0.0
     """Fraction of a lot that reached us and did not yet make a whole one."""
 
@@ -128,11 +131,18 @@ class PaperBook:
 
     # resting
 
-    def rest(self, client_id: str, side: Side, price_ticks: int, lots: int) -> None:
-        """Join the queue at a price, behind everything that is shown there."""
-        queue = QueuePosition(self._model, self._shown(side, price_ticks))
-        price = self._instrument.price_float(price_ticks)
-        self.resting[client_id] = Resting(client_id, side, price_ticks, price, lots, queue)
+    def rest(self, order: PaperOrder, since_ns: int) -> None:
+        """Join the queue at an order's price, behind everything that is shown there."""
+        ticks = order.price_ticks
+        self.resting[order.client_id] = Resting(
+            order.client_id,
+            order.side,
+            ticks,
+            self._instrument.price_float(ticks),
+            order.left,
+            QueuePosition(self._model, self._shown(order.side, ticks)),
+            since_ns,
+        )
 
     def remove(self, client_id: str) -> Resting | None:
         """Take an order out of the book."""
@@ -158,14 +168,16 @@ class PaperBook:
 
         Whoever traded at a worse price than ours would have met us first, so a trade beyond our
         price fills us, but never for more than was traded: a large order does not fill because
-        somebody traded a little past it.
+        somebody traded a little past it. A trade that happened before an order came, and is only
+        told later, was not with it.
         """
         fills: list[tuple[Resting, int]] = []
         price = trade.price
         volume = trade.size / self._instrument.lot_float
         seller = trade.side == "sell"
+        happened_ns = self._market.last_trade_ns
         for order in self.resting.values():
-            if (order.side == "buy") != seller:
+            if (order.side == "buy") != seller or order.since_ns > happened_ns:
                 continue
             beyond = order.price - price if seller else price - order.price
             if beyond < 0:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from citadel_micro.shell.feeds.connection import Connection
 from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of, is_generic
+from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.shared import Shared
@@ -100,6 +101,7 @@ class _Venue:
             want_snapshot=self.snapshots.request if self.snapshots is not None else None,
             drop_snapshot=self.snapshots.forget if self.snapshots is not None else _nothing,
             quiet_s=config.quiet_s,
+            news=TradeNews(unmarked=spec.unmarked_history),
             tap=tap,
         )
         size = spec.limits.symbols_per_connection

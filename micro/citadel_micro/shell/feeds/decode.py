@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -131,6 +132,26 @@ def _second_ns(text: str) -> int:
         _SECONDS.clear()
     start = _SECONDS[text] = (int(day.timestamp()) + seconds) * 1_000_000_000
     return start
+
+
+def oldest_first(ticks: list[TradeTick]) -> list[TradeTick]:
+    """Trades of one message in the order in which they happened; many venues begin with the last.
+
+    Sorts the list itself. Of trades of one moment the venue's order counts, or its reverse where
+    its numbers fall.
+    """
+    if len(ticks) > 1:
+        if _moment(ticks[0]) > _moment(ticks[-1]):
+            ticks.reverse()
+        ticks.sort(key=_exchange_ns)
+    return ticks
+
+
+_exchange_ns: Final = attrgetter("exchange_ns")
+
+
+def _moment(tick: TradeTick) -> tuple[int, int]:
+    return tick.exchange_ns, int(tick.trade_id) if tick.trade_id.isdecimal() else 0
 
 
 def one_sided(bid: float, ask: float) -> bool:

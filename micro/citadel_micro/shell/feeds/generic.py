@@ -24,7 +24,9 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.shell.feeds.decode import oldest_first
 from citadel_micro.shell.feeds.health import ConnectionHealth
+from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.overload import Load
 from citadel_micro.shell.feeds.pace import Backoff
 from citadel_micro.shell.feeds.spec import venue_spec
@@ -128,6 +130,8 @@ class GenericFeed:
         self._urls = (ws_url.rstrip("/"), rest_url.rstrip("/"))
         self._options = dict(options or {})
         self._backoff = Backoff(rng)
+        # ccxt keeps to itself what a venue has marked as history.
+        self._news = TradeNews(unmarked=True)
         self._markets: tuple[Any, Any] | None = None
         self._patience: dict[str, float] = {}
         self._heard_ns: dict[str, int] = {}
@@ -316,13 +320,15 @@ class GenericFeed:
             self._failed(symbol, error, refused=symbol not in self._taken)
 
     async def _watch_trades(self, exchange: Exchange, symbol: str) -> None:
+        began_ns = self._clock()
         try:
             while True:
                 await self._room.wait()
                 trades = await exchange.watch_trades(symbol)
                 now_ns = self._clock()
                 for tick in trade_ticks(self.venue, symbol, trades, now_ns):
-                    self._emit(tick, now_ns)
+                    if self._news.take(tick, began_ns):
+                        self._emit(tick, now_ns)
         except asyncio.CancelledError:
             raise
         except VenueViolation as error:
@@ -407,7 +413,7 @@ def trade_ticks(
         except (KeyError, TypeError, ValueError) as error:
             raise VenueViolation(f"{venue}: no trade of {symbol}: {error!r}") from None
         ticks.append(TradeTick(venue, symbol, name, price, size, side, exchange_ns, recv_ns))
-    return ticks
+    return oldest_first(ticks)
 
 
 def _level(row: Sequence[Any]) -> tuple[float, float]:

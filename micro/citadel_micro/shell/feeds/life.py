@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus
+from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import Control, mentioned
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
@@ -72,6 +72,7 @@ class Life:
         self._outlet = shared.outlet
         self._clock = shared.clock
         self._tap = shared.tap
+        self._news = shared.news
         self._decode = shared.spec.decoder(shared.symbols).frame
         self._link: Link | None = None
         self._outbox: deque[str] = deque()
@@ -81,6 +82,7 @@ class Life:
         self._ended = ""
         # Per unified symbol: when its depth was last heard, and how patient to be.
         self._heard_ns: dict[str, int] = {}
+        self._began_ns: dict[str, int] = {}
         self._patience: dict[str, float] = {}
         self._unjoined: dict[str, int] = {}
         self._refused: dict[str, str] = {}
@@ -182,7 +184,7 @@ class Life:
         spec, now_ns = self._spec, self._clock()
         size = spec.limits.symbols_per_message
         for symbol in symbols:
-            self._heard_ns[symbol] = now_ns
+            self._heard_ns[symbol] = self._began_ns[symbol] = now_ns
             if self._shared.want_snapshot is not None:
                 self._unjoined[symbol] = now_ns
         for start in range(0, len(symbols), size):
@@ -306,6 +308,9 @@ class Life:
                 if self._unjoined and symbol in self._unjoined:
                     self._first_update(symbol)
                 self.emit(event, recv_ns)
+            elif kind is TradeTick:
+                if self._news.take(event, self._began_ns.get(event.symbol, 0)):  # type: ignore[arg-type] # narrowed by kind
+                    self.emit(event, recv_ns)
             elif kind is Control:
                 self._control(event)  # type: ignore[arg-type] # narrowed by kind
             else:

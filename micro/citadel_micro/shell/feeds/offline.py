@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from citadel_micro.core.events import TradeTick
 from citadel_micro.shell.feeds.capture import read_capture
 from citadel_micro.shell.feeds.decode import MARKET_TYPES
+from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_proto.errors import BadInput, VenueViolation
 
@@ -43,6 +45,8 @@ class CaptureDecoder:
         self.spec = spec
         self.symbols: Symbols = spec.symbols() if symbols is None else symbols
         self._decoders: dict[int, Decoder] = {}
+        self._news = TradeNews(unmarked=spec.unmarked_history)
+        self._began_ns: dict[int, int] = {}
         self._early_snapshot = b""
         """Came before anything that says of which symbol it is."""
 
@@ -52,7 +56,7 @@ class CaptureDecoder:
         frames = errors = 0
         first_error = ""
         for line, record in read_capture(path):
-            decoded = self.line(line, record)
+            decoded = self._line(line, record)
             frames += decoded.is_frame
             if decoded.error:
                 errors += 1
@@ -60,7 +64,7 @@ class CaptureDecoder:
             understood = understood or bool(decoded.events)
             if not understood and errors and frames >= RECOGNISED_WITHIN:
                 break
-            yield decoded
+            yield self._told(decoded)
         if not understood:
             raise BadInput(
                 f"nothing in it is of {self.spec.venue}"
@@ -71,7 +75,25 @@ class CaptureDecoder:
 
     def line(self, line: int, record: Record) -> Decoded:
         """One line decoded. Never raises: what is wrong with it is in ``error``."""
+        return self._told(self._line(line, record))
+
+    def _told(self, decoded: Decoded) -> Decoded:
+        """Without the trades that a live feed would not pass on."""
+        began_ns = self._began_ns.get(decoded.conn, 0)
+        take = self._news.take
+        if any(type(event) is TradeTick for event in decoded.events):
+            told = [
+                event
+                for event in decoded.events
+                if not isinstance(event, TradeTick) or take(event, began_ns)
+            ]
+            return decoded._replace(events=told)
+        return decoded
+
+    def _line(self, line: int, record: Record) -> Decoded:
         conn = record.conn or 0
+        if record.kind == "open" or conn not in self._began_ns:
+            self._began_ns[conn] = record.recv_ns
         data = record.text.encode()
         is_frame = record.kind == "frame"
         events: Sequence[FeedEvent] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from citadel_micro.shell.feeds.decode import FeedEvent, Symbols
+from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
@@ -64,4 +65,5 @@ class Shared:
     """(venue symbol, unified symbol); None where the stream brings its own."""
     drop_snapshot: Callable[[str], None]
     quiet_s: float
+    news: TradeNews
     tap: Tap | None

@@ -70,6 +70,8 @@ class VenueSpec:
         snapshot_symbol: venue symbol that a snapshot's address is about, for reading captures.
         unify: unified symbol of a venue symbol, by rule.
         native: venue symbol of a unified symbol, by rule.
+        unmarked_history: the first message of a trade subscription tells of trades before it, and
+            does not say so.
         deflate: the venue needs permessage-deflate, which the quick client does not have.
         ccxt: ccxt's id of the exchange, for the trading rules of its symbols; empty for the venues
             that ``shell.instruments.ccxt_venues`` knows, and where there is none.
@@ -92,6 +94,7 @@ class VenueSpec:
     native: Callable[[str], str]
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     limits: Limits = field(default_factory=Limits)
+    unmarked_history: bool = False
     deflate: bool = False
     ccxt: str = ""
 

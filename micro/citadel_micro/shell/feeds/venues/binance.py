@@ -244,7 +244,7 @@ class BinanceDecoder:
         number = str(t.t if t.t >= 0 else t.a)
         # m: the buyer was resting, so the seller took.
         side = "sell" if t.m else "buy"
-        fields = (self._venue, symbol, number, price, size, side, t.T * MS_NS, recv_ns)
+        fields = (self._venue, symbol, number, price, size, side, t.T * MS_NS, recv_ns, False)
         return (make(TradeTick, fields),)
 
     def _slow(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:

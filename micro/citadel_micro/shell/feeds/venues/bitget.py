@@ -20,6 +20,7 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -119,8 +120,9 @@ class BitgetDecoder:
             match head.arg.channel:
                 case "books":
                     return self._depth(data, symbol, recv_ns)
-                case "trade" if head.action == "update":
-                    return self._trades(data, symbol, recv_ns)
+                case "trade":
+                    history = head.action == "snapshot"
+                    return self._trades(data, symbol, recv_ns, history=history)
                 case "ticker":
                     return self._quotes(data, symbol, recv_ns)
         except DECODE_ERRORS as error:
@@ -154,7 +156,9 @@ class BitgetDecoder:
             events.append(make(DepthUpdate, fields))
         return events
 
-    def _trades(self, data: bytes, symbol: str, recv_ns: int) -> Sequence[FeedEvent]:
+    def _trades(
+        self, data: bytes, symbol: str, recv_ns: int, *, history: bool
+    ) -> Sequence[FeedEvent]:
         if self._old:
             rows = [("", *row) for row in _old_trades(data).data]
         else:
@@ -162,10 +166,14 @@ class BitgetDecoder:
                 (each.tradeId, each.ts, each.price, each.size, each.side)
                 for each in _trades(data).data
             ]
-        return [
-            TradeTick(self._venue, symbol, number, price, size, side, ts * MS_NS, recv_ns)
-            for number, ts, price, size, side in rows
-        ]
+        return oldest_first(
+            [
+                TradeTick(
+                    self._venue, symbol, number, price, size, side, ts * MS_NS, recv_ns, history
+                )
+                for number, ts, price, size, side in rows
+            ]
+        )
 
     def _quotes(self, data: bytes, symbol: str, recv_ns: int) -> Sequence[FeedEvent]:
         return [

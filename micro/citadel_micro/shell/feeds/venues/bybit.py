@@ -21,6 +21,7 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -162,19 +163,21 @@ class BybitDecoder:
         head = _head(data)
         topic = head.topic
         if topic.startswith("publicTrade."):
-            return [
-                TradeTick(
-                    self._venue,
-                    self._symbols[trade.s],
-                    trade.i,
-                    trade.p,
-                    trade.v,
-                    "buy" if trade.S == "Buy" else "sell",
-                    trade.T * MS_NS,
-                    recv_ns,
-                )
-                for trade in _trades(data).data
-            ]
+            return oldest_first(
+                [
+                    TradeTick(
+                        self._venue,
+                        self._symbols[trade.s],
+                        trade.i,
+                        trade.p,
+                        trade.v,
+                        "buy" if trade.S == "Buy" else "sell",
+                        trade.T * MS_NS,
+                        recv_ns,
+                    )
+                    for trade in _trades(data).data
+                ]
+            )
         if topic.startswith(_BEST_DEPTH):
             return self._quote(data, recv_ns)
         if topic.startswith("orderbook."):
@@ -218,19 +221,21 @@ class BybitDecoder:
         )
 
     def _old_trades(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        return [
-            TradeTick(
-                self._venue,
-                self._symbols[trade.symbol],
-                trade.trade_id,
-                trade.price,
-                trade.size,
-                "buy" if trade.side == "Buy" else "sell",
-                trade.trade_time_ms * MS_NS,
-                recv_ns,
-            )
-            for trade in _old_trades(data).data
-        ]
+        return oldest_first(
+            [
+                TradeTick(
+                    self._venue,
+                    self._symbols[trade.symbol],
+                    trade.trade_id,
+                    trade.price,
+                    trade.size,
+                    "buy" if trade.side == "Buy" else "sell",
+                    trade.trade_time_ms * MS_NS,
+                    recv_ns,
+                )
+                for trade in _old_trades(data).data
+            ]
+        )
 
     def _said(self, head: _Head) -> Sequence[FeedEvent]:
         number = int(head.req_id) if head.req_id.isdigit() else -1

@@ -23,6 +23,7 @@ from citadel_micro.shell.feeds.decode import (
     Symbols,
     iso_ns,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -61,6 +62,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 class _Trades(msgspec.Struct):
     trades: list[_Trade]
+    type: str = "update"
 
 
 class _TradeFrame(msgspec.Struct):
@@ -175,11 +177,13 @@ class CoinbaseAdvancedDecoder:
             return instead
         match head.channel:
             case "market_trades":
-                return [
-                    self._trade(trade, recv_ns)
-                    for event in _trades(data).events
-                    for trade in event.trades
-                ]
+                return oldest_first(
+                    [
+                        self._trade(trade, recv_ns, history=event.type == "snapshot")
+                        for event in _trades(data).events
+                        for trade in event.trades
+                    ]
+                )
             case "ticker":
                 frame = _tickers(data)
                 at_ns = iso_ns(frame.timestamp)
@@ -193,7 +197,7 @@ class CoinbaseAdvancedDecoder:
                 return (Control("ack", "", ""),)
         return ()
 
-    def _trade(self, trade: _Trade, recv_ns: int) -> TradeTick:
+    def _trade(self, trade: _Trade, recv_ns: int, *, history: bool) -> TradeTick:
         return TradeTick(
             self._venue,
             self._symbols[trade.product_id],
@@ -203,6 +207,7 @@ class CoinbaseAdvancedDecoder:
             _taker(trade.side),
             iso_ns(trade.time),
             recv_ns,
+            history,
         )
 
     def _quote(self, ticker: _Ticker, at_ns: int, recv_ns: int) -> QuoteTick:

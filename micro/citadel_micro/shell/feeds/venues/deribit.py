@@ -19,6 +19,7 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -140,7 +141,9 @@ class DeribitDecoder:
                 case "quote":
                     return self._quote(_quotes(data).params.data, recv_ns)
                 case "trades":
-                    return [self._trade(each, recv_ns) for each in _trades(data).params.data]
+                    return oldest_first(
+                        [self._trade(each, recv_ns) for each in _trades(data).params.data]
+                    )
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         return ()

@@ -19,6 +19,7 @@ from citadel_micro.shell.feeds.decode import (
     Price,
     Size,
     Symbols,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -29,7 +30,7 @@ from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.events import Levels
+    from citadel_micro.core.events import Levels, Side
     from citadel_micro.shell.feeds.decode import FeedEvent
     from citadel_micro.shell.feeds.spec import Channel
 
@@ -228,20 +229,21 @@ class GateDecoder:
             contracts: list[_ContractTrade] = _contract_trades(data).result
             # A taker's sale has a negative size.
             rows = [(each.contract, each, abs(each.size), each.size > 0) for each in contracts]
-        events: list[FeedEvent] = []
+        ticks: list[TradeTick] = []
         for native, row, size, bought in rows:
             if not 0.0 < size <= _LARGEST:
                 raise ValueError(f"size {size} is no trade")
+            side: Side = "buy" if bought else "sell"
             fields = (
                 str(row.id),
                 row.price,
                 size,
-                "buy" if bought else "sell",
+                side,
                 int(row.create_time_ms * 1_000) * 1_000,
                 recv_ns,
             )
-            events.append(TradeTick._make((self._venue, self._symbols[native], *fields)))
-        return events
+            ticks.append(TradeTick(self._venue, self._symbols[native], *fields))
+        return oldest_first(ticks)
 
 
 # --- symbols and subscriptions ------------------------------------------------------------------

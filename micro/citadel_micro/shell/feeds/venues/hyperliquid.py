@@ -19,6 +19,7 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -99,7 +100,7 @@ class HyperliquidDecoder:
                 case "bbo":
                     return self._quote(_bests(data).data, recv_ns)
                 case "trades":
-                    return [self._trade(each, recv_ns) for each in _trades(data).data]
+                    return oldest_first([self._trade(each, recv_ns) for each in _trades(data).data])
                 case "pong":
                     return (Control("pong", "", ""),)
                 case "subscriptionResponse":
@@ -163,6 +164,7 @@ SPECS: Final = {
         websocket_url="wss://api.hyperliquid.xyz/ws",
         decoder=lambda symbols: HyperliquidDecoder("hyperliquid", symbols),
         subscribe=lambda symbols, channels, _number: _request("subscribe", symbols, channels),
+        unmarked_history=True,
         unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
         unify=_unify,
         native=lambda symbol: symbol.partition("/")[0] if ":" in symbol else symbol,

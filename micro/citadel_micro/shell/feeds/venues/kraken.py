@@ -22,6 +22,7 @@ from citadel_micro.shell.feeds.decode import (
     Symbols,
     iso_ns,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -66,6 +67,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 class _TradeFrame(msgspec.Struct):
     data: list[_Trade]
+    type: str = "update"
 
 
 class _Ticker(msgspec.Struct):
@@ -163,19 +165,7 @@ class KrakenDecoder:
             case "book":
                 return self._depth(data, recv_ns)
             case "trade":
-                return [
-                    TradeTick(
-                        self._venue,
-                        self._symbols[trade.symbol],
-                        str(trade.trade_id),
-                        trade.price,
-                        trade.qty,
-                        trade.side,  # the taker's
-                        iso_ns(trade.timestamp),
-                        recv_ns,
-                    )
-                    for trade in _trades(data).data
-                ]
+                return self._trades(_trades(data), recv_ns)
             case "ticker":
                 return [
                     QuoteTick(
@@ -199,6 +189,25 @@ class KrakenDecoder:
         if head.method in ("subscribe", "unsubscribe"):
             return (Control("ack", head.symbol, "", head.req_id),)
         return ()
+
+    def _trades(self, frame: _TradeFrame, recv_ns: int) -> Sequence[FeedEvent]:
+        history = frame.type == "snapshot"
+        return oldest_first(
+            [
+                TradeTick(
+                    self._venue,
+                    self._symbols[trade.symbol],
+                    str(trade.trade_id),
+                    trade.price,
+                    trade.qty,
+                    trade.side,  # the taker's
+                    iso_ns(trade.timestamp),
+                    recv_ns,
+                    history,
+                )
+                for trade in frame.data
+            ]
+        )
 
 
 # --- v1 -----------------------------------------------------------------------------------------
@@ -263,21 +272,23 @@ class KrakenV1Decoder:
         if channel.startswith("book-"):
             return (self._book(items[1:-2], symbol, recv_ns),)
         if channel == "trade":
-            return [
-                TradeTick(
-                    self._venue,
-                    symbol,
-                    "",  # v1 does not number trades
-                    price,
-                    size,
-                    "buy" if side == "b" else "sell",
-                    _seconds_ns(time),
-                    recv_ns,
-                )
-                for price, size, time, side, _, _ in msgspec.convert(
-                    items[1], _old_trades, strict=False
-                )
-            ]
+            return oldest_first(
+                [
+                    TradeTick(
+                        self._venue,
+                        symbol,
+                        "",  # v1 does not number trades
+                        price,
+                        size,
+                        "buy" if side == "b" else "sell",
+                        _seconds_ns(time),
+                        recv_ns,
+                    )
+                    for price, size, time, side, _, _ in msgspec.convert(
+                        items[1], _old_trades, strict=False
+                    )
+                ]
+            )
         return ()
 
     def _book(self, parts: list[dict[str, Any]], symbol: str, recv_ns: int) -> DepthUpdate:
@@ -385,6 +396,7 @@ SPECS: Final = {
         websocket_url="wss://ws.kraken.com",
         decoder=lambda symbols: KrakenV1Decoder("kraken-v1", symbols),
         subscribe=_subscribe_v1,
+        unmarked_history=True,
         unify=_unify,
         native=lambda symbol: joined(symbol, "/").replace("BTC", "XBT").replace("DOGE", "XDG"),
         heartbeat=Heartbeat(text='{"event":"ping"}', interval_s=30.0, silence_s=20.0),

@@ -22,6 +22,7 @@ from citadel_micro.shell.feeds.decode import (
     Size,
     Symbols,
     make,
+    oldest_first,
     one_sided,
     violation,
 )
@@ -146,19 +147,21 @@ class OkxDecoder:
             return self._said(head)
         channel = head.arg.channel
         if channel == "trades":
-            return [
-                TradeTick(
-                    self._venue,
-                    self._symbols[trade.instId],
-                    trade.tradeId,
-                    trade.px,
-                    trade.sz,
-                    "buy" if trade.side == "buy" else "sell",
-                    trade.ts * MS_NS,
-                    recv_ns,
-                )
-                for trade in _trades(data).data
-            ]
+            return oldest_first(
+                [
+                    TradeTick(
+                        self._venue,
+                        self._symbols[trade.instId],
+                        trade.tradeId,
+                        trade.px,
+                        trade.sz,
+                        "buy" if trade.side == "buy" else "sell",
+                        trade.ts * MS_NS,
+                        recv_ns,
+                    )
+                    for trade in _trades(data).data
+                ]
+            )
         if channel == "bbo-tbt":
             return self._quotes(data, recv_ns)
         if channel == "books":
