@@ -269,11 +269,13 @@ class PaperMicro:
             guard = ZapGuard(context, server.allow)
             guard.start()
             self._parts.callback(guard.close)
-        signals = [
-            Endpoint(address, None if store is None else store.client("micro", role))
+        signals, operators = (
+            tuple(
+                Endpoint(address, None if store is None else store.client("micro", role))
+                for address in addresses
+            )
             for role, addresses in (("macro", bridge.macros), ("cli", bridge.command_lines))
-            for address in addresses
-        ]
+        )
         uplink = Uplink(
             self._loop,
             context,
@@ -282,7 +284,8 @@ class PaperMicro:
                 mode=self.config.mode,
                 market=bridge.market,
                 market_keys=server,
-                signals=tuple(signals),
+                signals=signals,
+                operators=operators,
                 book_levels=bridge.book_levels,
                 started_ns=clock.now(),
             ),

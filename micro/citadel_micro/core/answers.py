@@ -12,6 +12,7 @@ from citadel_micro.core.publishing import balance_views, fills_of, position_view
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from citadel_micro.core.commands import PublishReport
     from citadel_micro.core.events import QueryReceived
     from citadel_micro.core.limits import RiskLimits
     from citadel_micro.core.orders import Parent
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _ONE = Decimal(1)
 MOST_REPORTS: Final = 500
 MOST_FILLS: Final = 10_000
-"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB."""
+"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB. Whoever wants
+less in one piece says so in the question."""
 
 
 def answer(
@@ -35,24 +37,25 @@ def answer(
 ) -> PublishAnswer:
     """Answer one question from what is known now.
 
-    ``error`` says why the answer may be incomplete; of more orders than an answer may hold, the
-    newest are told, and its error says that others are not.
+    ``error`` says why the answer may be wrong. Of more orders than an answer may hold, the newest
+    are told; then it is ``truncated``, and the rest follows to a question with its ``cursor``.
     """
     kind = query.kind
     chosen = [venue for venue in venues if query.venue in ("", venue)]
-    parents, left_out = _parents(query, register)
-    if left_out:
-        text = (
-            f"{left_out} older orders are left out: an answer holds the {MOST_REPORTS} newest and "
-            f"{MOST_FILLS} fills; ask with a later since_ns, or for one venue and symbol"
-        )
-        error = f"{error}; {text}" if error else text
+    parents: list[Parent] = []
+    reports: list[PublishReport] = []
+    more = False
+    if kind == "orders":
+        parents, more = _page(query, register)
+        reports = [report(parent, portfolio) for parent in parents]
+    elif kind == "order":
+        reports = _one(query.signal_id, register, portfolio)
     return PublishAnswer(
         query_id=query.query_id,
         kind=kind,
         reply_to=query.reply_to,
-        found=kind != "order" or bool(parents),
-        reports=tuple(report(parent, portfolio) for parent in parents),
+        found=kind != "order" or bool(reports),
+        reports=tuple(reports),
         balances=tuple(row for venue in chosen for row in balance_views(portfolio, venue))
         if kind == "balances"
         else (),
@@ -67,29 +70,52 @@ def answer(
         if kind == "limits"
         else (),
         error=error,
+        truncated=more,
+        cursor=str(parents[0].number) if more else "",
     )
 
 
-def _parents(query: QueryReceived, register: Register) -> tuple[list[Parent], int]:
-    """The parents that are asked for, and how many older ones there are besides."""
-    if query.kind == "order":
-        parent = register.known.get(query.signal_id)
-        return ([] if parent is None else [parent]), 0
-    if query.kind != "orders":
-        return [], 0
-    found = [
-        parent
-        for parent in register.known.values()
-        if parent.updated_ns >= query.since_ns
-        and query.venue in ("", parent.signal.venue)
-        and query.symbol in ("", parent.signal.symbol)
-    ]
-    found.sort(key=lambda parent: parent.updated_ns)
-    told = fills = 0
-    for parent in reversed(found):
+def _one(signal_id: str, register: Register, portfolio: Portfolio) -> list[PublishReport]:
+    parent = register.known.get(signal_id)
+    if parent is not None:
+        return [report(parent, portfolio)]
+    ended = register.remembered.ended.get(signal_id)
+    return [] if ended is None else [ended.report(signal_id)]
+
+
+def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]:
+    """The newest orders that are asked for, oldest first, and whether there are older ones.
+
+    An order's number never changes, so pages neither overlap nor leave out any, whatever happens
+    between them. What begins after the first page is told by its own report.
+    """
+    below = int(query.cursor) if query.cursor.isdecimal() else None
+    most = min(query.limit or MOST_REPORTS, MOST_REPORTS)
+    pool = register.active if query.working else register.known
+    found: list[Parent] = []
+    fills = 0
+    # ``active`` holds those that came back to life behind younger ones.
+    for parent in sorted(pool.values(), key=_number, reverse=True):
+        if not _asked_for(parent, query, below):
+            continue
         fills += fills_of(parent)
-        if told == MOST_REPORTS or (told and fills > MOST_FILLS):
-            break
-        told += 1
-    left_out = len(found) - told
-    return found[left_out:], left_out
+        if len(found) == most or (found and fills > MOST_FILLS):
+            return found[::-1], True
+        found.append(parent)
+    return found[::-1], False
+
+
+def _number(parent: Parent) -> int:
+    return parent.number
+
+
+def _asked_for(parent: Parent, query: QueryReceived, below: int | None) -> bool:
+    signal = parent.signal
+    return (
+        (below is None or parent.number < below)
+        and (query.working or parent.updated_ns >= query.since_ns)
+        and query.venue in ("", signal.venue)
+        and query.symbol in ("", signal.symbol)
+        and not (query.working and parent.terminal)
+        and not (query.mine and signal.owner and signal.owner != query.owner)
+    )

@@ -219,6 +219,8 @@ class PublishBeat:
     working: int
     macro_instance_seen: str
     macro_seq_seen: int
+    macros_refused: tuple[tuple[str, str], ...] = ()
+    """(instance, reason) of processes that are heard and refused."""
 
 
 # --- to the shell itself ------------------------------------------------------------------------

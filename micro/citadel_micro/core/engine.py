@@ -42,6 +42,7 @@ from citadel_micro.core.intake import Intake
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.operations import Operations
 from citadel_micro.core.outbox import Command, Outbox
+from citadel_micro.core.owners import Owners
 from citadel_micro.core.parts import Parts
 from citadel_micro.core.portfolio import Portfolio
 from citadel_micro.core.recovery import Recovery
@@ -111,7 +112,8 @@ class Engine:
         parts = Parts(config, self._desks, self.register, self.risk, self.view, self._out)
         self.executor = SmartOrderExecutor(parts)
         self._watch = MarketWatch(parts, self.executor)
-        self._intake = Intake(parts, self.executor)
+        self._owners = Owners(self._out)
+        self._intake = Intake(parts, self.executor, self._owners)
         self._recovery = Recovery(parts, self.executor, self._intake)
         self._operations = Operations(parts, self.executor, self._intake)
         self._now_ns = 0
@@ -241,6 +243,8 @@ class Engine:
     # macro
 
     def _on_beat(self, beat: MacroBeat, now_ns: int) -> None:
+        if not self._owners.on_beat(beat, now_ns):
+            return
         self.view.last_beat_ns = now_ns
         self.view.skew_ns = beat.skew_ns
         self._macro_seen = (beat.instance, beat.seq)
@@ -285,6 +289,7 @@ class Engine:
     def _on_started(self, event: Started, now_ns: int) -> None:
         self._damaged = event.damaged
         self._tick_ns = now_ns
+        self._owners.restore(event.state, now_ns)
         self._recovery.begin(event, now_ns)
         self._anchors = self.portfolio.curve.anchors
         self._out.commands.extend(self.risk.publish_all())
@@ -335,6 +340,7 @@ class Engine:
                 working=len(self.register.active),
                 macro_instance_seen=self._macro_seen[0],
                 macro_seq_seen=self._macro_seen[1],
+                macros_refused=self._owners.refused(self._now_ns),
             )
         )
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.admission import admission_request, choose_algorithm, set_terms
 from citadel_micro.core.events import SignalReceived
 from citadel_micro.core.lifecycle import ParentEvent
+from citadel_micro.core.owners import OWNER_IN_USE, Owners
+from citadel_micro.core.remembered import (
+    ADMISSION_NS,
+    LONGEST_LIFE_NS,
+    MOST_ENDED,
+    MOST_REFUSED,
+    TOO_MANY_NAMES,
+    Ended,
+)
+from citadel_micro.core.times import SECOND
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,15 +28,18 @@ if TYPE_CHECKING:
     from citadel_micro.core.parts import Parts
 
 _V = ParentEvent
+HOUR_NS: Final = 3_600 * SECOND
+DAY_NS: Final = 24 * HOUR_NS
 
 
 class Intake:
     """The way of an intent into the executor. Every intent counts once, whatever arrives when."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor, owners: Owners) -> None:
         self._config = parts.config
         self._desks = parts.desks
         self._executor = executor
+        self._owners = owners
         self._register = parts.register
         self._risk = parts.risk
         self._view = parts.view
@@ -34,11 +47,18 @@ class Intake:
 
     def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
         """Take a signal once; a repeated one gets its present report again."""
-        known = self._register.known.get(signal.signal_id)
-        if known is not None:
-            self._register.repeat(known)
+        if self._repeated(signal.signal_id, signal.owner):
+            return
+        verdict, text = self._owners.judge(signal, now_ns)
+        if verdict == "wait":
+            self._out.note("warning", "signal_not_taken", signal_id=signal.signal_id, text=text)
+            return
+        if self._too_many(signal, now_ns):
             return
         parent = self._register.open(signal, now_ns, own=False)
+        if verdict == "deny":
+            self._executor.end(parent, _V.DENY, OWNER_IN_USE, text, now_ns)
+            return
         if self._view.reconciling:
             self._register.touch(parent)  # durable and acknowledged; judged when recovery is done
         else:
@@ -48,9 +68,12 @@ class Intake:
         """Judge a parent that is GATING, and begin it or say why not."""
         self._register.touch(parent)
         signal = parent.signal
-        withdrawn = self._register.tombstone(parent.id)
+        withdrawn = self._register.remembered.take_withdrawn(signal)
         if withdrawn is not None:
             self._executor.end(parent, _V.CANCEL, "CANCELED_BY_MACRO", withdrawn, now_ns)
+            return
+        if not parent.own and (refusal := self._unknowable(signal, now_ns)):
+            self._executor.end(parent, _V.DENY, *refusal, now_ns)
             return
         if now_ns >= signal.expires_ns + self._config.max_signal_skew_ns:
             late = (now_ns - signal.expires_ns) / 1e6
@@ -116,9 +139,7 @@ class Intake:
 
     def on_refused(self, refused: SignalRefused, now_ns: int) -> None:
         """Answer a signal that cannot even be expressed, once and for all repetitions."""
-        known = self._register.known.get(refused.signal_id)
-        if known is not None:
-            self._register.repeat(known)
+        if self._repeated(refused.signal_id, refused.owner):
             return
         signal = SignalReceived(
             signal_id=refused.signal_id,
@@ -146,6 +167,8 @@ class Intake:
             seq=0,
             owner=refused.owner,
         )
+        if self._too_many(signal, now_ns):
+            return
         parent = self._register.open(signal, now_ns, own=False)
         self._executor.end(parent, _V.DENY, refused.code, refused.reason, now_ns)
 
@@ -154,9 +177,81 @@ class Intake:
         signal_id, reason = cancel.signal_id, cancel.reason
         parent = self._register.known.get(signal_id)
         if parent is None:
-            self._register.bury(signal_id, reason, now_ns)
+            ended = self._register.remembered.ended.get(signal_id)
+            if ended is not None:
+                self._tell_ended(signal_id, ended)
+                return
+            self._register.remembered.withdraw(cancel, now_ns)
             self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
         elif parent.terminal or parent.verdict is not None:
             self._register.repeat(parent)
         else:
-            self._executor.close(parent, _V.CANCEL, "CANCELED_BY_MACRO", reason, now_ns)
+            why_not = self._owners.may_cancel(cancel, parent.signal.owner, now_ns, own=parent.own)
+            if why_not:
+                self._out.note("error", "cancel_refused", signal_id=signal_id, text=why_not)
+                self._register.repeat(parent)
+                return
+            code = "CANCELED_BY_OPERATOR" if cancel.operator else "CANCELED_BY_MACRO"
+            self._executor.close(parent, _V.CANCEL, code, reason, now_ns)
+
+    # names
+
+    def _repeated(self, signal_id: str, owner: str) -> bool:
+        """Answer a signal whose name is known, with what became of it; False for a new name."""
+        parent = self._register.known.get(signal_id)
+        ended = None if parent is not None else self._register.remembered.ended.get(signal_id)
+        if parent is None and ended is None:
+            return False
+        theirs = parent.signal.owner if parent is not None else ended.owner if ended else ""
+        if owner and theirs and owner != theirs:
+            # An answer under this name would book one's order on the other.
+            self._out.note(
+                "error", "signal_id_of_another_owner", signal_id=signal_id, owner=owner, of=theirs
+            )
+        elif parent is not None:
+            self._register.repeat(parent)
+        elif ended is not None:
+            self._tell_ended(signal_id, ended)
+        return True
+
+    def _tell_ended(self, signal_id: str, ended: Ended) -> None:
+        self._out.commands.append(ended.report(signal_id))
+
+    def _too_many(self, signal: SignalReceived, now_ns: int) -> bool:
+        """Refuse a new name while too many are remembered that may still act."""
+        remembered = self._register.remembered
+        text = remembered.full(len(self._register.known), now_ns)
+        if not text:
+            return False
+        if len(remembered.ended) + len(self._register.known) < MOST_ENDED + MOST_REFUSED:
+            refused = Ended.refused(signal, TOO_MANY_NAMES, now_ns)
+            remembered.end(signal.signal_id, refused, now_ns)
+            self._out.commands.append(refused.report(signal.signal_id, text))
+        # Beyond that it stays unanswered: a refusal that is not remembered might be taken back.
+        self._out.note("error", "signal_not_taken", signal_id=signal.signal_id, text=text)
+        return True
+
+    def _unknowable(self, signal: SignalReceived, now_ns: int) -> tuple[str, str] | None:
+        """Code and reason for a signal that may have been here and be forgotten, or might be."""
+        life_ns = signal.expires_ns - signal.created_ns
+        if life_ns > LONGEST_LIFE_NS or signal.created_ns > now_ns + ADMISSION_NS:
+            days = LONGEST_LIFE_NS // DAY_NS
+            text = (
+                f"created_ns {signal.created_ns} and expires_ns {signal.expires_ns}: a signal is "
+                f"not made in the future, and lives for {days} days at most"
+            )
+            return "BAD_NUMBER", text
+        age_ns = now_ns - signal.created_ns
+        if age_ns > ADMISSION_NS:
+            text = (
+                f"the signal was made {age_ns / HOUR_NS:.1f} h ago, and nothing older than "
+                f"{ADMISSION_NS / HOUR_NS:.0f} h is begun"
+            )
+            return "INTENT_EXPIRED", text
+        if self._register.remembered.perhaps_withdrawn(signal):
+            text = (
+                "so many unknown signals were cancelled that not all could be remembered, and this "
+                "may be one of them"
+            )
+            return TOO_MANY_NAMES, text
+        return None

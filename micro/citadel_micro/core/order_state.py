@@ -18,7 +18,6 @@ from citadel_micro.core.orders import Child, ChildFill, Parent
 PARENT_KEY: Final = "parent/"
 CHILD_KEY: Final = "child/"
 FILL_KEY: Final = "fill/"
-TOMBSTONE_KEY: Final = "tombstone/"
 
 _DECIMALS: Final = ("quantity", "limit_price", "stop_price", "leverage")
 _PLAIN: Final = (

@@ -19,7 +19,6 @@ from citadel_micro.core.lifecycle import ChildState, ParentState
 from citadel_micro.core.order_state import (
     CHILD_KEY,
     PARENT_KEY,
-    TOMBSTONE_KEY,
     fill_key,
     load_child,
     load_fill,
@@ -196,10 +195,7 @@ class Recovery:
         self._load_children(state)
         for parent in register.known.values():
             self._revive(parent)
-        for key, value in state.items():
-            if key.startswith(TOMBSTONE_KEY):
-                buried_ns, reason = cast("tuple[int, str]", value)
-                register.tombstones[key[len(TOMBSTONE_KEY) :]] = (buried_ns, reason)
+        register.remembered.restore(state)
 
     def _load_children(self, state: dict[str, object]) -> None:
         register = self._register

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.order_state import (
     CHILD_KEY,
     PARENT_KEY,
-    TOMBSTONE_KEY,
     child_state,
     fill_key,
     fill_state,
@@ -16,6 +15,7 @@ from citadel_micro.core.order_state import (
 )
 from citadel_micro.core.orders import Child, Parent
 from citadel_micro.core.publishing import FILLS, fills_of, report, told
+from citadel_micro.core.remembered import Ended, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from citadel_micro.core.outbox import Outbox
     from citadel_micro.core.portfolio import Portfolio
 
-MAX_TOMBSTONES: Final = 1_000
 CHILD_RETENTION_NS: Final = 3_600_000_000_000
 """How long a child that ended without a fill is remembered, against late reports."""
+SURPLUS: Final = 1_000
+"""So many orders beyond ``retention_count`` are kept until the next time that old ones go."""
 MOST_FILLS: Final = 100_000
 """Of all parents that are remembered: 25 MB in the first record of the next run's journal."""
 FREE_FILLS: Final = 100
@@ -57,8 +58,8 @@ class Register:
         self.active: dict[str, Parent] = {}
         """Those that have not ended, or have something live or unsettled."""
         self.children: dict[str, tuple[Parent, Child]] = {}
-        self.tombstones: dict[str, tuple[int, str]] = {}
-        """Cancelled before they came: signal id -> (when, why)."""
+        self.remembered = Remembered(out, config.retention_ns)
+        """Names of orders that are not kept, or have not come yet."""
         self.changed = False
         """``flush`` has something to do."""
         self.fills: list[OrderFilled] = []
@@ -76,9 +77,13 @@ class Register:
         self._repeat: dict[str, Parent] = {}
         self._late: dict[str, Parent] = {}
         """Their last fills are stored and not yet told."""
+        self._crowded = config.retention_count + SURPLUS
+        """So many parents are too many to wait for the next time that old ones go."""
 
     def open(self, signal: SignalReceived, now_ns: int, *, own: bool) -> Parent:
         """A new parent, GATING."""
+        if len(self.known) >= self._crowded:
+            self.forget_old(now_ns)
         self.count += 1
         self._out.durable["seq"] = self.count
         parent = Parent(
@@ -113,25 +118,6 @@ class Register:
             desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
             if parent in desk.parents:
                 desk.parents.remove(parent)
-
-    # tombstones
-
-    def bury(self, signal_id: str, reason: str, now_ns: int) -> None:
-        """Remember a cancel whose signal has not come yet."""
-        self.tombstones[signal_id] = (now_ns, reason)
-        self._out.durable[TOMBSTONE_KEY + signal_id] = [now_ns, reason]
-        while len(self.tombstones) > MAX_TOMBSTONES:
-            oldest = next(iter(self.tombstones))
-            del self.tombstones[oldest]
-            self._out.durable[TOMBSTONE_KEY + oldest] = None
-
-    def tombstone(self, signal_id: str) -> str | None:
-        """Take the reason of a cancel that came first; None when none did."""
-        found = self.tombstones.pop(signal_id, None)
-        if found is None:
-            return None
-        self._out.durable[TOMBSTONE_KEY + signal_id] = None
-        return found[1]
 
     # storing and telling
 
@@ -215,7 +201,7 @@ class Register:
                 child.stored_fills = len(child.fills)
 
     def forget_old(self, now_ns: int) -> None:
-        """Drop what has ended long ago, or is too much."""
+        """Drop what has ended long ago, or is too much, but for the names that may still act."""
         config = self._config
         oldest_ns = now_ns - config.retention_ns
         surplus = len(self.known) - config.retention_count
@@ -226,20 +212,19 @@ class Register:
                 break
             if signal_id in self.active or (not too_much and parent.done_ns > oldest_ns):
                 continue
+            if any(signal_id in waiting for waiting in (self._touched, self._repeat, self._late)):
+                continue  # it is about to be stored or told
             surplus -= 1
             surplus_fills -= fills_of(parent)
             del self.known[signal_id]
+            self.remembered.end(signal_id, Ended.of(parent), now_ns)
             self._out.durable[PARENT_KEY + signal_id] = None
-            self._late.pop(signal_id, None)
             for child in parent.children:
                 self._forget_child(child)
+        self._crowded = max(len(self.known), config.retention_count) + SURPLUS
         for parent in self.known.values():
             self._forget_children(parent, now_ns - CHILD_RETENTION_NS)
-        for signal_id, (buried_ns, _) in tuple(self.tombstones.items()):
-            if buried_ns > oldest_ns:
-                break
-            del self.tombstones[signal_id]
-            self._out.durable[TOMBSTONE_KEY + signal_id] = None
+        self.remembered.forget_old(now_ns)
 
     def _forget_children(self, parent: Parent, oldest_ns: int) -> None:
         """Drop those that ended without a fill long ago, but for the last one."""

@@ -68,7 +68,10 @@ class UplinkConfig:
     """Where to publish; port 0 takes a free one."""
     market_keys: ServerKeys | None = None
     signals: tuple[Endpoint, ...] = ()
-    """Publishers of signals: macros and the command line."""
+    """Publishers of signals: macros."""
+    operators: tuple[Endpoint, ...] = ()
+    """The command line's, whose cancels may withdraw anybody's order. With keys, nobody publishes
+    there who has not the command line's secret one."""
     book_levels: int = 20
     started_ns: int = 0
 
@@ -114,7 +117,8 @@ class Uplink:
         )
         self.market_address = self._publisher.address
         self._inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_message)
-        self._reader: SubscriberFD | None = None
+        self._operator_inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_operator)
+        self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
         self._peers: dict[str, _Peer] = {}
         self._sequences = Sequences()
@@ -133,14 +137,18 @@ class Uplink:
         self._markets = runner.engine.markets
         self._features = {key: FlowFeatures(market) for key, market in self._markets.items()}
         runner.market_taps.append(self._on_market)
-        self._reader = SubscriberFD(
-            self._loop, self._context, self._config.signals, [topics.ALL], self._inbox
-        )
+        for endpoints, inbox in (
+            (self._config.signals, self._inbox),
+            (self._config.operators, self._operator_inbox),
+        ):
+            self._readers.append(
+                SubscriberFD(self._loop, self._context, endpoints, [topics.ALL], inbox)
+            )
 
     def close(self) -> None:
         """Stop listening, publish what is gathered, and close both sockets."""
-        if self._reader is not None:
-            self._reader.close()
+        for reader in self._readers:
+            reader.close()
         if self._trades_timer is not None:
             self._trades_timer.cancel()
         self._send_trades()
@@ -159,7 +167,10 @@ class Uplink:
     @property
     def undecodable(self) -> dict[str, int]:
         """Frames that did not decode, by kind."""
-        return dict(self._inbox.undecodable)
+        found = dict(self._inbox.undecodable)
+        for kind, number in self._operator_inbox.undecodable.items():
+            found[kind] = found.get(kind, 0) + number
+        return found
 
     def macro_age_ns(self, now_ns: int) -> int | None:
         """Time since the last heartbeat of any macro; None if none was heard."""
@@ -176,7 +187,10 @@ class Uplink:
 
     # in
 
-    def _on_message(self, topic: bytes, message: SignalChannel) -> None:
+    def _on_operator(self, topic: bytes, message: SignalChannel) -> None:
+        self._on_message(topic, message, operator=True)
+
+    def _on_message(self, topic: bytes, message: SignalChannel, *, operator: bool = False) -> None:
         received_ns = time.perf_counter_ns()
         runner = self._runner
         if runner is None:
@@ -186,7 +200,7 @@ class Uplink:
             self._missed(topic, message, lost)
         skew_ns = self._heard(message) if isinstance(message, MacroHeartbeat) else 0
         try:
-            event = wire.event_of(message, skew_ns, max(0, lost))
+            event = wire.event_of(message, skew_ns, max(0, lost), operator=operator)
         except DecodeError:
             count(self._stats.undecodable, type(message).__name__)
             return
@@ -266,10 +280,11 @@ class Uplink:
             self._publisher.publish(wire.consolidated_of(view, self._config.instance, 0, now_ns))
 
     def _beat(self, command: PublishBeat, now_ns: int) -> None:
+        refused = {name for name, _ in command.macros_refused}
         alive = sorted(
             (name, peer.seq)
             for name, peer in self._peers.items()
-            if now_ns - peer.heard_ns <= MACRO_GONE_NS
+            if now_ns - peer.heard_ns <= MACRO_GONE_NS and name not in refused
         )
         self._publisher.publish(
             MicroHeartbeat(
@@ -284,6 +299,7 @@ class Uplink:
                 working=command.working,
                 mode=self._config.mode,
                 macros_seen=tuple(alive),
+                macros_refused=command.macros_refused,
             )
         )
         self.last_beat_ns = now_ns

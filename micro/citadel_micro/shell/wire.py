@@ -65,6 +65,7 @@ FLOW_WINDOW_MS: Final = 10_000
 _EXPONENT: Final = 24
 """Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
 _ID: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
+_OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LONGEST_NAME: Final = 80
 """Three names and their separators fit a topic's 256 bytes."""
 _REASON_LENGTH: Final = 1_000
@@ -77,13 +78,16 @@ ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived 
 # --- in -----------------------------------------------------------------------------------------
 
 
-def event_of(message: SignalChannel, skew_ns: int = 0, missed: int = 0) -> ReceivedEvent:
+def event_of(
+    message: SignalChannel, skew_ns: int = 0, missed: int = 0, *, operator: bool = False
+) -> ReceivedEvent:
     """The event that a message of the signals channel is.
 
     Args:
         message: as decoded.
         skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
         missed: for a signal, messages of the same publisher and topic lost right before it.
+        operator: for a cancel, it came by the operator's own address.
 
     Raises:
         DecodeError: an id or name that is empty, too long or not printable; nobody could be
@@ -95,8 +99,9 @@ def event_of(message: SignalChannel, skew_ns: int = 0, missed: int = 0) -> Recei
         return CancelReceived(
             signal_id=_id(message.signal_id, "signal_id"),
             reason=message.reason[:_REASON_LENGTH],
-            owner=_name(message.owner, "owner"),
+            owner=_owner(message.owner),
             epoch=message.epoch,
+            operator=operator,
         )
     if isinstance(message, Query):
         return _query(message)
@@ -107,8 +112,9 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
     signal_id = _id(message.signal_id, "signal_id")
     for what in ("venue", "symbol", "algo"):
         _id(getattr(message, what), what)
-    for what in ("strategy", "model_id", "tag", "owner"):
+    for what in ("strategy", "model_id", "tag"):
         _name(getattr(message, what), what)
+    _owner(message.owner)
     try:
         return SignalReceived(
             signal_id=signal_id,
@@ -161,7 +167,7 @@ def _query(message: Query) -> QueryReceived:
         venue=_name(message.venue, "venue"),
         symbol=_name(message.symbol, "symbol"),
         since_ns=min(max(message.since_ns, 0), _LONGEST_NS),
-        owner=_name(message.owner, "owner"),
+        owner=_owner(message.owner),
         mine=message.mine,
         working=message.working,
         cursor=_name(message.cursor, "cursor"),
@@ -176,7 +182,7 @@ def _beat(message: MacroHeartbeat, skew_ns: int) -> MacroBeat:
         epoch=message.epoch,
         seq=message.seq,
         skew_ns=skew_ns,
-        owner=_name(message.owner, "owner"),
+        owner=_owner(message.owner),
         state=message.state,
     )
 
@@ -196,6 +202,12 @@ def _id(text: str, what: str) -> str:
 def _name(text: str, what: str) -> str:
     if len(text.encode()) > _LONGEST_NAME or not text.isprintable():
         raise DecodeError(f"{what} must be at most {_LONGEST_NAME} bytes of printable text")
+    return text
+
+
+def _owner(text: str) -> str:
+    if text and _OWNER.fullmatch(text) is None:
+        raise DecodeError("owner must be at most 64 letters, digits, - and _")
     return text
 
 

@@ -35,16 +35,59 @@ def refused(rig: Rig, count: int) -> None:
         rig.send(signal(f"s{number}", quantity=Decimal("0.0001"), created_ns=rig.now))
 
 
+def pages(rig: Rig, **changes: object) -> list[list[str]]:
+    """All pages of an answer, the first one first."""
+    found, cursor = [], ""
+    while True:
+        answer = ask(rig, cursor=cursor, **changes)
+        assert answer.error == ""
+        found.append([report.signal_id for report in answer.reports])
+        if not answer.truncated:
+            assert answer.cursor == ""
+            return found
+        cursor = answer.cursor
+
+
 def test_an_answer_holds_the_newest_orders_and_says_that_there_are_more() -> None:
     rig = Rig()
     refused(rig, answers.MOST_REPORTS + 7)
     answer = ask(rig)
     names = [report.signal_id for report in answer.reports]
     assert names == [f"s{number}" for number in range(7, answers.MOST_REPORTS + 7)]
-    assert "7 older orders are left out" in answer.error
+    assert answer.truncated
+    assert answer.error == "", "a cut answer is right as far as it goes"
+    assert pages(rig) == [names, [f"s{number}" for number in range(7)]]
     later = ask(rig, since_ns=rig.now - 5 * MS)
     assert len(later.reports) == 6
-    assert later.error == ""
+    assert not later.truncated
+
+
+def test_pages_are_as_small_as_asked_for_and_leave_out_nothing_that_changes_meanwhile() -> None:
+    rig = Rig()
+    rig.send(signal("oldest"))
+    refused(rig, 10)
+    first = ask(rig, limit=4)
+    assert [report.signal_id for report in first.reports] == ["s6", "s7", "s8", "s9"]
+    rig.send(signal("newer", created_ns=rig.now))
+    rig.cancel("oldest")
+    rig.run(50 * MS)
+    rest = pages(rig, limit=4)
+    assert rest == [
+        ["s7", "s8", "s9", "newer"],
+        ["s3", "s4", "s5", "s6"],
+        ["oldest", "s0", "s1", "s2"],
+    ]
+    second = ask(rig, limit=4, cursor=first.cursor)
+    assert [report.signal_id for report in second.reports] == ["s2", "s3", "s4", "s5"]
+
+
+def test_working_orders_are_found_behind_thousands_that_ended() -> None:
+    rig = Rig()
+    rig.send(signal("oldest", expires_ns=rig.now + 600 * SECOND))
+    refused(rig, 1_500)
+    answer = ask(rig, working=True, since_ns=rig.now)
+    assert [report.signal_id for report in answer.reports] == ["oldest"]
+    assert not answer.truncated
 
 
 def test_an_answer_holds_a_bounded_number_of_fills(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +104,8 @@ def test_an_answer_holds_a_bounded_number_of_fills(monkeypatch: pytest.MonkeyPat
         rig.send(signal(f"x{number}", quantity=Decimal("0.0001"), created_ns=rig.now))
     answer = ask(rig)
     assert [report.signal_id for report in answer.reports] == ["x1", "s2", "x2", "s3", "x3"]
-    assert "3 older orders are left out" in answer.error
+    assert answer.truncated
+    assert pages(rig) == [["x1", "s2", "x2", "s3", "x3"], ["s0", "x0", "s1"]]
 
 
 def test_one_order_is_always_answered_and_others_need_no_bound() -> None:
