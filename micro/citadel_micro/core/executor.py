@@ -14,9 +14,10 @@ from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
+from citadel_micro.core.exits import in_the_way
 from citadel_micro.core.life import end_of_life, life_ends_ns
 from citadel_micro.core.lifecycle import CHILD_TERMINAL, ChildState, ParentEvent, ParentState
-from citadel_micro.core.refusals import Refusals
+from citadel_micro.core.refusals import BUSY, Refusals
 from citadel_micro.core.sender import Denied, Sender
 from citadel_micro.core.times import FAR, MS
 from citadel_micro.core.venue_reports import ReportReader
@@ -171,7 +172,7 @@ class SmartOrderExecutor:
         if not parent.live:
             return False
         signal = parent.signal
-        exits = parent.reduce_only or parent.reducing
+        exits = parent.exits
         return self._risk.must_cancel(
             signal.venue, signal.symbol, signal.strategy, exit_order=exits
         )
@@ -222,6 +223,8 @@ class SmartOrderExecutor:
         if down is not None:
             self._refusals.pause(parent, "VENUE_DOWN", down, FAR)
             return
+        if parent.rank and parent.reduce_only:
+            self._outrank(parent, desk, now_ns)
         answer = self.sender.place(parent, desk, work, now_ns)
         if isinstance(answer, Denied):
             self._refusals.denied(parent, answer, now_ns)
@@ -236,18 +239,30 @@ class SmartOrderExecutor:
             )
         )
 
+    def _outrank(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        """Withdraw the orders whose part of the position this exit needs."""
+        lots = self.sender.reducible(parent, desk, alone=True)
+        for other in in_the_way(parent, desk, lots):
+            what = "flattening" if parent.own else "stop"
+            text = f"{what} {parent.id} goes before it"
+            self._out.note("warning", "outranked", signal_id=other.id, by=parent.id)
+            self.close(other, _V.CANCEL, "OUTRANKED", text, now_ns)
+
     def _rework(self, parent: Parent, desk: Desk, work: Work, child: Child, now_ns: int) -> None:
         """Another price for what is out: amended in place, or cancelled, proven, placed anew."""
-        if now_ns < parent.resume_ns or now_ns < child.cancel_after_ns:
+        if child.ioc or now_ns < parent.resume_ns or now_ns < child.cancel_after_ns:
             return
         if child.price_ticks == work.price_ticks and not work.ioc:
             return
-        smallest = desk.instrument.min_lots_at(work.price_ticks)
+        smallest = desk.instrument.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
         if parent.remaining < smallest:
             return  # what could not be placed again stays where it is
         if desk.venue.amend_native and not work.ioc:
             answer = self.sender.amend(parent, desk, work, now_ns)
             if answer is not None:
+                if answer.size and parent.exits:
+                    self.sender.cancel(parent, child, now_ns)  # too much for one: in slices then
+                    return
                 wait_ns = answer.until_ns or now_ns + self._config.gate_retry_ns
                 parent.resume_ns = wait_ns
                 return
@@ -312,6 +327,11 @@ class SmartOrderExecutor:
         if child.ioc and child.state is not ChildState.REJECTED:
             parent.resume_ns = now_ns + _cross_pause_ns(parent)
             parent.resume_book = desk.book_id()
+        for other in desk.parents:
+            # What it had of the position is free now.
+            if other.resume_ns > now_ns and other.reason_code == BUSY:
+                other.resume_ns = now_ns
+                self.due_ns = min(self.due_ns, now_ns + MS)
         if child.state is ChildState.REJECTED:
             self._refusals.by_venue(parent, child, desk, now_ns)
 

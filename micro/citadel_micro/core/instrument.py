@@ -48,6 +48,8 @@ class Instrument:
     maker_fee: Decimal
     taker_fee: Decimal
     fee_side: Literal["received", "quote"]
+    reduce_only_exempt_min_notional: bool = False
+    """The venue takes reduce-only orders below ``min_notional``."""
     price_decimals: int = field(init=False)
     quantity_decimals: int = field(init=False)
     tick_float: float = field(init=False)
@@ -127,8 +129,10 @@ class Instrument:
             return self.lot * lots * self.contract_size / (self.tick * ticks)
         return self.tick * ticks * self.lot * lots * self.contract_size
 
-    def min_lots_at(self, ticks: int) -> int:
+    def min_lots_at(self, ticks: int, *, reduce_only: bool = False) -> int:
         """Smallest placeable quantity at this price: the larger of min_lots and min_notional."""
+        if reduce_only and self.reduce_only_exempt_min_notional:
+            return self.min_lots
         if self.min_notional <= 0 or ticks <= 0 or self.kind == "inverse":
             return self.min_lots
         per_lot = self.tick * ticks * self.lot * self.contract_size

@@ -78,7 +78,7 @@ class Operations:
             signal = parent.signal
             if parent.terminal or parent.state in (ParentState.GATING, ParentState.HELD):
                 continue
-            exits = parent.reduce_only or parent.reducing
+            exits = parent.exits
             if not self._risk.must_cancel(
                 signal.venue, signal.symbol, signal.strategy, exit_order=exits
             ):

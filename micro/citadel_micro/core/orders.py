@@ -232,6 +232,30 @@ class Parent:
         return 1 if self.signal.side == "buy" else -1
 
     @property
+    def rank(self) -> int:
+        """Whose exit goes first: a flattening 2, a stop that has triggered 1, all others 0."""
+        return 2 if self.own else int(self.triggered)
+
+    def precedes(self, other: Parent) -> bool:
+        """Whether it comes before another of its side where both reduce one position."""
+        if self.rank != other.rank:
+            return self.rank > other.rank
+        return (self.accepted_ns, self.number) < (other.accepted_ns, other.number)
+
+    @property
+    def exits(self) -> bool:
+        """It reduces a position: by its own promise, or as the gate found at its admission.
+
+        Then it does so to its end. What a stop has sold meanwhile it does not sell once more.
+        """
+        return self.reduce_only or self.reducing
+
+    @property
+    def out(self) -> int:
+        """Lots of it that the portfolio may move by whatever is decided from now on."""
+        return self.reserved + self.unbooked
+
+    @property
     def rules(self) -> Instrument:
         """The instrument. Raises InvariantError on a parent that was denied for having none."""
         if self.instrument is None:
@@ -278,7 +302,7 @@ class Parent:
     def pending(self) -> int:
         """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
         state = self.state
-        if state in PARENT_TERMINAL:
+        if state in PARENT_TERMINAL or self.verdict is not None:
             return self.reserved + self.unbooked
         if state is ParentState.GATING or state is ParentState.HELD:
             return 0

@@ -36,6 +36,8 @@ _ENTRY_ENDS: Final = (
 )
 """Denials that end an entry; every other one is waited out, and so are every one by an exit and
 every one for want of an input: a mark, a rate or a balance comes back with its source."""
+BUSY: Final = "POSITION_BUSY"
+"""It waits for what others have of the position."""
 POST_ONLY_BACKOFF_NS: Final = 50 * MS
 POST_ONLY_LIMIT: Final = 5
 REJECT_BACKOFF_NS: Final = 100 * MS
@@ -50,6 +52,7 @@ class Refusals:
         self._config = parts.config
         self._executor = executor
         self._risk = parts.risk
+        self._view = parts.view
         self._out = parts.out
 
     def denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
@@ -61,20 +64,34 @@ class Refusals:
             self.pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
         elif not denied.dust:
             text = "other orders are reducing the position"
-            self.pause(parent, "POSITION_BUSY", text, now_ns + self._config.gate_retry_ns)
+            self.pause(parent, BUSY, text, now_ns + self._config.gate_retry_ns)
+        elif parent.exits:
+            self._leave_rest(parent, now_ns)
         elif parent.filled:
             self._executor.close(
                 parent, _V.DUST, "DUST", "the rest is below the venue's minimum", now_ns
             )
-        elif parent.reduce_only:
-            text = "there is no position left to reduce"
-            self._executor.close(parent, _V.CANCEL, "POSITION_CLOSED", text, now_ns)
         else:
             text = "below the venue's minimum at this price"
             self._executor.close(parent, _V.CANCEL, "BELOW_MIN", text, now_ns)
 
+    def _leave_rest(self, parent: Parent, now_ns: int) -> None:
+        """End an exit that can place nothing more: nothing is held, or too little for an order."""
+        rules = parent.rules
+        held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
+        held -= rules.quantity(parent.unbooked)
+        if held <= 0:
+            text = "there is no position left to reduce"
+            end = _V.DUST if parent.filled else _V.CANCEL
+            self._executor.close(parent, end, "POSITION_CLOSED", text, now_ns)
+            return
+        rest = min(held, rules.quantity(parent.available)) * rules.contract_size
+        text = f"a rest of {rest} {rules.base} cannot leave: it is below the venue's minimum"
+        self._out.note("warning", "dust_left", signal_id=parent.id, rest=str(rest))
+        self._executor.close(parent, _V.DUST, "DUST", text, now_ns)
+
     def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
-        exits = parent.reduce_only or parent.reducing
+        exits = parent.exits
         if verdict.code in _ENTRY_ENDS and not exits and not verdict.unknown:
             parent.permitted = verdict.permitted_lots
             end = _V.CANCEL if parent.children else _V.DENY
@@ -110,7 +127,7 @@ class Refusals:
             return
         parent.rejects += 1
         parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
-        exits = parent.reduce_only or parent.reducing
+        exits = parent.exits
         if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
             not exits or not parent.triggered
         ):

@@ -33,6 +33,7 @@ class Case:
         "ask",
         "bid",
         "buy",
+        "claimed",
         "denied",
         "dms_armed",
         "entry_lots",
@@ -140,17 +141,13 @@ class Case:
         """How much of the order is covered by a position on the other side."""
         venue, symbol, side = request.venue, request.symbol, request.side
         self.pending = view.pending_lots(venue, symbol, side, request.parent_id)
-        held = self.portfolio.quantity(venue, symbol)
-        self.signed_position = held if self.buy else -held
-        self.reducible = 0
+        quantity = self.portfolio.quantity(venue, symbol)
+        self.signed_position = quantity if self.buy else -quantity
+        self.reducible = self.claimed = 0
         if self.signed_position < 0 and self.instrument is not None:
-            # Entries pending on this side eat the position as well: without them two orders
-            # could together flip it.
-            taken = max(
-                self.pending,
-                view.pending_reductions(venue, symbol, side, request.parent_id),
-            )
-            self.reducible = max(0, int(-self.signed_position // self.instrument.lot) - taken)
+            self.claimed = view.claimed_lots(venue, symbol, side, request.parent_id)
+            held = int(-self.signed_position // self.instrument.lot)
+            self.reducible = max(0, held - self.claimed)
         self.reducing = 0 < self.exposure <= self.reducible
         self.grown = self.signed_position
         if self.instrument is not None:
@@ -236,6 +233,32 @@ class Case:
         self.rows.append((number, code, False, value, limit, text))
         self.entry_lots = min(self.entry_lots, lots)
 
+    def failed_size(
+        self,
+        number: int,
+        code: str,
+        text: str,
+        *,
+        value: Number | str | None = None,
+        limit: Number | str | None = None,
+        lots: int = 0,
+    ) -> None:
+        """Note that the order is larger than one order may be; ``lots`` is what would have passed.
+
+        A verified reduction is not refused for its size. At admission it may be as large as the
+        position, since it is worked in slices; a slice that is too little to be cut in two orders
+        that the venue takes goes as it is.
+        """
+        whole = 2 * self.min_lots() - 1
+        if self.reducing and (self.parent or self.live <= whole):
+            self.rows.append((number, code, True, value, limit, "a reduction is worked in slices"))
+            return
+        self.denied = True
+        self.rows.append((number, code, False, value, limit, text))
+        self.entry_lots = min(self.entry_lots, lots)
+        if not self.parent:
+            self.reduce_lots = min(self.reduce_lots, max(lots, whole))
+
     def verdict(self) -> Verdict:
         """Sum up: the first failure is the reason."""
         rows = tuple(self.rows)
@@ -269,7 +292,7 @@ class Case:
         if self.instrument is None:
             return 0
         ticks = self.mid_half_ticks // 2 if self.price is None else self.price
-        return self.instrument.min_lots_at(ticks)
+        return self.instrument.min_lots_at(ticks, reduce_only=self.request.reduce_only)
 
 
 _MONEY = 12

@@ -114,10 +114,14 @@ def check_knowledge(case: Case) -> None:
         case.failed(3, "RECONCILING", "recovery is not complete")
     else:
         case.rows.append(CLEAR["RECONCILING"])
+    if case.reducing:
+        # What is in doubt counts as filled in what others have of the position.
+        case.rows.append(SKIPPED["UNKNOWN_EXPOSURE"])
+        return
     unknown = case.view.unknown_children(case.request.venue, case.request.symbol)
     if unknown:
         text = f"{unknown} orders of this symbol may or may not be at the venue"
-        case.failed(3, "UNKNOWN_EXPOSURE", text, value=unknown, limit=0)
+        case.failed_entry(3, "UNKNOWN_EXPOSURE", text, value=unknown, limit=0)
     else:
         case.rows.append(CLEAR["UNKNOWN_EXPOSURE"])
 
@@ -344,9 +348,9 @@ def check_liquidity(case: Case) -> None:
         case.rows.append((9, "DEPTH_PARTICIPATION", True, case.live * lot, shown * share, ""))
         return
     text = f"the order is more than {share:.0%} of the {shown:g} displayed within the collar"
-    case.failed(
-        9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most
-    )
+    # Where nothing is shown there is nothing to send an order for.
+    failed = case.failed_size if shown > 0 else case.failed
+    failed(9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most)
 
 
 def _near(found: float, limit: float) -> bool:

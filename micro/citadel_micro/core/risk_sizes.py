@@ -33,13 +33,13 @@ def check_order_size(case: Case) -> None:
     most = for_symbol(limits.max_order_quantity, request.venue, request.symbol)
     if most is None:
         text = f"no largest order quantity is configured for {request.symbol}"
-        case.failed(10, "MAX_ORDER_QTY", text, value=quantity)
+        case.failed_size(10, "MAX_ORDER_QTY", text, value=quantity)
     else:
         _judge_size(case, "MAX_ORDER_QTY", quantity, most, instrument.lot)
     worth = case.unit_worth(case.price_half_ticks())
     if worth is None:
         text = f"the order cannot be valued in {limits.reporting_currency}"
-        case.failed(10, "MAX_ORDER_NOTIONAL", text, limit=limits.max_order_notional)
+        case.failed_size(10, "MAX_ORDER_NOTIONAL", text, limit=limits.max_order_notional)
     else:
         lot_worth = instrument.lot * worth
         notional = lot_worth * case.live
@@ -62,7 +62,7 @@ def _judge_size(case: Case, code: str, value: Decimal, most: Decimal, per_lot: D
         case.failed_entry(10, code, text, value=value, limit=limit, lots=lots)
     else:
         text = f"{value} is above {limit}"
-        case.failed(10, code, text, value=value, limit=limit, lots=lots_within(most, per_lot))
+        case.failed_size(10, code, text, value=value, limit=limit, lots=lots_within(most, per_lot))
 
 
 def check_position(case: Case) -> None:
@@ -286,7 +286,8 @@ def check_balance(case: Case) -> None:
 def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
     """What pending orders of other parents will take of a currency on this venue."""
     view, request = case.view, case.request
-    total = per_lot * case.pending
+    # One that reduces comes before those that wait behind it, here as in the position.
+    total = per_lot * (case.claimed if case.reducing else case.pending)
     for venue, symbol, pending in case.active_symbols():
         lots = pending.get(request.side, 0)
         if venue != request.venue or symbol == request.symbol or not lots:

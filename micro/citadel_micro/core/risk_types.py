@@ -112,8 +112,11 @@ class RiskView(Protocol):
         Stops that have not triggered are not counted.
         """
 
-    def pending_reductions(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
-        """The part of it that was admitted as a reduction."""
+    def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
+        """Lots of a position that the other parents of a side have before this one.
+
+        Entries count as well: without them two orders could together flip the position.
+        """
 
     def open_parents(self, venue: str | None) -> int:
         """Active parents of a venue, or of all; a parent at its admission is not among them."""

@@ -30,7 +30,7 @@ MARK: Final = "sc"
 """Begins every client order id of ours, so that foreign orders of the account are known as such."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-_SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
+SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
 """Denials of one order's size: the parent goes on in smaller orders."""
 
 
@@ -38,6 +38,11 @@ class Denied:
     """Why no order went out: the gate's verdict, dust, or a time or book to wait for."""
 
     __slots__ = ("dust", "until_ns", "verdict")
+
+    @property
+    def size(self) -> bool:
+        """The gate would take a smaller order."""
+        return self.verdict is not None and self.verdict.code in SLICED
 
     def __init__(
         self, *, verdict: Verdict | None = None, until_ns: int = 0, dust: bool = False
@@ -81,14 +86,19 @@ class Sender:
     def place(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> Child | Denied:
         """Send a new child, or say why not; then nothing has changed."""
         rules = desk.instrument
-        smallest = rules.min_lots_at(work.price_ticks)
-        lots = parent.available
-        if lots < smallest:
+        smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
+        wanted = parent.available
+        if parent.exits:
+            wanted = min(wanted, self.reducible(parent, desk, alone=True))
+        if wanted < smallest:
             return Denied(dust=True)
-        if parent.reduce_only:
-            lots = min(lots, self.reducible(parent, desk))
-            if lots < smallest:
-                return Denied(dust=self.reducible(parent, desk, alone=True) < smallest)
+        lots = wanted
+        if parent.exits:
+            free = self.reducible(parent, desk)
+            # What is free meanwhile, as long as the rest can be placed too.
+            lots = wanted if free >= wanted else _clip(free, wanted, smallest)
+            if lots == 0:
+                return Denied()
         self._check_price(parent, desk, work)
         bucket = self.buckets[rules.venue]
         wait_ns = bucket.order_ready_ns(now_ns)
@@ -96,8 +106,8 @@ class Sender:
             return Denied(until_ns=wait_ns)
         answer = self._approve(parent, desk, work, lots, now_ns)
         if not isinstance(answer, Approved):
-            permitted = _clip(answer.permitted_lots, parent.available, smallest)
-            if answer.code not in _SLICED or not 0 < permitted < lots:
+            permitted = _clip(answer.permitted_lots, wanted, smallest)
+            if answer.code not in SLICED or not 0 < permitted < lots:
                 return Denied(verdict=answer)
             answer = self._approve(parent, desk, work, permitted, now_ns)
             if not isinstance(answer, Approved):
@@ -178,7 +188,7 @@ class Sender:
         lots -= parent.unbooked
         if not alone:
             view, side = self._view, parent.signal.side
-            lots -= view.pending_lots(venue, symbol, side, parent.id)
+            lots -= view.claimed_lots(venue, symbol, side, parent.id)
         return max(0, lots)
 
     def _approve(
@@ -217,8 +227,8 @@ class Sender:
             strategy=signal.strategy,
             side=signal.side,
             quantity_lots=lots,
-            # A reduce-only parent cannot fill more than what it may still reduce.
-            exposure_lots=(lots - filled if reduce_only else parent.remaining) + parent.unbooked,
+            # An exit cannot fill more than what it may still reduce.
+            exposure_lots=(lots - filled if parent.exits else parent.remaining) + parent.unbooked,
             price_ticks=work.price_ticks,
             post_only=work.post_only,
             reduce_only=reduce_only,

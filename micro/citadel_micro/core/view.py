@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.exits import claimed_lots
 from citadel_micro.core.lifecycle import ChildState
 
 if TYPE_CHECKING:
@@ -56,18 +57,14 @@ class EngineView:
             if parent.signal.side == side and parent.id != exclude_parent
         )
 
-    def pending_reductions(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
-        """The part of it that reduces the position."""
+    def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
+        """Lots of a position that others of a side have, of which this parent can take none.
+
+        Of those that come before it (``Parent.precedes``) all that they may still fill, of the
+        others only what they have out. So two that wait never wait for each other.
+        """
         desk = self._desks.get((venue, symbol))
-        if desk is None:
-            return 0
-        return sum(
-            parent.pending
-            for parent in desk.parents
-            if parent.signal.side == side
-            and parent.id != exclude_parent
-            and (parent.reduce_only or parent.reducing)
-        )
+        return 0 if desk is None else claimed_lots(desk, side, parent_id)
 
     def open_parents(self, venue: str | None) -> int:
         """Parents with something pending."""

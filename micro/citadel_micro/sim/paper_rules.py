@@ -41,7 +41,8 @@ def refusal_of(
     if command.quantity_lots < instrument.min_lots:
         return "BELOW_MIN", "Filter failure: LOT_SIZE"
     notional = instrument.notional(command.price_ticks, command.quantity_lots)
-    if notional < instrument.min_notional and not command.reduce_only:
+    exempt = command.reduce_only and instrument.reduce_only_exempt_min_notional
+    if notional < instrument.min_notional and not exempt:
         return "BELOW_MIN", "Filter failure: NOTIONAL"
     if command.reduce_only:
         reducible = ledger.reducible(instrument, command.side)

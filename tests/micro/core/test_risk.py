@@ -117,9 +117,8 @@ class FakeView:
         del exclude_parent
         return self.pending.get((venue, symbol, side), 0)
 
-    def pending_reductions(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
-        del venue, symbol, side, exclude_parent
-        return self.reductions
+    def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
+        return max(self.reductions, self.pending_lots(venue, symbol, side, parent_id))
 
     def open_parents(self, venue: str | None) -> int:
         return self.parents if venue is None else self.parents_here
@@ -672,6 +671,7 @@ def beset(position: str = "10") -> FakeView:
     """Every check that reductions skip fails here."""
     view = losing(80.0, position)
     view.lease = None
+    view.unknown = 1
     view.parents = view.parents_here = 99
     return view
 
@@ -703,6 +703,7 @@ def test_limits_never_trap_an_exit(side: Side, position: str) -> None:
     assert skipped == [
         "MACRO_LEASE_LOST",
         "VENUE_DMS_NOT_ARMED",
+        "UNKNOWN_EXPOSURE",
         "SEQ_GAP",
         "MAX_POSITION",
         "GROSS",
@@ -722,8 +723,10 @@ def test_only_the_marked_checks_are_skipped() -> None:
     marked = {2, 12, 13, 15}
     for code, request, view, bounds, _ in DENIALS:
         number = next(n for n, c in CODES if c == code)
-        if number in marked | {1} or code == "SEQ_GAP":
+        if number in marked | {1} or code in {"SEQ_GAP", "UNKNOWN_EXPOSURE"}:
             continue
+        if number == 10 or code == "DEPTH_PARTICIPATION":
+            continue  # how large it may be, below
         scene = view()
         if scene.instruments:
             stated = [(c, *b) for c, b in scene.portfolio.balances(VENUE)]
@@ -754,8 +757,52 @@ def test_too_large_a_reduction_is_told_how_much_would_be_one() -> None:
     request = parent(side="sell", quantity_lots=1_200, price_ticks=160)
     verdict = manager.judge(request, beset(), NOW)
     assert verdict.code == "REDUCE_ONLY"
-    assert verdict.permitted_lots == 500  # the largest order, and less than the position
-    assert manager.judge(replace(request, quantity_lots=500, exposure_lots=500), beset(), NOW).ok
+    assert verdict.permitted_lots == 1_000  # the position, whatever one order may be
+    assert manager.judge(
+        replace(request, quantity_lots=1_000, exposure_lots=1_000), beset(), NOW
+    ).ok
+
+
+SIZE_CODES = ("DEPTH_PARTICIPATION", "MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL")
+SMALL = limits(
+    max_order_quantity={BTC: Decimal(2)},
+    max_order_notional=Decimal(150),
+    depth_participation_bps=500.0,
+)
+"""At most 2.00, 1.50 and 0.50 of the 10 a level that ``FakeBook`` shows on ten levels."""
+
+
+def test_no_size_refuses_a_reduction_at_admission_and_a_slice_is_told_how_large_it_may_be() -> None:
+    whole = parent(side="sell", quantity_lots=1_000)
+    verdict = judge(whole, calm("10"), SMALL)
+    assert verdict.ok
+    assert verdict.reducing
+    assert failed(judge(replace(whole, side="buy"), calm("10"), SMALL))[:3] == list(SIZE_CODES)
+    slice_ = replace(whole, scope="child")
+    verdict = judge(slice_, calm("10"), SMALL)
+    assert not verdict.ok
+    lots = verdict.permitted_lots
+    assert lots > 0
+    assert judge(replace(slice_, quantity_lots=lots, exposure_lots=lots), calm("10"), SMALL).ok
+
+
+@pytest.mark.parametrize("reduce_only", [True, False])
+def test_a_slice_that_cannot_be_cut_in_two_is_never_too_large(reduce_only: bool) -> None:
+    """5 USDT are the least: 9 lots of 1.00 cannot be two orders, 10 can."""
+    tight = limits(max_order_quantity={}, max_order_notional=Decimal(0), depth_participation_bps=1)
+    request = child(side="sell", quantity_lots=9, exposure_lots=9, reduce_only=reduce_only)
+    assert judge(request, calm("10"), tight).ok
+    verdict = judge(replace(request, quantity_lots=10, exposure_lots=10), calm("10"), tight)
+    assert (verdict.code, verdict.permitted_lots) == ("DEPTH_PARTICIPATION", 9)
+    assert not judge(replace(request, side="buy"), calm("10"), tight).ok
+
+
+def test_nothing_is_sent_into_an_empty_book() -> None:
+    view = calm("10")
+    book = view.markets[(VENUE, BTC)].book
+    book.bids = {}
+    verdict = judge(child(side="sell", price_ticks=199, quantity_lots=6), view)
+    assert (verdict.code, verdict.permitted_lots) == ("DEPTH_PARTICIPATION", 0)
 
 
 # --- states ----------------------------------------------------------------------------------
@@ -792,10 +839,10 @@ def test_probation_takes_a_quarter_of_the_size_from_entries_only() -> None:
     assert (verdict.code, verdict.permitted_lots) == ("MAX_ORDER_QTY", 125)
     verdict = manager.judge(parent(quantity_lots=600), calm(), NOW)
     assert (verdict.code, verdict.permitted_lots) == ("MAX_ORDER_QTY", 125)
-    exit_ = manager.judge(parent(side="sell", quantity_lots=500), calm("10"), NOW)
+    exit_ = manager.judge(child(side="sell", quantity_lots=500), calm("10"), NOW)
     assert exit_.ok
     assert exit_.reducing
-    verdict = manager.judge(parent(side="sell", quantity_lots=501), calm("10"), NOW)
+    verdict = manager.judge(child(side="sell", quantity_lots=501), calm("10"), NOW)
     assert (verdict.code, verdict.permitted_lots) == ("MAX_ORDER_QTY", 500)
     verdict = manager.judge(parent(side="sell", quantity_lots=450), calm("4"), NOW)
     assert (verdict.code, verdict.permitted_lots) == ("MAX_ORDER_QTY", 400)

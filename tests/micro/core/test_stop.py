@@ -190,25 +190,6 @@ def test_with_nothing_held_it_ends() -> None:
     assert rig.report("stop").reason_code == "POSITION_CLOSED"
 
 
-def test_an_exit_under_way_and_a_triggered_stop_do_not_sell_twice() -> None:
-    rig = holding()
-    hold_stop(rig)
-    rig.send(signal("exit", side="sell", created_ns=rig.now, expires_ns=rig.now + SECOND))
-    rig.run(10 * MS)
-    rig.book(59_980.0, 59_980.1)
-    rig.book(59_980.0, 59_980.1)
-    rig.run(1 * SECOND)
-    assert rig.parent("stop").state is ParentState.PAUSED
-    assert rig.report("stop").reason_code == "POSITION_BUSY"
-    rig.venue.fill(rig.live("exit").place.client_id, 300)
-    rig.run(10 * MS)
-    rig.cancel("exit")
-    rig.run(2 * SECOND)
-    assert rig.engine.portfolio.quantity(*KEY) == 0
-    assert rig.report("exit").status == "canceled"
-    assert rig.report("stop").filled == Decimal("0.2")
-
-
 def test_cancelling_the_stop_then_leaving_as_freqtrade_does() -> None:
     rig = holding()
     hold_stop(rig)
