@@ -109,12 +109,21 @@ class BookView:
         """
         return (time.time_ns() if now_ns is None else now_ns) - self.message.recv_ns
 
+    def proof_age_ns(self, now_ns: int | None = None) -> int:
+        """Time since micro last knew this to be the venue's book; a quiet market is not an old book.
+
+        Args:
+            now_ns: wall clock; None reads it.
+        """
+        proof_ns = self.message.proof_ns or self.message.recv_ns
+        return (time.time_ns() if now_ns is None else now_ns) - proof_ns
+
     def fresh(self, max_age_ns: int, now_ns: int | None = None) -> bool:
-        """Whether the book may be acted on: LIVE, two-sided and not older than ``max_age_ns``."""
+        """Whether the book may be acted on: LIVE, two-sided and proven within ``max_age_ns``."""
         message = self.message
         return (
             message.state == "LIVE"
             and bool(message.bids)
             and bool(message.asks)
-            and self.age_ns(now_ns) <= max_age_ns
+            and self.proof_age_ns(now_ns) <= max_age_ns
         )

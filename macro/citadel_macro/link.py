@@ -245,10 +245,11 @@ class MicroLink:
         if found is None:
             return None
         message = found.message
+        now_ns = time.time_ns() + self.connector.skew_ns
         return BookView(
             pair=pair,
             state=message.state,
-            age_s=(time.time_ns() - message.recv_ns + self.connector.skew_ns) / 1e9,
+            age_s=(now_ns - message.recv_ns) / 1e9,
             max_age_s=self.settings.book_max_age_ms / 1e3,
             bids=found.bids,
             asks=found.asks,
@@ -258,4 +259,5 @@ class MicroLink:
             flow=message.signed_flow,
             flow_window_s=message.flow_window_ms / 1e3,
             features=message.features,
+            proof_age_s=(now_ns - (message.proof_ns or message.recv_ns)) / 1e9,
         )

@@ -34,7 +34,8 @@ class BookView:
     ``bids`` and ``asks`` are arrays of shape (levels, 2), columns price and size, best first.
     ``imbalance`` is (bid size - ask size) / (bid size + ask size) over the published levels;
     ``flow`` is taker buys minus taker sells in base units over ``flow_window_s``. ``age_s`` is the
-    time since micro received the last update.
+    time since micro received the last update, ``proof_age_s`` since it last knew the book to be the
+    venue's: a quiet pair is old by the first and fresh by the second.
     """
 
     pair: str
@@ -49,13 +50,16 @@ class BookView:
     flow: float
     flow_window_s: float
     features: Mapping[str, float]
+    proof_age_s: float | None = None
+    """None: not told, ``age_s`` then."""
 
     @property
     def fresh(self) -> bool:
-        """Whether an order may be priced from this book: LIVE, recent, and with both sides."""
+        """Whether an order may be priced from this book: LIVE, proven, and with both sides."""
+        age_s = self.age_s if self.proof_age_s is None else self.proof_age_s
         return (
             self.state == "LIVE"
-            and 0 <= self.age_s <= self.max_age_s
+            and 0 <= age_s <= self.max_age_s
             and len(self.bids) > 0
             and len(self.asks) > 0
         )

@@ -186,6 +186,9 @@ class BookSnapshot(_Message, frozen=True, kw_only=True):
     instance: str
     seq: int
     features: dict[str, float] = {}
+    proof_ns: int = 0
+    """When micro last knew this to be the venue's book: its last update, or a later sign of life of
+    the connection that carries it. 0 from a micro that does not tell: ``recv_ns`` then."""
 
 
 class Trade(_Part, frozen=True, kw_only=True):
@@ -371,6 +374,8 @@ class FeedState(_Message, frozen=True, kw_only=True):
     instance: str
     seq: int
     health: FeedHealth | None = None
+    last_proof_ns: int = 0
+    """As ``BookSnapshot.proof_ns``."""
 
 
 class MicroHeartbeat(_Message, frozen=True, kw_only=True):
@@ -408,6 +413,8 @@ class VenueQuote(_Part, frozen=True, kw_only=True):
     """Since micro received the last update of this book, at ``published_ns``."""
     verified: bool = True
     """The venue's protocol lets gaps be seen, and none was."""
+    proof_age_ns: int = 0
+    """Since micro last knew the book to be the venue's, at ``published_ns``: at most ``age_ns``."""
 
 
 class ConsolidatedBook(_Message, frozen=True, kw_only=True):

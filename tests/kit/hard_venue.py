@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus
+from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof
 from citadel_micro.core.market import Change, MarketBook
+from citadel_micro.core.streams import WHOLE_VENUE, Streams
 from citadel_micro.shell.feeds import aggregator as aggregator_module
 from citadel_micro.shell.feeds import outlet as outlet_module
 from citadel_micro.shell.feeds import overload as overload_module
@@ -362,6 +363,7 @@ class Observer:
         self.markets = {
             symbol: MarketBook(spec.venue, symbol, spec.integrity) for symbol in config.symbols
         }
+        self.streams = Streams()
         self.faults: list[Exception] = []
         self.lies: list[str] = []
         """Moments at which a book said LIVE and was not what the venue's had been."""
@@ -394,8 +396,15 @@ class Observer:
             if changed & Change.GAP:
                 self.aggregator.request_snapshot(event.venue, event.symbol, market.reason)
         elif isinstance(event, FeedStatus):
-            self.markets[event.symbol].on_status(event)
-            self._note(self.markets[event.symbol])
+            market = self.markets[event.symbol]
+            if event.up:
+                assert event.stream > WHOLE_VENUE
+                market.stream = self.streams.of(event.venue, event.stream)
+            market.on_status(event)
+            self._note(market)
+        elif isinstance(event, StreamProof):
+            assert event.recv_ns == recv_ns
+            self.streams.on_proof(event, time.time_ns())
 
     def _check(self, market: MarketBook) -> None:
         if market.state == "LIVE":

@@ -5,7 +5,7 @@ It shows the parts that the bridge adds to Freqtrade; it is not a way to make mo
 Entry, three conditions:
 
 1. the last candle traded at all (all that the candles decide);
-2. micro's book is fresh: LIVE, younger than ``citadel.book_max_age_ms``, spread at most
+2. micro's book is fresh: LIVE, proven within ``citadel.book_max_age_ms``, spread at most
    ``max_spread_bps``;
 3. the book leans to the buyers: imbalance of the published levels at least ``min_imbalance`` and
    the microprice at or above the mid (Stoikov 2018: the microprice is the better forecast of where

@@ -209,6 +209,8 @@ class PublishFeed:
     last_recv_ns: int
     gaps: int
     resyncs: int
+    last_proof_ns: int = 0
+    """When the book was last known to be the venue's; at least ``last_recv_ns``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Many venues' books of one instrument as one: what the market is, apart from any one venue of it.
 
-Only books that may be trusted at this moment count: LIVE, two-sided, not crossed, and younger than
+Only books that may be trusted at this moment count: LIVE, two-sided, not crossed, and proven within
 a limit. Who is left out is named with the reason. The result does not depend on the order of the
 venues: prices are compared, and sizes of one price are added with ``fsum``.
 
@@ -37,6 +37,8 @@ class Market(Protocol):
     @property
     def last_recv_ns(self) -> int: ...  # noqa: D102
     @property
+    def proof_ns(self) -> int: ...  # noqa: D102
+    @property
     def verified(self) -> bool: ...  # noqa: D102
     @property
     def book(self) -> Levels: ...  # noqa: D102
@@ -62,7 +64,10 @@ class VenueBest(NamedTuple):
     ask: float
     ask_size: float
     age_ns: int
+    """Since its last change."""
     verified: bool
+    proof_age_ns: int
+    """Since it was last known to be the venue's."""
 
 
 class Consolidated(NamedTuple):
@@ -103,7 +108,7 @@ def consolidate(
         symbol: that symbol.
         sources: the books.
         now_ns: engine time.
-        max_age_ns: a book whose last update is older does not count.
+        max_age_ns: a book whose last proof is older does not count.
         levels: how many levels of depth to merge from each venue; the result has as many at most.
     """
     counted: list[VenueBest] = []
@@ -127,6 +132,7 @@ def consolidate(
                 _base(source, ask, ask_size),
                 max(0, now_ns - market.last_recv_ns),
                 market.verified,
+                max(0, now_ns - market.proof_ns),
             )
         )
         if levels > 0:
@@ -156,9 +162,9 @@ def _unfit(
         return "one-sided"
     if best[0] >= best[2]:
         return f"crossed: bid {best[0]}, ask {best[2]}"
-    age_ns = now_ns - market.last_recv_ns
+    age_ns = now_ns - market.proof_ns
     if age_ns > max_age_ns:
-        return f"no update for {age_ns / 1e9:.1f} s"
+        return f"nothing heard of its stream for {age_ns / 1e9:.1f} s"
     return ""
 
 

@@ -23,6 +23,7 @@ class Desk:
         "key",
         "market",
         "parents",
+        "shown_proof_ns",
         "stale_cancel_ns",
         "venue",
     )
@@ -47,6 +48,8 @@ class Desk:
         self.crossed_since_ns = 0
         self.asked_ns = 0
         """When a snapshot was last asked for; 0 when never."""
+        self.shown_proof_ns = 0
+        """The book's proof when it was last published."""
 
     @property
     def fit(self) -> bool:
@@ -66,7 +69,7 @@ class Desk:
             return None
         if market.state == "LIVE":
             return market.mid()
-        if market.state == "STALE" and now_ns - market.last_recv_ns <= stale_ns:
+        if market.state == "STALE" and now_ns - market.proof_ns <= stale_ns:
             return market.mid()
         return None
 

@@ -32,6 +32,7 @@ from citadel_micro.core.events import (
     SignalReceived,
     SignalRefused,
     Started,
+    StreamProof,
     TimerFired,
     TradeTick,
     VenueSnapshot,
@@ -49,6 +50,7 @@ from citadel_micro.core.recovery import Recovery
 from citadel_micro.core.references import References
 from citadel_micro.core.register import Register
 from citadel_micro.core.risk import RiskManager
+from citadel_micro.core.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.times import FAR
 from citadel_micro.core.view import EngineView
 from citadel_micro.core.watch import MarketWatch
@@ -107,6 +109,9 @@ class Engine:
         self._out = Outbox()
         self.references = References(config, self._desks, self._out)
         self.markets.update(self.references.markets)
+        self._streams = Streams()
+        for (venue_id, _), market in self.markets.items():
+            market.stream = self._streams.of(venue_id, WHOLE_VENUE)
         self.view.references = self.references
         self.register = Register(config, self._desks, self.portfolio, self._out)
         parts = Parts(config, self._desks, self.register, self.risk, self.view, self._out)
@@ -177,6 +182,7 @@ class Engine:
             QuoteTick: self._on_quote,
             TradeTick: self._on_trade,
             FeedStatus: self._on_feed,
+            StreamProof: self._streams.on_proof,
             SignalReceived: self._intake.on_signal,
             SignalRefused: self._intake.on_refused,
             CancelReceived: self._intake.on_cancel,
@@ -237,6 +243,9 @@ class Engine:
             self.executor.on_market(desk, now_ns)
 
     def _on_feed(self, status: FeedStatus, now_ns: int) -> None:
+        market = self.markets.get((status.venue, status.symbol))
+        if market is not None and status.up:
+            market.stream = self._streams.of(status.venue, status.stream)
         self._watch.on_feed(status, now_ns)
         self.references.on_feed(status, now_ns)
 

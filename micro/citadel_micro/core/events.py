@@ -83,6 +83,22 @@ class FeedStatus:
     reason: str
     refused: bool = False
     """The venue will not serve this subscription (``reason`` in its own words): BROKEN."""
+    stream: int = -1
+    """Number of the connection of this venue that carries it; -1 where nobody says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamProof:
+    """A connection was heard: all that the venue had sent on it before has been given to us.
+
+    Whatever comes proves it: an update, a pong, a heartbeat. It is told now and then, once for all
+    books that the connection carries (``core.streams``).
+    """
+
+    venue: str
+    stream: int
+    """As in ``FeedStatus``."""
+    recv_ns: int
 
 
 # --- macro --------------------------------------------------------------------------------------
@@ -383,6 +399,7 @@ VenueReport = (
 Event = (
     MarketEvent
     | FeedStatus
+    | StreamProof
     | SignalReceived
     | SignalRefused
     | CancelReceived

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.integrity import make_integrity
 from citadel_micro.core.kernel import Book
+from citadel_micro.core.streams import Stream
 from citadel_micro.core.trades import News
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
 from citadel_micro.core.windows import CellSums
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
 """SYNCING: no trustworthy content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but
-nothing has come for too long. BROKEN: the venue will not serve it."""
+nobody has heard of its stream for too long, or it is crossed. BROKEN: the venue will not serve it."""
 
 BUFFER_LIMIT: Final = 2_000
 """Updates kept while a snapshot is fetched: 200 s of a 100 ms stream, 20 s of the quickest seen.
@@ -89,6 +90,7 @@ class MarketBook:
         "reason",
         "resyncs",
         "state",
+        "stream",
         "symbol",
         "venue",
         "verified",
@@ -104,6 +106,8 @@ class MarketBook:
         self.reason = "no snapshot yet"
         self.last_seq = -1
         self.last_recv_ns = 0
+        """When its last valid update came: the last change of a quiet book may be long ago."""
+        self.stream = Stream()
         self.exchange_ns = 0
         self.gaps = 0
         self.resyncs = 0
@@ -197,13 +201,24 @@ class MarketBook:
         self._quote = None
         self._quote_seq = -1
 
+    @property
+    def proof_ns(self) -> int:
+        """When this book was last known to be the venue's: its last update, or its stream's proof."""
+        return max(self.last_recv_ns, self.stream.proof_ns)
+
     def check_age(self, now_ns: int, stale_ns: int) -> bool:
-        """LIVE becomes STALE when nothing valid came for ``stale_ns``. True if it just did."""
-        if self.state != "LIVE" or now_ns - self.last_recv_ns <= stale_ns:
-            return False
-        self.state = "STALE"
-        self.reason = f"no update for {(now_ns - self.last_recv_ns) / 1e9:.1f} s"
-        return True
+        """LIVE becomes STALE without a proof for ``stale_ns``, and LIVE again with one.
+
+        True if the state has just changed.
+        """
+        age_ns = now_ns - self.proof_ns
+        if self.state == "LIVE" and age_ns > stale_ns:
+            self.state = "STALE"
+            self.reason = f"nothing heard of its stream for {age_ns / 1e9:.1f} s"
+            return True
+        if self.state == "STALE" and not self._crossed_ns and age_ns <= stale_ns:
+            return self._revive() != Change.NONE
+        return False
 
     # --- readings -----------------------------------------------------------------------------
 
@@ -394,7 +409,7 @@ class MarketBook:
         return Change.NONE
 
     def _revive(self) -> int:
-        """A valid update ends staleness, nothing else."""
+        """A valid update or a proof of its stream ends staleness, nothing else."""
         if self.state != "STALE":
             return Change.NONE
         if self.book.crossed:

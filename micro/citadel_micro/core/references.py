@@ -167,7 +167,7 @@ class References:
             shown: list[object] = []
             for source in sources.values():
                 market = source.market
-                young = now_ns - market.last_recv_ns <= stale_ns
+                young = now_ns - market.proof_ns <= stale_ns
                 shown += (market.state, market.last_recv_ns, market.best(), young)
             state = tuple(shown)
             if self._published.get(symbol) != state:
@@ -190,6 +190,7 @@ class References:
                 reason=market.reason,
                 last_seq=market.last_seq,
                 last_recv_ns=market.last_recv_ns,
+                last_proof_ns=market.proof_ns,
                 gaps=market.gaps,
                 resyncs=market.resyncs,
             )

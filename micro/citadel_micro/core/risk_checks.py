@@ -237,12 +237,12 @@ def check_book(case: Case) -> None:
 
 
 def _judge_book(case: Case, market: JudgedMarket) -> None:
-    age = case.now_ns - market.last_recv_ns
+    age = case.now_ns - market.proof_ns
     limit = case.limits.stale_ns
     # A book from the future has no known age.
     crossed = market.crossed
     if (market.state == "STALE" and not crossed) or not 0 <= age <= limit:
-        text = f"the book's last update is {age / 1e9:.2f} s old"
+        text = f"nothing has proven the book for {age / 1e9:.2f} s"
         case.failed(7, "BOOK_STALE", text, value=age, limit=limit)
     else:
         case.rows.append((7, "BOOK_STALE", True, age, limit, ""))

@@ -76,7 +76,7 @@ class JudgedMarket(Protocol):
     @property
     def last_seq(self) -> int: ...  # noqa: D102
     @property
-    def last_recv_ns(self) -> int: ...  # noqa: D102
+    def proof_ns(self) -> int: ...  # noqa: D102
     @property
     def crossed(self) -> bool: ...  # noqa: D102
     @property

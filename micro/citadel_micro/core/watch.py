@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.parts import Parts
 
 SNAPSHOT_RETRY_NS: Final = 10_000_000_000
+SHOW_PROOF_NS: Final = 400_000_000
+"""A published book that has not changed is published again when its proof is younger by this: a
+quarter of the age at which macro and the gate take a book for stale."""
 
 
 class MarketWatch:
@@ -95,10 +98,17 @@ class MarketWatch:
                 reason=market.reason,
                 last_seq=market.last_seq,
                 last_recv_ns=market.last_recv_ns,
+                last_proof_ns=market.proof_ns,
                 gaps=market.gaps,
                 resyncs=market.resyncs,
             )
         )
+
+    @staticmethod
+    def _proven_anew(desk: Desk) -> bool:
+        """A quiet book is shown again with its new proof, or its readers would think it old."""
+        market = desk.market
+        return market.state == "LIVE" and market.proof_ns - desk.shown_proof_ns >= SHOW_PROOF_NS
 
     def _tick_desk(self, desk: Desk, now_ns: int, *, publish: bool) -> None:
         market = desk.market
@@ -120,7 +130,8 @@ class MarketWatch:
         waiting = market.state == "SYNCING" and desk.asked_ns > 0
         if waiting and now_ns - desk.asked_ns >= SNAPSHOT_RETRY_NS:
             self._request_snapshot(desk, f"no snapshot yet: {market.reason}", now_ns)
-        if publish and desk.dirty:
+        if publish and (desk.dirty or self._proven_anew(desk)):
             desk.dirty = False
+            desk.shown_proof_ns = market.proof_ns
             self.mark(desk, now_ns)
             self._out.commands.append(PublishBook(venue=desk.key[0], symbol=desk.key[1]))

@@ -11,11 +11,17 @@ from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.config import EngineConfig, VenueConfig
 from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import OperatorCommand, Side, SignalReceived, Started
+from citadel_micro.core.events import (
+    OperatorCommand,
+    Side,
+    SignalReceived,
+    Started,
+    StreamProof,
+)
 from citadel_micro.core.limits import RiskLimits, paper_defaults
 from citadel_micro.offline.driver import OfflineDriver
 from citadel_micro.offline.result import describe
-from citadel_micro.shell.feeds.offline import capture_events
+from citadel_micro.shell.feeds.offline import capture_life
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.instruments import instruments_for_capture
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.orders import Parent
     from citadel_micro.offline.driver import Journal
 
 SIGNAL_ID: Final = "work-1"
@@ -116,33 +123,37 @@ def work(
     driver: OfflineDriver | None = None
     frames = 0
     start_ns = now_ns = 0
-    sent = False
-    for recv_ns, events in capture_events(order.capture, order.venue, order.symbol):
-        frames += 1
+    parent: Parent | None = None
+    for recv_ns, events in capture_life(order.capture, order.venue, order.symbol):
         now_ns = max(now_ns, recv_ns)
+        if isinstance(events, StreamProof):
+            if driver is not None:
+                driver.post(events, now_ns)
+            continue
+        frames += 1
         if driver is None:
             journal = None if open_journal is None else open_journal(config, instrument, now_ns)
             driver = OfflineDriver(engine, paper, journal)
             driver.post(Started(state={}, damaged=""), now_ns)
             start_ns = now_ns + int(order.start_after_s * SECOND_NS)
-        if not sent and now_ns >= start_ns and _ready(engine, order):
-            sent = True
+        if parent is None and now_ns >= start_ns and _ready(engine, order):
             driver.post(_signal(order, now_ns, instrument.contract_size), now_ns)
+            # Held here: what ended more than a day before the capture does, the register forgets.
+            parent = engine.register.known[SIGNAL_ID]
         for event in events:
-            driver.market(event, now_ns)  # type: ignore[arg-type]  # capture_events yields no others
-    if driver is None or not sent:
+            driver.market(event, now_ns)
+    if driver is None or parent is None:
         raise BadInput(
             f"the book of {order.symbol} was never fit to trade on after {order.start_after_s:g} s",
             where=str(order.capture),
             mend="check --symbol and --venue, or lower --start-after",
         )
-    if not engine.register.known[SIGNAL_ID].terminal:
+    if not parent.terminal:
         stop = OperatorCommand(
             action="shutdown", scope="global", trip_id="", reason="the capture ends"
         )
         driver.post(stop, now_ns)
         driver.advance(now_ns + _DRAIN_NS)
-    parent = engine.register.known[SIGNAL_ID]
     return Worked(
         outcome=describe(driver, parent, instrument, source),
         frames=frames,

@@ -56,7 +56,8 @@ _SELF_EVIDENT: Final = {
     "lease_hard_ms": "Silence after which working entries are withdrawn; exits stay.",
     "signal_ttl_ms": "Age at which a signal is too old, whatever it says itself.",
     "allowed_venues": "Venue ids, or `*`. Empty allows nothing.",
-    "stale_ms": "Age of a book from which nothing is priced.",
+    "stale_ms": "Age of a book's last proof (an update, or any sign of life of its connection) from which "
+    "nothing is priced.",
     "mark_stale_ms": "Age up to which a STALE book still values a holding; a book in any other "
     "state but LIVE values none, and then no new risk is taken.",
     "max_skew_ms": "Difference of macro's clock and ours beyond which no new risk is taken.",

@@ -59,6 +59,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
             "state": market.state,
             "reason": market.reason,
             "age_ms": (now_ns - market.last_recv_ns) // 1_000_000 if market.last_recv_ns else None,
+            "proof_age_ms": (now_ns - market.proof_ns) // 1_000_000 if market.proof_ns else None,
         }
         # The loss of a book that is only compared with stops nothing.
         if market.state != "LIVE" and (venue, symbol) in vitals.engine.desks:

@@ -104,6 +104,11 @@ class MicroCollector(Collector):
         age = GaugeMetricFamily(
             "citadel_feed_age_seconds", "Age of the newest valid update.", labels=labels
         )
+        proof = GaugeMetricFamily(
+            "citadel_feed_proof_age_seconds",
+            "Age of the newest proof that the book is the venue's.",
+            labels=labels,
+        )
         live = GaugeMetricFamily("citadel_feed_live", "1 when the book is LIVE.", labels=labels)
         gaps = CounterMetricFamily("citadel_feed_gaps", "Sequence gaps detected.", labels=labels)
         resyncs = CounterMetricFamily("citadel_feed_resyncs", "Books rebuilt.", labels=labels)
@@ -112,11 +117,12 @@ class MicroCollector(Collector):
             key = [venue, symbol]
             if market.last_recv_ns:
                 age.add_metric(key, (now_ns - market.last_recv_ns) / 1e9)
+                proof.add_metric(key, (now_ns - market.proof_ns) / 1e9)
             live.add_metric(key, 1.0 if market.state == "LIVE" else 0.0)
             gaps.add_metric(key, market.gaps)
             resyncs.add_metric(key, market.resyncs)
             deltas.add_metric(key, market.deltas)
-        yield from (age, live, gaps, resyncs, deltas)
+        yield from (age, proof, live, gaps, resyncs, deltas)
 
     def _account(self) -> Iterator[Metric]:
         vitals = self._vitals

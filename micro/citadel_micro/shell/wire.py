@@ -358,6 +358,7 @@ def feed_of(command: PublishFeed, instance: str, seq: int) -> FeedState:
         resyncs=command.resyncs,
         instance=instance,
         seq=seq,
+        last_proof_ns=command.last_proof_ns,
     )
 
 
@@ -392,6 +393,7 @@ def book_of(
         instance=instance,
         seq=seq,
         features=features or {},
+        proof_ns=market.proof_ns,
     )
 
 
@@ -410,6 +412,7 @@ def consolidated_of(view: Consolidated, instance: str, seq: int, now_ns: int) ->
                 ask_size=each.ask_size,
                 age_ns=each.age_ns,
                 verified=each.verified,
+                proof_age_ns=each.proof_age_ns,
             )
             for each in view.venues
         ),

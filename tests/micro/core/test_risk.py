@@ -79,7 +79,7 @@ class FakeMarket:
     state: str = "LIVE"
     reason: str = ""
     last_seq: int = 77
-    last_recv_ns: int = NOW
+    proof_ns: int = NOW
     quote: tuple[float, float, float, float] | None = (99.9, 10.0, 100.1, 10.0)
     book: FakeBook = field(default_factory=FakeBook)
 
@@ -370,9 +370,9 @@ DENIALS: list[Case] = [
     ("BELOW_MIN", parent(quantity_lots=4), calm, limits(), 0),
     ("BELOW_MIN", parent(quantity_lots=4, asked_quantity=Decimal("0.045")), calm, limits(), 0),
     ("BELOW_MIN", parent(quantity_lots=4, price_ticks=None), calm, limits(), 0),
-    ("BOOK_STALE", child(), lambda: with_market(last_recv_ns=NOW - 1_500_000_001), limits(), 0),
+    ("BOOK_STALE", child(), lambda: with_market(proof_ns=NOW - 1_500_000_001), limits(), 0),
     ("BOOK_STALE", child(), lambda: with_market(state="STALE"), limits(), 0),
-    ("BOOK_STALE", child(), lambda: with_market(last_recv_ns=NOW + 1), limits(), 0),
+    ("BOOK_STALE", child(), lambda: with_market(proof_ns=NOW + 1), limits(), 0),
     ("BOOK_STALE", child(), lambda: without("market"), limits(), 0),
     ("BOOK_CROSSED", child(), lambda: with_market(quote=(100.1, 1, 100.0, 1)), limits(), 0),
     ("BOOK_CROSSED", child(), lambda: with_market(quote=(100.0, 1, 100.0, 1)), limits(), 0),
@@ -595,7 +595,7 @@ def test_what_is_permitted_passes_and_one_lot_more_does_not(case: Case) -> None:
         (parent(), lambda: with_view(lease=None), limits(lease_required=False)),
         (parent(signal_created_ns=NOW - 10 * S), calm, limits()),
         (child(signal_created_ns=0, signal_expires_ns=0), calm, limits()),
-        (child(), lambda: with_market(last_recv_ns=NOW - 1_500_000_000), limits()),
+        (child(), lambda: with_market(proof_ns=NOW - 1_500_000_000), limits()),
         (child(), lambda: with_view(skew_ns=-S // 2), limits()),
         (child(price_ticks=202), calm, limits()),
         (child(price_ticks=180), calm, limits()),
@@ -1359,7 +1359,7 @@ def test_a_new_day_does_not_clear_the_trip_but_the_check() -> None:
     assert manager.judge(parent(price_ticks=180), view, NOW).code == "REDUCE_ONLY"
     later = NOW + 86_400 * S
     for market in view.markets.values():
-        market.last_recv_ns = later
+        market.proof_ns = later
     manager.on_tick(view, later)
     verdict = manager.judge(
         parent(price_ticks=180, signal_created_ns=later, signal_expires_ns=later + S), view, later

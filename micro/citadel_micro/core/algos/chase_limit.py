@@ -232,7 +232,7 @@ class ChaseLimit(Algorithm):
         if self._unfit_since_ns == 0:
             self._unfit_since_ns = now_ns
             if market.state == "STALE":
-                self._unfit_since_ns = min(now_ns, market.last_recv_ns)
+                self._unfit_since_ns = min(now_ns, market.proof_ns)
         if child is None:
             return KEEP
         cancel_ns = self._unfit_since_ns + desk.stale_cancel_ns

@@ -14,18 +14,23 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick
+from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, StreamProof
 from citadel_micro.core.integrity import STRATEGIES, make_integrity
 
 if TYPE_CHECKING:
     from citadel_micro.core.events import TextLevels, TradeTick
 
-    Waiting = DepthUpdate | QuoteTick | TradeTick | FeedStatus
+    Waiting = DepthUpdate | QuoteTick | TradeTick | FeedStatus | StreamProof
     Key = tuple[str, str]
     Texts = dict[float, tuple[str, str]]
 
 _SUCCEEDS: Final = frozenset({"conn_seq", "snapshot_only", "unnumbered", "unverified"})
 """Strategies whose updates follow one another whatever their numbers, as far as a book can tell."""
+
+
+def key_of(event: Waiting) -> Key:
+    """Venue and symbol; a proof is of a connection, so of no symbol."""
+    return event.venue, "" if isinstance(event, StreamProof) else event.symbol
 
 
 def strategy_of(integrity: str) -> str:
@@ -144,7 +149,7 @@ class Backlog:
 
     def push(self, event: Waiting, recv_ns: int) -> None:
         """Take one more, received at ``recv_ns``."""
-        key = (event.venue, event.symbol)
+        key = key_of(event)
         if isinstance(event, DepthUpdate):
             if self._joined(event, key):
                 self.conflated[key] = self.conflated.get(key, 0) + 1

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.feeds.backlog import continues
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class Handover:
 
     def old(self, event: SinkEvent, recv_ns: int) -> None:
         """What the old connection gives."""
+        if isinstance(event, StreamProof):
+            self._emit(event, recv_ns)
+            return
         if isinstance(event, TradeTick):
             self._trade(event, recv_ns)
             return
@@ -85,7 +88,12 @@ class Handover:
             self._join(event.symbol)
 
     def new(self, event: SinkEvent, recv_ns: int) -> None:
-        """What the new connection gives."""
+        """What the new connection gives.
+
+        That it lives says nothing yet about the books that the old one still carries.
+        """
+        if isinstance(event, StreamProof):
+            return
         symbol = event.symbol
         if isinstance(event, TradeTick):
             self._trade(event, recv_ns)

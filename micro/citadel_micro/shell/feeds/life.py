@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import Control, mentioned
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
@@ -33,6 +33,13 @@ FIRST_UPDATE_S: Final = 3.0
 """A quiet symbol gets its snapshot after this even if no update has come to join it to."""
 PROBE_S: Final = 5.0
 """How often a round trip is measured: of the budgets of venues that count pings, a small part."""
+PROOF_NS: Final = 500_000_000
+"""A connection that lives says so to the books this often: one event for all of them, a third of the
+age at which a book counts as stale."""
+SILENT_NS: Final = 500_000_000
+"""After this long without a frame a pong is asked for,"""
+PING_NS: Final = 750_000_000
+"""and again no sooner than this: with ``WATCH_S`` at most one a second or so."""
 SAMPLE_NS: Final = 5_000_000
 """Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
 QUIET_CAP: Final = 16.0
@@ -88,6 +95,7 @@ class Life:
         self._refused: dict[str, str] = {}
         self._held = False
         self._last_frame_ns = 0
+        self._pong_ns = self._ping_ns = self._proof_ns = 0
         self._sample_ns = 0
         self._sampled = counts.frames
         self._tasks: list[asyncio.Task[None]] = []
@@ -234,11 +242,16 @@ class Life:
         loop = asyncio.get_running_loop()
         opened_s = loop.time()
         lifetime_s = self._spec.limits.lifetime_s * RENEW_BEFORE
-        silence_ns = int(self._spec.heartbeat.silence_s * 1e9)
+        beat = self._spec.heartbeat
+        silence_ns = int(beat.silence_s * 1e9)
+        frames_come = beat.frames or bool(beat.text)
         probe_s = opened_s
         while True:
-            if loop.time() >= probe_s:
+            now_ns = self._clock()
+            silent = now_ns - self._alive_ns >= SILENT_NS
+            if loop.time() >= probe_s or (silent and now_ns - self._ping_ns >= PING_NS):
                 probe_s = loop.time() + PROBE_S
+                self._ping_ns = now_ns
                 link.ping()
             await asyncio.sleep(WATCH_S)
             now_ns = self._clock()
@@ -246,8 +259,11 @@ class Life:
                 # The silence is ours.
                 self._last_frame_ns = now_ns
                 self._heard_ns.update(dict.fromkeys(self._heard_ns, now_ns))
-            if now_ns - self._last_frame_ns > silence_ns:
-                self.restart(f"no frame for {self._spec.heartbeat.silence_s:g} s")
+            else:
+                self._prove()
+            heard_ns = self._last_frame_ns if frames_come else self._alive_ns
+            if now_ns - heard_ns > silence_ns:
+                self.restart(f"no frame for {beat.silence_s:g} s")
             elif lifetime_s and loop.time() - opened_s > lifetime_s:
                 self._succeed(RENEWED)
             if self._ended:
@@ -256,6 +272,19 @@ class Life:
             self._watch_unjoined(now_ns)
             if "depth" in self._shared.channels:
                 self._watch_quiet(now_ns)
+
+    @property
+    def _alive_ns(self) -> int:
+        """When this connection was last heard, be it a pong."""
+        return max(self._last_frame_ns, self._pong_ns)
+
+    def _prove(self) -> None:
+        """Tell the books when this connection was last heard, if that is news."""
+        heard_ns = self._alive_ns
+        if heard_ns - self._proof_ns >= PROOF_NS:
+            self._proof_ns = heard_ns
+            proof = StreamProof(venue=self._spec.venue, stream=self._number, recv_ns=heard_ns)
+            self.emit(proof, heard_ns)
 
     def _watch_unjoined(self, now_ns: int) -> None:
         due = now_ns - int(FIRST_UPDATE_S * 1e9)
@@ -328,7 +357,12 @@ class Life:
             self._sample_ns = recv_ns + SAMPLE_NS
 
     def _on_round_trip(self, rtt_ns: int) -> None:
-        self.clock.round_trip(rtt_ns, self._clock())
+        now_ns = self._clock()
+        self.clock.round_trip(rtt_ns, now_ns)
+        if not self._held:
+            # It comes behind all that the venue had sent, as any frame does.
+            self._pong_ns = now_ns
+            self._prove()
 
     def _first_update(self, symbol: str) -> None:
         del self._unjoined[symbol]
@@ -390,6 +424,11 @@ class Life:
     def status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
         """Tell how this symbol's subscription is."""
         status = FeedStatus(
-            venue=self._spec.venue, symbol=symbol, up=up, reason=reason, refused=refused
+            venue=self._spec.venue,
+            symbol=symbol,
+            up=up,
+            reason=reason,
+            refused=refused,
+            stream=self._number,
         )
         self.emit(status, self._clock())

@@ -65,7 +65,7 @@ class Feed:
         self.state = "unknown"
         self.reason = ""
         self.last_seq = -1
-        self.last_recv_ns = 0
+        self.last_recv_ns = self.last_proof_ns = 0
         self.gaps = self.resyncs = 0
         self.trades = 0
         self.best: tuple[float, float] | None = None
@@ -81,6 +81,7 @@ class Feed:
         self.state, self.reason = message.state, message.reason
         self.last_seq = message.last_seq
         self.last_recv_ns = max(self.last_recv_ns, message.last_recv_ns)
+        self.last_proof_ns = max(self.last_proof_ns, message.last_proof_ns)
         self.gaps, self.resyncs = message.gaps, message.resyncs
         self.health = message.health
 
@@ -92,6 +93,7 @@ class Feed:
         self._book_seqs = (first, message.seq)
         bids, asks = unpack_levels(message.bids[:16]), unpack_levels(message.asks[:16])
         self.best = (bids[0][0], asks[0][0]) if bids and asks else None
+        self.last_proof_ns = max(self.last_proof_ns, message.proof_ns)
         if message.recv_ns > self.last_recv_ns:
             self.last_recv_ns = message.recv_ns
             self.micro_latency.add(message.published_ns - message.recv_ns)
@@ -103,6 +105,7 @@ class Feed:
     def row(self, now_ns: int, seconds: float, updates_per_s: float | None) -> dict[str, Any]:
         """Everything, as plain data."""
         age_ms = (now_ns - self.last_recv_ns) / _MS if self.last_recv_ns else None
+        proof_ms = (now_ns - self.last_proof_ns) / _MS if self.last_proof_ns else None
         books = self._book_seqs[1] - self._book_seqs[0]
         return {
             "venue": self.venue,
@@ -111,6 +114,7 @@ class Feed:
             "reason": self.reason,
             "last_seq": self.last_seq,
             "age_ms": None if age_ms is None else round(age_ms, 1),
+            "proof_age_ms": None if proof_ms is None else round(proof_ms, 1),
             "best": self.best,
             "gaps": self.gaps,
             "resyncs": self.resyncs,

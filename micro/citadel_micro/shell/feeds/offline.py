@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from citadel_micro.core.events import TradeTick
+from citadel_micro.core.events import DepthUpdate, StreamProof, TradeTick
+from citadel_micro.core.streams import WHOLE_VENUE
 from citadel_micro.shell.feeds.capture import read_capture
-from citadel_micro.shell.feeds.decode import MARKET_TYPES
+from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_proto.errors import BadInput, VenueViolation
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from citadel_micro.core.events import MarketEvent
     from citadel_micro.shell.feeds.capture import Record
     from citadel_micro.shell.feeds.decode import Decoder, FeedEvent, Symbols
     from citadel_micro.shell.feeds.spec import VenueSpec
 
+PULSE_NS = 1_000_000_000
+"""How often a recorded connection proves that it is alive: about as often as a live one is pinged."""
 RECOGNISED_WITHIN = 2_000
 """A capture of which none of the first frames can be decoded is of another venue."""
 
@@ -36,6 +40,8 @@ class Decoded(NamedTuple):
     """Empty, or why the line could not be decoded."""
     data: bytes
     """What could not be decoded; empty otherwise."""
+    opened: bool = False
+    """The connection was opened: whatever was on it before has ended, nobody knows when."""
 
 
 class CaptureDecoder:
@@ -108,7 +114,8 @@ class CaptureDecoder:
                 self._decoders.pop(conn, None)
         except VenueViolation as error:
             return Decoded(line, record.recv_ns, conn, is_frame, (), str(error), data)
-        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"")
+        opened = record.kind == "open"
+        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", opened)
 
     def _decoder(self, conn: int) -> Decoder:
         decoder = self._decoders.get(conn)
@@ -145,14 +152,45 @@ def capture_events(
     BadInput as ``CaptureDecoder.decode`` does.
     """
     for decoded in CaptureDecoder(venue_spec(venue)).decode(path):
-        if not decoded.is_frame and not decoded.events:
-            continue
-        events = decoded.events
-        yield (
-            decoded.recv_ns,
-            [
-                event
-                for event in events
-                if type(event) in MARKET_TYPES and (symbol is None or event.symbol == symbol)
-            ],
-        )
+        if decoded.is_frame or decoded.events:
+            yield decoded.recv_ns, _of(decoded, symbol)
+
+
+def capture_life(
+    path: Path, venue: str, symbol: str
+) -> Iterator[tuple[int, Sequence[MarketEvent] | StreamProof]]:
+    """As ``capture_events``, and between them the proofs that the recorded connection was alive.
+
+    Captures hold no pongs. In their stead, a connection that goes on later was alive meanwhile, and
+    proves it every ``PULSE_NS``, as a live one would. One that was opened anew was not; neither is
+    one known to be alive from which nothing has come for as long as the venue's watchdog permits,
+    while others of the capture go on. Whether something was lost meanwhile, its numbers tell.
+    """
+    spec = venue_spec(venue)
+    silence_ns = int(spec.heartbeat.silence_s * 1e9)
+    conn, heard_ns, proven_ns = -1, 0, 0
+    for decoded in CaptureDecoder(spec).decode(path):
+        recv_ns = decoded.recv_ns
+        own = decoded.conn == conn and not decoded.opened
+        if heard_ns and (own or (decoded.conn != conn and recv_ns - heard_ns <= silence_ns)):
+            while proven_ns + PULSE_NS < recv_ns:
+                proven_ns += PULSE_NS
+                yield proven_ns, StreamProof(venue=venue, stream=WHOLE_VENUE, recv_ns=proven_ns)
+        events = _of(decoded, symbol)
+        if decoded.is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
+            conn, own = decoded.conn, True
+        if own:
+            heard_ns = proven_ns = recv_ns
+        elif decoded.opened and decoded.conn == conn:
+            heard_ns = 0
+        if decoded.is_frame or decoded.events:
+            yield recv_ns, events
+
+
+def _of(decoded: Decoded, symbol: str | None) -> list[MarketEvent]:
+    """The market events of one symbol, or of all."""
+    return [
+        event
+        for event in decoded.events
+        if not isinstance(event, Control) and (symbol is None or event.symbol == symbol)
+    ]

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from citadel_micro.core.events import FeedStatus
-from citadel_micro.shell.feeds.backlog import Backlog
+from citadel_micro.shell.feeds.backlog import Backlog, key_of
 from citadel_micro.shell.feeds.overload import BEGIN_NS, Load, LoadHealth, OverloadGauge, Peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from citadel_micro.core.events import MarketEvent
+    from citadel_micro.core.events import MarketEvent, StreamProof
     from citadel_micro.shell.feeds.backlog import Key
     from citadel_micro.shell.feeds.decode import Control
 
-    Event = MarketEvent | FeedStatus
+    Event = MarketEvent | FeedStatus | StreamProof
     Sink = Callable[[Event, int], object]
 
 TICK_S: Final = 0.05
@@ -166,7 +166,7 @@ class Outlet:
                 self.fault(error)
             now_ns = clock()
             self._handled += 1
-            load = self._of.get((event.venue, event.symbol), self._strangers)
+            load = self._of.get(key_of(event), self._strangers)
             load.handled.add(now_ns - since_ns)
             if until_ns is not None and now_ns >= until_ns:
                 return

@@ -14,9 +14,9 @@ from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import FeedStatus
+    from citadel_micro.core.events import FeedStatus, StreamProof
 
-    SinkEvent = FeedEvent | FeedStatus
+    SinkEvent = FeedEvent | FeedStatus | StreamProof
 
 
 class Emit(Protocol):

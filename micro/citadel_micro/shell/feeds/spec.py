@@ -28,7 +28,11 @@ class Heartbeat:
     text: str = ""
     interval_s: float = 15.0
     silence_s: float = 45.0
-    """Without any frame for this long the connection counts as dead, whatever TCP says."""
+    """Without any frame for this long the connection counts as dead, whatever TCP says. Pongs count
+    as frames only where nothing else need come when all markets are quiet."""
+    frames: bool = False
+    """The venue sends heartbeats of its own, however quiet the markets are. True as well where there
+    is a ``text``, for it is answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -306,27 +306,49 @@ def test_a_symbol_that_never_speaks_is_never_live_where_the_stream_brings_its_sn
     )
 
 
-def test_a_symbol_that_falls_silent_is_stale_by_age_while_the_other_lives(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("deflate", [False, True], ids=["picows", "aiohttp"])
+def test_a_quiet_venue_is_live_by_its_pongs_and_stale_without(
+    monkeypatch: pytest.MonkeyPatch, *, deflate: bool
 ) -> None:
-    """With a snapshot over HTTP a dead stream looks like a quiet market; its age tells."""
-    stale_ns = 400_000_000
+    """Nothing changes on either book; then the line is cut without a word."""
+    stale_ns = 1_500_000_000
+    holes: list[Blackhole] = []
+
+    async def through(venue: HardVenue) -> int:
+        holes.append(Blackhole(venue.port))
+        await holes[0].start()
+        return holes[0].port
 
     async def scenario(seen: Observer) -> None:
-        await seen.agree()
-        seen.venue.muted.add("C0USDT")
-
-        async def speak() -> bool:
-            await seen.venue.push("C1USDT")
-            await seen.venue.push("C0USDT")
-            await asyncio.sleep(0.02)
+        def states() -> set[str]:
             for market in seen.markets.values():
                 market.check_age(time.time_ns(), stale_ns)
-            return seen.state(A) == "STALE"
+            return {seen.state(A), seen.state(B)}
 
-        await until(speak)
-        assert seen.state(B) == "LIVE"
-        assert seen.markets[A].reason.startswith("no update for")
+        await seen.agree()
+        events, end = seen.events, time.monotonic() + 4.0
+        while time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            assert states() == {"LIVE"}
+        assert seen.events - events <= 10  # one for both books, about once a second
+        holes[0].swallow()
+        await until(lambda: states() == {"STALE"}, seconds=4)
+        assert seen.markets[A].reason.startswith("nothing heard of its stream for")
+        await holes[0].stop()
+
+    run_hard(monkeypatch, scenario, through=through, spec={"deflate": deflate}, quiet_s=30.0)
+
+
+def test_one_busy_symbol_keeps_its_quiet_neighbours_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(seen: Observer) -> None:
+        await seen.agree()
+        end = time.monotonic() + 3.0
+        while time.monotonic() < end:
+            await seen.venue.push("C1USDT")
+            await asyncio.sleep(0.05)
+            seen.markets[A].check_age(time.time_ns(), 1_500_000_000)
+            assert seen.state(A) == "LIVE"
+        assert time.time_ns() - seen.markets[A].last_recv_ns > 2_500_000_000
 
     run_hard(monkeypatch, scenario, quiet_s=30.0)
 

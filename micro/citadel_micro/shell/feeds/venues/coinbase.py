@@ -369,7 +369,7 @@ SPECS: Final = {
         unify=lambda name: name.replace("-", "/", 1),
         native=lambda symbol: joined(symbol, "-"),
         # A heartbeat comes every second.
-        heartbeat=Heartbeat(silence_s=15.0),
+        heartbeat=Heartbeat(silence_s=15.0, frames=True),
         limits=Limits(symbols_per_connection=50, messages_per_s=6.0, connects_per_s=1.0),
         deflate=True,
     ),
