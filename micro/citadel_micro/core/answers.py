@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.commands import PublishAnswer
-from citadel_micro.core.publishing import balance_views, fills_of, position_view, report
+from citadel_micro.core.publishing import balance_views, position_view, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,7 @@ def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]
     for parent in sorted(pool.values(), key=_number, reverse=True):
         if not _asked_for(parent, query, below):
             continue
-        fills += fills_of(parent)
+        fills += parent.fills
         if len(found) == most or (found and fills > MOST_FILLS):
             return found[::-1], True
         found.append(parent)

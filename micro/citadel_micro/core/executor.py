@@ -146,9 +146,7 @@ class SmartOrderExecutor:
 
     def advance(self, parent: Parent, now_ns: int) -> None:
         """Do what is due for a parent: questions, cancels, its end, or its algorithm's decision."""
-        for child in parent.children if not parent.settled else parent.live:
-            if child.terminal and child.settled:
-                continue
+        for child in parent.watched:
             self.sender.tend(parent, child, now_ns)
             self.register.touch(parent)
         if now_ns >= parent.resume_ns:
@@ -277,7 +275,7 @@ class SmartOrderExecutor:
         desk = self._desks[rules.venue, rules.symbol]
         was_settled = child.terminal and child.settled
         fill = child.note_fill(report, now_ns, desk.mid_half_ticks())
-        child.stored = False
+        parent.changed(child)
         self._reader.alive(child, now_ns)
         if fill is not None:
             self._view.portfolio.apply_fill(rules, parent.signal.side, report, now_ns)
@@ -294,7 +292,7 @@ class SmartOrderExecutor:
 
     def _took(self, parent: Parent, child: Child, before: ChildState, now_ns: int) -> None:
         """After a child has changed: count, judge what it means, and go on."""
-        parent.recount()
+        parent.count(child)
         self.register.touch(parent)
         if parent.algo is not None:
             parent.algo.forget()
@@ -422,9 +420,7 @@ class SmartOrderExecutor:
         due_ns = FAR
         if parent.lost:
             return due_ns
-        for child in parent.live if parent.settled else parent.children:
-            if child.terminal and child.settled:
-                continue  # as in ``advance``: nobody asks about it any more
+        for child in parent.watched:
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
             if child.cancel_after_ns:
                 due_ns = min(due_ns, child.cancel_after_ns)

@@ -47,7 +47,7 @@ _PASSING: Final = (
     "absent_order",
     "absent_trades",
     "cancel_after_ns",
-    "stored",
+    "counted",
     "stored_fills",
     "seen_lots",
     "trade_ids",

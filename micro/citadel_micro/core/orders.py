@@ -94,7 +94,8 @@ class Child:
     unknown_since_ns: int = 0
     absent_order: bool = False
     absent_trades: bool = False
-    stored: bool = False
+    counted: tuple[int, int, int] = (0, 0, 0)
+    """What its parent has counted of it: lots filled, lots seen, number of fills."""
     stored_fills: int = 0
     """So many of ``fills`` are durable."""
     views: list[FillView] = field(default_factory=list)
@@ -178,6 +179,16 @@ class Parent:
     children: list[Child] = field(default_factory=list)
     live: list[Child] = field(default_factory=list)
     """Children that are not proven terminal."""
+    watched: list[Child] = field(default_factory=list)
+    """Children that are not proven terminal, or of which not every fill is known."""
+    with_fills: list[Child] = field(default_factory=list)
+    """Children that have filled, in the order of ``children``."""
+    unstored: dict[str, Child] = field(default_factory=dict)
+    """Children that have changed since they were stored."""
+    fills: int = 0
+    """Number of fills of all children."""
+    cost: int = 0
+    """Sum of ticks times lots of these fills."""
     filled: int = 0
     """F, in lots."""
     unbooked: int = 0
@@ -330,16 +341,52 @@ class Parent:
             )
         self.children.append(child)
         self.live.append(child)
+        self.watched.append(child)
         self.placed += 1
+        self.changed(child)
+
+    def changed(self, child: Child) -> None:
+        """The child has to be stored again."""
+        self.unstored[child.client_id] = child
+
+    def count(self, child: Child) -> None:
+        """Bring F and the lists up to date after one child has changed.
+
+        A parent may have thousands of children, so the others are not looked at.
+        """
+        filled, seen, fills = child.counted
+        self.filled += child.filled - filled
+        self.unbooked += child.filled - child.seen_lots - (filled - seen)
+        for fill in child.fills[fills:]:
+            self.fills += 1
+            self.cost += fill.price_ticks * fill.quantity_lots
+        child.counted = (child.filled, child.seen_lots, len(child.fills))
+        _keep(self.live, child, wanted=not child.terminal)
+        _keep(self.watched, child, wanted=not (child.terminal and child.settled))
+        if fills == 0:
+            _keep(self.with_fills, child, wanted=bool(child.fills))
 
     def recount(self) -> None:
-        """Bring F and the list of live children up to date after a child has changed."""
-        self.filled = sum(child.filled for child in self.children)
-        self.unbooked = self.filled - sum(child.seen_lots for child in self.children)
-        if len(self.live) != 1 or self.live[0].terminal:
-            self.live = [child for child in self.children if not child.terminal]
+        """Count everything anew, after children were loaded."""
+        self.filled = self.unbooked = self.fills = self.cost = 0
+        self.live, self.watched, self.with_fills = [], [], []
+        for child in self.children:
+            child.counted = (0, 0, 0)
+            self.count(child)
 
     @property
     def overfilled(self) -> bool:
         """F + ΣU > T: the venue has broken its word, or we have."""
         return self.filled + self.reserved > self.target
+
+
+def _keep(rows: list[Child], child: Child, *, wanted: bool) -> None:
+    """Have a child in a list or not; the list stays in the order in which they were placed."""
+    if wanted is (child in rows):
+        return
+    if not wanted:
+        rows.remove(child)
+        return
+    rows.append(child)
+    if len(rows) > 1 and rows[-2].placed_ns > child.placed_ns:
+        rows.sort(key=lambda each: each.placed_ns)

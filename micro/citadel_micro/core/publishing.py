@@ -39,16 +39,11 @@ FILLS: Final = 1
 """Where ``told`` has the number of fills, and after it the lots."""
 
 
-def fills_of(parent: Parent) -> int:
-    """How many fills it has had."""
-    return sum(len(child.fills) for child in parent.children)
-
-
 def told(parent: Parent) -> tuple[object, ...]:
     """What makes a new report worth sending when it changes."""
     return (
         status(parent),
-        fills_of(parent),
+        parent.fills,
         parent.filled,
         parent.triggered,
         parent.reason_code,
@@ -58,20 +53,16 @@ def told(parent: Parent) -> tuple[object, ...]:
 
 def average(parent: Parent) -> Decimal | None:
     """Volume-weighted average price of the fills; None before the first. At most 28 digits."""
-    cost = lots = 0
-    for child in parent.children:
-        for fill in child.fills:
-            cost += fill.price_ticks * fill.quantity_lots
-            lots += fill.quantity_lots
-    return None if lots == 0 else parent.rules.tick * cost / lots
+    lots = parent.filled - parent.unbooked
+    return None if lots == 0 else parent.rules.tick * parent.cost / lots
 
 
 def fill_views(parent: Parent) -> tuple[FillView, ...]:
     """Every fill, in the order in which they became known within each child."""
-    for child in parent.children:
+    for child in parent.with_fills:
         for fill in child.fills[len(child.views) :]:
             child.views.append(_fill_view(parent.rules, child.client_id, fill))
-    return tuple(view for child in parent.children for view in child.views)
+    return tuple(view for child in parent.with_fills for view in child.views)
 
 
 def _fill_view(rules: Instrument, client_id: str, fill: ChildFill) -> FillView:

@@ -24,7 +24,7 @@ from citadel_micro.core.order_state import (
     load_fill,
     load_parent,
 )
-from citadel_micro.core.publishing import fills_of, told
+from citadel_micro.core.publishing import told
 from citadel_micro.core.sender import MARK
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
@@ -81,9 +81,8 @@ class Recovery:
             for child in parent.live:
                 working += 1
                 self._executor.sender.doubt(parent, child, now_ns, "restart")
-            for child in parent.children:
-                if not child.terminal or not child.settled:
-                    child.query_due_ns = now_ns
+            for child in parent.watched:
+                child.query_due_ns = now_ns
             self._executor.advance(parent, now_ns)
         if working:
             # Somebody watched over these before; his lease begins anew.
@@ -213,7 +212,6 @@ class Recovery:
                 self._out.durable[key] = None
                 continue
             child = load_child(row)
-            child.stored = True
             while (fill := state.get(fill_key(child, child.stored_fills))) is not None:
                 load_fill(child, cast("dict[str, Any]", fill))
             owner.children.append(child)
@@ -224,7 +222,7 @@ class Recovery:
         signal = parent.signal
         desk = self._desks.get((signal.venue, signal.symbol))
         parent.recount()
-        if parent.told_fills == fills_of(parent):
+        if parent.told_fills == parent.fills:
             parent.told = told(parent)  # as its last revision was; what changes now is a new one
         else:
             self._register.touch(parent)
@@ -271,6 +269,6 @@ class Recovery:
             mid = rest.pop("mid_half_ticks")
             rest["fee"] = type(parent.signal.quantity)(rest["fee"])
             if child.note_fill(OrderFilled(**rest), now_ns, mid) is not None:
-                child.stored = False
-                parent.recount()
+                parent.changed(child)
+                parent.count(child)
                 self._register.touch(parent)

@@ -14,7 +14,7 @@ from citadel_micro.core.order_state import (
     parent_state,
 )
 from citadel_micro.core.orders import Child, Parent
-from citadel_micro.core.publishing import FILLS, fills_of, report, told
+from citadel_micro.core.publishing import FILLS, report, told
 from citadel_micro.core.remembered import Ended, Remembered
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Register:
         else:
             self._late.pop(parent.id, None)
             parent.told = news
-            parent.told_fills = fills_of(parent)
+            parent.told_fills = parent.fills
             parent.revision += 1
             parent.updated_ns = now_ns
             self._out.commands.append(report(parent, self._portfolio))
@@ -192,20 +192,19 @@ class Register:
             parent.written = state
             self._out.durable[PARENT_KEY + parent.id] = state
         # After their parent: a child that a crash has torn from its parent was never sent.
-        for child in parent.children:
-            if not child.stored:
-                child.stored = True
-                self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
-                for number in range(child.stored_fills, len(child.fills)):
-                    self._out.durable[fill_key(child, number)] = fill_state(child.fills[number])
-                child.stored_fills = len(child.fills)
+        for child in parent.unstored.values():
+            self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
+            for number in range(child.stored_fills, len(child.fills)):
+                self._out.durable[fill_key(child, number)] = fill_state(child.fills[number])
+            child.stored_fills = len(child.fills)
+        parent.unstored.clear()
 
     def forget_old(self, now_ns: int) -> None:
         """Drop what has ended long ago, or is too much, but for the names that may still act."""
         config = self._config
         oldest_ns = now_ns - config.retention_ns
         surplus = len(self.known) - config.retention_count
-        surplus_fills = sum(map(fills_of, self.known.values())) - MOST_FILLS
+        surplus_fills = sum(parent.fills for parent in self.known.values()) - MOST_FILLS
         for signal_id, parent in tuple(self.known.items()):
             too_much = surplus > 0 or surplus_fills > 0
             if not too_much and parent.created_ns > oldest_ns:
@@ -215,7 +214,7 @@ class Register:
             if any(signal_id in waiting for waiting in (self._touched, self._repeat, self._late)):
                 continue  # it is about to be stored or told
             surplus -= 1
-            surplus_fills -= fills_of(parent)
+            surplus_fills -= parent.fills
             del self.known[signal_id]
             self.remembered.end(signal_id, Ended.of(parent), now_ns)
             self._out.durable[PARENT_KEY + signal_id] = None
@@ -232,12 +231,16 @@ class Register:
         if len(children) < 2:  # noqa: PLR2004 - the last one and no other
             return
         kept: list[Child] = []
+        looked_at = 0
         for child in children[:-1]:
-            if child.terminal and child.done_ns < oldest_ns and child.filled == 0:
+            if child.terminal and child.filled == 0:
+                if child.done_ns >= oldest_ns:
+                    break  # those after it ended later
                 self._forget_child(child)
             else:
                 kept.append(child)
-        children[:-1] = kept
+            looked_at += 1
+        children[:looked_at] = kept
 
     def _forget_child(self, child: Child) -> None:
         self.children.pop(child.client_id, None)
@@ -251,7 +254,7 @@ def _can_wait(parent: Parent, news: tuple[object, ...], now_ns: int) -> bool:
     if len(parent.told) != len(news):
         return False
     others = [one == other for one, other in zip(parent.told, news, strict=True)]
-    fills = fills_of(parent)
+    fills = parent.fills
     return (
         fills > FREE_FILLS
         and all(others[:FILLS] + others[FILLS + 2 :])

@@ -175,7 +175,7 @@ class Sender:
         child.amend_expires_ns = order.expires_ns
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.capped = work.capped
-        child.stored = False
+        parent.changed(child)
         parent.step(ParentEvent.AMEND)
         self._out.commands.append(answer)
         return None
@@ -268,7 +268,7 @@ class Sender:
         child.step(ChildEvent.CANCEL_SENT)
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.query_due_ns = FAR
-        child.stored = False
+        parent.changed(child)
         if not parent.terminal:
             parent.step(ParentEvent.WITHDRAW)
         signal = parent.signal
@@ -312,7 +312,7 @@ class Sender:
             now_ns - child.unknown_since_ns >= config.quarantine_ns
         ):
             child.step(ChildEvent.QUARANTINED)
-            child.stored = False
+            parent.changed(child)
             self._out.note(
                 "error",
                 "child_quarantined",
@@ -330,7 +330,7 @@ class Sender:
             return
         before = child.state
         child.step(ChildEvent.DOUBTED)
-        child.stored = False
+        parent.changed(child)
         if before is child.state:
             child.query_due_ns = min(child.query_due_ns, now_ns)
             return

@@ -62,8 +62,8 @@ class ReportReader:
         self._sender = sender
 
     def read(self, parent: Parent, child: Child, report: ChildReport, now_ns: int) -> None:
-        """Bring the child up to date. The caller recounts the parent."""
-        child.stored = False
+        """Bring the child up to date. The caller counts it in its parent."""
+        parent.changed(child)
         if isinstance(report, OrderAccepted):
             self._accepted(parent, child, report, now_ns)
         elif isinstance(report, OrderDone):

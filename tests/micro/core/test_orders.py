@@ -221,7 +221,7 @@ def test_durable_form_comes_back_equal_and_is_plain() -> None:
     one.state = ParentState.CANCELING
     one.verdict = ParentEvent.CANCEL
     one.permitted = 12
-    live = child(state=ChildState.CANCELING, stored=True)
+    live = child(state=ChildState.CANCELING)
     live.note_fill(fill("a", 30, 30), START, 1_200_003)
     one.children.append(live)
     row, child_row = parent_state(one), child_state(one, live)
@@ -231,7 +231,6 @@ def test_durable_form_comes_back_equal_and_is_plain() -> None:
     assert parent_state(again) == row
     assert again.signal == one.signal
     loaded = load_child(child_row)
-    loaded.stored = True
     fill_row = fill_state(live.fills[0])
     assert_plain(fill_row)
     load_fill(loaded, fill_row)

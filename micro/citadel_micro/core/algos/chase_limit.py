@@ -243,11 +243,11 @@ class ChaseLimit(Algorithm):
 
     def _cross_late(self, parent: Parent, desk: Desk, child: Child | None, now_ns: int) -> Decision:
         """Time is up, and the rest is taken from the book as far as it may."""
-        tries = sum(
-            1
-            for c in parent.children
-            if c.ioc and c.placed_ns - parent.accepted_ns >= self._limit_ns
-        )
+        tries = 0
+        for late in reversed(parent.children):
+            if late.placed_ns - parent.accepted_ns < self._limit_ns:
+                break
+            tries += late.ioc
         if tries >= CROSS_ATTEMPTS:
             return _late(self._limit_ns)
         if child is not None:
