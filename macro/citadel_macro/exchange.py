@@ -61,6 +61,10 @@ class BridgeMixin(AccountMixin):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Freqtrade's to define
         self.wishes = Wishes()
         self.reconcile_due = True
+        self.late_due = False
+        """Orders have outlived their trade and are not settled yet."""
+        self.deserted: set[str] = set()
+        """Orders whose trade was deleted while micro could still fill them."""
         self._shown: dict[str, str] = {}
         self._entries: set[str] = set()
         self._uncommitted: dict[str, str] = {}

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import freqtrade.worker
 from freqtrade.exceptions import TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.persistence import Trade
 from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
 
 from citadel_bridge.errors import MicroUnavailable
-from citadel_macro import books, byhand
+from citadel_macro import books, byhand, late
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.orphans import reconcile
 from citadel_macro.wakeup import WakeUp
@@ -25,7 +26,8 @@ from citadel_macro.wakeup import WakeUp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from freqtrade.persistence import Order, Trade
+    from freqtrade.exchange.exchange_types import CcxtOrder
+    from freqtrade.persistence import Order
 
     from citadel_macro.config import BridgeSettings
 
@@ -83,12 +85,16 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
             bot.wallets.update()
         ended = bot.exchange.news()
         try:
-            if ended:
-                # What has happened is booked before strategies are asked for more, which takes a
-                # tenth of a second; Freqtrade itself does it in the other order.
-                with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
+            with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
+                if ended:
+                    # What has happened is booked before strategies are asked for more, which takes
+                    # a tenth of a second; Freqtrade itself does it in the other order.
                     bot.manage_open_orders()
+                late.settle(bot, bot.exchange)
             original(bot)
+            if bot.exchange.late_due:
+                with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
+                    late.settle(bot, bot.exchange)
             bot.exchange.no_news(ended)
         finally:
             bot.exchange.settle_committed()
@@ -122,9 +128,38 @@ def _after_fill(original: Callable[[FreqtradeBot, Trade, Order, bool], Trade], _
         trade = original(bot, trade, order, send_msg)
         if isinstance(bot.exchange, BridgeMixin) and not order.ft_is_open:
             books.record_costs(bot.exchange, trade, order)
+            if not trade.is_open:
+                late.withdraw(bot.exchange, trade)
         return trade
 
     return _update_trade_after_fill
+
+
+def _update_trade_state(original: Callable[..., bool], _: object) -> object:
+    def update_trade_state(
+        bot: FreqtradeBot,
+        trade: Trade,
+        order_id: str | None,
+        action_order: CcxtOrder | None = None,
+        **kwargs: bool,
+    ) -> bool:
+        if isinstance(bot.exchange, BridgeMixin) and late.outlives(trade, order_id):
+            bot.exchange.late_due = True
+            return False  # not booked on a closed trade; ``late.settle`` does what is right
+        return original(bot, trade, order_id, action_order, **kwargs)
+
+    return update_trade_state
+
+
+def _delete(original: Callable[[Trade], None], bridge: Callable[[], BridgeMixin | None]) -> object:
+    def delete(trade: Trade) -> None:
+        exchange = bridge()
+        left = late.deserted(exchange, trade) if exchange is not None else []
+        original(trade)
+        if exchange is not None:
+            late.desert(exchange, left)
+
+    return delete
 
 
 def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
@@ -143,6 +178,8 @@ _HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "process", _process),
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
+    (FreqtradeBot, "update_trade_state", _update_trade_state),
+    (Trade, "delete", _delete),
     (Worker, "_sleep", _sleep),
     (RPC, "_rpc_force_entry", byhand.force_entry),
     (RPC, "_rpc_force_exit", byhand.force_exit),

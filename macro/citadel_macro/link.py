@@ -174,9 +174,18 @@ class MicroLink:
         """
         return self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
 
-    def cancel(self, signal_id: str, reason: str) -> ExecutionReport | None:
-        """Withdraw the rest of an order, wait ``cancel_wait_ms`` for its end; newest report or None."""
-        return self.connector.cancel(signal_id, reason, self.settings.cancel_wait_ms / 1e3)
+    def cancel(
+        self, signal_id: str, reason: str, wait_s: float | None = None
+    ) -> ExecutionReport | None:
+        """Withdraw the rest of an order and wait for its end; newest report or None.
+
+        Args:
+            signal_id: the order.
+            reason: goes into micro's journal.
+            wait_s: longest wait; None: ``cancel_wait_ms``.
+        """
+        wait = self.settings.cancel_wait_ms / 1e3 if wait_s is None else wait_s
+        return self.connector.cancel(signal_id, reason, wait)
 
     def orders_since(self, symbol: str, since_ns: int) -> tuple[ExecutionReport, ...]:
         """Every order of the venue and symbol that micro knows, updated since then.

@@ -133,7 +133,7 @@ def _dispose(
         )
         return "forgotten"
     flattening = None
-    if exchange.settings.orphan_policy == "flatten":
+    if _flattens(exchange):
         flattening = _flatten(exchange, report)
         if flattening is not None and Decimal(flattening.filled) >= Decimal(flattening.quantity):
             return "flattened"
@@ -145,13 +145,56 @@ def _dispose(
     return "adopted"
 
 
-def _join(bot: FreqtradeBot, trade: Trade, report: ExecutionReport, side: str) -> None:
+def rebook(
+    bot: FreqtradeBot,
+    exchange: BridgeMixin,
+    report: ExecutionReport,
+    leverage: float,
+    row: Order | None = None,
+) -> str:
+    """Book an ended order with fills that has outlived its trade; says what was done.
+
+    Args:
+        bot: running.
+        exchange: its exchange.
+        report: the order.
+        leverage: of the trade it belonged to.
+        row: the order as the database has it, on the closed trade; it moves to the new one.
+    """
+    if row is None:
+        return _dispose(bot, exchange, report, leverage)
+    flattening = _flatten(exchange, report) if _flattens(exchange) else None
+    trades = Trade.get_trades([Trade.pair == report.symbol, Trade.is_open.is_(True)]).all()
+    trade = trades[0] if trades else _new_trade(bot, exchange, report, leverage)
+    _join(bot, trade, report, report.side, row)
+    if flattening is None or not flattening.fills:
+        return "adopted"
+    _join(bot, trade, flattening, flattening.side)
+    trade.exit_reason = FLATTEN_TAG
+    Trade.commit()  # type: ignore[no-untyped-call]
+    return "flattened"
+
+
+def _flattens(exchange: BridgeMixin) -> bool:
+    return exchange.settings.orphan_policy == "flatten"
+
+
+def _join(
+    bot: FreqtradeBot,
+    trade: Trade,
+    report: ExecutionReport,
+    side: str,
+    row: Order | None = None,
+) -> None:
     """Add an order to a trade the way Freqtrade does for one that it finds on the exchange."""
     order = orders.order_dict(report)
     price = float(Decimal(report.average or "0"))
-    found = Order.parse_from_ccxt_object(order, trade.pair, side, order["amount"], price)
-    found.ft_order_tag = ADOPTED_TAG
-    trade.orders.append(found)
+    if row is None:
+        row = Order.parse_from_ccxt_object(order, trade.pair, side, order["amount"], price)
+    else:
+        row.update_from_ccxt_object(order)  # type: ignore[no-untyped-call]
+    row.ft_order_tag = ADOPTED_TAG
+    trade.orders.append(row)
     trade.recalc_trade_from_orders()
     Trade.session.add(trade)
     Trade.commit()  # type: ignore[no-untyped-call]

@@ -66,6 +66,8 @@ class Script:
     silent: bool = False
     lose_reports: bool = False
     maker: bool = False
+    sticky: bool = False
+    """A cancel comes too late: it is not acted on."""
     dust: bool = False
     """What is not filled is below the venue's minimum, so the order is done with it."""
 
@@ -392,6 +394,8 @@ class ScriptedMicro:
         parent = self.parents.get(cancel.signal_id)
         if parent is None:
             self.tombstones.add(cancel.signal_id)
+        elif parent.script.sticky:
+            self._report(parent)
         elif parent.status not in TERMINAL_STATUSES:
             parent.reason_code = "CANCELED_BY_MACRO"
             self._end(parent, "canceled")

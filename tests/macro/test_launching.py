@@ -17,6 +17,7 @@ from freqtrade.enums import RunMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import Binance
 from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.persistence import Trade
 from freqtrade.resolvers import ExchangeResolver
 from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
@@ -101,6 +102,8 @@ def test_freqtrade_is_as_it_was_when_the_run_is_over() -> None:
         (FreqtradeBot, "process"),
         (FreqtradeBot, "exit_positions"),
         (FreqtradeBot, "_update_trade_after_fill"),
+        (FreqtradeBot, "update_trade_state"),
+        (Trade, "delete"),
         (Worker, "_sleep"),
         (RPC, "_rpc_force_entry"),
         (RPC, "_rpc_force_exit"),

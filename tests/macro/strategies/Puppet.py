@@ -23,6 +23,9 @@ class Puppet(IStrategy):
 
     enter: set[str] = set()
     leave: set[str] = set()
+    adjust: dict[str, float] = {}
+    """Stake to add to (or, below zero, to take from) the trade of a pair, once."""
+    position_adjustment_enable = True
 
     def bot_start(self, **kwargs: Any) -> None:
         """Strings for a Freqtrade in another process, which a test cannot reach."""
@@ -42,3 +45,6 @@ class Puppet(IStrategy):
 
     def custom_exit(self, pair: str, **kwargs: Any) -> str | None:
         return "told" if pair in self.leave else None
+
+    def adjust_trade_position(self, trade: Any, **kwargs: Any) -> float | None:
+        return self.adjust.pop(trade.pair, None)

@@ -1,0 +1,174 @@
+"""Orders that outlive their trade: withdrawn at its end, and what fills all the same is somebody's."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from freqtrade.enums import State
+from freqtrade.persistence import Order, PairLocks, Trade
+from freqtrade.rpc.rpc import RPC
+from freqtrade_kit import running
+from scripted_micro import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from freqtrade_kit import Rig, Simulator
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def rig(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
+) -> Iterator[Rig]:
+    over: dict[str, Any] = {
+        "order_types": {
+            "entry": "limit",
+            "exit": "limit",
+            "stoploss": "market",
+            "stoploss_on_exchange": True,
+        },
+        # A further entry stays out for as long as a test wants it to.
+        "unfilledtimeout": {"entry": 300, "exit": 300, "unit": "seconds"},
+    }
+    with running(simulator, tmp_path_factory.mktemp("late"), signals_port, **over) as rig:
+        rig.until(lambda: rig.bot.state == State.RUNNING)
+        yield rig
+
+
+@pytest.fixture(autouse=True)
+def _fresh(rig: Rig) -> Iterator[None]:
+    before = dict(rig.quotes)
+    yield
+    rig.quotes.update(before)
+    rig.micro.scripts.clear()
+    rig.strategy.enter, rig.strategy.leave, rig.strategy.adjust = set(), set(), {}
+    for pair in rig.quotes:
+        PairLocks.unlock_pair(pair, side="*")
+        PairLocks.unlock_pair(pair, side="long")
+
+
+def stopped_with_a_further_entry(rig: Rig, pair: str, script: Script) -> tuple[Any, Any]:
+    """A closed trade whose further entry was at work when its stop was hit; that entry at micro."""
+    rig.strategy.enter = {pair}
+    rig.until(lambda: rig.trade(pair) and rig.trade(pair).has_open_sl_orders)
+    rig.strategy.enter = set()
+    rig.micro.scripts[pair, "buy"] = script
+    rig.strategy.adjust = {pair: 150.0}
+    rig.until(lambda: len(rig.micro.signals_of(pair, "buy")) == 2)
+    further = rig.micro.parents[rig.micro.signals_of(pair, "buy")[1].signal_id]
+    bid, ask = rig.quotes[pair]
+    number = rig.trade(pair).id
+    rig.quotes[pair] = (bid * 0.4, ask * 0.4)
+    trade = rig.until(
+        lambda: Trade.get_trades([Trade.id == number, Trade.is_open.is_(False)]).first()
+    )
+    rig.quotes[pair] = (bid, ask)
+    assert trade.exit_reason == "stoploss_on_exchange"
+    return trade, further
+
+
+def numbered(number: int) -> Any:  # noqa: ANN401 - a Trade
+    return Trade.get_trades([Trade.id == number]).first()
+
+
+def row_of(parent: Any) -> Any:  # noqa: ANN401 - an Order
+    found = Order.order_by_id(parent.signal.signal_id)
+    assert found is not None
+    return found
+
+
+def held(rig: Rig, pair: str) -> Decimal:
+    total: Decimal = rig.micro.totals.get(pair.partition("/")[0], Decimal(0))
+    return total
+
+
+def test_a_further_entry_is_withdrawn_when_the_stop_closes_its_trade(rig: Rig) -> None:
+    trade, further = stopped_with_a_further_entry(rig, "ADA/USDT", Script(fraction="0"))
+    assert further.status == "canceled", "in the same turn"
+    rig.step()
+    assert not row_of(further).ft_is_open
+    assert row_of(further).ft_trade_id == trade.id
+    assert rig.trade("ADA/USDT") is None
+
+
+@pytest.mark.parametrize("share", ["0.4", "1"])
+def test_what_fills_all_the_same_is_adopted_while_freqtrade_runs(rig: Rig, share: str) -> None:
+    pair = {"0.4": "SOL/USDT", "1": "XRP/USDT"}[share]
+    # Part of it filled before the stop, untold; or the whole after the cancel, which comes too late.
+    late = Script(after_s=0.5, sticky=True)
+    script = late if share == "1" else Script(fraction=share, lose_reports=True)
+    closed, further = stopped_with_a_further_entry(rig, pair, script)
+    trade = rig.until(
+        lambda: rig.trade(pair) and not rig.trade(pair).has_open_orders and rig.trade(pair)
+    )
+    assert trade.id != closed.id
+    assert row_of(further).ft_trade_id == trade.id
+    assert float(further.filled) == row_of(further).filled > 0
+    fee = sum(Decimal(f.fee) for f in further.fills)
+    assert trade.amount == pytest.approx(float(further.filled - fee), rel=2e-2)
+    assert trade.amount <= float(held(rig, pair))
+    closed = numbered(closed.id)
+    assert further.signal.signal_id not in {order.order_id for order in closed.orders}
+    rig.strategy.leave = {pair}
+    rig.until(lambda: rig.trade(pair) is None)
+
+
+def test_it_is_sold_again_where_that_is_the_policy(rig: Rig) -> None:
+    pair = "DOGE/USDT"
+    kind = type(rig.exchange)
+    before = kind.settings
+    kind.settings = before.model_copy(update={"orphan_policy": "flatten"})
+    try:
+        script = Script(fraction="1", after_s=0.5, sticky=True)
+        closed, further = stopped_with_a_further_entry(rig, pair, script)
+        rig.until(lambda: further.status == "filled" and not row_of(further).ft_is_open)
+        trade = rig.until(lambda: rig.trade(pair) is None and rig.trade(pair, is_open=False))
+        assert trade.id != closed.id
+        bought, sold = trade.orders
+        assert (bought.order_id, sold.side) == (further.signal.signal_id, "sell")
+        assert held(rig, pair) < Decimal(2), "less than a lot"
+    finally:
+        kind.settings = before
+
+
+def test_a_restart_does_not_book_it_on_the_closed_trade(rig: Rig) -> None:
+    pair = "BTC/USDT"
+    closed, further = stopped_with_a_further_entry(rig, pair, Script(fraction="0", sticky=True))
+    amount, rate = closed.amount, closed.open_rate
+    further.script = Script(sticky=True)
+    deadline = time.monotonic() + 10
+    while further.status != "filled":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    rig.exchange.link.ask(further.signal.signal_id)
+    rig.bot.startup_update_open_orders()
+    closed = numbered(closed.id)
+    assert (closed.amount, closed.open_rate, closed.is_open) == (amount, rate, False)
+    assert row_of(further).ft_is_open
+    rig.until(lambda: rig.trade(pair))
+    assert row_of(further).ft_trade_id != closed.id
+    rig.strategy.leave = {pair}
+    rig.until(lambda: rig.trade(pair) is None)
+
+
+def test_what_a_deleted_trade_leaves_at_work_is_not_lost(rig: Rig) -> None:
+    pair = "ETH/USDT"
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0", sticky=True)
+    rig.strategy.enter = {pair}
+    trade = rig.until(lambda: rig.trade(pair))
+    rig.strategy.enter = set()
+    parent = rig.micro.parents[trade.orders[0].order_id]
+    RPC(rig.bot)._rpc_delete(trade.id)
+    assert rig.trade(pair) is None
+    rig.step()
+    parent.script = Script(sticky=True)
+    trade = rig.until(lambda: rig.trade(pair))
+    assert trade.orders[0].order_id == parent.signal.signal_id
+    assert trade.amount > 0
+    rig.strategy.leave = {pair}
+    rig.until(lambda: rig.trade(pair) is None)
