@@ -11,6 +11,7 @@ from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from citadel_micro.core.algos.base import Algorithm, Value
     from citadel_micro.core.events import SignalReceived
@@ -76,13 +77,23 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
             raise BadInput(f"limit price is {signal.limit_price}", where=where, allowed="above 0")
         rounding = "floor" if signal.side == "buy" else "ceil"
         parent.limit_ticks = rules.ticks(signal.limit_price, rounding)  # type: ignore[arg-type]
+        _above_nothing(parent.limit_ticks, "limit price", signal.limit_price, rules, where)
     if signal.stop_price is not None:
         if not signal.stop_price.is_finite() or signal.stop_price <= 0:
             raise BadInput(f"stop price is {signal.stop_price}", where=where, allowed="above 0")
         # The last tick at which the market has reached it, seen from where the market is now.
         reached = "floor" if signal.side == "sell" else "ceil"
         parent.stop_ticks = rules.ticks(signal.stop_price, reached)  # type: ignore[arg-type]
+        _above_nothing(parent.stop_ticks, "stop price", signal.stop_price, rules, where)
     parent.reduce_only = signal.reduce_only or signal.kind == "stop"
+
+
+def _above_nothing(ticks: int, what: str, price: Decimal, rules: Instrument, where: str) -> None:
+    """A price that rounds to nothing is one at which nothing ever trades."""
+    if ticks <= 0:
+        raise BadInput(
+            f"{what} {price} is below one tick", where=where, allowed=f"at least {rules.tick}"
+        )
 
 
 def _missed(signal: SignalReceived, now_ns: int, skew_ns: int) -> int:
@@ -100,10 +111,12 @@ def admission_request(
     """What the gate is asked at admission.
 
     The price of a plain limit is judged, for it will rest there; the worst price of the other
-    algorithms is a cap, and their orders are judged one by one.
+    algorithms is a cap, and their orders are judged one by one. A stop is valued at its limit, or
+    at its trigger.
     """
     signal = parent.signal
     plain = parent.algo is not None and parent.algo.name == "limit"
+    stop = signal.kind == "stop"
     created_ns = now_ns if parent.own else signal.created_ns
     return RiskRequest(
         scope="parent",
@@ -113,7 +126,8 @@ def admission_request(
         side=signal.side,
         quantity_lots=parent.target,
         exposure_lots=parent.target,
-        price_ticks=parent.limit_ticks if plain else None,
+        price_ticks=(parent.limit_ticks or parent.stop_ticks) if plain or stop else None,
+        stop_ticks=parent.stop_ticks if stop else None,
         post_only=post_only,
         reduce_only=parent.reduce_only,
         ioc=False,

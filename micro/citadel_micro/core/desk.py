@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.held import HeldStops
+
 if TYPE_CHECKING:
     from citadel_micro.core.config import VenueConfig
     from citadel_micro.core.events import Side
@@ -19,6 +21,7 @@ class Desk:
         "asked_ns",
         "crossed_since_ns",
         "dirty",
+        "held",
         "instrument",
         "key",
         "market",
@@ -42,7 +45,9 @@ class Desk:
         self.venue = venue
         self.stale_cancel_ns = stale_cancel_ns
         self.parents: list[Parent] = []
-        """Not ended, in the order of their arrival."""
+        """Not ended and not held, in the order of their arrival."""
+        self.held = HeldStops(market)
+        """Stops that wait for their trigger."""
         self.dirty = False
         """The book has changed since it was last published."""
         self.crossed_since_ns = 0

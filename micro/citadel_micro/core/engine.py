@@ -220,7 +220,7 @@ class Engine:
         else:
             desk.dirty = True
             self._watch.on_change(desk, change, now_ns)
-        if desk.parents and not self.view.reconciling:
+        if (desk.parents or desk.held.waiting) and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
     def _on_quote(self, quote: QuoteTick, now_ns: int) -> None:
@@ -231,7 +231,7 @@ class Engine:
         if not desk.market.on_quote(quote):
             return
         desk.dirty = True
-        if desk.parents and not self.view.reconciling:
+        if (desk.parents or desk.held.waiting) and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
     def _on_trade(self, trade: TradeTick, now_ns: int) -> None:
@@ -239,7 +239,12 @@ class Engine:
         if desk is None:
             self.references.on_market(trade, now_ns)
             return
-        if desk.market.on_trade(trade) and desk.parents and not self.view.reconciling:
+        if not desk.market.on_trade(trade):
+            return
+        held = desk.held
+        if held.waiting:
+            held.on_trade(trade)
+        if (desk.parents or held.waiting) and not self.view.reconciling:
             self.executor.on_market(desk, now_ns)
 
     def _on_feed(self, status: FeedStatus, now_ns: int) -> None:

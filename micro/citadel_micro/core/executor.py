@@ -67,7 +67,9 @@ class SmartOrderExecutor:
         """Start the working time of a parent that is READY."""
         parent.accepted_ns = now_ns
         parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
-        parent.arrival_half_ticks = desk.mid_half_ticks()
+        # A stop may be triggered without a book; its arrival is then that of its first order.
+        parent.arrival_half_ticks = desk.mid_half_ticks() if desk.fit else 0
+        self.register.release(parent, desk)
         if parent not in desk.parents:
             desk.parents.append(parent)
         self.advance(parent, now_ns)
@@ -94,6 +96,22 @@ class SmartOrderExecutor:
                 self._plan(parent, now_ns)
             elif algo.wake_ns < self.due_ns:
                 self.due_ns = algo.wake_ns
+        if desk.held.waiting and not self.stopping:
+            for parent in desk.held.reached():
+                self._look(parent, desk, now_ns)
+
+    def _look(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        """Show the market to a held stop."""
+        algo = parent.algo
+        if algo is None or parent.state is not _P.HELD or parent.verdict is not None:
+            return
+        decision = algo.decide(parent, desk, now_ns)
+        if decision is not KEEP:
+            self._act(parent, desk, decision, now_ns)
+            self._plan(parent, now_ns)
+            return
+        self.register.look_again(parent, desk)
+        self.due_ns = min(self.due_ns, algo.wake_ns)
 
     def on_report(self, report: ChildReport | OrderFilled, now_ns: int) -> None:
         """Route what a venue says about one order."""
@@ -138,10 +156,10 @@ class SmartOrderExecutor:
         """Look at every parent that is due."""
         if now_ns < self.due_ns:
             return
-        for parent in tuple(self.register.active.values()):
+        for parent in tuple(self.register.awake.values()):
             if self._due(parent) <= now_ns:
                 self.advance(parent, now_ns)
-        due_ns = min((self._due(p) for p in self.register.active.values()), default=FAR)
+        due_ns = min((self._due(p) for p in self.register.awake.values()), default=FAR)
         self.due_ns = max(due_ns, now_ns + MS)
 
     def advance(self, parent: Parent, now_ns: int) -> None:
@@ -186,6 +204,9 @@ class SmartOrderExecutor:
             self.close(parent, _V.FILL, "", "", now_ns)
             return
         desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        if parent.state is _P.HELD:
+            self._look(parent, desk, now_ns)
+            return
         algo.forget()
         decision = algo.decide(parent, desk, now_ns)
         if decision is not KEEP:

@@ -101,19 +101,14 @@ class Intake:
         except BadInput as error:
             self._executor.end(parent, _V.DENY, "BAD_PARAMETER", str(error), now_ns)
             return
-        # The gate judges the minimum of orders. What rounds down to nothing is none, and a stop is
-        # judged when it is triggered.
-        least = desk.instrument.min_lots if signal.kind == "stop" else 1
-        if parent.target < least:
-            ticks = parent.limit_ticks or desk.mid_half_ticks() // 2
+        if parent.target < 1:
+            # What rounds down to nothing is no order; the gate judges the minimum of the others.
+            ticks = parent.limit_ticks or parent.stop_ticks or desk.mid_half_ticks() // 2
             rules = desk.instrument
-            smallest = rules.amount(max(rules.min_lots_at(ticks), least))
+            smallest = rules.amount(rules.min_lots_at(ticks, reduce_only=parent.reduce_only))
             text = f"quantity {signal.quantity} {rules.base} is below the minimum {smallest}"
             parent.permitted = 0
             self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
-            return
-        if signal.kind == "stop":
-            self._hold(parent, desk, now_ns)
             return
         post_only = bool(parent.algo.values.get("post_only", False))
         request = admission_request(
@@ -123,10 +118,15 @@ class Intake:
             skew_ns=self._view.skew_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
-        verdict = self._risk.judge(request, self._view, now_ns)
+        stop = signal.kind == "stop"
+        judge = self._risk.judge_held if stop else self._risk.judge
+        verdict = judge(request, self._view, now_ns)
         if not verdict.ok:
             parent.permitted = verdict.permitted_lots
             self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
+            return
+        if stop:
+            self._hold(parent, desk, now_ns)
             return
         parent.reducing = verdict.reducing
         parent.step(_V.ADMIT)
@@ -134,7 +134,7 @@ class Intake:
 
     def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
         parent.step(_V.HOLD)
-        desk.parents.append(parent)
+        self._register.hold(parent, desk)
         self._executor.advance(parent, now_ns)
 
     def on_refused(self, refused: SignalRefused, now_ns: int) -> None:

@@ -88,6 +88,8 @@ class RiskLimits:
     max_group_exposure: dict[str, Decimal] = field(default_factory=dict)
     """By group, gross; required for every group that is named."""
     max_open_orders_per_venue: int = 1_000_000
+    max_held_orders: int = 1_000
+    """Stops that wait for their trigger, all venues."""
 
     # Check 15, losses.
     reporting_currency: str = "USDT"

@@ -243,9 +243,13 @@ class Recovery:
             parent.state = ParentState.UNKNOWN
         if parent.over:
             return
-        self._register.active[parent.id] = parent
+        self._register.active[parent.id] = self._register.awake[parent.id] = parent
         self._register.touch(parent)
-        if parent.instrument is not None and desk is not None:
+        if parent.instrument is None or desk is None:
+            return
+        if parent.state is ParentState.HELD and not parent.live:
+            self._register.hold(parent, desk)
+        else:
             desk.parents.append(parent)
 
     def _lost(self, parent: Parent, why: str) -> None:

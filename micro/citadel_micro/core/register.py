@@ -57,6 +57,8 @@ class Register:
         """All that are remembered, oldest first."""
         self.active: dict[str, Parent] = {}
         """Those that have not ended, or have something live or unsettled."""
+        self.awake: dict[str, Parent] = {}
+        """Of these, all but the stops that only the market can wake."""
         self.children: dict[str, tuple[Parent, Child]] = {}
         self.remembered = Remembered(out, config.retention_ns)
         """Names of orders that are not kept, or have not come yet."""
@@ -95,7 +97,7 @@ class Register:
             updated_ns=now_ns,
         )
         self.known[parent.id] = parent
-        self.active[parent.id] = parent
+        self.active[parent.id] = self.awake[parent.id] = parent
         return parent
 
     def index(self, parent: Parent, child: Child) -> None:
@@ -105,7 +107,7 @@ class Register:
     def activate(self, parent: Parent) -> None:
         """Something of it is live, whether or not it had ended."""
         if parent.id not in self.active:
-            self.active[parent.id] = parent
+            self.active[parent.id] = self.awake[parent.id] = parent
         if parent.instrument is not None:
             desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
             if parent not in desk.parents:
@@ -114,10 +116,31 @@ class Register:
     def retire(self, parent: Parent) -> None:
         """It has ended and can be left alone."""
         self.active.pop(parent.id, None)
+        self.awake.pop(parent.id, None)
         if parent.instrument is not None:
             desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            desk.held.remove(parent)
             if parent in desk.parents:
                 desk.parents.remove(parent)
+
+    def hold(self, parent: Parent, desk: Desk) -> None:
+        """It is a stop that waits for the market."""
+        self.awake.pop(parent.id, None)
+        desk.held.add(parent)
+
+    def look_again(self, parent: Parent, desk: Desk) -> None:
+        """A held stop was shown the market: whether it must see what comes next, whatever it is."""
+        armed = parent.algo is not None and parent.algo.armed
+        desk.held.arm(parent, armed=armed)
+        if armed:
+            self.awake[parent.id] = parent
+        else:
+            self.awake.pop(parent.id, None)
+
+    def release(self, parent: Parent, desk: Desk) -> None:
+        """It was triggered."""
+        desk.held.remove(parent)
+        self.awake[parent.id] = parent
 
     # storing and telling
 

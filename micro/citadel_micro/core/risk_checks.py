@@ -219,13 +219,18 @@ def check_numbers(case: Case) -> None:
 
 
 def check_book(case: Case) -> None:
-    """7: the venue's own book can be trusted, and so can the clocks."""
-    market, limits = case.market, case.limits
+    """7: the venue's own book can be trusted."""
+    market = case.market
     if market is None:
         for code in ("BOOK_STALE", "BOOK_CROSSED", "BOOK_NOT_LIVE"):
             case.failed(7, code, "there is no book")
     else:
         _judge_book(case, market)
+
+
+def check_skew(case: Case) -> None:
+    """7: the clocks can be trusted."""
+    limits = case.limits
     skew = case.view.skew_ns
     ahead = case.request.signal_created_ns - case.now_ns if case.parent else 0
     worst = max(abs(skew), ahead)
@@ -307,6 +312,21 @@ def _check_collar(case: Case) -> None:
     limit = most if away > 0 else least
     text = f"price {instrument.price(case.price)} is {abs(away):.0f} bps from the mid {mid}"
     case.failed(8, "PRICE_COLLAR", text, value=away, limit=limit)
+
+
+def check_stop_price(case: Case) -> None:
+    """8, of a stop: the limit is not so far behind the trigger that nothing would ever trade."""
+    stop, limit = case.request.stop_ticks, case.price
+    if stop is None or stop <= 0 or limit is None or limit == stop:
+        case.rows.append(CLEAR["PRICE_COLLAR"])
+        return
+    behind = (limit - stop) / stop * BPS * (-1 if case.buy else 1)
+    most = case.limits.fat_finger_bps
+    if behind <= most:
+        case.rows.append((8, "PRICE_COLLAR", True, behind, most, ""))
+        return
+    text = f"the limit lies {behind:.0f} bps on the wrong side of the stop price"
+    case.failed(8, "PRICE_COLLAR", text, value=behind, limit=most)
 
 
 def check_liquidity(case: Case) -> None:

@@ -245,6 +245,25 @@ def _check_count(case: Case) -> None:
         case.rows.append((13, "OPEN_ORDERS", True, everywhere, limits.max_open_orders, ""))
 
 
+def check_held_count(case: Case, *, protects: bool) -> None:
+    """13, of a stop: how many are held, and unless it protects what none does yet, how many open.
+
+    ``protects``: it and all that are held on its side together are no more than the position.
+    """
+    limits = case.limits
+    held = case.view.held_orders() + 1
+    if held > limits.max_held_orders:
+        text = f"{held} stops would be held"
+        case.failed(13, "OPEN_ORDERS", text, value=held, limit=limits.max_held_orders)
+        return
+    everywhere = held + case.view.open_parents(None)
+    if protects or everywhere <= limits.max_open_orders:
+        case.rows.append((13, "OPEN_ORDERS", True, held, limits.max_held_orders, ""))
+        return
+    text = f"{everywhere} orders would be open or held, and no position asks for this one"
+    case.failed(13, "OPEN_ORDERS", text, value=everywhere, limit=limits.max_open_orders)
+
+
 def check_balance(case: Case) -> None:
     """14, spot: what the order costs is there and not promised to another order.
 

@@ -55,6 +55,8 @@ class RiskRequest:
     """The signal's id was admitted or refused before."""
     missed_signals: int = 0
     """Earlier signals of the same publisher and topic that are known to be lost on the way."""
+    stop_ticks: int | None = None
+    """Of a stop at its admission: its trigger. ``price_ticks`` is its limit, or this once more."""
     reference_mid: float | None = None
     """Mid of the consolidated book in quote units, where there is one."""
 
@@ -120,6 +122,12 @@ class RiskView(Protocol):
 
     def open_parents(self, venue: str | None) -> int:
         """Active parents of a venue, or of all; a parent at its admission is not among them."""
+
+    def held_orders(self) -> int:
+        """Stops that wait for their trigger; one at its admission is not among them."""
+
+    def held_lots(self, venue: str, symbol: str, side: Side) -> int:
+        """Σ of what they would fill on one side of a symbol."""
 
     def lease_age_ns(self, now_ns: int) -> int | None:
         """Time since the last beat of a macro or command line; None when none was ever heard."""

@@ -132,6 +132,8 @@ class Sender:
         )
         parent.add(child)
         parent.step(ParentEvent.CROSS if work.ioc else ParentEvent.PLACE)
+        if not parent.arrival_half_ticks:
+            parent.arrival_half_ticks = mid
         if not parent.release_half_ticks:
             parent.release_half_ticks = mid
         self._out.commands.append(answer)

@@ -76,6 +76,15 @@ class EngineView:
             if parent.pending
         )
 
+    def held_orders(self) -> int:
+        """Stops that wait for their trigger."""
+        return sum(len(desk.held.waiting) for desk in self._desks.values())
+
+    def held_lots(self, venue: str, symbol: str, side: Side) -> int:
+        """What they would fill on one side of a symbol."""
+        desk = self._desks.get((venue, symbol))
+        return 0 if desk is None else desk.held.lots[side]
+
     def lease_age_ns(self, now_ns: int) -> int | None:
         """Time since the last beat of a macro; None when none was ever heard."""
         return None if self.last_beat_ns is None else now_ns - self.last_beat_ns

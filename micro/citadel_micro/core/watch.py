@@ -115,7 +115,7 @@ class MarketWatch:
         if market.check_age(now_ns, self._config.limits.stale_ns):
             desk.dirty = True
             self._feed_changed(desk, now_ns)
-            if desk.parents and not self._view.reconciling:
+            if (desk.parents or desk.held.waiting) and not self._view.reconciling:
                 self._executor.on_market(desk, now_ns)
         elif market.state == "STALE":
             self.mark(desk, now_ns)  # until it is too old

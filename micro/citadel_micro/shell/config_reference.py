@@ -63,6 +63,7 @@ _SELF_EVIDENT: Final = {
     "max_skew_ms": "Difference of macro's clock and ours beyond which no new risk is taken.",
     "ref_divergence_bps": "Largest distance of the venue's mid from the consolidated one.",
     "max_spread_bps": "Widest spread to enter in.",
+    "max_held_orders": "Stops that wait for their trigger, all venues.",
     "max_open_orders_per_venue": "Working parent orders of one venue.",
     "reporting_currency": "Currency of every limit in money.",
     "rolling_window_ms": "Window of `max_rolling_loss`.",

@@ -104,6 +104,8 @@ class FakeView:
     reductions: int = 0
     parents: int = 0
     parents_here: int = 0
+    held: int = 0
+    held_here: int = 0
     lease: int | None = 0
     unknown: int = 0
 
@@ -122,6 +124,13 @@ class FakeView:
 
     def open_parents(self, venue: str | None) -> int:
         return self.parents if venue is None else self.parents_here
+
+    def held_orders(self) -> int:
+        return self.held
+
+    def held_lots(self, venue: str, symbol: str, side: Side) -> int:
+        del venue, symbol, side
+        return self.held_here
 
     def lease_age_ns(self, now_ns: int) -> int | None:
         del now_ns

@@ -147,6 +147,8 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     params: ClassVar[tuple[Param, ...]]
+    armed = False
+    """Of a held one: it has seen a part of what it waits for, and must see every next event."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values

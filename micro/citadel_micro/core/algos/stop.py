@@ -1,13 +1,19 @@
 """Stop: held by micro, triggered by the venue's own market, then executed at once.
 
 A sell stop looks at the best bid, a buy stop at the best ask (what it would trade at), and both at
-the last trade. One look through the stop price may be a flicker: it takes ``confirm_updates`` in a
-row, or ``confirm_ms`` without any other look while the book stays fit.
+the last trade. One look through the stop price may be a flicker: it takes ``confirm_updates`` of the
+book or of the trades in a row, or ``confirm_ms`` without another look while the book stays through.
+
+Trades are not believed against a book that is LIVE and says otherwise; every update of it starts
+their count anew. Where there is no such book (lost, stale, crossed, one-sided), or it has said
+nothing for a second after the first of several, trades alone trigger, and two at least: a position
+must not stand unprotected because its book is gone. Trades count once, and not when they are told
+late (``core.held``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.algos.base import (
     KEEP,
@@ -20,15 +26,21 @@ from citadel_micro.core.algos.base import (
 from citadel_micro.core.algos.chase_limit import ChaseLimit
 from citadel_micro.core.algos.limit import MarketableLimit
 from citadel_micro.core.lifecycle import ParentState
-from citadel_micro.core.times import FAR, MS
+from citadel_micro.core.times import FAR, MS, SECOND
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import SignalReceived, TradeTick
+    from citadel_micro.core.events import SignalReceived
     from citadel_micro.core.orders import Parent
+
+BOOK_ANSWERS_NS: Final = SECOND
+"""Within this time a book that is alive shows a trade that went through it: streams of depth come
+every 100 ms, the slowest every second."""
+ALONE: Final = 2
+"""So many trades at least, where no book agrees."""
 
 
 class Stop(Algorithm):
@@ -53,9 +65,12 @@ class Stop(Algorithm):
         self._book_hits = 0
         self._trade_hits = 0
         self._first_ns = 0
+        self._trade_ns = self._trade_at_ns = 0
+        self._sweep = False
+        """All trades of the present count happened at one time: of one order, perhaps."""
         self._book_seen = -1
         self._quote_seen: tuple[float, float, float, float] | None = None
-        self._trade_seen: TradeTick | None = None
+        self._trade_seen = 0
         self._taker = MarketableLimit.make(
             (("max_cross_bps", values["max_cross_bps"]), ("time_limit_ms", 0))
         )
@@ -89,40 +104,85 @@ class Stop(Algorithm):
         self.wake_ns = inner.wake_ns
         return decision
 
+    @property
+    def armed(self) -> bool:  # type: ignore[override]  # others hold nothing
+        """See ``Algorithm.armed``."""
+        return self._book_hits > 0 or self._trade_hits > 0
+
     def _watch(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
-        market = desk.market
         stop = parent.stop_ticks
-        best = market.best()
-        if stop is None or best is None or market.state != "LIVE" or best[0] >= best[2]:
-            self._book_hits = self._trade_hits = 0
-            self._first_ns = 0
-            self.wake_ns = FAR
+        if stop is None:
             return KEEP
         if self._price == 0.0:
             self._price = desk.instrument.price_float(stop)
-        price = self._price
-        sell = parent.sign < 0
-        if self._on != "trade" and (market.last_seq != self._book_seen or best != self._quote_seen):
-            self._book_seen, self._quote_seen = market.last_seq, best
-            through = best[0] <= price if sell else best[2] >= price
-            self._book_hits = self._book_hits + 1 if through else 0
-        trade = market.last_trade
-        if self._on != "book" and trade is not None and trade is not self._trade_seen:
-            first = self._trade_seen is None
-            self._trade_seen = trade
-            # The trade that was there before us is history, not news.
-            if not first or trade.recv_ns >= parent.created_ns:
-                through = trade.price <= price if sell else trade.price >= price
-                self._trade_hits = self._trade_hits + 1 if through else 0
-        if not self._book_hits and not self._trade_hits:
-            self._first_ns = 0
-            self.wake_ns = FAR
+            self._trade_seen = desk.held.news.count  # what was traded before is history
+        through = self._look_at_book(parent, desk, now_ns)
+        self._look_at_trade(parent, desk, now_ns)
+        self.wake_ns = FAR
+        if not self.armed:
             return KEEP
-        if self._first_ns == 0:
-            self._first_ns = now_ns
-        waited = self._confirm_ns and now_ns - self._first_ns >= self._confirm_ns
-        if self._book_hits >= self._needed or self._trade_hits >= self._needed or waited:
-            source = "book" if self._book_hits else "last trade"
-            return Trigger(f"{source} through {desk.instrument.price(stop)}")
-        self.wake_ns = self._first_ns + self._confirm_ns if self._confirm_ns else FAR
+        needed, price = self._needed, desk.instrument.price(stop)
+        if through and self._book_hits >= needed:
+            return Trigger(f"book through {price}")
+        if self._traded(through, now_ns):
+            return Trigger(f"last trade through {price}")
+        if through and self._confirm_ns:
+            due_ns = self._first_ns + self._confirm_ns
+            if now_ns >= due_ns:
+                return Trigger(f"{'book' if self._book_hits else 'last trade'} through {price}")
+            self.wake_ns = min(self.wake_ns, due_ns)
         return KEEP
+
+    def _look_at_book(self, parent: Parent, desk: Desk, now_ns: int) -> bool | None:
+        """Whether the book has reached the stop; None where it is not one to go by."""
+        if not desk.fit:
+            self._book_hits = 0
+            return None
+        market = desk.market
+        best = market.best()
+        if best is None:
+            return None
+        through = best[0] <= self._price if parent.sign < 0 else best[2] >= self._price
+        if market.last_seq == self._book_seen and best == self._quote_seen:
+            return through
+        self._book_seen, self._quote_seen = market.last_seq, best
+        if not through:
+            self._book_hits = self._trade_hits = 0
+        elif self._on != "trade":
+            self._first_ns = self._first_ns if self.armed else now_ns
+            self._book_hits += 1
+        return through
+
+    def _look_at_trade(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        news = desk.held.news
+        if self._on == "book" or news.count == self._trade_seen or news.last is None:
+            return
+        trade = news.last
+        self._trade_seen = news.count
+        if not (trade.price <= self._price if parent.sign < 0 else trade.price >= self._price):
+            self._trade_hits = 0
+            return
+        at_ns = trade.exchange_ns or trade.recv_ns
+        if self._trade_hits == 0:
+            self._trade_ns, self._trade_at_ns, self._sweep = now_ns, at_ns, True
+            self._first_ns = self._first_ns if self.armed else now_ns
+        self._sweep = self._sweep and at_ns == self._trade_at_ns
+        self._trade_hits += 1
+
+    def _traded(self, through: bool | None, now_ns: int) -> bool:  # noqa: FBT001 - of the book
+        """Whether trades alone have said enough.
+
+        A book that can be trusted and disagrees is believed, unless it says nothing for so long
+        that it cannot have seen these trades: its next update starts the count anew.
+        """
+        if through:
+            return self._trade_hits >= self._needed
+        if self._trade_hits < max(self._needed, ALONE):
+            return False
+        if through is None:
+            return True
+        if self._sweep:
+            return False
+        due_ns = self._trade_ns + BOOK_ANSWERS_NS
+        self.wake_ns = min(self.wake_ns, due_ns) if now_ns < due_ns else self.wake_ns
+        return now_ns >= due_ns
