@@ -6,48 +6,70 @@ from typing import Final
 
 _TOKEN: Final = 1_000_000_000
 """Units of one message: one token arrives a second at rate 1, one unit a nanosecond."""
+_AHEAD_NS: Final = 50_000_000
+"""A cancel that waits is tried again no later than this after its time: a timer may be late."""
 
 
 class MessageBucket:
     """At most ``burst`` messages at once and ``per_second`` in the long run.
 
-    Orders and amends leave the reserve alone; cancels and queries may use it.
+    Cancels may spend everything. Orders, amends and what only makes room for them leave the
+    reserve alone, questions half of it; and both wait while a cancel waits. So cancels starve for
+    nothing, and questions not for orders.
     """
 
-    __slots__ = ("_capacity", "_level", "_now_ns", "_rate", "_reserve")
+    __slots__ = (
+        "_cancels_until_ns",
+        "_capacity",
+        "_level",
+        "_now_ns",
+        "_rate",
+        "_reserve",
+        "message_ns",
+    )
 
     def __init__(self, *, per_second: int, burst: int, reserve: float) -> None:
         self._rate = per_second
+        self.message_ns = _TOKEN // per_second
+        """In the long run, from one message to the next."""
         self._capacity = burst * _TOKEN
         self._reserve = int(burst * reserve) * _TOKEN
         self._level = self._capacity
         self._now_ns = 0
+        self._cancels_until_ns = 0
+        """Until then the next message is that of a cancel."""
 
     def take_order(self, now_ns: int) -> int:
         """Spend one message on an order: 0, else the nanosecond at which to try again."""
-        return self._take(now_ns, self._reserve)
+        return self._spend(self.order_ready_ns(now_ns))
+
+    def take_question(self, now_ns: int) -> int:
+        """Spend one message on a question: 0, else the nanosecond at which to try again."""
+        return self._spend(self._behind_cancels(now_ns, self._reserve // 2))
 
     def take_cancel(self, now_ns: int) -> int:
-        """Spend one message on a cancel or query: 0, else the nanosecond to try again at."""
-        return self._take(now_ns, 0)
+        """Spend one message on a cancel: 0, else the nanosecond to try again at."""
+        wait_ns = self._spend(self._wait(now_ns, 0))
+        if wait_ns:
+            self._cancels_until_ns = wait_ns + _AHEAD_NS
+        return wait_ns
 
     def order_ready_ns(self, now_ns: int) -> int:
         """0 when an order could be sent now, else when."""
-        self._refill(now_ns)
-        return self._wait(now_ns, self._reserve)
+        return self._behind_cancels(now_ns, self._reserve)
 
-    def _take(self, now_ns: int, keep: int) -> int:
-        self._refill(now_ns)
-        wait = self._wait(now_ns, keep)
-        if wait == 0:
+    def _spend(self, wait_ns: int) -> int:
+        if wait_ns == 0:
             self._level -= _TOKEN
-        return wait
+        return wait_ns
+
+    def _behind_cancels(self, now_ns: int, keep: int) -> int:
+        wait_ns = self._wait(now_ns, keep)
+        return max(wait_ns, self._cancels_until_ns) if now_ns < self._cancels_until_ns else wait_ns
 
     def _wait(self, now_ns: int, keep: int) -> int:
-        missing = keep + _TOKEN - self._level
-        return 0 if missing <= 0 else now_ns + -(-missing // self._rate)
-
-    def _refill(self, now_ns: int) -> None:
         if now_ns > self._now_ns:
             self._level = min(self._capacity, self._level + (now_ns - self._now_ns) * self._rate)
             self._now_ns = now_ns
+        missing = keep + _TOKEN - self._level
+        return 0 if missing <= 0 else now_ns + -(-missing // self._rate)

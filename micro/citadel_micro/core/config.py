@@ -19,7 +19,7 @@ class VenueConfig:
 
     Messages are orders, amends, cancels and queries together: a bucket of ``message_burst`` that
     refills at ``messages_per_second``, of which ``cancel_reserve`` (a fraction) is kept for
-    cancels and queries.
+    cancels, and half of it for queries too; while a cancel waits, nothing else is sent.
     """
 
     integrity: str = "range_bridge_spot"

@@ -51,7 +51,7 @@ class SmartOrderExecutor:
         self.due_ns = FAR
         """Earliest time at which a parent wants to be looked at."""
         self.stopping = False
-        self.venue_down: dict[str, str] = {}
+        self.venue_down = self.sender.down
         """Venues whose order connection is down, with the reason."""
         self._config = parts.config
         self._desks = parts.desks
@@ -148,8 +148,10 @@ class SmartOrderExecutor:
         for parent in tuple(self.register.active.values()):
             if was_down and parent.signal.venue == venue:
                 parent.resume_ns = min(parent.resume_ns, now_ns)
-                for child in parent.live:
+                for child in parent.watched:
                     child.query_due_ns = min(child.query_due_ns, now_ns)
+                    if child.cancel_after_ns == FAR:
+                        child.cancel_after_ns = 0
                 self.advance(parent, now_ns)
 
     def on_timer(self, now_ns: int) -> None:
@@ -274,7 +276,7 @@ class SmartOrderExecutor:
         if child.price_ticks == work.price_ticks and not work.ioc:
             return
         smallest = desk.instrument.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
-        if parent.remaining < smallest:
+        if parent.remaining < smallest or desk.key[0] in self.venue_down:
             return  # what could not be placed again stays where it is
         if desk.venue.amend_native and not work.ioc:
             answer = self.sender.amend(parent, desk, work, now_ns)
@@ -286,7 +288,10 @@ class SmartOrderExecutor:
                 parent.resume_ns = wait_ns
                 return
         else:
-            self.sender.cancel(parent, child, now_ns)
+            wait_ns = self.sender.make_room(parent, child, now_ns)
+            if wait_ns:
+                parent.resume_ns = wait_ns
+                return
         parent.reprices += 1
 
     # reports

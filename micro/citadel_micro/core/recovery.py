@@ -151,8 +151,8 @@ class Recovery:
 
     def _ask(self, now_ns: int) -> None:
         for venue in self._awaited:
-            wait_ns = self._executor.sender.buckets[venue].take_cancel(now_ns)
-            if not wait_ns:
+            sender = self._executor.sender
+            if venue not in sender.down and not sender.buckets[venue].take_question(now_ns):
                 self._out.commands.append(QueryVenue(venue=venue))
         self.due_ns = now_ns + self._config.reconcile_retry_ns if self._awaited else FAR
 

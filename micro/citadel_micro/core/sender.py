@@ -80,6 +80,8 @@ class Sender:
             )
             for name, venue in config.venues.items()
         }
+        self.down: dict[str, str] = {}
+        """Venues whose order connection is down, with the reason: nothing is sent there."""
 
     # orders
 
@@ -258,15 +260,26 @@ class Sender:
     # cancels and questions
 
     def cancel(self, parent: Parent, child: Child, now_ns: int) -> None:
-        """Ask the venue to cancel, or as soon as its bucket permits."""
+        """Ask the venue to cancel, or as soon as its bucket and its connection permit."""
         if child.state is ChildState.CANCELING or child.terminal or now_ns < child.cancel_after_ns:
             return
         if parent.lost:
             return
-        wait_ns = self.buckets[parent.signal.venue].take_cancel(now_ns)
+        venue = parent.signal.venue
+        wait_ns = FAR if venue in self.down else self.buckets[venue].take_cancel(now_ns)
         if wait_ns:
             child.cancel_after_ns = wait_ns
             return
+        self._send_cancel(parent, child, now_ns)
+
+    def make_room(self, parent: Parent, child: Child, now_ns: int) -> int:
+        """Cancel what stands at the wrong price, at an order's turn: 0, else when to try again."""
+        wait_ns = self.buckets[parent.signal.venue].take_order(now_ns)
+        if not wait_ns:
+            self._send_cancel(parent, child, now_ns)
+        return wait_ns
+
+    def _send_cancel(self, parent: Parent, child: Child, now_ns: int) -> None:
         child.step(ChildEvent.CANCEL_SENT)
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.query_due_ns = FAR
@@ -280,13 +293,16 @@ class Sender:
 
     def query(self, parent: Parent, child: Child, now_ns: int) -> None:
         """Ask the venue what became of a child, and set when to ask again."""
-        wait_ns = self.buckets[parent.signal.venue].take_cancel(now_ns)
+        venue = parent.signal.venue
+        wait_ns = FAR if venue in self.down else self.buckets[venue].take_question(now_ns)
         if wait_ns:
             child.query_due_ns = wait_ns
             return
         interval = self._config.query_interval_ns << min(child.queries, 5)
         child.queries += 1
-        child.query_due_ns = now_ns + min(interval, MAX_QUERY_INTERVAL_NS)
+        # As long as all others in doubt need for theirs, and a fifth for what is no question.
+        turn_ns = self._view.in_doubt(venue) * self.buckets[venue].message_ns * 5 // 4
+        child.query_due_ns = now_ns + max(min(interval, MAX_QUERY_INTERVAL_NS), turn_ns)
         if child.state is ChildState.UNKNOWN:
             # A question that is sure to be asked after the venue can no longer take the request.
             release_ns = (

@@ -96,6 +96,10 @@ class EngineView:
             return 0
         return sum(1 for parent in desk.parents for child in parent.live if child.state in _UNKNOWN)
 
+    def in_doubt(self, venue: str) -> int:
+        """The same of a whole venue."""
+        return sum(self.unknown_children(*key) for key in self._desks if key[0] == venue)
+
     def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
         """Pending lots by side of every symbol that has any."""
         rows: list[tuple[str, str, Mapping[Side, int]]] = []

@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
+from citadel_micro.core.lifecycle import ParentEvent
 from citadel_micro.core.times import FAR, MS
 from citadel_proto.errors import BadInput
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.desk import Desk
     from citadel_micro.core.events import SignalReceived
-    from citadel_micro.core.lifecycle import ParentEvent
     from citadel_micro.core.orders import Parent
 
 Value = str | int | float | bool
@@ -185,6 +185,24 @@ class Algorithm(ABC):
     def real(self, name: str) -> float:
         """A float parameter."""
         return float(self.values[name])
+
+
+MOST_POST_ONLY: Final = 5
+"""Refusals in a row at the lowest price there is, before the order gives up."""
+
+
+def resting_price(parent: Parent, wanted: int, far: int) -> int | Finish:
+    """Signed price of a post-only order: a tick before the other side, less after each refusal.
+
+    Never below one tick: where even that is refused, the order is over.
+    """
+    price = min(wanted, far - 1 - parent.post_only_rejects)
+    if parent.sign > 0 and price < 1:
+        if far < 2 or parent.post_only_rejects >= MOST_POST_ONLY:  # noqa: PLR2004 - one tick below it
+            text = "there is no price of a tick or more at which it would not take"
+            return Finish(ParentEvent.CANCEL, "POST_ONLY", text)
+        return 1
+    return price
 
 
 def cross_price(parent: Parent, far: int, max_cross_bps: float, cap: int | None) -> int | None:

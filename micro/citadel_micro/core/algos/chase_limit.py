@@ -20,6 +20,7 @@ from citadel_micro.core.algos.base import (
     Withdraw,
     Work,
     cross_price,
+    resting_price,
 )
 from citadel_micro.core.lifecycle import ParentEvent
 from citadel_micro.core.times import FAR, MS
@@ -168,7 +169,10 @@ class ChaseLimit(Algorithm):
         elif stage >= MID:
             target = max(near, (near + far) // 2)
         if target >= far or self._post_only:
-            target = min(target, far - 1 - parent.post_only_rejects)
+            resting = resting_price(parent, target, far)
+            if isinstance(resting, Finish):
+                return resting
+            target = resting
         capped = target > cap
         if capped:
             if self._on_cap == "cancel":

@@ -15,6 +15,7 @@ from citadel_micro.core.algos.base import (
     Param,
     Work,
     cross_price,
+    resting_price,
 )
 from citadel_micro.core.lifecycle import ChildState, ParentEvent
 from citadel_proto.errors import BadInput
@@ -55,7 +56,10 @@ class Limit(Algorithm):
         post_only = bool(self.values["post_only"]) or parent.signal.time_in_force == "PO"
         if post_only:
             far = touch[1] if parent.sign > 0 else -touch[0]
-            price = min(price, far - 1 - parent.post_only_rejects)
+            resting = resting_price(parent, price, far)
+            if isinstance(resting, Finish):
+                return resting
+            price = resting
         return Work(parent.sign * price, post_only=post_only, ioc=False, capped=False)
 
 
