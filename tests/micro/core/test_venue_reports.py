@@ -17,6 +17,7 @@ from citadel_micro.core.events import (
     OrderRejected,
     OrderState,
     RequestTimedOut,
+    VenueStatus,
 )
 from citadel_micro.core.lifecycle import ChildState, ParentState
 from citadel_micro.core.limits import paper_defaults
@@ -124,12 +125,26 @@ def test_what_stays_unknown_is_quarantined_and_still_reserved() -> None:
 def test_an_order_taken_for_absent_that_lives_is_adopted() -> None:
     rig = silent()
     rig.run(3_100 * MS)
+    rig.send(VenueStatus(venue=VENUE, up=False, reason="so that no other is placed"))
     for source in ("order", "trades"):
         rig.send(state("not_found", at_ns=rig.now, source=source))
     assert child(rig).state is ChildState.LOST
     rig.send(accepted(rig))
     assert child(rig).state is ChildState.WORKING
     assert rig.parent().reserved == 500
+
+
+def test_an_order_taken_for_absent_that_lives_beside_its_successor_freezes_the_symbol() -> None:
+    """Both can fill: more than was asked, by a venue that has broken its word."""
+    rig = silent()
+    rig.run(3_100 * MS)
+    for source in ("order", "trades"):
+        rig.send(state("not_found", at_ns=rig.now, source=source))
+    assert [c.state for c in rig.parent().children] == [ChildState.LOST, ChildState.PLACING]
+    rig.send(accepted(rig))
+    assert rig.parent().reserved == 1_000
+    assert rig.report().status == "anomaly"
+    assert {c.state for c in rig.parent().children} == {ChildState.CANCELING}
 
 
 def test_an_order_found_refused_is_refused() -> None:
