@@ -158,7 +158,9 @@ class NewSignal:
             if isinstance(value, float) and not abs(value) < float("inf"):
                 raise BadInput(f"parameter {name} = {value}", allowed="a finite number")
 
-    def signal(self, *, signal_id: str, strategy: str, now_ns: int, epoch: int) -> Signal:
+    def signal(
+        self, *, signal_id: str, strategy: str, now_ns: int, epoch: int, owner: str
+    ) -> Signal:
         """The message that carries this order; its sequence is set when it is published."""
         return Signal(
             signal_id=signal_id,
@@ -184,6 +186,7 @@ class NewSignal:
             expires_ns=now_ns + int(self.ttl * 1_000_000_000),
             epoch=epoch,
             seq=0,
+            owner=owner,
         )
 
 

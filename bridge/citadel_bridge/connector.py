@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Unpack
 
 import zmq
 
@@ -24,7 +24,7 @@ from citadel_bridge.inquiries import MicroInquiries
 from citadel_bridge.intents import IntentLog
 from citadel_bridge.mirror import Mirror
 from citadel_bridge.outbox import Outbox
-from citadel_bridge.questions import Questions
+from citadel_bridge.questions import Asked, Questions
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
@@ -43,6 +43,8 @@ from citadel_proto.messages import (
 
 log = logging.getLogger(__name__)
 
+OPERATOR_ROLE: Final = "cli"
+"""Whose cancels micro takes for anybody's order, so that they are followed as well."""
 _S: Final = 1_000_000_000
 _CANCEL_FOR_S: Final = 30.0
 _QUERY_PAUSE_S: Final = 0.1
@@ -98,6 +100,8 @@ class HybridConnector(MicroInquiries):
         """Start of this run (ns); larger than that of every earlier run."""
         self.instance = f"{config.role}-{_base36(self.epoch)}"
         """Name of this run; answers to us are published under it."""
+        self.owner = self.intents.owner
+        """Lasting id of the intent log: whose orders these are, for micro and for others."""
         super().__init__(Mirror(self.instance), config.dead_after)
         self.inbox = Inbox(decode_market, self.mirror.apply)
         self.lock = threading.Lock()
@@ -133,7 +137,10 @@ class HybridConnector(MicroInquiries):
             keys = KeyStore(self.config.keys).server(self.config.role)
             self._zap = ZapGuard(self._context, keys.allow)
         self.publisher = Publisher(
-            self._context, self.config.signals, stamp={"epoch": self.epoch}, keys=keys
+            self._context,
+            self.config.signals,
+            stamp={"epoch": self.epoch, "owner": self.owner},
+            keys=keys,
         )
         if self._zap is not None:
             self.publisher.watched_by(self._zap)
@@ -311,6 +318,12 @@ class HybridConnector(MicroInquiries):
                 f"micro at {where} speaks schema {peers[0].schema}, this process {SCHEMA_VERSION}; "
                 "run the same release on both sides"
             )
+        for peer in peers:
+            if peer.refuses_us:
+                raise MicroUnavailable(
+                    f"micro at {where} takes no orders of this process, {self.instance}: "
+                    f"{peer.refuses_us}"
+                )
         skew = self.skew_ns
         if not reduce_only and abs(skew) > self.config.skew_refuse * _S:
             raise ClockSkew(
@@ -339,23 +352,14 @@ class HybridConnector(MicroInquiries):
             strategy=new.strategy or self.strategy,
             now_ns=time.time_ns(),
             epoch=self.epoch,
+            owner=self.owner,
         )
 
     def _query(
-        self,
-        kind: QueryKind,
-        timeout: float,
-        *,
-        signal_id: str = "",
-        venue: str = "",
-        symbol: str = "",
-        since_ns: int = 0,
+        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[Asked]
     ) -> Answer:
         self._require_micro()
-        query = self.questions.new(
-            kind, signal_id=signal_id, venue=venue, symbol=symbol, since_ns=since_ns
-        )
-        return self.questions.ask(query, timeout)
+        return self.questions.ask(self.questions.new(kind, **asked), timeout, instance)
 
     def _post_query(self, query: Query, for_s: float) -> None:
         with self.lock:
@@ -407,6 +411,8 @@ class HybridConnector(MicroInquiries):
 
     def _on_report(self, report: ExecutionReport) -> None:
         """In the receive thread, for every new revision."""
+        if report.owner not in ("", self.owner) and self.config.role != OPERATOR_ROLE:
+            return  # another's: micro tells everybody
         signal_id = report.signal_id
         terminal = report.status in TERMINAL_STATUSES
         with self.lock:

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Signal
+from citadel_bridge.resync import Resync
+from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Query, Signal
 
 if TYPE_CHECKING:
     from citadel_bridge.connector import HybridConnector
@@ -25,7 +26,8 @@ _HANDSHAKE_BEAT_NS: Final = 100_000_000
 _RESYNC_PAUSE_NS: Final = 200_000_000
 _RESYNC_SINCE_NS: Final = 3600 * _S
 _RESYNC_OVERLAP_NS: Final = 60 * _S
-_RESYNC: Final = "query resync"
+_RESYNC: Final = "query resync "
+_RESYNC_AGAIN_NS: Final = _S
 _AUDIT_LIMIT: Final = 15
 _CHECKPOINT_NS: Final = 60 * _S
 _LONG_NS: Final = 10**18
@@ -59,7 +61,7 @@ class Keeper:
         self._asked: dict[str, str] = {}
         self._denials: dict[str, set[str]] = {}
         self._resync_reason = "start"
-        self._resync_id = ""
+        self._resync = Resync(connector.questions)
         self._resync_after_ns = 0
         self._beat_due_ns = 0
         self._checkpoint_due_ns = 0
@@ -116,7 +118,7 @@ class Keeper:
             self._work.notify()
 
     def resync(self, reason: str) -> None:
-        """Ask for all orders: reports may have been missed."""
+        """Ask for all that works and has changed: reports may have been missed."""
         with self._work:
             self._resync_reason = reason
             self._nudged = True
@@ -140,8 +142,16 @@ class Keeper:
         """An answer to a question of this thread, or of somebody else."""
         settle = ""
         with self._work:
-            if answer.query_id == self._resync_id:
-                self._connector.outbox.take(_RESYNC)
+            ours, page = self._resync.answered(answer)
+            if ours:
+                self._connector.outbox.take(_RESYNC + answer.query_id)
+            if page is not None:
+                self._post_resync(page)
+                self._nudged = True
+                self._work.notify()
+            if ours and answer.error:
+                self._resync_reason = answer.error
+                self._resync_after_ns = time.monotonic_ns() + _RESYNC_AGAIN_NS
             signal_id = self._asked.get(answer.query_id)
             if signal_id is None:
                 return
@@ -227,28 +237,32 @@ class Keeper:
     def _start_resync(self, now_ns: int) -> None:
         connector = self._connector
         reports = connector.reports()
-        unfinished = connector.intents.unfinished()
         wall = time.time_ns()
         since = wall - _RESYNC_SINCE_NS
         if reports:
             since = max(report.updated_ns for report in reports) - _RESYNC_OVERLAP_NS
-        if unfinished:
-            since = min(since, unfinished[0].signal.created_ns)
-        query = connector.questions.new("orders", since_ns=since)
         log.info("asking micro for all orders: %s", self._resync_reason)
         with self._work:
             self.resyncs += 1
             self._resync_reason = ""
-            self._resync_id = query.query_id
             self._resync_after_ns = now_ns + _RESYNC_PAUSE_NS
-            connector.outbox.put(
-                _RESYNC,
-                query,
-                now_ns=now_ns,
-                until_ns=now_ns + _LONG_NS,
-                first_ns=_HANDSHAKE_BEAT_NS,
-                limit_ns=int(self._config.resend_max * _S),
-            )
+            given_up, queries = self._resync.begin(since)
+            for query_id in given_up:
+                connector.outbox.take(_RESYNC + query_id)
+            for query in queries:
+                self._post_resync(query)
+
+    def _post_resync(self, query: Query) -> None:
+        """Have a question of the round asked until it is answered. Under the lock."""
+        now_ns = time.monotonic_ns()
+        self._connector.outbox.put(
+            _RESYNC + query.query_id,
+            query,
+            now_ns=now_ns,
+            until_ns=now_ns + _LONG_NS,
+            first_ns=_HANDSHAKE_BEAT_NS,
+            limit_ns=int(self._config.resend_max * _S),
+        )
 
     def _ask(self, now_ns: int) -> None:
         connector = self._connector

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from citadel_bridge.resync import PAGE
 from citadel_bridge.view import MicroView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from citadel_bridge.questions import Asked
     from citadel_proto.messages import Answer, Balance, ExecutionReport, Position, QueryKind
 
 
@@ -18,16 +20,9 @@ class MicroInquiries(MicroView):
 
     @abstractmethod
     def _query(
-        self,
-        kind: QueryKind,
-        timeout: float,
-        *,
-        signal_id: str = "",
-        venue: str = "",
-        symbol: str = "",
-        since_ns: int = 0,
+        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[Asked]
     ) -> Answer:
-        """Send a question and wait for its answer."""
+        """Send a question and wait for its answer, of one micro or of any."""
 
     def query_order(self, signal_id: str, timeout: float = 1.0) -> ExecutionReport | None:
         """Ask micro for one order.
@@ -42,12 +37,51 @@ class MicroInquiries(MicroView):
         return self.report(signal_id) if answer.found else None
 
     def query_orders(
-        self, venue: str = "", symbol: str = "", since_ns: int = 0, timeout: float = 2.0
+        self,
+        venue: str = "",
+        symbol: str = "",
+        since_ns: int = 0,
+        timeout: float = 2.0,
+        *,
+        mine: bool = False,
+        working: bool = False,
     ) -> tuple[ExecutionReport, ...]:
-        """Ask micro for all orders (its own included) updated since then; raises as ``query_order``."""
-        answer = self._query("orders", timeout, venue=venue, symbol=symbol, since_ns=since_ns)
+        """Ask micro for all orders (its own included) updated since then, oldest first.
+
+        Args:
+            venue: empty for all.
+            symbol: empty for all.
+            since_ns: what has not been updated since then is left out, unless ``working``.
+            timeout: for each page of the answer, in seconds.
+            mine: leave out the orders of other owners.
+            working: only those that have not ended.
+
+        Raises:
+            MicroUnavailable: no micro, or a page that did not come within ``timeout`` s.
+        """
+        pages: list[tuple[ExecutionReport, ...]] = []
+        cursor = instance = ""
+        while True:
+            answer = self._query(
+                "orders",
+                timeout,
+                instance=instance,
+                venue=venue,
+                symbol=symbol,
+                since_ns=since_ns,
+                mine=mine,
+                working=working,
+                cursor=cursor,
+                limit=PAGE,
+            )
+            pages.append(answer.reports)
+            if not answer.truncated or answer.cursor in ("", cursor):
+                break
+            cursor, instance = answer.cursor, answer.instance
         # What the mirror holds is at least as new as the answer.
-        return tuple(self.report(item.signal_id) or item for item in answer.reports)
+        return tuple(
+            self.report(item.signal_id) or item for page in reversed(pages) for item in page
+        )
 
     def query_balances(self, venue: str, timeout: float = 1.0) -> Mapping[str, Balance]:
         """Ask micro for the balances of a venue, per currency; raises as ``query_order``."""

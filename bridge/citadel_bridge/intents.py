@@ -22,6 +22,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import sqlite3
 import threading
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class IntentLog:
         self._lock = threading.Lock()
         self._guard = -1
         self._wal = -1
+        self.owner = ""
+        """Lasting id of this log, made once: whose orders these are, whatever the strategy's name."""
         self._recent: RecentIntents | None = None
         self._untaken: dict[str, Signal] = {}
         """Recorded, and not in the database yet."""
@@ -97,6 +100,7 @@ class IntentLog:
                 self._wal = os.open(f"{path}-wal", os.O_RDWR)
                 self._recent = _open_recent(path)
                 self._take_up(self._recent)
+            self.owner = self._named()
         except BaseException:
             self._release()
             raise
@@ -109,6 +113,16 @@ class IntentLog:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
             self._sync_database()
         return epoch
+
+    def _named(self) -> str:
+        """The owner's id, made and on the disk before anything is sent under it."""
+        row = self._db.execute("SELECT value FROM meta WHERE key='owner'").fetchone()
+        if row is None:
+            # It begins with a letter, else a column of numbers would take some ids for numbers.
+            row = (f"o{secrets.token_hex(12)}",)
+            self._db.execute("INSERT INTO meta VALUES ('owner', ?)", row)
+            self._sync_database()
+        return str(row[0])
 
     def record(self, signal: Signal) -> None:
         """Note a signal that is about to be published.

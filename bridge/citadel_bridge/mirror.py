@@ -57,6 +57,8 @@ class Peer:
     beat_mono_ns: int = 0
     """Our monotonic clock at its last heartbeat."""
     working: int = 0
+    refuses_us: str = ""
+    """Why it takes no orders of this process; empty when it does."""
     meter: SkewMeter = field(default_factory=SkewMeter)
 
 
@@ -156,6 +158,7 @@ class Mirror:
         peer.state, peer.mode, peer.schema = beat.state, beat.mode, beat.schema
         peer.started_ns, peer.working = beat.started_ns, beat.working
         peer.beat_seq, peer.beat_mono_ns = beat.seq, now_mono
+        peer.refuses_us = next((why for name, why in beat.macros_refused if name == self.macro), "")
         if new:
             # A restarted micro begins its sequences again; what it said before may be incomplete.
             self._forget_the_dead(now_mono)
@@ -166,6 +169,8 @@ class Mirror:
             or any(name == self.macro for name, _seq in beat.macros_seen)
         ):
             self._hearing.add(beat.instance)
+        elif peer.refuses_us:
+            self._hearing.discard(beat.instance)
         if beat.instance in self._hearing:
             self.on_heard(beat.instance)
 
@@ -179,9 +184,10 @@ class Mirror:
     def _answer(self, topic: bytes, answer: Answer) -> None:
         if topic != topics.answer(self.macro):
             return
-        self._hearing.add(answer.instance)
-        if answer.instance in self.peers:
-            self.on_heard(answer.instance)
+        if not answer.error:  # it hears us, but may take nothing of ours
+            self._hearing.add(answer.instance)
+            if answer.instance in self.peers:
+                self.on_heard(answer.instance)
         for report in answer.reports:
             self.apply_report(report)
         for position in answer.positions:

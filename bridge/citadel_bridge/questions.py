@@ -5,13 +5,26 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from citadel_bridge.errors import MicroUnavailable
 from citadel_proto.messages import Answer, Query, QueryKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Asked(TypedDict, total=False):
+    """What a question may say beside its kind; see ``Query``."""
+
+    signal_id: str
+    venue: str
+    symbol: str
+    since_ns: int
+    mine: bool
+    working: bool
+    cursor: str
+    limit: int
 
 
 class Questions:
@@ -38,36 +51,25 @@ class Questions:
         self._numbers = itertools.count(1)
         self._waiting: dict[str, _Wait] = {}
 
-    def new(
-        self,
-        kind: QueryKind,
-        *,
-        signal_id: str = "",
-        venue: str = "",
-        symbol: str = "",
-        since_ns: int = 0,
-    ) -> Query:
+    def new(self, kind: QueryKind, **asked: Unpack[Asked]) -> Query:
         """Make a question with an id of its own."""
         return Query(
             query_id=f"{self._instance}-q{next(self._numbers)}",
             kind=kind,
             reply_to=self._instance,
-            signal_id=signal_id,
-            venue=venue,
-            symbol=symbol,
-            since_ns=since_ns,
             created_ns=time.time_ns(),
             epoch=self._epoch,
             seq=0,
+            **asked,
         )
 
-    def ask(self, query: Query, timeout: float) -> Answer:
-        """Publish a question and wait for its answer.
+    def ask(self, query: Query, timeout: float, instance: str = "") -> Answer:
+        """Publish a question and wait for its answer, of one micro or of any.
 
         Raises:
             MicroUnavailable: no answer within ``timeout`` s, or one that says it has none.
         """
-        wait = self._waiting[query.query_id] = _Wait()
+        wait = self._waiting[query.query_id] = _Wait(instance)
         try:
             self._post(query, timeout)
             wait.event.wait(timeout)
@@ -87,14 +89,15 @@ class Questions:
     def answered(self, answer: Answer) -> None:
         """Take an answer, in the receive thread."""
         wait = self._waiting.get(answer.query_id)
-        if wait is not None:
+        if wait is not None and wait.instance in ("", answer.instance):
             wait.answer = answer
             wait.event.set()
 
 
 class _Wait:
-    __slots__ = ("answer", "event")
+    __slots__ = ("answer", "event", "instance")
 
-    def __init__(self) -> None:
+    def __init__(self, instance: str) -> None:
+        self.instance = instance
         self.event = threading.Event()
         self.answer: Answer | None = None

@@ -289,7 +289,7 @@ class BridgeMixin(AccountMixin):
             reports = self.link.orders_since(pair, since_ns)
         except MicroUnavailable as error:
             raise TemporaryError(str(error)) from error
-        return [self._show(r) for r in reports if r.own or r.strategy == self.link.strategy]
+        return [self._show(r) for r in reports if r.own or self.link.owns(r)]
 
     def get_trades_for_order(
         self, order_id: str, pair: str, since: datetime, params: dict[str, Any] | None = None

@@ -164,7 +164,7 @@ class MicroLink:
 
     def report(self, signal_id: str) -> ExecutionReport | None:
         """Newest report seen; the connector itself asks about orders that have been silent."""
-        return self.connector.report(signal_id)
+        return self._ours(self.connector.report(signal_id))
 
     def ask(self, signal_id: str) -> ExecutionReport | None:
         """Ask micro for one order; None when micro is sure that it knows no such order.
@@ -172,7 +172,21 @@ class MicroLink:
         Raises:
             MicroUnavailable: no answer in time.
         """
-        return self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
+        return self._ours(
+            self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
+        )
+
+    def owns(self, report: ExecutionReport) -> bool:
+        """Whether an order is this bot's: of its intent log, whatever its strategy is called."""
+        if report.owner:
+            return report.owner == self.connector.owner
+        # It was sent before orders named their owner, if by this log at all.
+        return not report.own and self.connector.intents.get(report.signal_id) is not None
+
+    def _ours(self, report: ExecutionReport | None) -> ExecutionReport | None:
+        """A report, unless its name is also that of an order of somebody else."""
+        theirs = report is not None and report.owner not in ("", self.connector.owner)
+        return None if theirs else report
 
     def cancel(
         self, signal_id: str, reason: str, wait_s: float | None = None
@@ -185,16 +199,16 @@ class MicroLink:
             wait_s: longest wait; None: ``cancel_wait_ms``.
         """
         wait = self.settings.cancel_wait_ms / 1e3 if wait_s is None else wait_s
-        return self.connector.cancel(signal_id, reason, wait)
+        return self._ours(self.connector.cancel(signal_id, reason, wait))
 
     def orders_since(self, symbol: str, since_ns: int) -> tuple[ExecutionReport, ...]:
-        """Every order of the venue and symbol that micro knows, updated since then.
+        """Orders of this bot and of micro itself on a symbol, updated since then.
 
         Raises:
             MicroUnavailable: no answer in time.
         """
         return self.connector.query_orders(
-            self.settings.venue, symbol, since_ns, self.settings.query_timeout_ms / 1e3
+            self.settings.venue, symbol, since_ns, self.settings.query_timeout_ms / 1e3, mine=True
         )
 
     # --- orphans ---------------------------------------------------------------------------------
@@ -208,17 +222,21 @@ class MicroLink:
         self.connector.intents.resolve(signal_id, how)
 
     def mine_working(self) -> list[ExecutionReport]:
-        """Orders of this strategy that are not terminal at micro.
+        """Orders of this bot that are not terminal at micro.
 
         Raises:
             MicroUnavailable: no answer in time.
         """
+        found = self.connector.query_orders(
+            self.settings.venue,
+            timeout=self.settings.query_timeout_ms / 1e3,
+            mine=True,
+            working=True,
+        )
         return [
             report
-            for report in self.orders_since("", 0)
-            if report.strategy == self.strategy
-            and not report.own
-            and report.status not in TERMINAL_STATUSES
+            for report in found
+            if self.owns(report) and report.status not in TERMINAL_STATUSES
         ]
 
     # --- account ---------------------------------------------------------------------------------

@@ -51,6 +51,13 @@ def order_status(report: ExecutionReport) -> OrderStatus:
     return _STATUS[report.status]
 
 
+def _cost(report: ExecutionReport) -> Decimal:
+    """Money in quote units; from the average where micro has forgotten the single fills."""
+    if report.fills or report.average is None:
+        return sum((Decimal(f.price) * Decimal(f.quantity) for f in report.fills), Decimal(0))
+    return Decimal(report.average) * Decimal(report.filled)
+
+
 def order_dict(report: ExecutionReport) -> dict[str, Any]:
     """One parent order as ccxt would show it; amounts in base units, money in quote units."""
     quantity, filled = Decimal(report.quantity), Decimal(report.filled)
@@ -66,9 +73,7 @@ def order_dict(report: ExecutionReport) -> dict[str, Any]:
         "amount": float(quantity),
         "filled": float(filled),
         "remaining": float(max(quantity - filled, Decimal(0))),
-        "cost": float(
-            sum((Decimal(f.price) * Decimal(f.quantity) for f in report.fills), Decimal(0))
-        ),
+        "cost": float(_cost(report)),
         "status": order_status(report),
         "fee": fee_of(report.fills),
         "trades": trade_dicts(report),

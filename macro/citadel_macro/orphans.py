@@ -68,7 +68,8 @@ def reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> Reconciled:
     done: dict[str, list[str]] = {"forgotten": [], "attached": [], "adopted": [], "flattened": []}
     for signal_id, symbol, signal in _unknown(exchange):
         report = _final(exchange, signal_id, symbol)
-        if report is None or not report.fills:
+        # What an order of long ago has filled is known when its single fills are not any more.
+        if report is None or not Decimal(report.filled):
             what = "forgotten"
         else:
             leverage = float(signal.leverage) if signal else 1.0

@@ -265,6 +265,7 @@ class Engine:
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
         self._settle(now_ns)  # what is told must not be ahead of what is stored
+        error = f"the journal was damaged: {self._damaged}" if self._damaged else ""
         self._out.commands.append(
             answer(
                 query,
@@ -272,7 +273,7 @@ class Engine:
                 self.portfolio,
                 venues=self.config.venues,
                 limits=self.risk.limits,
-                error=f"the journal was damaged: {self._damaged}" if self._damaged else "",
+                error=error or self._owners.second(query.owner, query.epoch, now_ns),
             )
         )
 

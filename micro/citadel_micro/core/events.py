@@ -183,6 +183,7 @@ class QueryReceived:
     cursor: str = ""
     limit: int = 0
     """Most orders in the answer; 0 for as many as fit."""
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

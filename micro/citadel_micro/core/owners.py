@@ -75,12 +75,18 @@ class Owners:
         ``wait``: it was recorded by an earlier run and is published again by a restarted one that
         is still taken for a second one. It must not be answered: its sender repeats it.
         """
-        holder = self._holders.get(signal.owner) if signal.owner else None
-        if holder is None or holder.epoch == signal.epoch or not _alive(holder, now_ns):
+        text = self.second(signal.owner, signal.epoch, now_ns)
+        if not text:
             return "", ""
-        text = _in_use(signal.owner, holder, signal.epoch)
-        repeated = signal.created_ns < signal.epoch and signal.epoch > holder.epoch
-        return "wait" if repeated else "deny", text
+        newer = signal.epoch > self._holders[signal.owner].epoch
+        return "wait" if newer and signal.created_ns < signal.epoch else "deny", text
+
+    def second(self, owner: str, epoch: int, now_ns: int) -> str:
+        """Why a process with this epoch does not speak for its owner; empty when it does."""
+        holder = self._holders.get(owner) if owner else None
+        if holder is None or holder.epoch == epoch or not _alive(holder, now_ns):
+            return ""
+        return _in_use(owner, holder, epoch)
 
     def may_cancel(self, cancel: CancelReceived, owner: str, now_ns: int, *, own: bool) -> str:
         """Empty, or why this cancel may not withdraw an order of ``owner``, or micro's ``own``."""
@@ -93,10 +99,7 @@ class Owners:
         if cancel.owner != owner:
             who = f"owner {cancel.owner}" if cancel.owner else "a publisher without an owner"
             return f"the order belongs to owner {owner}, and {who} asked"
-        holder = self._holders.get(owner)
-        if holder is None or holder.epoch == cancel.epoch or not _alive(holder, now_ns):
-            return ""
-        return _in_use(owner, holder, cancel.epoch)
+        return self.second(owner, cancel.epoch, now_ns)
 
     def refused(self, now_ns: int) -> tuple[tuple[str, str], ...]:
         """(instance, reason) of every process that is heard and refused, by name."""
@@ -151,8 +154,8 @@ def _alive(holder: _Holder, now_ns: int) -> bool:
 
 
 def _in_use(owner: str, holder: _Holder, epoch: int) -> str:
-    which = "newer" if epoch > holder.epoch else "older"
+    which = "a newer" if epoch > holder.epoch else "an older"
     return (
-        f"owner {owner} is {holder.instance}, which is running; this is a {which} process with the "
+        f"owner {owner} is {holder.instance}, which is running; this is {which} process with the "
         "same intent log or a copy of it: stop one of them, or give it a log of its own"
     )

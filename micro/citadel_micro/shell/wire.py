@@ -172,6 +172,7 @@ def _query(message: Query) -> QueryReceived:
         working=message.working,
         cursor=_name(message.cursor, "cursor"),
         limit=min(max(message.limit, 0), _LONGEST_NS),
+        epoch=message.epoch,
     )
 
 

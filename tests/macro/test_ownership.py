@@ -1,0 +1,138 @@
+"""Two bots of one strategy on one micro: neither sees the other's orders as its own."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_kit import SYMBOL, VENUE, signal
+from engine_micro import EngineMicro
+
+from citadel_bridge.config import ConnectorConfig
+from citadel_bridge.connector import HybridConnector
+from citadel_macro import orders
+from citadel_macro.config import BridgeSettings
+from citadel_macro.link import MicroLink, OrderRequest
+from citadel_macro.orphans import _final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REQUEST = OrderRequest(
+    symbol=SYMBOL,
+    side="buy",
+    quantity="0.1",
+    kind="order",
+    order_type="limit",
+    limit_price="59000",
+    stop_price=None,
+    time_in_force="GTC",
+    reduce_only=False,
+    leverage="1",
+    algo="limit",
+    params={},
+    confidence=None,
+    model_id="",
+    tag="entry",
+    life_s=60.0,
+)
+
+
+@pytest.fixture
+def micro() -> Iterator[EngineMicro]:
+    with EngineMicro() as running:
+        yield running
+
+
+@pytest.fixture
+def bots(micro: EngineMicro, tmp_path: Path) -> Iterator[tuple[MicroLink, MicroLink]]:
+    with ExitStack() as stack:
+        links = []
+        for name in ("a", "b"):
+            connector = HybridConnector(
+                ConnectorConfig(
+                    signals="tcp://127.0.0.1:0",
+                    market=(micro.address,),
+                    state_path=tmp_path / name,
+                    strategy="Same",
+                    heartbeat=0.1,
+                    dead_after=2.0,
+                )
+            )
+            stack.callback(connector.close)
+            micro.follow(connector.address)
+            connector.start()
+            links.append(MicroLink(connector, BridgeSettings(venue=VENUE), "Same"))
+        first, second = links
+        yield first, second
+
+
+def test_neither_finds_books_or_cancels_the_others_orders(
+    bots: tuple[MicroLink, MicroLink],
+) -> None:
+    first, second = bots
+    sent, report = first.submit(REQUEST)
+    assert report is not None
+    assert second.mine_working() == []
+    assert second.orders_since(SYMBOL, 0) == ()
+    assert second.report(sent.signal_id) is None
+    assert second.ask(sent.signal_id) is None
+    assert second.cancel(sent.signal_id, "as an orphan") is None
+    assert [r.signal_id for r in first.mine_working()] == [sent.signal_id]
+    assert [r.signal_id for r in first.orders_since(SYMBOL, 0)] == [sent.signal_id]
+
+
+def test_orders_of_a_log_from_before_owners_are_still_its_own(
+    bots: tuple[MicroLink, MicroLink], micro: EngineMicro
+) -> None:
+    first, second = bots
+    sent, _ = first.submit(REQUEST)
+    with micro.lock:
+        # As the journal of an older release gives it back.
+        parent = micro.parent(sent.signal_id)
+        object.__setattr__(parent.signal, "owner", "")
+    first.connector.mirror.reports.clear()
+    assert [r.owner for r in first.mine_working()] == [""]
+    assert second.mine_working() == []
+    cancelled = first.cancel(sent.signal_id, "an orphan")
+    assert cancelled is not None
+    assert cancelled.status == "canceled"
+
+
+def test_an_orphan_whose_fills_are_forgotten_still_counts_as_filled(
+    bots: tuple[MicroLink, MicroLink], micro: EngineMicro
+) -> None:
+    first, _ = bots
+    with micro.lock:
+        owner = first.connector.owner
+        micro.send(
+            signal(
+                "old",
+                owner=owner,
+                epoch=first.connector.epoch,
+                order_type="market",
+                created_ns=micro.now,
+                expires_ns=micro.now + 10**10,
+            )
+        )
+        micro.run(10**9)
+        register = micro.engine.register
+        assert micro.report("old").status == "filled", micro.report("old").reason
+        register._config = replace(register._config, retention_count=0)
+        known = micro.report("old")
+        register.forget_old(micro.now)
+        assert "old" not in register.known
+    first.connector.mirror.reports.clear()
+    exchange = type("Exchange", (), {"link": first})()
+    report = _final(exchange, "old", SYMBOL)
+    assert report is not None
+    assert report.fills == ()
+    assert Decimal(report.filled) == known.filled == Decimal("0.5")
+    assert Decimal(report.average or 0) == known.average
+    shown = orders.order_dict(report)
+    assert shown["status"] == "closed"
+    assert shown["cost"] == pytest.approx(shown["average"] * shown["filled"])
