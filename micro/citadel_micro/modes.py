@@ -27,6 +27,7 @@ from citadel_micro.shell.feeds.generic import integrity_of
 from citadel_micro.shell.health import Vitals
 from citadel_micro.shell.http import HttpServer
 from citadel_micro.shell.instruments.of_run import keeper_of, load_rules, settled
+from citadel_micro.shell.marks import folder_secret, mark_of
 from citadel_micro.shell.run_folder import RunFolder
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger("micro")
 
+PAPER_ACCOUNT: Final = "paper"
+"""Account that a paper venue's orders are marked with."""
 MS_NS: Final = 1_000_000
 TICK_NS: Final = 100 * MS_NS
 """Housekeeping of the engine, unless books are published more often."""
@@ -155,7 +158,12 @@ class PaperMicro:
             parts.push_async_callback(self._http.close)
         uplink = self._uplink = self._bind(clock, folder.run_id)
         instruments = settled(await load_rules(config), folder)
-        engine_config = engine_config_of(config, folder.run_id)
+        secret = folder_secret(folder.path)
+        engine_config = engine_config_of(
+            config,
+            folder.run_id,
+            {name: mark_of(secret, name, PAPER_ACCOUNT) for name in config.venues},
+        )
         engine = Engine(engine_config, instruments)
         journal = self._journal = folder.create(
             engine_config, instruments, clock.now(), fsync=config.journal.fsync
@@ -374,14 +382,16 @@ class PaperMicro:
             self._runner.halt(error)
 
 
-def engine_config_of(config: MicroConfig, run_id: str) -> EngineConfig:
-    """What the engine is told of a configuration."""
+def engine_config_of(config: MicroConfig, run_id: str, marks: Mapping[str, str]) -> EngineConfig:
+    """What the engine is told of a configuration, and of the marks of its orders by venue."""
     interval_ns = config.bridge.book_interval_ms * MS_NS
     return EngineConfig(
         run_id=run_id,
         instance=config.instance,
         venues={
-            name: EngineVenue(integrity=integrity_of(name), shows_own_orders=False)
+            name: EngineVenue(
+                integrity=integrity_of(name), shows_own_orders=False, mark=marks[name]
+            )
             for name in config.venues
         },
         limits=config.limits(),

@@ -258,6 +258,7 @@ class ChaosRun:
             amend_native=chance.random() < 0.5,
             messages_per_second=chance.choice((5, 20, 100)),
             message_burst=chance.choice((10, 50)),
+            mark="chaos0",
         )
         loose = chance.random() < 0.8
         limits = paper_defaults(

@@ -11,6 +11,9 @@ from citadel_micro.core.times import MS, SECOND
 from citadel_proto.errors import BadInput
 
 MAX_RUN_ID = 12
+MARK_LENGTH = 6
+"""Two billion marks: two micros on one account hardly ever share one. With the run's id, parent and
+child an order's id stays within 36 characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +36,18 @@ class VenueConfig:
     cancel_reserve: float = 0.2
     order_window_ns: int = 2 * SECOND
     """The venue refuses a request that reaches it later than this (``recvWindow``)."""
+    mark: str = ""
+    """Follows ``sc`` in every client order id: six letters and digits that are lastingly those of
+    this micro on this account. Without one, only the orders of this run are known as its own."""
 
     def __post_init__(self) -> None:
-        """Refuse buckets that could never send an order."""
+        """Refuse buckets that could never send an order, and marks that are none."""
+        if self.mark and not re.fullmatch(rf"[a-z0-9]{{{MARK_LENGTH}}}", self.mark):
+            raise BadInput(
+                f"mark {self.mark!r}",
+                where="venue configuration",
+                allowed=f"{MARK_LENGTH} small letters and digits, or none",
+            )
         usable = self.message_burst * (1 - self.cancel_reserve)
         if self.messages_per_second < 1 or not 0 <= self.cancel_reserve < 1 or usable < 1:
             raise BadInput(

@@ -25,7 +25,6 @@ from citadel_micro.core.order_state import (
     load_parent,
 )
 from citadel_micro.core.publishing import told
-from citadel_micro.core.sender import MARK
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 
@@ -166,7 +165,7 @@ class Recovery:
                 self._register.repeat(parent)
 
     def _unknown_order(self, row: OrderState) -> None:
-        if not row.client_id.startswith(MARK):
+        if not self._executor.sender.is_own(row.venue, row.client_id):
             self._out.note(
                 "info", "foreign_order", venue=row.venue, symbol=row.symbol, client_id=row.client_id
             )

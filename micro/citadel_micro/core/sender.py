@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.view import EngineView
 
 MARK: Final = "sc"
-"""Begins every client order id of ours, so that foreign orders of the account are known as such."""
+"""Begins every client order id of ours. Others may begin so as well: see ``Sender.is_own``."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
@@ -217,8 +217,15 @@ class Sender:
         return self._risk.approve_place(order, request, self._view, now_ns)
 
     def client_id(self, parent: Parent, number: int) -> str:
-        """At most 36 of letters, digits and '-': run, parent and child."""
-        return f"{MARK}{self._config.run_id}-{base36(parent.number)}-{base36(number)}"
+        """At most 36 of letters, digits and '-': mark, run, parent and child."""
+        mark = self._config.venues[parent.signal.venue].mark
+        run = self._config.run_id
+        return f"{MARK}{mark}{run}-{base36(parent.number)}-{base36(number)}"
+
+    def is_own(self, venue: str, client_id: str) -> bool:
+        """Whether an order at a venue was made by this micro, in this run or an earlier one."""
+        mark = self._config.venues[venue].mark
+        return client_id.startswith(f"{MARK}{mark}" if mark else f"{MARK}{self._config.run_id}-")
 
     def _request(
         self, parent: Parent, work: Work, lots: int, *, filled: int, reduce_only: bool, now_ns: int

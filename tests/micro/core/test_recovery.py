@@ -12,6 +12,7 @@ from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OrderFilled, QueryReceived, Started
 from citadel_micro.core.lifecycle import ChildState, ParentState
 from citadel_micro.core.times import FAR
+from citadel_proto.errors import BadInput
 
 
 def test_nothing_happens_before_the_venues_have_answered() -> None:
@@ -98,19 +99,40 @@ def test_an_order_that_was_stored_but_never_sent_is_released_only_after_its_expi
 
 
 def test_an_order_of_ours_that_nobody_remembers_is_cancelled_and_others_are_left() -> None:
-    rig = Rig()
+    """Another micro on the account has a mark of its own, and anybody may begin an id with sc."""
+    rig = Rig(config(VenueConfig(shows_own_orders=False, mark="abc123")))
     rig.send(signal())
     rig.run(10 * MS)
-    theirs = rig.venue.orders["sctest-1-1"]
-    ours = FakeOrder(theirs.place, 590_000, 5)
-    rig.venue.orders["scold-9-1"] = ours
-    rig.venue.orders["web_1234"] = FakeOrder(theirs.place, 590_000, 5)
+    theirs = rig.venue.orders["scabc123test-1-1"]
+    foreign = ("web_1234", "scold-9-1", "sc", "sctest-9-1", "scxyz789test-1-1", "SCABC123old-9-1")
+    for name in ("scabc123old-9-1", *foreign):
+        rig.venue.orders[name] = FakeOrder(theirs.place, 590_000, 5)
     rig.restart()
     rig.run(50 * MS)
     cancelled = [request.client_id for _, request in rig.sent(CancelOrder)]  # type: ignore[attr-defined]
-    assert cancelled == ["scold-9-1"]
+    assert cancelled == ["scabc123old-9-1"]
     assert "forgotten_order_cancelled" in rig.events_noted()
-    assert "foreign_order" in rig.events_noted()
+    told = [dict(note.fields)["client_id"] for note in rig.notes if note.event == "foreign_order"]
+    assert sorted(set(told)) == sorted(foreign)
+
+
+def test_without_a_mark_only_this_runs_orders_are_its_own() -> None:
+    rig = Rig()
+    rig.send(signal())
+    rig.run(10 * MS)
+    known = rig.venue.orders["sctest-1-1"]
+    for name in ("sctest-9-1", "scold-9-1", "sctested-1-1"):
+        rig.venue.orders[name] = FakeOrder(known.place, 590_000, 5)
+    rig.restart()
+    rig.run(50 * MS)
+    cancelled = [request.client_id for _, request in rig.sent(CancelOrder)]  # type: ignore[attr-defined]
+    assert cancelled == ["sctest-9-1"]
+
+
+@pytest.mark.parametrize("mark", ["abc", "ABC123", "abc-12", "abc1234"])
+def test_a_mark_that_could_be_the_beginning_of_another_is_refused(mark: str) -> None:
+    with pytest.raises(BadInput, match="mark"):
+        VenueConfig(mark=mark)
 
 
 def test_balances_that_differ_are_noted_and_the_venue_is_believed() -> None:
