@@ -208,8 +208,8 @@ book is compared with the truth. After each the book is void, gets a snapshot, a
 
 Sequence numbers find every loss and every disorder at the next update, checksums most of them. A
 changed digit in a size is invisible to numbers, unless it crosses the book or breaks the frame; a
-checksum sees it. Where there is neither (`unnumbered`), a loss is not seen at all. Time is no proof of
-anything: a wrong clock leaves every book as it was.
+checksum sees it. Where there is neither (`unnumbered`), a loss is not seen at all, and the book says
+that it is unverified. Time is no proof of anything: a wrong clock leaves every book as it was.
 
 Cells: detected / injected, less the faults that left the book right (a duplicate, a lost level that was
 overwritten before anything else came); then the median number of updates until detected; then, as

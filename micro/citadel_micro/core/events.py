@@ -42,6 +42,8 @@ class DepthUpdate(NamedTuple):
     recv_ns: int
     texts: tuple[TextLevels, TextLevels] | None = None
     """Bids and asks as text, only where the venue's checksum is over its own digits."""
+    covers: int = 0
+    """Levels a side that the stream tells of; 0 where it tells of all, or does not say."""
 
 
 class QuoteTick(NamedTuple):

@@ -53,6 +53,11 @@ class Chain:
         self.reason = ""
         self.reset()
 
+    @property
+    def proves(self) -> bool:
+        """As long as the stream is numbered."""
+        return self._numbered
+
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
         self._last = NOTHING
@@ -96,6 +101,11 @@ class Contiguous:
     def __init__(self) -> None:
         self.reason = ""
         self.reset()
+
+    @property
+    def proves(self) -> bool:
+        """As long as the stream is numbered."""
+        return self._numbered
 
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
@@ -143,6 +153,7 @@ class ConnSeq:
     __slots__ = ("_last", "reason")
 
     bridges = False
+    proves = True
 
     def __init__(self) -> None:
         self.reason = ""
@@ -204,6 +215,7 @@ class SnapshotOnly:
     __slots__ = ("_last", "reason")
 
     bridges = False
+    proves = True
 
     def __init__(self) -> None:
         self.reason = ""
@@ -227,14 +239,18 @@ class SnapshotOnly:
 
 
 class Unnumbered:
-    """Updates carry no number: they are applied as they come once there is a snapshot."""
+    """Updates carry no number: they are applied as they come once there is a snapshot.
 
-    __slots__ = ("_ready", "reason")
+    Whole books need no proof; from the first change on, nobody knows what is missing.
+    """
+
+    __slots__ = ("_ready", "proves", "reason")
 
     bridges = False
 
     def __init__(self) -> None:
         self.reason = ""
+        self.proves = True
         self.reset()
 
     def reset(self) -> None:
@@ -248,7 +264,10 @@ class Unnumbered:
 
     def judge(self, update: DepthUpdate) -> int:  # noqa: ARG002
         """APPLY, once there is a snapshot."""
-        return APPLY if self._ready else BUFFER
+        if not self._ready:
+            return BUFFER
+        self.proves = False
+        return APPLY
 
 
 class Unverified(SnapshotOnly):
@@ -258,6 +277,8 @@ class Unverified(SnapshotOnly):
     """
 
     __slots__ = ()
+
+    proves = False
 
     def snapshot(self, update: DepthUpdate) -> int:  # noqa: ARG002
         """APPLY whatever comes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
-from citadel_micro.core.integrity import make_integrity
+from citadel_micro.core.integrity import Unnumbered, make_integrity
 from citadel_micro.core.kernel import Book
 from citadel_micro.core.streams import Stream
 from citadel_micro.core.trades import News
@@ -75,8 +75,10 @@ class MarketBook:
         "_integrity",
         "_judge",
         "_news",
+        "_proving",
         "_quote",
         "_quote_seq",
+        "_unproven",
         "_useless_ns",
         "_was_live",
         "book",
@@ -93,7 +95,6 @@ class MarketBook:
         "stream",
         "symbol",
         "venue",
-        "verified",
     )
 
     def __init__(self, venue: str, symbol: str, integrity: str) -> None:
@@ -115,12 +116,16 @@ class MarketBook:
         self.last_trade: TradeTick | None = None
         self.news: TradeTick | None = None
         """The trade that came last, if it was news."""
-        self.verified: Final = integrity != "unverified"
+        self._unproven = False
         self._integrity: Final = rules.sequence
         self._judge: Final = rules.sequence.judge
         self._checksum: Final = rules.checksum
         self._depths: Final = rules.depths
         self._depth = 0
+        # Strategies without numbers are asked what they prove; the others always do.
+        self._proving: Final = bool(
+            rules.checksum is not None or rules.depths or isinstance(rules.sequence, Unnumbered)
+        )
         self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
@@ -270,6 +275,13 @@ class MarketBook:
         return self._flow.sums(now_ns, windows_ns)
 
     @property
+    def verified(self) -> bool:
+        """Whether a lost update would be noticed, by the venue's numbers or its checksums."""
+        if self._integrity.proves:
+            return True
+        return self._checksum is not None and not self._unproven
+
+    @property
     def last_trade_ns(self) -> int:
         """Engine time at which the last trade happened, at the latest; 0 before the first.
 
@@ -299,7 +311,7 @@ class MarketBook:
         self.deltas += 1
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
-        if (self._checksum is not None or self._depth) and not self._proven(update):
+        if self._proving and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
         if self.book.crossed:
             return self._cross(update.recv_ns)
@@ -337,8 +349,8 @@ class MarketBook:
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
         if self._depths:
-            self._depth = self._depth_of(self.book.bid_count, self.book.ask_count)
-        if (self._checksum is not None or self._depth) and not self._proven(update):
+            self._depth = update.covers or self._depth_of(self.book.bid_count, self.book.ask_count)
+        if self._proving and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
         return self._replay()
 
@@ -380,8 +392,18 @@ class MarketBook:
     def _proven(self, update: DepthUpdate) -> bool:
         """Truncate as the venue does, and verify its checksum."""
         if self._depth:
+            if update.covers:
+                self._depth = update.covers
             self.book.truncate(self._depth)
-        return self._checksum is None or self._checksum.verify(update, self.book)
+        if update.checksum is not None and self._checksum is not None:
+            self._unproven = False
+            return self._checksum.verify(update, self.book)
+        if not update.snapshot and not self._unproven and not self._integrity.proves:
+            # Neither a number nor a sum: whatever is lost from here on, nobody will notice.
+            self._unproven = True
+            if self.state == "LIVE":
+                self.reason = UNVERIFIED
+        return True
 
     def _depth_of(self, bids: int, asks: int) -> int:
         """Which of the venue's depths a snapshot is of."""

@@ -20,6 +20,7 @@ class RangeBridgeSpot:
     __slots__ = ("_bridged", "_last", "_old", "reason")
 
     bridges = True
+    proves = True
 
     def __init__(self) -> None:
         self.reason = ""
@@ -77,6 +78,7 @@ class RangeBridgeFutures:
     __slots__ = ("_bridged", "_last", "_old", "reason")
 
     bridges = True
+    proves = True
 
     def __init__(self) -> None:
         self.reason = ""

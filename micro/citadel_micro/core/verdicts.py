@@ -32,6 +32,10 @@ class Integrity(Protocol):
     reason: str
     """Why the last GAP was one."""
 
+    @property
+    def proves(self) -> bool:
+        """Whether a lost update shows in the numbers of this stream."""
+
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
 

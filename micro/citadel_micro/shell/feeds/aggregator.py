@@ -77,7 +77,7 @@ class _Venue:
         symbols = spec.symbols()
         symbols.update({native: symbol for symbol, native in natives.items()})
         self.snapshots: SnapshotFetcher | None = None
-        if spec.snapshot is not None and "depth" in config.channels:
+        if spec.snapshot is not None and not spec.own_snapshots and "depth" in config.channels:
             self.snapshots = SnapshotFetcher(
                 spec,
                 config.rest_url or spec.rest_url,

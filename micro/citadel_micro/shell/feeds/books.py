@@ -164,7 +164,16 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
             raise
         rebuilder.rebuilt.note(rebuilder.line + 1, str(error))
         return rebuilder.rebuilt, error
-    return rebuilder.rebuilt, None
+    rebuilt = rebuilder.rebuilt
+    if rebuilt.errors and not any(book.state == "LIVE" for book in rebuilt.books.values()):
+        first = rebuilt.errors[0]
+        return rebuilt, BadInput(
+            f"no book in it could be kept by the rules of {venue}; first error at line "
+            f"{first['line']}: {first['error']}",
+            where=str(capture),
+            mend="give the venue that it was captured from with --venue",
+        )
+    return rebuilt, None
 
 
 class Rebuilder:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from citadel_micro.core.events import DepthUpdate, StreamProof, TradeTick
 from citadel_micro.core.streams import WHOLE_VENUE
 from citadel_micro.shell.feeds.capture import read_capture
 from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.news import TradeNews
+from citadel_micro.shell.feeds.origin import Origin
 from citadel_micro.shell.feeds.spec import venue_spec
-from citadel_proto.errors import BadInput, VenueViolation
+from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,26 +60,20 @@ class CaptureDecoder:
 
     def decode(self, path: Path) -> Iterator[Decoded]:
         """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
-        understood = False
-        frames = errors = 0
-        first_error = ""
+        origin = Origin(self.spec, str(path))
+        frames = 0
         for line, record in read_capture(path):
+            if record.url:
+                origin.address(record.url)
             decoded = self._line(line, record)
             frames += decoded.is_frame
-            if decoded.error:
-                errors += 1
-                first_error = first_error or f"line {line}: {decoded.error}"
-            understood = understood or bool(decoded.events)
-            if not understood and errors and frames >= RECOGNISED_WITHIN:
+            if decoded.error and not origin.first_error:
+                origin.first_error = f"line {line}: {decoded.error}"
+            origin.take(decoded.events)
+            if not origin.understood and origin.first_error and frames >= RECOGNISED_WITHIN:
                 break
             yield self._told(decoded)
-        if not understood:
-            raise BadInput(
-                f"nothing in it is of {self.spec.venue}"
-                + (f"; first error at {first_error}" if first_error else ""),
-                where=str(path),
-                mend="give the venue that it was captured from with --venue",
-            )
+        origin.judge()
 
     def line(self, line: int, record: Record) -> Decoded:
         """One line decoded. Never raises: what is wrong with it is in ``error``."""
@@ -109,7 +105,7 @@ class CaptureDecoder:
             elif record.kind == "rest":
                 symbol = self.spec.snapshot_symbol(record.url)
                 if symbol is not None:
-                    events = self._decoder(conn).rest(symbol, data, record.recv_ns)
+                    events = self._decoder(conn).rest(unquote(symbol), data, record.recv_ns)
             elif record.kind == "open":
                 self._decoders.pop(conn, None)
         except VenueViolation as error:

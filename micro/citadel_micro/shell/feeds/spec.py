@@ -71,6 +71,7 @@ class VenueSpec:
         ticket_url: address to connect to, from the answer to ``ticket``.
         snapshot: path and query of the HTTP snapshot of a venue symbol; None where the snapshot
             comes in the stream after subscribing.
+        own_snapshots: the stream brings snapshots all the same, so that none is fetched.
         snapshot_symbol: venue symbol that a snapshot's address is about, for reading captures.
         unify: unified symbol of a venue symbol, by rule.
         native: venue symbol of a unified symbol, by rule.
@@ -94,6 +95,7 @@ class VenueSpec:
     ticket_url: Callable[[bytes], str] = lambda _answer: ""
     snapshot: Callable[[str], str] | None = None
     snapshot_symbol: Callable[[str], str | None] = lambda _url: None
+    own_snapshots: bool = False
     unify: Callable[[str], str]
     native: Callable[[str], str]
     heartbeat: Heartbeat = field(default_factory=Heartbeat)

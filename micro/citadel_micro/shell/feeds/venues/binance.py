@@ -167,11 +167,12 @@ class BinanceDecoder:
     parsed once, into the one type that they can be, without the symbol.
     """
 
-    __slots__ = ("_streams", "_symbols", "_venue")
+    __slots__ = ("_spot", "_streams", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
         self._venue = venue
         self._symbols = symbols
+        self._spot = venue == "binance-spot"
         self._streams: dict[bytes, tuple[Handler, str]] = {}
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -227,7 +228,7 @@ class BinanceDecoder:
         # Spot has only the event time E, futures also the matching engine's T.
         at_ns = (d.T or d.E) * MS_NS
         head = (self._venue, symbol, False, d.U, d.u, d.pu, None)
-        return (make(DepthUpdate, (*head, pairs(d.b), pairs(d.a), at_ns, recv_ns, None)),)
+        return (make(DepthUpdate, (*head, pairs(d.b), pairs(d.a), at_ns, recv_ns, None, 0)),)
 
     def _quote(self, q: _Quote | _QuickQuote, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
         bid, ask = q.b, q.a
@@ -290,7 +291,10 @@ class BinanceDecoder:
         symbol = self._symbols[event.s] if event.s else _NO_SYMBOL
         match event.e:
             case "depthUpdate":
-                return self._depth(_depth_data(data), recv_ns, symbol)
+                depth = _depth_data(data)
+                if (depth.pu < 0) is not self._spot:
+                    raise ValueError("spot names no update before (pu), and futures always do")
+                return self._depth(depth, recv_ns, symbol)
             case "trade" | "aggTrade":
                 return self._trade(_trade_data(data), recv_ns, symbol)
             case "bookTicker":
@@ -321,6 +325,8 @@ def _unify_usdm(name: str) -> str:
 def _unify_coinm(name: str) -> str:
     main, _, expiry = name.partition("_")
     base = main.removesuffix("USD")
+    if not expiry or base == main:
+        return name  # BTCUSDT and BTCUSD are no contracts of this market
     return f"{base}/USD:{base}" + (f"-{expiry}" if expiry not in ("", "PERP") else "")
 
 

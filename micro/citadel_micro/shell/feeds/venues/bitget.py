@@ -1,6 +1,8 @@
-"""Bitget spot: today's v2 and the older v1. A CRC32 over the best 25 levels proves the book.
+"""Bitget spot: today's v2, and v1, which ended in November 2025 and is read from captures only.
 
-Source: the venue's page "Depth Channel".
+Since June 2026 each update names the one before it (``pseq``), and there is no checksum any more, or
+a 0; before that, a CRC32 over the best 25 levels proved the book. Source: the venue's page "Depth
+Channel".
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class _Book(msgspec.Struct, gc=False):
     asks: msgspec.Raw
     ts: int
     checksum: int = 0
+    seq: int = -1
+    pseq: int = -1
 
 
 class _BookFrame(msgspec.Struct, gc=False):
@@ -139,19 +143,22 @@ class BitgetDecoder:
         for book in frame.data:
             bids, bid_texts = text_pairs(book.bids)
             asks, ask_texts = text_pairs(book.asks)
+            # A number that names none before it proves nothing.
+            seq = book.seq if book.pseq >= 0 else -1
             fields = (
                 self._venue,
                 symbol,
                 frame.action == "snapshot",
-                -1,
-                -1,
-                -1,
+                seq,
+                seq,
+                book.pseq,
                 book.checksum or None,
                 bids,
                 asks,
                 book.ts * MS_NS,
                 recv_ns,
                 (bid_texts, ask_texts),
+                0,
             )
             events.append(make(DepthUpdate, fields))
         return events
@@ -228,9 +235,9 @@ def _request(
 def _spec(venue: str, url: str, kind: str, *, old: bool) -> VenueSpec:
     return VenueSpec(
         venue=venue,
-        integrity="unnumbered+crc:colon:25",
+        integrity="unnumbered+crc:colon:25" if old else "chain+crc:colon:25",
         snapshot_counts=True,
-        sequence="none",
+        sequence="none" if old else "number",
         websocket_url=url,
         decoder=lambda symbols: BitgetDecoder(venue, symbols, old=old),
         subscribe=lambda symbols, channels, _number: _request("subscribe", kind, symbols, channels),

@@ -156,6 +156,7 @@ class BybitDecoder:
             (frame.cts or frame.ts) * MS_NS,
             recv_ns,
             None,
+            0,
         )
         return (make(DepthUpdate, fields),)
 

@@ -161,6 +161,7 @@ class CoinbaseAdvancedDecoder:
                 at_ns,
                 recv_ns,
                 None,
+                0,
             )
             events.append(make(DepthUpdate, fields))
         return events

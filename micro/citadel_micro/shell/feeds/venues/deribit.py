@@ -158,7 +158,7 @@ class DeribitDecoder:
         head = (self._venue, self._symbols[book.instrument_name], snapshot, seq, seq)
         bids = [(price, 0.0 if how == "delete" else size) for how, price, size in book.bids]
         asks = [(price, 0.0 if how == "delete" else size) for how, price, size in book.asks]
-        tail = (book.prev_change_id, None, bids, asks, book.timestamp * MS_NS, recv_ns, None)
+        tail = (book.prev_change_id, None, bids, asks, book.timestamp * MS_NS, recv_ns, None, 0)
         return make(DepthUpdate, (*head, *tail))
 
     def _quote(self, quote: _Quote, recv_ns: int) -> Sequence[FeedEvent]:

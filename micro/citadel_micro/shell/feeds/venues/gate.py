@@ -1,6 +1,9 @@
-"""Gate spot and USDT perpetuals: ranges of sequences on an HTTP snapshot.
+"""Gate spot and USDT perpetuals: ranges of sequences.
 
-Source: the venue's pages "Changed order book levels" of the spot and the futures websocket.
+Spot's ``obu`` brings its own snapshots and tells of the best 400 levels. ``order_book_update``, which
+futures and the host in the EU have, wants a snapshot over HTTP and tells of the best 100: what was
+beyond and has come back since was never told of, so books are cut to what the stream covers. Sources:
+the venue's pages "Order Book V2 API" and "Changed order book levels"; gateio/gatews#51 and #52.
 """
 
 from __future__ import annotations
@@ -128,6 +131,11 @@ class _Head(msgspec.Struct):
     id: int = -1
 
 
+WINDOW: Final = 100
+"""Levels a side that ``order_book_update`` tells of."""
+LEVELS: Final = 400
+"""Levels a side of ``obu``: the most there are; the other choice is 50."""
+
 _head: Final = msgspec.json.Decoder(_Head).decode
 _quotes: Final = msgspec.json.Decoder(_QuoteFrame, strict=False).decode
 _LARGEST: Final = 1e18
@@ -150,7 +158,7 @@ def _contract_levels(raw: msgspec.Raw) -> Levels:
 
 
 class GateDecoder:
-    """Decodes ``order_book_update``, ``book_ticker`` and ``trades`` of spot or futures."""
+    """Decodes ``obu``, ``order_book_update``, ``book_ticker`` and ``trades``, spot or futures."""
 
     __slots__ = ("_contracts", "_prefix", "_symbols", "_venue")
 
@@ -174,7 +182,7 @@ class GateDecoder:
             if head.event not in ("update", "all"):
                 return ()
             match head.channel.removeprefix(self._prefix):
-                case "order_book_update":
+                case "obu" | "order_book_update":
                     return (self._depth(data, recv_ns),)
                 case "book_ticker":
                     return self._quote(_quotes(data).result, recv_ns)
@@ -198,7 +206,7 @@ class GateDecoder:
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         head = (self._venue, self._symbols[symbol], True, seq, seq, -1, None)
-        return [DepthUpdate._make((*head, bids, asks, at_ns, recv_ns, None))]
+        return [DepthUpdate._make((*head, bids, asks, at_ns, recv_ns, None, 0))]
 
     def _depth(self, data: bytes, recv_ns: int) -> DepthUpdate:
         book: _SpotBook | _ContractBook
@@ -208,9 +216,14 @@ class GateDecoder:
         else:
             book = spot = _spot_books(data).result
             bids, asks = pairs(spot.b), pairs(spot.a)
-        # ``full`` says that this message is the whole book: the venue could not send the change.
-        head = (self._venue, self._symbols[book.s], book.full, book.U, book.u, -1, None)
-        return DepthUpdate._make((*head, bids, asks, book.t * MS_NS, recv_ns, None))
+        native, covers = book.s, WINDOW
+        if native.startswith("ob."):  # obu names ob.BTC_USDT.400
+            native, _, levels = native[3:].rpartition(".")
+            covers = int(levels)
+        # ``full``: the message is the whole book. Its first number may be left out.
+        first = book.U if book.U >= 0 else book.u
+        head = (self._venue, self._symbols[native], book.full, first, book.u, -1, None)
+        return DepthUpdate._make((*head, bids, asks, book.t * MS_NS, recv_ns, None, covers))
 
     def _quote(self, quote: _Quote, recv_ns: int) -> Sequence[FeedEvent]:
         bid, ask = quote.b or 0.0, quote.a or 0.0
@@ -260,7 +273,7 @@ def _native_contract(symbol: str) -> str:
     return joined(symbol, "_") + (f"_20{expiry}" if expiry else "")
 
 
-_CHANNELS: Final = {"depth": "order_book_update", "quote": "book_ticker", "trade": "trades"}
+_CHANNELS: Final = {"quote": "book_ticker", "trade": "trades"}
 _SYMBOL: Final = re.compile(r"/order_book\?\S*(?:currency_pair|contract)=([^&]+)")
 
 
@@ -269,20 +282,28 @@ def _snapshot_symbol(url: str) -> str | None:
     return found.group(1) if found else None
 
 
+def _depth_of(symbol: str, book: str) -> list[str]:
+    """What a subscription to the ``book`` channel of one symbol carries."""
+    if book == "spot.obu":
+        return [f"ob.{symbol}.{LEVELS}"]
+    return [symbol, "100ms"] if book.startswith("spot.") else [symbol, "100ms", str(WINDOW)]
+
+
 def _request(
-    event: str, prefix: str, symbols: Sequence[str], channels: Sequence[Channel], number: int
+    event: str, book: str, symbols: Sequence[str], channels: Sequence[Channel], number: int
 ) -> list[str]:
+    prefix = book.partition(".")[0]
     messages: list[dict[str, object]] = []
     for channel in channels:
-        payloads: list[list[str]] = [list(symbols)]
-        if channel == "depth":  # one symbol a message, with its interval
-            extra = ["100ms", "100"] if prefix == "futures" else ["100ms"]
-            payloads = [[symbol, *extra] for symbol in symbols]
+        name = f"{prefix}.{_CHANNELS[channel]}" if channel in _CHANNELS else book
+        payloads = [list(symbols)]
+        if channel == "depth":  # one symbol a message
+            payloads = [_depth_of(symbol, book) for symbol in symbols]
         messages += [
             {
                 "time": 0,
                 "id": number + len(messages) + offset,
-                "channel": f"{prefix}.{_CHANNELS[channel]}",
+                "channel": name,
                 "event": event,
                 "payload": payload,
             }
@@ -291,41 +312,62 @@ def _request(
     return [json.dumps(message) for message in messages]
 
 
-def _spec(venue: str, prefix: str, websocket_url: str, path: str) -> VenueSpec:
-    contracts = prefix == "futures"
+def _spec(
+    venue: str,
+    book: str,
+    websocket_url: str,
+    path: str,
+    *,
+    rest_url: str = "https://api.gateio.ws",
+    ccxt: str = "",
+) -> VenueSpec:
+    """A venue of Gate's; ``book`` is the channel of its depth."""
+    contracts = book.startswith("futures.")
+    own_snapshots = book.endswith(".obu")
     return VenueSpec(
         venue=venue,
-        integrity="range_bridge_spot",
+        integrity=f"range_bridge_spot+depth:{LEVELS if own_snapshots else WINDOW}",
         websocket_url=websocket_url,
-        rest_url="https://api.gateio.ws",
+        rest_url=rest_url,
         decoder=lambda symbols: GateDecoder(venue, symbols, contracts=contracts),
         subscribe=lambda symbols, channels, number: _request(
-            "subscribe", prefix, symbols, channels, number
+            "subscribe", book, symbols, channels, number
         ),
         unsubscribe=lambda symbols, channels, number: _request(
-            "unsubscribe", prefix, symbols, channels, number
+            "unsubscribe", book, symbols, channels, number
         ),
-        snapshot=lambda symbol: f"{path}={symbol}&limit=100&with_id=true",
+        snapshot=lambda symbol: f"{path}={symbol}&limit={WINDOW}&with_id=true",
         snapshot_symbol=_snapshot_symbol,
+        own_snapshots=own_snapshots,
         unify=_unify_contract if contracts else (lambda name: name.replace("_", "/", 1)),
         native=_native_contract if contracts else (lambda symbol: joined(symbol, "_")),
         heartbeat=Heartbeat(
-            text=json.dumps({"time": 0, "channel": f"{prefix}.ping"}), interval_s=15.0
+            text=json.dumps({"time": 0, "channel": f"{book.partition('.')[0]}.ping"}),
+            interval_s=15.0,
         ),
         limits=Limits(symbols_per_connection=50, symbols_per_message=50, messages_per_s=20.0),
+        ccxt=ccxt,
     )
 
 
 SPECS: Final = {
     "gate-spot": _spec(
         "gate-spot",
-        "spot",
+        "spot.obu",
         "wss://api.gateio.ws/ws/v4/",
         "/api/v4/spot/order_book?currency_pair",
     ),
+    "gate-eu-spot": _spec(
+        "gate-eu-spot",
+        "spot.order_book_update",
+        "wss://api.gateeu.com/ws/v4/",
+        "/api/v4/spot/order_book?currency_pair",
+        rest_url="https://api.gateeu.com",
+        ccxt="gateeu",
+    ),
     "gate-usdm": _spec(
         "gate-usdm",
-        "futures",
+        "futures.order_book_update",
         "wss://fx-ws.gateio.ws/v4/ws/usdt",
         "/api/v4/futures/usdt/order_book?contract",
     ),

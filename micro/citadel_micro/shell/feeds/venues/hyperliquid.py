@@ -120,7 +120,7 @@ class HyperliquidDecoder:
         at = book.time
         # There is no number: the venue's time, in milliseconds, orders the books.
         head = (self._venue, self._symbols[book.coin], True, at, at, -1, None)
-        return make(DepthUpdate, (*head, bids, asks, at * MS_NS, recv_ns, None))
+        return make(DepthUpdate, (*head, bids, asks, at * MS_NS, recv_ns, None, 0))
 
     def _quote(self, best: _Best, recv_ns: int) -> Sequence[FeedEvent]:
         bid, ask = best.bbo

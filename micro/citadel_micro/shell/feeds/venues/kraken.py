@@ -155,6 +155,7 @@ class KrakenDecoder:
                 iso_ns(book.timestamp) if book.timestamp else 0,
                 recv_ns,
                 (bid_texts, ask_texts),
+                0,
             )
             events.append(make(DepthUpdate, fields))
         return events

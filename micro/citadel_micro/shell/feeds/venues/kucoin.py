@@ -36,8 +36,8 @@ Row = tuple[Size, Size, str]
 
 
 class _Changes(msgspec.Struct, gc=False):
-    bids: list[Row]
-    asks: list[Row]
+    bids: list[Row] | None = None
+    asks: list[Row] | None = None
 
 
 class _Book(msgspec.Struct, gc=False):
@@ -80,8 +80,8 @@ class _TickerFrame(msgspec.Struct):
 
 class _Snapshot(msgspec.Struct):
     sequence: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[Level] | None = None
+    asks: list[Level] | None = None
     time: int = 0
 
 
@@ -117,9 +117,9 @@ _snapshot: Final = msgspec.json.Decoder(_SnapshotAnswer, strict=False).decode
 _ticket: Final = msgspec.json.Decoder(_TicketAnswer).decode
 
 
-def _levels(rows: list[Row]) -> list[tuple[float, float]]:
-    """Price 0 only moves the sequence: a hidden order changed."""
-    return [(price, size) for price, size, _ in rows if price]
+def _levels(rows: list[Row] | None) -> list[tuple[float, float]]:
+    """Price 0 only moves the sequence: a hidden order changed. A side without levels may be null."""
+    return [(price, size) for price, size, _ in rows or () if price]
 
 
 class KucoinDecoder:
@@ -162,8 +162,8 @@ class KucoinDecoder:
                 seq,
                 -1,
                 None,
-                book.bids,
-                book.asks,
+                book.bids or (),
+                book.asks or (),
                 book.time * MS_NS,
                 recv_ns,
             )

@@ -137,6 +137,7 @@ class OkxDecoder:
                 book.ts * MS_NS,
                 recv_ns,
                 texts,
+                0,
             )
             events.append(make(DepthUpdate, fields))
         return events
