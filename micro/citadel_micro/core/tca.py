@@ -105,7 +105,7 @@ def shortfall(parent: Parent) -> Shortfall | None:
         delay=_bps(Fraction(sign * filled * (release - arrival), worth)),
         spread=_bps(Fraction(sign * spread, worth)),
         impact=_bps(Fraction(sign * impact, worth)),
-        fees=_bps(fees / _money(rules, worth)),
+        fees=_bps(fees / _worth(rules, parent.target, arrival)),
         opportunity=_bps(Fraction(sign * (parent.target - filled) * (final - arrival), worth)),
         unpriced_fees=tuple(unpriced.items()),
     )
@@ -124,13 +124,12 @@ def _in_settle(rules: Instrument, fill: ChildFill) -> Fraction | None:
     return None
 
 
-def _money(rules: Instrument, half_ticks_lots: int) -> Fraction:
-    """Half ticks times lots, in quote units."""
-    unit = Fraction(rules.tick) * Fraction(rules.lot) * Fraction(rules.contract_size)
+def _worth(rules: Instrument, lots: int, half_ticks: int) -> Fraction:
+    """A quantity at a price, in quote units."""
+    units = Fraction(rules.lot) * Fraction(rules.contract_size) * lots
     if rules.kind == "inverse":
-        # Contracts are a fixed amount of quote; their worth does not depend on the price.
-        unit = Fraction(rules.tick) * Fraction(rules.lot)
-    return unit * half_ticks_lots / 2
+        return units  # a contract is a fixed amount of quote, whatever the price
+    return units * Fraction(rules.tick) * half_ticks / 2
 
 
 def _bps(share: Fraction) -> Decimal:

@@ -42,7 +42,8 @@ _SIGNAL_LIFE_NS: Final = 30 * 86_400 * SECOND_NS
 """Longer than any capture, so that an order without a working time ends with its capture."""
 _DRAIN_NS: Final = 60 * SECOND_NS
 """Virtual time for what is still working when the capture ends to be withdrawn and proven."""
-_RICH: Final = Decimal(10) ** 15
+_RICH: Final = Decimal(10) ** 18
+"""The largest figure that a limit takes: coins are traded by the 10^12."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ def work(
         run_id="work",
         instance="work",
         venues={order.venue: VenueConfig(integrity=spec.integrity, shows_own_orders=False)},
-        limits=_limits(),
+        limits=_limits(instrument),
         book_publish_interval_ns=0,
     )
     engine = Engine(config, {(order.venue, order.symbol): instrument})
@@ -204,10 +205,17 @@ def _signal(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) 
     )
 
 
-def _limits() -> RiskLimits:
-    """An experiment is not an account: only what protects the numbers stays on."""
+def _limits(instrument: Instrument) -> RiskLimits:
+    """An experiment is not an account: only what protects the numbers stays on.
+
+    Money is counted in the currency that the instrument is settled in, so that it needs no rate.
+    """
+    spot = instrument.kind == "spot"
     return paper_defaults(
+        reporting_currency=instrument.quote if spot else instrument.settle,
         lease_required=False,
+        max_order_quantity={"*": _RICH},
+        max_position_quantity={"*": _RICH},
         max_order_notional=_RICH,
         max_position_notional=_RICH,
         max_gross_exposure=_RICH,
