@@ -14,7 +14,7 @@ from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
-from citadel_micro.core.exits import in_the_way
+from citadel_micro.core.exits import crossed_by, in_the_way
 from citadel_micro.core.life import end_of_life, life_ends_ns
 from citadel_micro.core.lifecycle import CHILD_TERMINAL, ChildState, ParentEvent, ParentState
 from citadel_micro.core.refusals import BUSY, Refusals
@@ -249,6 +249,8 @@ class SmartOrderExecutor:
         answer = self.sender.place(parent, desk, work, now_ns)
         if isinstance(answer, Denied):
             self._refusals.denied(parent, answer, now_ns)
+            if parent.exits and answer.code == "SELF_CROSS":
+                self._clear_the_way(parent, desk, work.price_ticks, now_ns)
             return
         self.register.index(parent, answer)
         parent.reason_code, parent.reason = (
@@ -268,6 +270,15 @@ class SmartOrderExecutor:
             text = f"{what} {parent.id} goes before it"
             self._out.note("warning", "outranked", signal_id=other.id, by=parent.id)
             self.close(other, _V.CANCEL, "OUTRANKED", text, now_ns)
+
+    def _clear_the_way(self, parent: Parent, desk: Desk, price_ticks: int, now_ns: int) -> None:
+        """Withdraw our own orders of the other side that this exit would trade with."""
+        for other in crossed_by(parent, desk, price_ticks):
+            if other.terminal or other.verdict is not None:
+                continue
+            text = f"exit {parent.id} would trade with it"
+            self._out.note("warning", "self_cross", signal_id=other.id, by=parent.id)
+            self.close(other, _V.CANCEL, "SELF_CROSS", text, now_ns)
 
     def _rework(self, parent: Parent, desk: Desk, work: Work, child: Child, now_ns: int) -> None:
         """Another price for what is out: amended in place, or cancelled, proven, placed anew."""

@@ -2,7 +2,8 @@
 
 A flattening goes before a triggered stop, and a triggered stop before every other order of its
 side. What goes first withdraws what stands in its way and takes at once what is free; the lots of
-a withdrawn order are free when its end is proven, never before.
+a withdrawn order are free when its end is proven, never before. An exit also withdraws orders of the
+other side that it would trade with itself.
 """
 
 from __future__ import annotations
@@ -65,3 +66,19 @@ def in_the_way(parent: Parent, desk: Desk, position_lots: int) -> list[Parent]:
         chosen.append(other)
         missing -= other.out
     return chosen
+
+
+def crossed_by(parent: Parent, desk: Desk, price_ticks: int) -> list[Parent]:
+    """Our own orders of the other side that an order at this price could trade with."""
+    sign = parent.sign
+    return [
+        other
+        for other in desk.parents
+        if other.signal.side != parent.signal.side
+        and any(
+            sign * price <= sign * price_ticks
+            for child in other.live
+            for price in (child.price_ticks, child.amend_price_ticks)
+            if price
+        )
+    ]

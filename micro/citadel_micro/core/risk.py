@@ -29,6 +29,7 @@ from citadel_micro.core.risk_checks import (
     check_liquidity,
     check_numbers,
     check_price,
+    check_self_cross,
     check_skew,
     check_state,
     check_stop_price,
@@ -345,6 +346,7 @@ class RiskManager:
         check_price(case)
         check_liquidity(case)
         check_order_size(case)
+        check_self_cross(case)
         check_position(case)
         check_exposure(case)
         check_balance(case)

@@ -16,6 +16,7 @@ from citadel_micro.core.limits import listed
 from citadel_micro.core.risk_types import CheckResult
 
 if TYPE_CHECKING:
+    from citadel_micro.core.events import Side
     from citadel_micro.core.risk_case import Case
     from citadel_micro.core.risk_types import JudgedMarket
 
@@ -35,6 +36,7 @@ _NUMBERS = {
     8: ("PRICE_COLLAR", "REF_DIVERGENCE"),
     9: ("SPREAD_WIDE", "DEPTH_PARTICIPATION"),
     10: ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL"),
+    11: ("SELF_CROSS",),
     12: ("MAX_POSITION",),
     13: ("GROSS", "NET", "VENUE", "GROUP", "OPEN_ORDERS"),
     14: ("FREE_BALANCE",),
@@ -371,6 +373,22 @@ def check_liquidity(case: Case) -> None:
     # Where nothing is shown there is nothing to send an order for.
     failed = case.failed_size if shown > 0 else case.failed
     failed(9, "DEPTH_PARTICIPATION", text, value=case.live * lot, limit=shown * share, lots=most)
+
+
+def check_self_cross(case: Case) -> None:
+    """11, of a child: it would not trade with another one of ours."""
+    other: Side = "sell" if case.buy else "buy"
+    request = case.request
+    own = None if case.parent else case.view.own_best(request.venue, request.symbol, other)
+    if own is None or case.price is None or case.instrument is None:
+        case.rows.append(CLEAR["SELF_CROSS"])
+        return
+    if case.price < own if case.buy else case.price > own:
+        case.rows.append((11, "SELF_CROSS", True, case.price, own, ""))
+        return
+    mine = case.instrument.price(own)
+    text = f"price {case.instrument.price(case.price)} reaches our own {other} at {mine}"
+    case.failed(11, "SELF_CROSS", text, value=case.price, limit=own, lots=0)
 
 
 def _near(found: float, limit: float) -> bool:

@@ -123,6 +123,9 @@ class RiskView(Protocol):
     def open_parents(self, venue: str | None) -> int:
         """Active parents of a venue, or of all; a parent at its admission is not among them."""
 
+    def own_best(self, venue: str, symbol: str, side: Side) -> int | None:
+        """Most aggressive price in ticks of our own orders of a side at the venue; None: none."""
+
     def held_orders(self) -> int:
         """Stops that wait for their trigger; one at its admission is not among them."""
 

@@ -40,9 +40,14 @@ class Denied:
     __slots__ = ("dust", "until_ns", "verdict")
 
     @property
+    def code(self) -> str:
+        """The gate's reason; empty where it was not the gate."""
+        return "" if self.verdict is None else self.verdict.code
+
+    @property
     def size(self) -> bool:
         """The gate would take a smaller order."""
-        return self.verdict is not None and self.verdict.code in SLICED
+        return self.code in SLICED
 
     def __init__(
         self, *, verdict: Verdict | None = None, until_ns: int = 0, dust: bool = False

@@ -76,6 +76,30 @@ class EngineView:
             if parent.pending
         )
 
+    def own_best(self, venue: str, symbol: str, side: Side) -> int | None:
+        """Most aggressive price of our own orders of a side at the venue; None when there is none.
+
+        One in doubt is left out: nothing can be done about it before its venue has answered, and
+        an exit must not wait for that.
+        """
+        desk = self._desks.get((venue, symbol))
+        if desk is None:
+            return None
+        sign = 1 if side == "buy" else -1
+        best = max(
+            (
+                sign * price
+                for parent in desk.parents
+                if parent.signal.side == side
+                for child in parent.live
+                if child.state not in _UNKNOWN
+                for price in (child.price_ticks, child.amend_price_ticks)
+                if price
+            ),
+            default=None,
+        )
+        return None if best is None else sign * best
+
     def held_orders(self) -> int:
         """Stops that wait for their trigger."""
         return sum(len(desk.held.waiting) for desk in self._desks.values())

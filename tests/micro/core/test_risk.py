@@ -104,6 +104,7 @@ class FakeView:
     reductions: int = 0
     parents: int = 0
     parents_here: int = 0
+    own: dict[Side, int] = field(default_factory=dict)
     held: int = 0
     held_here: int = 0
     lease: int | None = 0
@@ -124,6 +125,10 @@ class FakeView:
 
     def open_parents(self, venue: str | None) -> int:
         return self.parents if venue is None else self.parents_here
+
+    def own_best(self, venue: str, symbol: str, side: Side) -> int | None:
+        del venue, symbol
+        return self.own.get(side)
 
     def held_orders(self) -> int:
         return self.held
@@ -453,6 +458,8 @@ DENIALS: list[Case] = [
         limits(max_order_notional=Decimal(100)),
         99,
     ),
+    ("SELF_CROSS", child(), lambda: with_view(own={"sell": 200}), limits(), 0),
+    ("SELF_CROSS", child(side="sell"), lambda: with_view(own={"buy": 200}), limits(), 0),
     ("MAX_POSITION", parent(), lambda: calm("19.5"), limits(), 50),
     ("MAX_POSITION", parent(side="sell"), lambda: calm("-19.5"), limits(), 50),
     ("MAX_POSITION", parent(), lambda: with_pending(BTC, "buy", 1_950), limits(), 50),
