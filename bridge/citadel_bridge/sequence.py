@@ -6,6 +6,7 @@ Time is a parameter here. Nothing in this module is locked: one thread observes.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,10 @@ MOST_SEQUENCES: Final = 10_000
 its first."""
 
 _SKEW_WINDOW: Final = 30
+_SETTLED_BEATS: Final = 3
+_SETTLED_NS: Final = 1_500_000_000
+"""Heartbeats that were held up together arrive together; these came in their own time."""
+_MOST_SKEW: Final = 2**62
 
 
 @dataclass(slots=True)
@@ -31,9 +36,9 @@ class Sequences:
     """How many messages the jumps left out."""
     repeated: int = 0
     """Messages not newer than one already seen."""
-    _last: dict[tuple[str | int, bytes], int] = field(default_factory=dict)
+    _last: dict[tuple[Hashable, bytes], int] = field(default_factory=dict)
 
-    def observe(self, sender: str | int, topic: bytes, seq: int) -> int:
+    def observe(self, sender: Hashable, topic: bytes, seq: int) -> int:
         """Note one message.
 
         Returns:
@@ -56,7 +61,7 @@ class Sequences:
             self.missing += lost
         return lost
 
-    def forget(self, sender: str | int) -> None:
+    def forget(self, sender: Hashable) -> None:
         """Drop what is kept about a sender that has ended."""
         for key in [key for key in self._last if key[0] == sender]:
             del self._last[key]
@@ -72,6 +77,11 @@ class SkewMeter:
 
     def __init__(self) -> None:
         self._mono: deque[int] = deque(maxlen=_SKEW_WINDOW)
+        self._first_ns = 0
+        self._beats = 0
+        self.settled = False
+        """The delay on the way is known: several heartbeats have come, one after the other. Until
+        then a clock that seems slow may be nothing but the delay of the first ones."""
         self.skew_ns = 0
         """Sender's wall clock minus ours, as of the last heartbeat."""
 
@@ -83,6 +93,13 @@ class SkewMeter:
         """
         offset = mono_ns - our_mono_ns
         self._mono.append(offset)
+        if not self.settled:
+            self._first_ns = self._first_ns or our_mono_ns
+            self._beats += 1
+            self.settled = (
+                self._beats >= _SETTLED_BEATS and our_mono_ns - self._first_ns >= _SETTLED_NS
+            )
         delay = max(self._mono) - offset
-        self.skew_ns = wall_ns - our_wall_ns + delay
+        # Clocks that are apart by more than a century are kept within 64 bits.
+        self.skew_ns = max(-_MOST_SKEW, min(wall_ns - our_wall_ns + delay, _MOST_SKEW))
         return self.skew_ns

@@ -20,7 +20,7 @@ from citadel_micro.core.config import VenueConfig as EngineVenue
 from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OperatorCommand, Started
 from citadel_micro.shell import logs
-from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.clock import STEP_NS, Clock
 from citadel_micro.shell.control import ControlServer
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.feeds.generic import integrity_of
@@ -152,6 +152,13 @@ class PaperMicro:
         folder = RunFolder(config.run_dir, instance=config.instance)
         parts.callback(folder.close)
         clock = Clock(not_before_ns=folder.last_ns + 1)
+        behind_ns = -clock.drift_ns()
+        if behind_ns >= STEP_NS:
+            log.warning(
+                "the run before ended later than this machine's clock shows: its time goes on, and "
+                "signals are judged by the clocks that macro and this machine have now",
+                behind_s=behind_ns / 1e9,
+            )
         if config.http.enabled:
             self._http = HttpServer(config.http.host, config.http.port)
             await self._http.start()

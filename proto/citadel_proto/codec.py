@@ -1,9 +1,10 @@
 """Messages to bytes and back: msgpack, one closed union per channel.
 
 Decoding is the edge of the process. Whatever arrives, the result is a valid message or a
-``DecodeError``: a body that is too large, malformed, of another channel, or a market message with a
-number which is not one. The numbers of a Signal are not judged here, so that micro can answer a bad
-one with a rejection instead of silence; ``parse_decimal`` reads its decimal text.
+``DecodeError``: a body that is too large, malformed, of another channel, or with a field beyond its
+``bounds``, or a market message with a number which is not one. The numbers of a Signal are not judged
+here beyond their length, so that micro can answer a bad one with a rejection instead of silence;
+``parse_decimal`` reads its decimal text.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import msgspec
 
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
+    Answer,
     BookSnapshot,
     ConsolidatedBook,
     ExecutionReport,
     MarketChannel,
+    Position,
     SignalChannel,
     Trades,
 )
@@ -36,8 +39,11 @@ Answer that lists orders, about 500 bytes each plus 100 a fill."""
 MAX_DECIMAL_TEXT: Final = 64
 """Longest accepted decimal text. Twice what an 18-decimals token with 12 leading digits needs."""
 
+_INFINITE: Final = frozenset({math.inf, -math.inf})
 _LEVEL_BYTES: Final = 16  # price and size, a float64 each
 _HEX_PREFIX: Final = 16
+_DECIMALS: Final = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]{1,2})?+ )*+")
+"""Any number of them, each with a blank behind it."""
 _DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
 
 _T = TypeVar("_T")
@@ -78,8 +84,10 @@ def decode_market(body: bytes) -> MarketChannel:
         _check_trades(message, body)  # type: ignore[arg-type]
     elif kind is ConsolidatedBook:
         _check_consolidated(message, body)  # type: ignore[arg-type]
-    elif kind is ExecutionReport and math.isinf(message.arrival_mid):  # type: ignore[union-attr]
-        raise _bad("ExecutionReport.arrival_mid is infinite", body)
+    elif kind is ExecutionReport:
+        _check_reports((message,), [], body)  # type: ignore[arg-type]
+    elif kind is Answer:
+        _check_answer(message, body)  # type: ignore[arg-type]
     return message
 
 
@@ -138,6 +146,10 @@ def _check_book(book: BookSnapshot, body: bytes) -> None:
             raise _bad(f"BookSnapshot.{name} holds a number that is not finite", body)
     if not math.isfinite(book.imbalance + book.signed_flow):
         raise _bad("BookSnapshot.imbalance or signed_flow is not finite", body)
+    if math.isinf(book.microprice) or math.isinf(book.spread):
+        raise _bad("BookSnapshot.microprice or spread is infinite", body)
+    if not _INFINITE.isdisjoint(book.features.values()):
+        raise _bad("BookSnapshot.features holds an infinite number", body)
 
 
 def _check_consolidated(book: ConsolidatedBook, body: bytes) -> None:
@@ -152,6 +164,47 @@ def _check_trades(trades: Trades, body: bytes) -> None:
     for trade in trades.trades:
         if not math.isfinite(trade.price + trade.quantity):
             raise _bad("Trades holds a price or quantity that is not finite", body)
+
+
+def _check_answer(answer: Answer, body: bytes) -> None:
+    texts: list[str | None] = []
+    for position in answer.positions:
+        texts += _numbers_of(position)
+    for balance in answer.balances:
+        texts += (balance.free, balance.used, balance.total)
+    _check_reports(answer.reports, texts, body)
+
+
+def _check_reports(
+    reports: tuple[ExecutionReport, ...], texts: list[str | None], body: bytes
+) -> None:
+    """Make sure that all decimal texts are numbers, these and those of reports."""
+    for report in reports:
+        if math.isinf(report.arrival_mid):
+            raise _bad("ExecutionReport.arrival_mid is infinite", body)
+        texts += (report.quantity, report.filled, report.average, report.permitted)
+        texts += (report.limit_price, report.stop_price)
+        for fill in report.fills:
+            texts += (fill.price, fill.quantity, fill.fee)
+        for balance in report.balances:
+            texts += (balance.free, balance.used, balance.total)
+        if report.position is not None:
+            texts += _numbers_of(report.position)
+    given = [text for text in texts if text is not None]
+    joined = " ".join([*given, ""])
+    if _DECIMALS.fullmatch(joined) is None or joined.count(" ") != len(given):
+        raise _bad("a decimal text is not a finite number with a small exponent", body)
+
+
+def _numbers_of(position: Position) -> tuple[str | None, ...]:
+    return (
+        position.quantity,
+        position.entry_price,
+        position.realised,
+        position.unrealised,
+        position.leverage,
+        position.liquidation_price,
+    )
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:

@@ -12,9 +12,25 @@ Conventions, the same for every message:
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
+
+# Not only for type checkers: msgspec reads the annotations.
+from citadel_proto.bounds import (
+    MOST_MACROS,
+    Count,
+    Integer,
+    Levels,
+    Name,
+    Number,
+    RawNumber,
+    Scope,
+    Setting,
+    Text,
+    Time,
+)
 
 SCHEMA_VERSION: Final = 1
 """Version of the message set; raised only when a reader must know of a change."""
@@ -42,7 +58,7 @@ BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
 MicroState = Literal["recovering", "active", "reducing", "halted", "killed"]
 MacroState = Literal["starting", "running", "stopping"]
 QueryKind = Literal["order", "orders", "balances", "positions", "limits"]
-Param = str | int | float | bool
+Param = Annotated[str, Meta(max_length=1_024)] | int | float | bool
 
 
 # msgspec hands options down to subclasses, except kw_only; type checkers want frozen repeated too.
@@ -60,39 +76,39 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
 class Signal(_Message, frozen=True, kw_only=True):
     """A parent order as desired state, never a delta. Re-publishing it changes nothing."""
 
-    signal_id: str
+    signal_id: Name
     """Made by macro, stable across re-publication and across a restart of macro."""
-    strategy: str
-    venue: str
-    symbol: str
+    strategy: Name
+    venue: Name
+    symbol: Name
     side: Side
-    quantity: str
+    quantity: RawNumber
     """Base units (contracts' base amount for perpetuals), decimal text, greater than zero."""
     kind: SignalKind = "order"
     order_type: OrderType = "limit"
-    limit_price: str | None = None
+    limit_price: RawNumber | None = None
     """Worst acceptable price; None lets the algorithm's own caps decide."""
-    stop_price: str | None = None
+    stop_price: RawNumber | None = None
     """Trigger price of a ``stop``; None for ``order``."""
     time_in_force: TimeInForce = "GTC"
     reduce_only: bool = False
-    leverage: str = "1"
-    algo: str = "chase_limit"
-    params: dict[str, Param] = {}
+    leverage: RawNumber = "1"
+    algo: Name = "chase_limit"
+    params: Annotated[dict[Name, Param], Meta(max_length=1_024)] = {}
     confidence: float | None = None
     """Calibrated probability in [0, 1]; micro may scale down or veto on it, never amplify."""
-    model_id: str = ""
-    tag: str = ""
+    model_id: Name = ""
+    tag: Name = ""
     candle_ns: int = 0
     created_ns: int
     expires_ns: int
     """Until when the signal may be taken up. An order whose algorithm has no working time
     (``time_limit_ms``) ends at this moment as well; stops are held until they are withdrawn."""
-    epoch: int
+    epoch: Count
     """Start of the publishing process (ns); a larger epoch is a newer process."""
-    seq: int
+    seq: Count
     """Per-topic sequence inside the epoch, from 1."""
-    owner: str = ""
+    owner: Name = ""
     """Lasting id of the intent log that recorded this; empty from a publisher that has none.
     Whose order it is, whatever the strategy is called."""
 
@@ -100,58 +116,58 @@ class Signal(_Message, frozen=True, kw_only=True):
 class Cancel(_Message, frozen=True, kw_only=True):
     """Withdraw the unfilled rest of a parent order."""
 
-    signal_id: str
-    reason: str = ""
-    created_ns: int
-    epoch: int
-    seq: int
-    venue: str = ""
-    symbol: str = ""
-    owner: str = ""
+    signal_id: Name
+    reason: Text = ""
+    created_ns: Time
+    epoch: Count
+    seq: Count
+    venue: Name = ""
+    symbol: Name = ""
+    owner: Name = ""
     """Who asks: only its owner, or the operator, withdraws an order."""
 
 
 class Query(_Message, frozen=True, kw_only=True):
     """A question to micro; the Answer carries the same ``query_id``."""
 
-    query_id: str
+    query_id: Name
     kind: QueryKind
-    reply_to: str
+    reply_to: Name
     """Instance of the asking macro, the last part of the topic of the answer."""
-    signal_id: str = ""
-    venue: str = ""
-    symbol: str = ""
-    since_ns: int = 0
-    created_ns: int
-    epoch: int
-    seq: int
-    owner: str = ""
+    signal_id: Name = ""
+    venue: Name = ""
+    symbol: Name = ""
+    since_ns: Integer = 0
+    created_ns: Time
+    epoch: Count
+    seq: Count
+    owner: Name = ""
     """Who asks."""
     mine: bool = False
     """``orders`` of ``owner`` only."""
     working: bool = False
     """``orders`` that have not ended only, whenever they were updated."""
-    cursor: str = ""
+    cursor: Scope = ""
     """Go on after this ``Answer.cursor``; empty begins."""
-    limit: int = 0
+    limit: Integer = 0
     """Most orders in the answer; 0 leaves it to micro, which may give fewer."""
 
 
 class MacroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Micro's lease on a macro lives on these."""
 
-    instance: str
-    epoch: int
-    seq: int
+    instance: Name
+    epoch: Count
+    seq: Count
     state: MacroState
-    wall_ns: int
-    mono_ns: int
-    micro_instance_seen: str = ""
-    micro_seq_seen: int = 0
+    wall_ns: Time
+    mono_ns: Time
+    micro_instance_seen: Name = ""
+    micro_seq_seen: Count = 0
     """Last MicroHeartbeat sequence received, 0 before the first."""
-    schema: int = SCHEMA_VERSION
-    strategy: str = ""
-    owner: str = ""
+    schema: Count = SCHEMA_VERSION
+    strategy: Name = ""
+    owner: Name = ""
     """As in this macro's signals."""
 
 
@@ -161,18 +177,18 @@ class MacroHeartbeat(_Message, frozen=True, kw_only=True):
 class BookSnapshot(_Message, frozen=True, kw_only=True):
     """The top of one venue's book, with its age and how far it can be trusted."""
 
-    venue: str
-    symbol: str
+    venue: Name
+    symbol: Name
     state: BookState
-    reason: str = ""
-    exchange_ns: int
+    reason: Text = ""
+    exchange_ns: Integer
     """The venue's own time of the last update, 0 where it sends none."""
-    recv_ns: int
+    recv_ns: Time
     """When micro received the last update."""
-    venue_seq: int
-    bids: bytes
+    venue_seq: Integer
+    bids: Levels
     """Little-endian float64 pairs price, size; best first; 16 bytes a level."""
-    asks: bytes
+    asks: Levels
     microprice: float
     """Size-weighted mid of the best level (Stoikov 2018, first-order form); NaN if one-sided."""
     imbalance: float
@@ -181,12 +197,12 @@ class BookSnapshot(_Message, frozen=True, kw_only=True):
     """Best ask - best bid in price units; NaN if one-sided."""
     signed_flow: float
     """Taker buys - taker sells in base units over ``flow_window_ms``."""
-    flow_window_ms: int
-    published_ns: int
-    instance: str
-    seq: int
-    features: dict[str, float] = {}
-    proof_ns: int = 0
+    flow_window_ms: Count
+    published_ns: Time
+    instance: Name
+    seq: Count
+    features: Annotated[dict[Name, float], Meta(max_length=256)] = {}
+    proof_ns: Time = 0
     """When micro last knew this to be the venue's book: its last update, or a later sign of life of
     the connection that carries it. 0 from a micro that does not tell: ``recv_ns`` then."""
 
@@ -197,54 +213,54 @@ class Trade(_Part, frozen=True, kw_only=True):
     price: float
     quantity: float
     side: Side
-    exchange_ns: int
-    trade_id: str
+    exchange_ns: Integer
+    trade_id: Name
 
 
 class Trades(_Message, frozen=True, kw_only=True):
     """Public trades since the last message of the topic, none left out."""
 
-    venue: str
-    symbol: str
-    trades: tuple[Trade, ...]
-    recv_ns: int
-    instance: str
-    seq: int
+    venue: Name
+    symbol: Name
+    trades: Annotated[tuple[Trade, ...], Meta(max_length=10_000)]
+    recv_ns: Time
+    instance: Name
+    seq: Count
 
 
 class Fill(_Part, frozen=True, kw_only=True):
     """One fill of one child order. ``trade_id`` is unique within the venue and symbol."""
 
-    trade_id: str
-    child_id: str
-    price: str
-    quantity: str
-    fee: str
-    fee_currency: str
+    trade_id: Name
+    child_id: Name
+    price: Number
+    quantity: Number
+    fee: Number
+    fee_currency: Name
     liquidity: Liquidity
-    ts_ns: int
+    ts_ns: Time
 
 
 class Balance(_Part, frozen=True, kw_only=True):
     """One currency: total = free + used."""
 
-    currency: str
-    free: str
-    used: str
-    total: str
+    currency: Name
+    free: Number
+    used: Number
+    total: Number
 
 
 class Position(_Part, frozen=True, kw_only=True):
     """Signed base quantity held in one instrument, with its average entry price."""
 
-    venue: str
-    symbol: str
-    quantity: str
-    entry_price: str
-    realised: str
-    unrealised: str
-    leverage: str = "1"
-    liquidation_price: str | None = None
+    venue: Name
+    symbol: Name
+    quantity: Number
+    entry_price: Number
+    realised: Number
+    unrealised: Number
+    leverage: Number = "1"
+    liquidation_price: Number | None = None
     valued: bool = True
     """False when micro has no book to value it by; ``unrealised`` is then "0" and says nothing."""
 
@@ -252,81 +268,81 @@ class Position(_Part, frozen=True, kw_only=True):
 class ExecutionReport(_Message, frozen=True, kw_only=True):
     """The whole cumulative state of one parent order. Idempotent: the highest revision wins."""
 
-    signal_id: str
-    revision: int
+    signal_id: Name
+    revision: Count
     """Grows by at least one with every change of this parent, across restarts of micro."""
-    venue: str
-    symbol: str
+    venue: Name
+    symbol: Name
     side: Side
     kind: SignalKind
     order_type: OrderType
     status: ParentStatus
-    quantity: str
-    filled: str
-    average: str | None
+    quantity: Number
+    filled: Number
+    average: Number | None
     """Volume-weighted average of the fills; None before the first."""
-    limit_price: str | None
-    stop_price: str | None
+    limit_price: Number | None
+    stop_price: Number | None
     triggered: bool
     """A stop that has fired."""
-    reason_code: str
+    reason_code: Name
     """Empty, or a code of the risk gate or of the executor (``MAX_POSITION``, ``CANCELED_BY_MACRO``)."""
-    reason: str
-    permitted: str | None
+    reason: Text
+    permitted: Number | None
     """On a rejection, the largest quantity that would have passed."""
-    fills: tuple[Fill, ...]
-    balances: tuple[Balance, ...]
+    fills: Annotated[tuple[Fill, ...], Meta(max_length=100_000)]
+    balances: Annotated[tuple[Balance, ...], Meta(max_length=10_000)]
     """Never older than ``fills``."""
     position: Position | None
-    strategy: str
-    tag: str
-    algo: str
+    strategy: Name
+    tag: Name
+    algo: Name
     arrival_mid: float
-    reprices: int
+    reprices: Count
     own: bool
     """True when micro itself made the order (a flattening), so macro never asked for it."""
-    created_ns: int
-    updated_ns: int
-    instance: str
-    seq: int
-    owner: str = ""
+    created_ns: Time
+    updated_ns: Time
+    instance: Name
+    seq: Count
+    owner: Name = ""
     """Whose order it is, as in its signal; empty for micro's own and for those without one."""
 
 
 class Answer(_Message, frozen=True, kw_only=True):
     """Reply to a Query. ``found`` is False only when micro is sure that it knows no such order."""
 
-    query_id: str
+    query_id: Name
     kind: QueryKind
     found: bool
-    reports: tuple[ExecutionReport, ...] = ()
-    balances: tuple[Balance, ...] = ()
-    positions: tuple[Position, ...] = ()
-    limits: dict[str, str] = {}
-    error: str = ""
-    instance: str
-    seq: int
-    answered_ns: int = 0
+    reports: Annotated[tuple[ExecutionReport, ...], Meta(max_length=10_000)] = ()
+    balances: Annotated[tuple[Balance, ...], Meta(max_length=10_000)] = ()
+    positions: Annotated[tuple[Position, ...], Meta(max_length=10_000)] = ()
+    limits: Annotated[dict[Name, Setting], Meta(max_length=256)] = {}
+    error: Text = ""
+    instance: Name
+    seq: Count
+    answered_ns: Time = 0
     """When micro wrote the answer; balances in it are no older than this."""
     truncated: bool = False
     """More orders fit the question than are in this answer; it is right as far as it goes."""
-    cursor: str = ""
+    cursor: Scope = ""
     """Where to go on when ``truncated``."""
 
 
 class RiskState(_Message, frozen=True, kw_only=True):
     """State of one risk scope and why."""
 
-    scope: str
+    scope: Scope
     """``global``, ``venue:<id>``, ``symbol:<venue>:<symbol>`` or ``strategy:<name>``."""
-    state: str
-    trip_id: str = ""
-    code: str = ""
-    reason: str = ""
+    state: Name
+    trip_id: Name = ""
+    code: Name = ""
+    reason: Text = ""
     manual_reset: bool = False
-    since_ns: int = 0
-    instance: str
-    seq: int
+    since_ns: Time = 0
+    instance: Name
+    seq: Count
 
 
 class FeedHealth(_Part, frozen=True, kw_only=True):
@@ -337,100 +353,103 @@ class FeedHealth(_Part, frozen=True, kw_only=True):
 
     overloaded: bool = False
     """Micro does not keep up just now: books conflate, trades wait."""
-    overloads: int = 0
-    overloaded_ns: int = 0
-    behind_ns: int = 0
+    overloads: Count = 0
+    overloaded_ns: Integer = 0
+    behind_ns: Integer = 0
     """Age of the oldest thing that has come and is not handled."""
-    behind_peak_ns: int = 0
-    loop_lag_ns: int = 0
-    waiting: int = 0
+    behind_peak_ns: Integer = 0
+    loop_lag_ns: Integer = 0
+    waiting: Count = 0
     """Events that wait to be handled."""
-    waiting_peak: int = 0
-    unread_octets: int = 0
-    unread_octets_peak: int = 0
-    conflated: int = 0
+    waiting_peak: Count = 0
+    unread_octets: Count = 0
+    unread_octets_peak: Count = 0
+    conflated: Count = 0
     """Book updates that were handled as part of a younger one."""
-    handled_ns: tuple[int, ...] = ()
+    handled_ns: Annotated[tuple[Integer, ...], Meta(max_length=16)] = ()
     """From receipt to handled, at 50, 90 and 99 % of the last events."""
-    clock_offset_ns: int | None = None
+    clock_offset_ns: Integer | None = None
     """The venue's clock minus micro's; None until it is known."""
-    clock_error_ns: int | None = None
+    clock_error_ns: Integer | None = None
     """The offset is right to within this."""
-    rtt_ns: int | None = None
+    rtt_ns: Integer | None = None
     """The quickest round trip of the last minute."""
 
 
 class FeedState(_Message, frozen=True, kw_only=True):
     """State of one book subscription; published on every change and every few seconds."""
 
-    venue: str
-    symbol: str
+    venue: Name
+    symbol: Name
     state: BookState
-    reason: str
-    last_seq: int
-    last_recv_ns: int
-    gaps: int
-    resyncs: int
-    instance: str
-    seq: int
+    reason: Text
+    last_seq: Integer
+    last_recv_ns: Time
+    gaps: Count
+    resyncs: Count
+    instance: Name
+    seq: Count
     health: FeedHealth | None = None
-    last_proof_ns: int = 0
+    last_proof_ns: Time = 0
     """As ``BookSnapshot.proof_ns``."""
 
 
 class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Macro refuses to send orders when these stop."""
 
-    instance: str
-    seq: int
+    instance: Name
+    seq: Count
     state: MicroState
-    started_ns: int
-    wall_ns: int
-    mono_ns: int
-    macro_instance_seen: str = ""
-    macro_seq_seen: int = 0
-    working: int = 0
+    started_ns: Time
+    wall_ns: Time
+    mono_ns: Time
+    macro_instance_seen: Name = ""
+    macro_seq_seen: Count = 0
+    working: Count = 0
     """Parent orders not yet terminal."""
-    schema: int = SCHEMA_VERSION
-    mode: str = "paper"
-    macros_seen: tuple[tuple[str, int], ...] = ()
+    schema: Count = SCHEMA_VERSION
+    mode: Name = "paper"
+    macros_seen: Annotated[tuple[tuple[Name, Count], ...], Meta(max_length=MOST_MACROS)] = ()
     """(instance, last heartbeat sequence) of every macro that is alive; ``macro_instance_seen`` is
     only the latest of them, so it cannot serve two macros at once."""
-    macros_refused: tuple[tuple[str, str], ...] = ()
+    macros_refused: Annotated[tuple[tuple[Name, Text], ...], Meta(max_length=MOST_MACROS)] = ()
     """(instance, reason) of every macro that is heard and whose orders are not taken."""
+    clock_drift_ns: Integer = 0
+    """``wall_ns`` minus the clock that orders are stamped with, which never goes back: how far the
+    machine's clock was set since micro started."""
 
 
 class VenueQuote(_Part, frozen=True, kw_only=True):
     """Best bid and ask of one venue's LIVE book, as part of a consolidated one."""
 
-    venue: str
+    venue: Name
     bid: float
     bid_size: float
     """Base units, whatever the venue counts in."""
     ask: float
     ask_size: float
-    age_ns: int
+    age_ns: Integer
     """Since micro received the last update of this book, at ``published_ns``."""
     verified: bool = True
     """The venue's protocol lets gaps be seen, and none was."""
-    proof_age_ns: int = 0
+    proof_age_ns: Integer = 0
     """Since micro last knew the book to be the venue's, at ``published_ns``: at most ``age_ns``."""
 
 
 class ConsolidatedBook(_Message, frozen=True, kw_only=True):
     """Many venues' books of one unified symbol as one: LIVE and young ones only."""
 
-    symbol: str
-    bids: bytes
+    symbol: Name
+    bids: Levels
     """As ``BookSnapshot.bids``; sizes in base units, summed over the venues at each price."""
-    asks: bytes
-    venues: tuple[VenueQuote, ...]
+    asks: Levels
+    venues: Annotated[tuple[VenueQuote, ...], Meta(max_length=1_024)]
     """Whose books are in it, by venue id. Empty: there is no consolidated book now."""
-    left_out: dict[str, str]
+    left_out: Annotated[dict[Name, Text], Meta(max_length=1_024)]
     """Whose books are not, and why."""
-    published_ns: int
-    instance: str
-    seq: int
+    published_ns: Time
+    instance: Name
+    seq: Count
 
 
 SignalChannel = Signal | Cancel | Query | MacroHeartbeat

@@ -681,7 +681,7 @@ class ChaosRun:
         if state == "REDUCING" or order.reduce_only:
             assert reduces, (state, held, order)
         if limits.lease_required and not reduces:
-            beat = engine.view.last_beat_ns
+            beat = engine.view.leases.last_beat_ns
             assert beat is not None
             assert self.now - beat <= limits.lease_hard_ns
 

@@ -96,17 +96,16 @@ def _above_nothing(ticks: int, what: str, price: Decimal, rules: Instrument, whe
         )
 
 
-def _missed(signal: SignalReceived, now_ns: int, skew_ns: int) -> int:
+def _missed(signal: SignalReceived, now_ns: int) -> int:
     """How many signals were lost before this one, as far as that is sure.
 
     One that may have been sent before tells nothing: what is missing may be itself.
     """
-    age_ns = now_ns - signal.created_ns + skew_ns  # by the publisher's clock
-    return signal.missed if age_ns < SENT_AGAIN_NS else 0
+    return signal.missed if now_ns - signal.created_ns < SENT_AGAIN_NS else 0
 
 
 def admission_request(
-    parent: Parent, *, post_only: bool, now_ns: int, skew_ns: int, reference_mid: float | None
+    parent: Parent, *, post_only: bool, now_ns: int, reference_mid: float | None
 ) -> RiskRequest:
     """What the gate is asked at admission.
 
@@ -134,7 +133,9 @@ def admission_request(
         parent_id=parent.id,
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
-        missed_signals=_missed(signal, now_ns, skew_ns),
+        missed_signals=_missed(signal, now_ns),
+        owner=signal.owner,
+        epoch=signal.epoch,
         asked_price=signal.limit_price if plain else None,
         asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,

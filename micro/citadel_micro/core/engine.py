@@ -259,8 +259,7 @@ class Engine:
     def _on_beat(self, beat: MacroBeat, now_ns: int) -> None:
         if not self._owners.on_beat(beat, now_ns):
             return
-        self.view.last_beat_ns = now_ns
-        self.view.skew_ns = beat.skew_ns
+        self.view.leases.beat(beat, now_ns)
         self._macro_seen = (beat.instance, beat.seq)
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
@@ -346,6 +345,7 @@ class Engine:
             # A peak or a midnight that only this process knew would be forgotten by its crash.
             self._anchors = anchors
             self.register.holdings_changed()
+        self._operations.watch_owners(now_ns)
         self._operations.enforce(now_ns)
 
     def _beat(self) -> None:

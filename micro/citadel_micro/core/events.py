@@ -138,6 +138,9 @@ class SignalReceived:
     """Messages of the same publisher and topic that were lost right before this one."""
     owner: str = ""
     """Lasting id of the publisher's intent log; empty where it names none."""
+    offset_ns: int = 0
+    """The publisher's clock minus ours, by which ``created_ns`` and ``expires_ns`` were translated;
+    ``epoch`` is still its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +193,7 @@ class QueryReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacroBeat:
-    """A heartbeat of a macro. ``skew_ns`` is its wall clock minus ours at receipt."""
+    """A heartbeat of a macro. ``skew_ns`` is its wall clock minus this machine's at receipt."""
 
     instance: str
     strategy: str

@@ -115,7 +115,6 @@ class Intake:
             parent,
             post_only=post_only,
             now_ns=now_ns,
-            skew_ns=self._view.skew_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
         stop = signal.kind == "stop"

@@ -38,7 +38,8 @@ class Operations:
         self._risk = parts.risk
         self._view = parts.view
         self._out = parts.out
-        self._seen: tuple[int, LeaseAction] = (-1, LeaseAction.NONE)
+        self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
+        self._silent: frozenset[tuple[str, int]] = frozenset()
         self._flattening: dict[tuple[str, str], int] = {}
         self._stop_by_ns = FAR
         self._stopped = False
@@ -68,9 +69,21 @@ class Operations:
             self._out.commands.extend(self._risk.on_operator(command, now_ns))
             self.enforce(now_ns)
 
+    def watch_owners(self, now_ns: int) -> None:
+        """Find out whose macro is silent for longer than the hard lease, whoever else is heard."""
+        if not self._risk.limits.lease_required:
+            return
+        owners = {
+            (parent.signal.owner, parent.signal.epoch): None
+            for parent in self._executor.register.active.values()
+        }
+        hard_ns = self._risk.limits.lease_hard_ns
+        ages = {each: self._view.owner_age_ns(*each, now_ns) for each in owners}
+        self._silent = frozenset(each for each, age in ages.items() if age is None or age > hard_ns)
+
     def enforce(self, now_ns: int) -> None:
         """Cancel what the breakers or the lease no longer permit. Cheap when nothing changed."""
-        now_is = (self._risk.risk_epoch, self._risk.lease_action)
+        now_is = (self._risk.risk_epoch, self._risk.lease_action, self._silent)
         if now_is == self._seen:
             return
         self._seen = now_is
@@ -80,7 +93,11 @@ class Operations:
                 continue
             exits = parent.exits
             if not self._risk.must_cancel(
-                signal.venue, signal.symbol, signal.strategy, exit_order=exits
+                signal.venue,
+                signal.symbol,
+                signal.strategy,
+                exit_order=exits,
+                unwatched=not parent.own and (signal.owner, signal.epoch) in self._silent,
             ):
                 continue
             code, reason = self._why(parent)
@@ -124,7 +141,7 @@ class Operations:
                     return "MACRO_LEASE_LOST", trip.reason
                 code = "REDUCE_ONLY" if state == "REDUCING" else state
                 return code, f"{trip.code} ({trip.trip_id}): {trip.reason}"
-        return "MACRO_LEASE_LOST", "macro has fallen silent"
+        return "MACRO_LEASE_LOST", "its macro has fallen silent"
 
     def _shutdown(self, reason: str, now_ns: int) -> None:
         """Withdraw what is out. Stops stay: they are stored, and the next run holds them."""

@@ -79,7 +79,8 @@ class Owners:
         if not text:
             return "", ""
         newer = signal.epoch > self._holders[signal.owner].epoch
-        return "wait" if newer and signal.created_ns < signal.epoch else "deny", text
+        earlier = signal.created_ns + signal.offset_ns < signal.epoch
+        return "wait" if newer and earlier else "deny", text
 
     def second(self, owner: str, epoch: int, now_ns: int) -> str:
         """Why a process with this epoch does not speak for its owner; empty when it does."""

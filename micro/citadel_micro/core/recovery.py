@@ -85,7 +85,7 @@ class Recovery:
             self._executor.advance(parent, now_ns)
         if working:
             # Somebody watched over these before; his lease begins anew.
-            self._view.last_beat_ns = now_ns
+            self._view.leases.begin_anew(now_ns)
         self._awaited = dict.fromkeys(self._config.venues)
         self._ask(now_ns)
         self._out.note(

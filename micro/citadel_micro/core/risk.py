@@ -169,16 +169,19 @@ class RiskManager:
         """The worst state of all scopes that such an order is under."""
         return self.breakers.state(venue, symbol, strategy)
 
-    def must_cancel(self, venue: str, symbol: str, strategy: str, *, exit_order: bool) -> bool:
+    def must_cancel(
+        self, venue: str, symbol: str, strategy: str, *, exit_order: bool, unwatched: bool = False
+    ) -> bool:
         """Whether a working order has to be cancelled: by its state, or by a lost lease.
 
-        ``exit_order``: it was admitted as a verified reduction.
+        ``exit_order``: it was admitted as a verified reduction. ``unwatched``: its own macro has
+        been silent for longer than the hard lease.
         """
         state = self.effective_state(venue, symbol, strategy)
         if state in {"HALTED", "KILLED"}:
             return True
-        entries_go = state == "REDUCING" or self.lease_action is LeaseAction.CANCEL_ENTRIES
-        return entries_go and not exit_order
+        silent = unwatched or self.lease_action is LeaseAction.CANCEL_ENTRIES
+        return (silent or state == "REDUCING") and not exit_order
 
     def beat_state(self) -> Literal["active", "reducing", "halted", "killed"]:
         """The global state in the words of a heartbeat."""

@@ -59,6 +59,10 @@ class RiskRequest:
     """Of a stop at its admission: its trigger. ``price_ticks`` is its limit, or this once more."""
     reference_mid: float | None = None
     """Mid of the consolidated book in quote units, where there is one."""
+    owner: str = ""
+    """Whose order it is: his lease and his clock count. Empty where the signal names nobody."""
+    epoch: int = 0
+    """Run of the publisher that the signal came from."""
 
 
 class Levels(Protocol):
@@ -98,10 +102,6 @@ class RiskView(Protocol):
     def reconciling(self) -> bool:
         """Recovery is not complete: what the venue holds is not yet explained."""
 
-    @property
-    def skew_ns(self) -> int:
-        """Wall clock of the macro heard last minus ours; 0 when none was heard."""
-
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
         """Trading rules, or None when there are none."""
 
@@ -134,6 +134,12 @@ class RiskView(Protocol):
 
     def lease_age_ns(self, now_ns: int) -> int | None:
         """Time since the last beat of a macro or command line; None when none was ever heard."""
+
+    def owner_age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
+        """Time since the last beat of whoever owns an order; None when he was never heard."""
+
+    def owner_skew_ns(self, owner: str, epoch: int) -> int:
+        """Wall clock of the owner minus ours; 0 when he was never heard."""
 
     def unknown_children(self, venue: str, symbol: str) -> int:
         """Child orders of which nobody knows whether the venue has them."""

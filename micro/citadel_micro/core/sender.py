@@ -253,6 +253,8 @@ class Sender:
             signal_created_ns=signal.created_ns,
             signal_expires_ns=signal.expires_ns,
             filled_lots=filled,
+            owner=signal.owner,
+            epoch=signal.epoch,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.exits import claimed_lots
+from citadel_micro.core.leases import Leases
 from citadel_micro.core.lifecycle import ChildState
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ class EngineView:
     def __init__(self, desks: Mapping[tuple[str, str], Desk], portfolio: Portfolio) -> None:
         self.portfolio = portfolio
         self.reconciling = True
-        self.skew_ns = 0
-        self.last_beat_ns: int | None = None
+        self.leases = Leases()
         self._desks = desks
         self.references: References | None = None
 
@@ -110,8 +110,17 @@ class EngineView:
         return 0 if desk is None else desk.held.lots[side]
 
     def lease_age_ns(self, now_ns: int) -> int | None:
-        """Time since the last beat of a macro; None when none was ever heard."""
-        return None if self.last_beat_ns is None else now_ns - self.last_beat_ns
+        """Time since the last beat of any macro; None when none was ever heard."""
+        heard_ns = self.leases.last_beat_ns
+        return None if heard_ns is None else now_ns - heard_ns
+
+    def owner_age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
+        """Time since the owner of an order was heard; None when he never was."""
+        return self.leases.age_ns(owner, epoch, now_ns)
+
+    def owner_skew_ns(self, owner: str, epoch: int) -> int:
+        """The owner's wall clock minus ours; 0 when he was never heard."""
+        return self.leases.skew_ns(owner, epoch)
 
     def unknown_children(self, venue: str, symbol: str) -> int:
         """Children of which nobody knows whether the venue has them."""

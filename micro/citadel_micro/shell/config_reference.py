@@ -52,15 +52,15 @@ _SELF_EVIDENT: Final = {
     "max_order_notional": "The largest single order, in money.",
     "max_gross_exposure": "Sum of all positions' sizes in money, pending orders counted as filled.",
     "max_net_exposure": "Longs less shorts in money, pending orders counted as filled.",
-    "lease_soft_ms": "Silence of every macro after which no new parent order is taken.",
-    "lease_hard_ms": "Silence after which working entries are withdrawn; exits stay.",
+    "lease_soft_ms": "Silence of a macro after which no new parent order of its own is taken.",
+    "lease_hard_ms": "Silence of a macro after which its working entries are withdrawn; exits stay.",
     "signal_ttl_ms": "Age at which a signal is too old, whatever it says itself.",
     "allowed_venues": "Venue ids, or `*`. Empty allows nothing.",
     "stale_ms": "Age of a book's last proof (an update, or any sign of life of its connection) from which "
     "nothing is priced.",
     "mark_stale_ms": "Age up to which a STALE book still values a holding; a book in any other "
     "state but LIVE values none, and then no new risk is taken.",
-    "max_skew_ms": "Difference of macro's clock and ours beyond which no new risk is taken.",
+    "max_skew_ms": "Difference of a macro's clock and ours beyond which no new risk of its own is taken.",
     "ref_divergence_bps": "Largest distance of the venue's mid from the consolidated one.",
     "max_spread_bps": "Widest spread to enter in.",
     "max_held_orders": "Stops that wait for their trigger, all venues.",

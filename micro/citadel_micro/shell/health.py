@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from citadel_micro.core.engine import Engine
-from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.clock import STEP_NS, Clock
 from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
@@ -69,6 +69,13 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
     if vitals.macro_required and (macro_ns is None or macro_ns > MACRO_BEAT_NS):
         heard = "never heard" if macro_ns is None else f"silent for {macro_ns / 1e9:.1f} s"
         reasons.append(f"macro is {heard}")
+    limit_ns = vitals.engine.risk.limits.max_skew_ns
+    skews = vitals.uplink.skews(now_ns)
+    reasons += [
+        f"the clocks of {name} and of this machine differ by {skew_ns / 1e9:+.3f} s: no new risk of it"
+        for name, skew_ns in skews.items()
+        if abs(skew_ns) > limit_ns
+    ]
     body = {
         "status": "unhealthy" if reasons else "ok",
         "reasons": reasons,
@@ -92,10 +99,25 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "macro_age_ms": None if macro_ns is None else macro_ns // 1_000_000,
         "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),
+        "clock": _clock(vitals.clock, skews),
         "feeds": feeds,
         "connections": [_connection(each) for each in vitals.connections()],
     }
     return not reasons, body
+
+
+def _clock(clock: Clock, skews: dict[str, int]) -> dict[str, Any]:
+    """Whether this machine's clock was set while we ran; that alone stops nothing."""
+    drift_ns = clock.drift_ns()
+    return {
+        "wall_minus_engine_ms": drift_ns / 1e6,
+        "steps": clock.steps,
+        "last_step_ms": clock.last_step_ns / 1e6,
+        "note": f"this machine's clock was set: orders are stamped by one {-drift_ns / 1e9:+.3f} s off it"
+        if abs(drift_ns) >= STEP_NS
+        else "",
+        "macros_ms": {name: skew_ns / 1e6 for name, skew_ns in skews.items()},
+    }
 
 
 def _connection(each: ConnectionHealth) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import structlog
 
 from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
-from citadel_bridge.sequence import Sequences, SkewMeter
+from citadel_bridge.sequence import Sequences
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.commands import (
     PublishAnswer,
@@ -22,14 +22,17 @@ from citadel_micro.core.commands import (
     PublishReport,
     PublishRisk,
 )
-from citadel_micro.core.events import SignalReceived, TradeTick
+from citadel_micro.core.events import MacroBeat, SignalReceived, TradeTick
 from citadel_micro.core.features import FlowFeatures
 from citadel_micro.shell import wire
+from citadel_micro.shell.clock import STEP_NS
+from citadel_micro.shell.peers import Peers
 from citadel_micro.shell.stats import count
 from citadel_proto import topics
+from citadel_proto.bounds import LATEST_NS
 from citadel_proto.codec import decode_signal
 from citadel_proto.errors import DecodeError
-from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
+from citadel_proto.messages import MacroHeartbeat, MarketChannel, MicroHeartbeat, Signal
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,16 +48,17 @@ if TYPE_CHECKING:
     from citadel_proto.messages import SignalChannel
 
 log: Final = structlog.get_logger("uplink")
+_Market = TypeVar("_Market", bound=MarketChannel)
 
 TRADES_AFTER_S: Final = 0.05
 """Longest time that public trades are gathered before they are published."""
 TRADES_AT_MOST: Final = 1_000
 """Trades in one message: about 50 kB."""
+_WALL_TIMES: Final = frozenset(
+    {"recv_ns", "published_ns", "last_recv_ns", "proof_ns", "last_proof_ns"}
+)
 REPEAT_RISK_BEATS: Final = 5
 """Risk states are repeated after this many heartbeats, for subscribers who came late."""
-MACRO_GONE_NS: Final = 15_000_000_000
-"""A macro that was not heard for this long is no longer named in our heartbeats."""
-MACROS_AT_MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +78,6 @@ class UplinkConfig:
     there who has not the command line's secret one."""
     book_levels: int = 20
     started_ns: int = 0
-
-
-@dataclass(slots=True)
-class _Peer:
-    """A macro that was heard."""
-
-    epoch: int
-    seq: int = 0
-    heard_ns: int = 0
-    hears_us: bool = False
-    skew: SkewMeter = field(default_factory=SkewMeter)
 
 
 class Uplink:
@@ -120,12 +113,13 @@ class Uplink:
         self._operator_inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_operator)
         self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
-        self._peers: dict[str, _Peer] = {}
+        self.peers = Peers(clock, config.instance)
         self._sequences = Sequences()
         self._risk: dict[str, PublishRisk] = {}
         self._trades: dict[tuple[str, str], list[TradeTick]] = {}
         self._trades_timer: asyncio.TimerHandle | None = None
         self._beats = 0
+        self._shift_ns = 0
         self.last_beat_ns = 0
         """Engine time of the last heartbeat that was published."""
         self.feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
@@ -174,16 +168,15 @@ class Uplink:
 
     def macro_age_ns(self, now_ns: int) -> int | None:
         """Time since the last heartbeat of any macro; None if none was heard."""
-        heard = max((peer.heard_ns for peer in self._peers.values()), default=0)
-        return now_ns - heard if heard else None
+        return self.peers.age_ns(now_ns)
 
     def heard_by(self, now_ns: int) -> list[str]:
         """Macros that are alive and say that they hear this run."""
-        return sorted(
-            instance
-            for instance, peer in self._peers.items()
-            if peer.hears_us and now_ns - peer.heard_ns <= MACRO_GONE_NS
-        )
+        return [peer.instance for peer in self.peers.alive(now_ns) if peer.hears_us]
+
+    def skews(self, now_ns: int) -> dict[str, int]:
+        """Wall clock of every macro that is heard, minus this machine's, in ns."""
+        return {peer.instance: peer.skew.skew_ns for peer in self.peers.alive(now_ns)}
 
     # in
 
@@ -195,15 +188,24 @@ class Uplink:
         runner = self._runner
         if runner is None:
             return
-        lost = self._sequences.observe(message.epoch, topic, message.seq)
+        owner, epoch = message.owner, message.epoch
+        lost = self._sequences.observe((owner, epoch), topic, message.seq)
         if lost > 0:
             self._missed(topic, message, lost)
-        skew_ns = self._heard(message) if isinstance(message, MacroHeartbeat) else 0
+        written_ns = message.created_ns if isinstance(message, Signal) else LATEST_NS
+        offset_ns = self.peers.offset_ns(owner, epoch, written_ns)
         try:
-            event = wire.event_of(message, skew_ns, max(0, lost), operator=operator)
-        except DecodeError:
-            count(self._stats.undecodable, type(message).__name__)
+            event = wire.event_of(
+                message, missed=max(0, lost), offset_ns=offset_ns, operator=operator
+            )
+        except DecodeError as error:
+            self._drop(message, error)
             return
+        if isinstance(message, MacroHeartbeat) and isinstance(event, MacroBeat):
+            peer = self.peers.heard(message)
+            if peer is None:
+                return
+            event = replace(event, skew_ns=peer.skew.skew_ns)
         if isinstance(event, SignalReceived):
             self._stats.signal_to_submit.received(event.signal_id, received_ns)
         runner.post(event)
@@ -219,24 +221,11 @@ class Uplink:
             missing=lost,
         )
 
-    def _heard(self, beat: MacroHeartbeat) -> int:
-        now_ns = self._clock.now()
-        peer = self._peers.get(beat.instance)
-        if peer is None:
-            self._forget(now_ns)
-            peer = self._peers[beat.instance] = _Peer(epoch=beat.epoch)
-        peer.seq = beat.seq
-        peer.heard_ns = now_ns
-        peer.hears_us = beat.micro_instance_seen == self._config.instance
-        return peer.skew.update(beat.wall_ns, beat.mono_ns, now_ns, time.monotonic_ns())
-
-    def _forget(self, now_ns: int) -> None:
-        """Drop macros that are gone, and the longest silent one if there are too many."""
-        gone = [k for k, p in self._peers.items() if now_ns - p.heard_ns > MACRO_GONE_NS]
-        for instance in gone:
-            self._sequences.forget(self._peers.pop(instance).epoch)
-        if len(self._peers) >= MACROS_AT_MOST:
-            del self._peers[min(self._peers, key=lambda k: self._peers[k].heard_ns)]
+    def _drop(self, message: SignalChannel, error: DecodeError) -> None:
+        kind = type(message).__name__
+        count(self._stats.undecodable, kind)
+        if self._stats.undecodable[kind] == 1:
+            log.warning("dropped a message that means nothing", kind=kind, error=str(error))
 
     # out
 
@@ -250,7 +239,7 @@ class Uplink:
                 book = wire.book_of(
                     market, self._config.book_levels, instance, 0, now_ns, features=features
                 )
-                self._publisher.publish(book)
+                self._publisher.publish(self._dated(book))
         elif isinstance(command, PublishConsolidated):
             self._consolidated(command.symbol, now_ns)
         elif isinstance(command, PublishReport):
@@ -267,7 +256,7 @@ class Uplink:
                 health = self.feed_health(command.venue, command.symbol)
                 if health is not None:
                     state = msgspec.structs.replace(state, health=health.wire())
-            self._publisher.publish(state)
+            self._publisher.publish(self._dated(state))
         else:
             self._beat(command, now_ns)
 
@@ -277,29 +266,50 @@ class Uplink:
         levels = self._config.book_levels
         view = self._runner.engine.references.consolidated(symbol, now_ns, levels)
         if view is not None:
-            self._publisher.publish(wire.consolidated_of(view, self._config.instance, 0, now_ns))
+            book = wire.consolidated_of(view, self._config.instance, 0, now_ns)
+            self._publisher.publish(self._dated(book))
+
+    def _dated(self, message: _Market) -> _Market:
+        """With its times by the wall clock, where that was set since the start.
+
+        Readers compare them with their own. The times of reports stay in engine time, which never
+        goes back: by them the newest balance is known.
+        """
+        shift_ns = self._shift_ns
+        if not shift_ns:
+            return message
+        names = [name for name in message.__struct_fields__ if name in _WALL_TIMES]
+        times = {name: getattr(message, name) for name in names}
+        changed = {name: max(ns + shift_ns, 0) for name, ns in times.items() if ns}
+        return msgspec.structs.replace(message, **changed)
 
     def _beat(self, command: PublishBeat, now_ns: int) -> None:
+        drift_ns = self._clock.drift_ns()
+        self._shift_ns = drift_ns if abs(drift_ns) >= STEP_NS else 0
+        step_ns = self._clock.look()
+        if step_ns:
+            log.warning(
+                "this machine's clock was set",
+                by_s=step_ns / 1e9,
+                now_ahead_of_engine_s=drift_ns / 1e9,
+            )
         refused = {name for name, _ in command.macros_refused}
-        alive = sorted(
-            (name, peer.seq)
-            for name, peer in self._peers.items()
-            if now_ns - peer.heard_ns <= MACRO_GONE_NS and name not in refused
-        )
+        alive = [peer for peer in self.peers.alive(now_ns) if peer.instance not in refused]
         self._publisher.publish(
             MicroHeartbeat(
                 instance=self._config.instance,
                 seq=0,
                 state=command.state,
                 started_ns=self._config.started_ns,
-                wall_ns=now_ns,
-                mono_ns=time.monotonic_ns(),
+                wall_ns=self._clock.wall(),
+                mono_ns=self._clock.mono(),
                 macro_instance_seen=command.macro_instance_seen,
                 macro_seq_seen=command.macro_seq_seen,
                 working=command.working,
                 mode=self._config.mode,
-                macros_seen=tuple(alive),
+                macros_seen=tuple((peer.instance, peer.seq) for peer in alive),
                 macros_refused=command.macros_refused,
+                clock_drift_ns=drift_ns,
             )
         )
         self.last_beat_ns = now_ns
@@ -327,5 +337,7 @@ class Uplink:
         self._trades_timer = None
         for ticks in self._trades.values():
             if ticks:
-                self._publisher.publish(wire.trades_of(ticks, self._config.instance, 0))
+                self._publisher.publish(
+                    self._dated(wire.trades_of(ticks, self._config.instance, 0))
+                )
                 ticks.clear()

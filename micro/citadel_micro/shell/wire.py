@@ -19,6 +19,7 @@ from citadel_micro.core.events import (
     SignalReceived,
     SignalRefused,
 )
+from citadel_proto.bounds import LATEST_NS
 from citadel_proto.codec import pack_levels, parse_decimal
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
@@ -69,8 +70,8 @@ _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LONGEST_NAME: Final = 80
 """Three names and their separators fit a topic's 256 bytes."""
 _REASON_LENGTH: Final = 1_000
+"""Characters of a reason, on the way in and out; one that lists a thousand symbols is cut."""
 _PARAMS: Final = 64
-_LONGEST_NS: Final = 2**63
 
 ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived | MacroBeat
 
@@ -79,7 +80,12 @@ ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived 
 
 
 def event_of(
-    message: SignalChannel, skew_ns: int = 0, missed: int = 0, *, operator: bool = False
+    message: SignalChannel,
+    skew_ns: int = 0,
+    missed: int = 0,
+    offset_ns: int = 0,
+    *,
+    operator: bool = False,
 ) -> ReceivedEvent:
     """The event that a message of the signals channel is.
 
@@ -88,13 +94,14 @@ def event_of(
         skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
         missed: for a signal, messages of the same publisher and topic lost right before it.
         operator: for a cancel, it came by the operator's own address.
+        offset_ns: the sender's wall clock minus engine time; the event's times are the engine's.
 
     Raises:
         DecodeError: an id or name that is empty, too long or not printable; nobody could be
             answered under such an id.
     """
     if isinstance(message, Signal):
-        return _signal(message, missed)
+        return _signal(message, missed, offset_ns)
     if isinstance(message, Cancel):
         return CancelReceived(
             signal_id=_id(message.signal_id, "signal_id"),
@@ -104,11 +111,11 @@ def event_of(
             operator=operator,
         )
     if isinstance(message, Query):
-        return _query(message)
+        return _query(message, offset_ns)
     return _beat(message, skew_ns)
 
 
-def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
+def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | SignalRefused:
     signal_id = _id(message.signal_id, "signal_id")
     for what in ("venue", "symbol", "algo"):
         _id(getattr(message, what), what)
@@ -136,12 +143,13 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
             model_id=message.model_id,
             tag=message.tag,
             candle_ns=_time(message.candle_ns, "candle_ns"),
-            created_ns=_time(message.created_ns, "created_ns"),
-            expires_ns=_time(message.expires_ns, "expires_ns"),
+            created_ns=_ours(_time(message.created_ns, "created_ns"), offset_ns),
+            expires_ns=_ours(_time(message.expires_ns, "expires_ns"), offset_ns),
             epoch=_time(message.epoch, "epoch"),
             seq=_time(message.seq, "seq"),
             missed=missed,
             owner=message.owner,
+            offset_ns=offset_ns,
         )
     except _Nonsense as error:
         return SignalRefused(
@@ -154,11 +162,11 @@ def _signal(message: Signal, missed: int) -> SignalReceived | SignalRefused:
             reason=str(error),
             owner=message.owner,
             epoch=message.epoch,
-            expires_ns=message.expires_ns,
+            expires_ns=_ours(message.expires_ns, offset_ns),
         )
 
 
-def _query(message: Query) -> QueryReceived:
+def _query(message: Query, offset_ns: int) -> QueryReceived:
     return QueryReceived(
         query_id=_id(message.query_id, "query_id"),
         kind=message.kind,
@@ -166,12 +174,13 @@ def _query(message: Query) -> QueryReceived:
         signal_id=_name(message.signal_id, "signal_id"),
         venue=_name(message.venue, "venue"),
         symbol=_name(message.symbol, "symbol"),
-        since_ns=min(max(message.since_ns, 0), _LONGEST_NS),
+        # It may be a time of either side: of a report, or of the asker's own clock.
+        since_ns=_ours(message.since_ns, max(offset_ns, 0)),
         owner=_owner(message.owner),
         mine=message.mine,
         working=message.working,
         cursor=_name(message.cursor, "cursor"),
-        limit=min(max(message.limit, 0), _LONGEST_NS),
+        limit=max(message.limit, 0),
         epoch=message.epoch,
     )
 
@@ -246,7 +255,7 @@ def _params(message: Signal) -> tuple[tuple[str, str | int | float | bool], ...]
             raise _Nonsense(f"a parameter is longer than {_LONGEST_NAME} characters")
         if isinstance(value, float) and not math.isfinite(value):
             raise _Nonsense(f"parameter {name} is {value}; it must be a finite number")
-        if isinstance(value, int) and abs(value) >= _LONGEST_NS:
+        if isinstance(value, int) and abs(value) > LATEST_NS:
             raise _Nonsense(f"parameter {name} does not fit 64 bits")
     return tuple(sorted(message.params.items()))
 
@@ -258,9 +267,14 @@ def _confidence(value: float | None) -> float | None:
 
 
 def _time(value: int, what: str) -> int:
-    if not 0 <= value < _LONGEST_NS:
+    if not 0 <= value <= LATEST_NS:
         raise _Nonsense(f"{what} is {value}; it must be in [0, 2**63)")
     return value
+
+
+def _ours(value: int, offset_ns: int) -> int:
+    """A time of the sender's clock in engine time."""
+    return min(max(value - offset_ns, 0), LATEST_NS)
 
 
 # --- out ----------------------------------------------------------------------------------------
@@ -293,7 +307,7 @@ def report_of(command: PublishReport, instance: str, seq: int) -> ExecutionRepor
         stop_price=_text_or_none(command.stop_price),
         triggered=command.triggered,
         reason_code=command.reason_code,
-        reason=command.reason,
+        reason=command.reason[:_REASON_LENGTH],
         permitted=_text_or_none(command.permitted),
         fills=tuple(_fill(fill) for fill in command.fills),
         balances=_balances(command.balances),
@@ -322,7 +336,7 @@ def answer_of(command: PublishAnswer, instance: str, seq: int, now_ns: int) -> A
         balances=_balances(command.balances),
         positions=tuple(_position(position) for position in command.positions),
         limits=dict(command.limits),
-        error=command.error,
+        error=command.error[:_REASON_LENGTH],
         instance=instance,
         seq=seq,
         answered_ns=now_ns,
@@ -338,7 +352,7 @@ def risk_of(command: PublishRisk, instance: str, seq: int) -> RiskState:
         state=command.state,
         trip_id=command.trip_id,
         code=command.code,
-        reason=command.reason,
+        reason=command.reason[:_REASON_LENGTH],
         manual_reset=command.manual_reset,
         since_ns=command.since_ns,
         instance=instance,
@@ -352,7 +366,7 @@ def feed_of(command: PublishFeed, instance: str, seq: int) -> FeedState:
         venue=command.venue,
         symbol=command.symbol,
         state=command.state,  # type: ignore[arg-type]  # MarketBook has these states only
-        reason=command.reason,
+        reason=command.reason[:_REASON_LENGTH],
         last_seq=command.last_seq,
         last_recv_ns=command.last_recv_ns,
         gaps=command.gaps,
@@ -379,7 +393,7 @@ def book_of(
         venue=market.venue,
         symbol=market.symbol,
         state=market.state,
-        reason=market.reason,
+        reason=market.reason[:_REASON_LENGTH],
         exchange_ns=market.exchange_ns,
         recv_ns=market.last_recv_ns,
         venue_seq=market.last_seq,

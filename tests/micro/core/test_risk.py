@@ -141,6 +141,14 @@ class FakeView:
         del now_ns
         return self.lease
 
+    def owner_age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
+        del owner, epoch, now_ns
+        return self.lease
+
+    def owner_skew_ns(self, owner: str, epoch: int) -> int:
+        del owner, epoch
+        return self.skew_ns
+
     def unknown_children(self, venue: str, symbol: str) -> int:
         del venue, symbol
         return self.unknown
@@ -739,7 +747,7 @@ def test_only_the_marked_checks_are_skipped() -> None:
     marked = {2, 12, 13, 15}
     for code, request, view, bounds, _ in DENIALS:
         number = next(n for n, c in CODES if c == code)
-        if number in marked | {1} or code in {"SEQ_GAP", "UNKNOWN_EXPOSURE"}:
+        if number in marked | {1} or code in {"SEQ_GAP", "UNKNOWN_EXPOSURE", "CLOCK_SKEW"}:
             continue
         if number == 10 or code == "DEPTH_PARTICIPATION":
             continue  # how large it may be, below

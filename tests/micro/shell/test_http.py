@@ -51,13 +51,17 @@ class FakeRun:
         self.macro_ns: int | None = None
         self.worth: Decimal | None = Decimal("99.5")
         self.published, self.dropped = 7, 1
+        self.drift, self.steps, self.last_step_ns = 0, 0, 0
+        self.limits = self
+        self.max_skew_ns = SECOND // 2
+        self.macro_skews: dict[str, int] = {}
         self.undecodable = {"signal": 2}
 
     def now(self) -> int:
         return self.ns
 
     def drift_ns(self) -> int:
-        return 0
+        return self.drift
 
     def beat_state(self) -> str:
         return "active"
@@ -68,6 +72,10 @@ class FakeRun:
 
     def equity(self) -> Decimal | None:
         return self.worth
+
+    def skews(self, now_ns: int) -> dict[str, int]:
+        del now_ns
+        return self.macro_skews
 
     def heard_by(self, now_ns: int) -> list[str]:
         assert now_ns == self.ns
@@ -121,7 +129,12 @@ def test_a_well_run_is_healthy() -> None:
         status, text = await get(server, "/healthz")
         found = json.loads(text)
         assert (status, found["status"], found["reasons"]) == (200, "ok", [])
-        assert found["feeds"]["v:A/B"] == {"state": "LIVE", "reason": "", "age_ms": 1000}
+        assert found["feeds"]["v:A/B"] == {
+            "state": "LIVE",
+            "reason": "",
+            "age_ms": 1000,
+            "proof_age_ms": 1000,
+        }
         assert (found["open_parents"], found["risk"]) == (3, "active")
         assert found["heard_by"] == ["macro-1"]
 
@@ -242,3 +255,22 @@ def test_an_address_of_another_machine() -> None:
             await HttpServer("192.0.2.1", 0).start()
 
     asyncio.run(main())
+
+
+def test_clocks_are_told() -> None:
+    async def body(server: HttpServer) -> None:
+        run = FakeRun()
+        run.drift, run.steps, run.last_step_ns = 600 * SECOND, 1, 600 * SECOND
+        server.vitals = run.vitals()
+        status, text = await get(server, "/healthz")
+        clock = json.loads(text)["clock"]
+        assert (status, clock["steps"], clock["wall_minus_engine_ms"]) == (200, 1, 600_000.0)
+        assert "600.000 s" in clock["note"]
+        run.macro_skews = {"macro-1": -3 * SECOND, "macro-2": 0}
+        status, text = await get(server, "/healthz")
+        assert status == 503
+        assert json.loads(text)["reasons"] == [
+            "the clocks of macro-1 and of this machine differ by -3.000 s: no new risk of it"
+        ]
+
+    serve(body)

@@ -155,7 +155,14 @@ def test_cancel_query_and_beat() -> None:
         Query(query_id="q", kind="order", reply_to="m", created_ns=1, epoch=1, seq=1, since_ns=-5)
     )
     assert query == QueryReceived(
-        query_id="q", kind="order", reply_to="m", signal_id="", venue="", symbol="", since_ns=0
+        query_id="q",
+        kind="order",
+        reply_to="m",
+        signal_id="",
+        venue="",
+        symbol="",
+        since_ns=0,
+        epoch=1,
     )
     beat = wire.event_of(
         MacroHeartbeat(

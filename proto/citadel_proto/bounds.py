@@ -1,0 +1,44 @@
+"""How large the numbers and names of a message may be: checked wherever a message is decoded.
+
+A field that decodes and means nothing must not get any farther: times are subtracted and stored,
+names are kept, journaled and published again. Every field of every message has one of these types;
+a value beyond is a ``DecodeError``, and the frame is counted and dropped with the rest of the noise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+LONGEST_NAME: Final = 128
+LONGEST_NUMBER: Final = 128
+"""Twice ``codec.MAX_DECIMAL_TEXT``: a signal's number that is merely too long is answered with a
+rejection, not dropped."""
+LONGEST_TEXT: Final = 4_096
+LATEST_NS: Final = 2**63 - 1
+"""What 64 bits with a sign hold; as a time it is in the year 2262."""
+MOST_LEVELS: Final = 1_000
+MOST_MACROS: Final = 256
+"""Macros that one micro listens to at a time."""
+
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
+"""An id, a venue, a symbol, a code."""
+Scope = Annotated[str, Meta(max_length=2 * LONGEST_NAME)]
+"""Several names in one."""
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+"""A reason, for people."""
+Setting = Annotated[str, Meta(max_length=65_536)]
+"""One of micro's own settings as text; a list of symbols is long."""
+RawNumber = Annotated[str, Meta(max_length=LONGEST_NUMBER)]
+"""Decimal text that the reader judges by itself, and answers."""
+Number = Annotated[str, Meta(max_length=LONGEST_NUMBER)]
+"""Decimal text. The codec checks that it is a finite number with a small exponent, all of a
+message's at once, since a pattern for each would cost four times as much."""
+Time = Annotated[int, Meta(ge=0, le=LATEST_NS)]
+"""Nanoseconds since the epoch, or of a monotonic clock."""
+Count = Annotated[int, Meta(ge=0, le=LATEST_NS)]
+"""A sequence, a revision, a number of things."""
+Integer = Annotated[int, Meta(ge=-(2**63), le=LATEST_NS)]
+"""A venue's own number, or a difference: either sign, 64 bits."""
+Levels = Annotated[bytes, Meta(max_length=16 * MOST_LEVELS)]
