@@ -535,10 +535,22 @@ class Rig:
     def cancel(self, signal_id: str = "s1") -> list[Command]:
         return self.send(CancelReceived(signal_id=signal_id, reason="test"))
 
-    def operate(self, action: str, scope: str = "", trip_id: str = "", reason: str = "t") -> None:
+    def operate(
+        self,
+        action: str,
+        scope: str = "",
+        trip_id: str = "",
+        reason: str = "t",
+        *,
+        through_halt: bool = False,
+    ) -> None:
         self.send(
             OperatorCommand(
-                action=cast("Literal['halt']", action), scope=scope, trip_id=trip_id, reason=reason
+                action=cast("Literal['halt']", action),
+                scope=scope,
+                trip_id=trip_id,
+                reason=reason,
+                through_halt=through_halt,
             )
         )
 

@@ -17,10 +17,22 @@ if TYPE_CHECKING:
     from citadel_micro.core.events import SignalReceived
     from citadel_micro.core.instrument import Instrument
     from citadel_micro.core.orders import Parent
+    from citadel_micro.core.risk_types import Verdict
 
 MARKET_ALGORITHM: Final = "marketable_limit"
 SENT_AGAIN_NS: Final = 50_000_000
 """No publisher sends a signal again sooner than this after the first time."""
+_PASSING: Final = (
+    "BOOK_STALE",
+    "BOOK_CROSSED",
+    "BOOK_NOT_LIVE",
+    "REF_DIVERGENCE",
+    "SPREAD_WIDE",
+    "DEPTH_PARTICIPATION",
+)
+"""Denials by a market that may be another one in a moment."""
+_PRICELESS: Final = ("BELOW_MIN", "PRICE_COLLAR", "FREE_BALANCE")
+"""Denials that mean nothing while there is no price to judge by."""
 _IMMEDIATE: Final = ("limit", "chase_limit", MARKET_ALGORITHM)
 
 
@@ -102,6 +114,16 @@ def _missed(signal: SignalReceived, now_ns: int) -> int:
     One that may have been sent before tells nothing: what is missing may be itself.
     """
     return signal.missed if now_ns - signal.created_ns < SENT_AGAIN_NS else 0
+
+
+def may_wait(verdict: Verdict) -> bool:
+    """Whether a verified reduction is denied by nothing but what passes.
+
+    Then it is taken up and waits, and says what for: its orders are judged one by one anyway.
+    """
+    failed = [code for _, code, ok, _, _, _ in verdict.rows if not ok]
+    passing = (*_PASSING, *_PRICELESS) if "BOOK_NOT_LIVE" in failed else _PASSING
+    return verdict.reducing and all(code in passing for code in failed)
 
 
 def admission_request(

@@ -305,6 +305,7 @@ class Engine:
         self._tick_ns = now_ns
         self._owners.restore(event.state, now_ns)
         self._recovery.begin(event, now_ns)
+        self._operations.restore(event.state)
         self._anchors = self.portfolio.curve.anchors
         self._out.commands.extend(self.risk.publish_all())
 

@@ -375,6 +375,8 @@ class OperatorCommand:
     scope: str
     trip_id: str
     reason: str
+    through_halt: bool = False
+    """Of ``flatten``: it passes a halt, though never the kill switch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

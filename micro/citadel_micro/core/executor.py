@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Withdraw, Work
+from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Wait, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.events import FeedStatus, OrderFilled
@@ -176,7 +176,7 @@ class SmartOrderExecutor:
         elif now_ns >= parent.ends_ns and not _taking(parent):
             self.close(parent, _V.EXPIRE, *end_of_life(parent), now_ns)
         elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
-            self._withdraw(parent, now_ns)
+            self.withdraw(parent, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
             self._decide(parent, now_ns)
         self._plan(parent, now_ns)
@@ -187,12 +187,18 @@ class SmartOrderExecutor:
         Asked every time, since a cancel that was refused, had to wait or came before its order
         leaves the order where it is.
         """
-        if not parent.live:
-            return False
+        return bool(parent.live) and self.forbidden(parent)
+
+    def forbidden(self, parent: Parent, *, unwatched: bool = False) -> bool:
+        """Whether the breakers or the lease (``unwatched``: its own macro's) want it withdrawn."""
         signal = parent.signal
-        exits = parent.exits
         return self._risk.must_cancel(
-            signal.venue, signal.symbol, signal.strategy, exit_order=exits
+            signal.venue,
+            signal.symbol,
+            signal.strategy,
+            exit_order=parent.exits,
+            unwatched=unwatched,
+            through_halt=parent.through_halt,
         )
 
     def _decide(self, parent: Parent, now_ns: int) -> None:
@@ -217,6 +223,9 @@ class SmartOrderExecutor:
     # decisions
 
     def _act(self, parent: Parent, desk: Desk, decision: Decision, now_ns: int) -> None:
+        if isinstance(decision, Wait):
+            self._refusals.wait(parent, decision, now_ns)
+            return
         self.register.touch(parent)
         if parent.algo is not None:
             parent.algo.forget()  # whether it can be carried out or not, decide afresh next time
@@ -244,6 +253,8 @@ class SmartOrderExecutor:
         if down is not None:
             self._refusals.pause(parent, "VENUE_DOWN", down, FAR)
             return
+        if not parent.arrival_half_ticks:  # there was no book to take it from
+            parent.arrival_half_ticks = desk.mid_half_ticks()
         if parent.rank and parent.reduce_only:
             self._outrank(parent, desk, now_ns)
         answer = self.sender.place(parent, desk, work, now_ns)
@@ -253,14 +264,10 @@ class SmartOrderExecutor:
                 self._clear_the_way(parent, desk, work.price_ticks, now_ns)
             return
         self.register.index(parent, answer)
-        parent.reason_code, parent.reason = (
-            ("TRIGGERED", parent.reason)
-            if parent.triggered
-            else (
-                "",
-                "",
-            )
-        )
+        parent.reason_code = parent.reason = ""
+        if parent.triggered and parent.stop_ticks is not None:
+            through = desk.instrument.price(parent.stop_ticks)
+            parent.reason_code, parent.reason = "TRIGGERED", f"the market went through {through}"
 
     def _outrank(self, parent: Parent, desk: Desk, now_ns: int) -> None:
         """Withdraw the orders whose part of the position this exit needs."""
@@ -268,8 +275,11 @@ class SmartOrderExecutor:
         for other in in_the_way(parent, desk, lots):
             what = "flattening" if parent.own else "stop"
             text = f"{what} {parent.id} goes before it"
-            self._out.note("warning", "outranked", signal_id=other.id, by=parent.id)
-            self.close(other, _V.CANCEL, "OUTRANKED", text, now_ns)
+            if other.signal.kind == "stop":
+                self.withdraw(other, now_ns)  # it goes on should the flattening be told otherwise
+            else:
+                self._out.note("warning", "outranked", signal_id=other.id, by=parent.id)
+                self.close(other, _V.CANCEL, "OUTRANKED", text, now_ns)
 
     def _clear_the_way(self, parent: Parent, desk: Desk, price_ticks: int, now_ns: int) -> None:
         """Withdraw our own orders of the other side that this exit would trade with."""
@@ -403,7 +413,7 @@ class SmartOrderExecutor:
             parent.step(_V.CLOSE)
         self._wind_up(parent, now_ns)
 
-    def _withdraw(self, parent: Parent, now_ns: int) -> None:
+    def withdraw(self, parent: Parent, now_ns: int) -> None:
         """Cancel what is out; what is in doubt is asked about first."""
         for child in parent.live:
             if child.state not in (ChildState.UNKNOWN, ChildState.QUARANTINED):
@@ -411,7 +421,7 @@ class SmartOrderExecutor:
                 self.register.touch(parent)
 
     def _wind_up(self, parent: Parent, now_ns: int) -> None:
-        self._withdraw(parent, now_ns)
+        self.withdraw(parent, now_ns)
         if parent.live or not parent.settled:
             return
         if parent.terminal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.admission import admission_request, choose_algorithm, set_terms
+from citadel_micro.core.admission import admission_request, choose_algorithm, may_wait, set_terms
 from citadel_micro.core.events import SignalReceived
 from citadel_micro.core.lifecycle import ParentEvent
 from citadel_micro.core.owners import OWNER_IN_USE, Owners
@@ -110,6 +110,12 @@ class Intake:
             parent.permitted = 0
             self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
             return
+        if parent.own:
+            # What stands in the way of a flattening now will not for long; its orders are judged.
+            parent.reducing = True
+            parent.step(_V.ADMIT)
+            self._executor.begin(parent, desk, now_ns)
+            return
         post_only = bool(parent.algo.values.get("post_only", False))
         request = admission_request(
             parent,
@@ -120,7 +126,7 @@ class Intake:
         stop = signal.kind == "stop"
         judge = self._risk.judge_held if stop else self._risk.judge
         verdict = judge(request, self._view, now_ns)
-        if not verdict.ok:
+        if not verdict.ok and (stop or not may_wait(verdict)):
             parent.permitted = verdict.permitted_lots
             self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
             return

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from citadel_micro.core.breakers import GLOBAL, check_scope
 from citadel_micro.core.commands import Stopped
-from citadel_micro.core.events import SignalReceived
+from citadel_micro.core.flatten import Flattener
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.risk_types import LeaseAction
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import OperatorCommand, Side
+    from citadel_micro.core.events import OperatorCommand
     from citadel_micro.core.executor import SmartOrderExecutor
     from citadel_micro.core.intake import Intake
     from citadel_micro.core.orders import Parent
     from citadel_micro.core.parts import Parts
-
-OWN_STRATEGY: Final = "citadel"
-FLATTEN_WAIT_NS: Final = 10_000_000_000
-"""Longest wait for the withdrawal of other orders before a flattening."""
-FLATTEN_MS: Final = 60_000
 
 
 class Operations:
@@ -34,13 +27,12 @@ class Operations:
         self._config = parts.config
         self._desks = parts.desks
         self._executor = executor
-        self._intake = intake
         self._risk = parts.risk
         self._view = parts.view
         self._out = parts.out
         self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
         self._silent: frozenset[tuple[str, int]] = frozenset()
-        self._flattening: dict[tuple[str, str], int] = {}
+        self._flattener = Flattener(parts, executor, intake)
         self._stop_by_ns = FAR
         self._stopped = False
 
@@ -62,10 +54,17 @@ class Operations:
             except BadInput as error:
                 self._out.note("error", "operator_command_refused", error=str(error))
                 return
-            self._cancel_all(scope, command.reason, now_ns)
+            if command.action == "flatten" and scope.startswith("strategy:"):
+                text = "positions belong to a venue and symbol, not to a strategy"
+                self._out.note("error", "operator_command_refused", error=text)
+                return
+            self._flattener.drop(scope, command.action, now_ns)
+            self._cancel_all(scope, command, now_ns)
             if command.action == "flatten":
-                self._flatten(scope, now_ns)
+                self._flattener.begin(scope, command, now_ns)
         else:
+            if command.action in ("halt", "kill"):
+                self._flattener.drop(command.scope or GLOBAL, command.action, now_ns)
             self._out.commands.extend(self._risk.on_operator(command, now_ns))
             self.enforce(now_ns)
 
@@ -91,31 +90,23 @@ class Operations:
             signal = parent.signal
             if parent.terminal or parent.state in (ParentState.GATING, ParentState.HELD):
                 continue
-            exits = parent.exits
-            if not self._risk.must_cancel(
-                signal.venue,
-                signal.symbol,
-                signal.strategy,
-                exit_order=exits,
-                unwatched=not parent.own and (signal.owner, signal.epoch) in self._silent,
-            ):
+            unwatched = not parent.own and (signal.owner, signal.epoch) in self._silent
+            if not self._executor.forbidden(parent, unwatched=unwatched):
                 continue
             code, reason = self._why(parent)
             if signal.kind == "stop":
                 # Its protection must outlive the halt: only what is out is withdrawn.
-                for child in parent.live:
-                    self._executor.sender.cancel(parent, child, now_ns)
-                self._executor.register.touch(parent)
+                self._executor.withdraw(parent, now_ns)
             elif parent.verdict is None:
                 self._executor.close(parent, ParentEvent.CANCEL, code, reason, now_ns)
 
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on with what the last run had under way."""
+        self._flattener.restore(state)
+
     def on_tick(self, now_ns: int) -> None:
         """Go on with a flattening or a shutdown."""
-        for key, by_ns in tuple(self._flattening.items()):
-            desk = self._desks[key]
-            if not any(parent.pending for parent in desk.parents) or now_ns >= by_ns:
-                del self._flattening[key]
-                self._flatten_one(desk, now_ns)
+        self._flattener.on_tick(now_ns)
         if self._stop_by_ns != FAR and not self._stopped:
             active = self._executor.register.active.values()
             live = sum(len(parent.live) for parent in active)
@@ -126,7 +117,7 @@ class Operations:
     @property
     def pending(self) -> bool:
         """Whether ``on_tick`` has something to wait for."""
-        return bool(self._flattening) or (self._stop_by_ns != FAR and not self._stopped)
+        return self._flattener.pending or (self._stop_by_ns != FAR and not self._stopped)
 
     # inside
 
@@ -158,64 +149,19 @@ class Operations:
                     parent, ParentEvent.CANCEL, "SHUTDOWN", reason or "micro shuts down", now_ns
                 )
 
-    def _cancel_all(self, scope: str, reason: str, now_ns: int) -> None:
+    def _cancel_all(self, scope: str, command: OperatorCommand, now_ns: int) -> None:
         for parent in tuple(self._executor.register.active.values()):
             if parent.terminal or parent.verdict is not None or not _covers(scope, parent):
                 continue
-            if parent.state is not ParentState.HELD:
+            if parent.state is ParentState.HELD:
+                continue
+            if parent.signal.kind == "stop" and command.action == "flatten":
+                # It waits, and is there again should the flattening be told otherwise.
+                self._executor.withdraw(parent, now_ns)
+            else:
                 self._executor.close(
-                    parent, ParentEvent.CANCEL, "CANCELED_BY_OPERATOR", reason, now_ns
+                    parent, ParentEvent.CANCEL, "CANCELED_BY_OPERATOR", command.reason, now_ns
                 )
-
-    def _flatten(self, scope: str, now_ns: int) -> None:
-        kind, _, rest = scope.partition(":")
-        if kind == "strategy":
-            text = "positions belong to a venue and symbol, not to a strategy"
-            self._out.note("error", "operator_command_refused", error=text)
-            return
-        for key in self._desks:
-            chosen = kind == GLOBAL or rest in (key[0], ":".join(key))
-            if chosen and self._view.portfolio.quantity(*key):
-                self._flattening[key] = now_ns + FLATTEN_WAIT_NS
-        self.on_tick(now_ns)
-
-    def _flatten_one(self, desk: Desk, now_ns: int) -> None:
-        venue, symbol = desk.key
-        held = self._view.portfolio.quantity(venue, symbol)
-        lots = int(abs(held) // desk.instrument.lot)
-        if lots == 0:
-            return
-        side: Side = "sell" if held > 0 else "buy"
-        register = self._executor.register
-        signal = SignalReceived(
-            signal_id=f"own-{self._config.run_id}-{register.count + 1}",
-            strategy=OWN_STRATEGY,
-            venue=venue,
-            symbol=symbol,
-            side=side,
-            quantity=desk.instrument.amount(lots),
-            kind="order",
-            order_type="market",
-            limit_price=None,
-            stop_price=None,
-            time_in_force="GTC",
-            reduce_only=True,
-            leverage=Decimal(1),
-            algo="marketable_limit",
-            params=(
-                ("max_cross_bps", self._config.flatten_cross_bps),
-                ("time_limit_ms", FLATTEN_MS),
-            ),
-            confidence=None,
-            model_id="",
-            tag="flatten",
-            candle_ns=0,
-            created_ns=now_ns,
-            expires_ns=now_ns + FLATTEN_MS * 1_000_000,
-            epoch=0,
-            seq=0,
-        )
-        self._intake.admit(register.open(signal, now_ns, own=True), now_ns)
 
 
 def _covers(scope: str, parent: Parent) -> bool:

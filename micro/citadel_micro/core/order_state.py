@@ -40,6 +40,8 @@ _PLAIN: Final = (
     "final_half_ticks",
     "reducing",
 )
+_LATER: Final = ("through_halt",)
+"""Fields that journals of earlier versions lack."""
 _PASSING: Final = (
     "answer_due_ns",
     "query_due_ns",
@@ -70,6 +72,7 @@ def parent_state(parent: Parent) -> dict[str, object]:
         "state": parent.state.value,
         "verdict": None if parent.verdict is None else parent.verdict.value,
         **{name: getattr(parent, name) for name in _PLAIN},
+        **{name: getattr(parent, name) for name in _LATER},
     }
 
 
@@ -129,6 +132,7 @@ def load_parent(row: dict[str, Any]) -> Parent:
         state=ParentState(row["state"]),
         verdict=None if verdict is None else ParentEvent(verdict),
         **{name: row[name] for name in _PLAIN},
+        **{name: row[name] for name in _LATER if name in row},
     )
 
 

@@ -175,6 +175,8 @@ class Parent:
     reduce_only: bool = False
     reducing: bool = False
     """The gate found it, at admission, to be a reduction of the position."""
+    through_halt: bool = False
+    """A flattening that was asked to pass a halt."""
     state: ParentState = ParentState.GATING
     children: list[Child] = field(default_factory=list)
     live: list[Child] = field(default_factory=list)

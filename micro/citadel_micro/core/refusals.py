@@ -8,6 +8,7 @@ from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.times import MS
 
 if TYPE_CHECKING:
+    from citadel_micro.core.algos.base import Wait
     from citadel_micro.core.desk import Desk
     from citadel_micro.core.executor import SmartOrderExecutor
     from citadel_micro.core.orders import Child, Parent
@@ -107,6 +108,14 @@ class Refusals:
         if parent.state is _P.READY:
             parent.step(_V.PAUSE)
 
+    def wait(self, parent: Parent, wait: Wait, now_ns: int) -> None:
+        """Say what an algorithm waits for; it is asked again with every change of the market."""
+        known = parent.state is _P.PAUSED and parent.reason_code == wait.code
+        if known or parent.live or now_ns < parent.resume_ns:
+            return
+        self.pause(parent, wait.code, wait.reason, 0)
+        self._executor.register.touch(parent)
+
     def by_venue(self, parent: Parent, child: Child, desk: Desk, now_ns: int) -> None:
         """The venue refused an order for certain."""
         code, _, text = child.reason.partition(": ")
@@ -129,7 +138,7 @@ class Refusals:
         parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
         exits = parent.exits
         if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
-            not exits or not parent.triggered
+            not exits or not parent.rank
         ):
             end = _V.CANCEL if parent.filled else _V.DENY
             self._executor.close(parent, end, code or "VENUE_REJECT", text or child.reason, now_ns)

@@ -170,15 +170,23 @@ class RiskManager:
         return self.breakers.state(venue, symbol, strategy)
 
     def must_cancel(
-        self, venue: str, symbol: str, strategy: str, *, exit_order: bool, unwatched: bool = False
+        self,
+        venue: str,
+        symbol: str,
+        strategy: str,
+        *,
+        exit_order: bool,
+        unwatched: bool = False,
+        through_halt: bool = False,
     ) -> bool:
         """Whether a working order has to be cancelled: by its state, or by a lost lease.
 
         ``exit_order``: it was admitted as a verified reduction. ``unwatched``: its own macro has
-        been silent for longer than the hard lease.
+        been silent for longer than the hard lease. ``through_halt``: it is a flattening that was
+        asked to pass a halt.
         """
         state = self.effective_state(venue, symbol, strategy)
-        if state in {"HALTED", "KILLED"}:
+        if state == "KILLED" or (state == "HALTED" and not through_halt):
             return True
         silent = unwatched or self.lease_action is LeaseAction.CANCEL_ENTRIES
         return (silent or state == "REDUCING") and not exit_order

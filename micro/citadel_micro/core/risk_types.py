@@ -57,6 +57,8 @@ class RiskRequest:
     """Earlier signals of the same publisher and topic that are known to be lost on the way."""
     stop_ticks: int | None = None
     """Of a stop at its admission: its trigger. ``price_ticks`` is its limit, or this once more."""
+    through_halt: bool = False
+    """A flattening that was asked to pass a halt; nothing passes the kill switch."""
     reference_mid: float | None = None
     """Mid of the consolidated book in quote units, where there is one."""
     owner: str = ""

@@ -255,6 +255,7 @@ class Sender:
             filled_lots=filled,
             owner=signal.owner,
             epoch=signal.epoch,
+            through_halt=parent.through_halt,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
 

@@ -49,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: str = ""
     trip_id: str = ""
     reason: str = ""
+    through_halt: bool = False
 
 
 class ControlServer:
@@ -107,6 +108,8 @@ class ControlServer:
             return self._state(f"no action {request.action!r}; allowed: {', '.join(ACTIONS)}")
         if request.action == "status":
             return self._state("")
+        if request.through_halt and request.action != "flatten":
+            return self._state("through_halt is of flatten only")
         self._heard = []
         self._vitals.runner.post(
             OperatorCommand(
@@ -114,6 +117,7 @@ class ControlServer:
                 scope=request.scope,
                 trip_id=request.trip_id,
                 reason=request.reason,
+                through_halt=request.through_halt,
             )
         )
         heard, self._heard = self._heard, None

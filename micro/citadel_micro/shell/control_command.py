@@ -16,7 +16,7 @@ def operator(
         str,
         typer.Argument(
             help="status, pause (exits only), halt (cancels only), kill, reset, cancel_all, "
-            "flatten, shutdown."
+            "flatten (until nothing is held), shutdown."
         ),
     ],
     *,
@@ -28,6 +28,13 @@ def operator(
     ] = "",
     trip: Annotated[str, typer.Option(help="Which trip to reset, as status shows it.")] = "",
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "",
+    through_halt: Annotated[
+        bool,
+        typer.Option(
+            "--through-halt",
+            help="With flatten: although it is halted. Nothing passes the kill switch.",
+        ),
+    ] = False,
     run_dir: Annotated[Path, typer.Option(help="Folder of the micro.")] = Path("runs/micro"),
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> Exit:
@@ -45,7 +52,9 @@ def operator(
         )
     if action != "status" and not reason.strip():
         raise BadInput(f"{action} needs a reason", where="--reason", mend='--reason "why"')
-    answer = ask(run_dir, Request(action, scope, trip, reason))
+    if through_halt and action != "flatten":
+        raise BadInput("--through-halt is of flatten only", where="citadel operator")
+    answer = ask(run_dir, Request(action, scope, trip, reason, through_halt))
     if json:
         typer.echo(msgspec.json.encode(answer).decode())
     else:

@@ -11,6 +11,7 @@ from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Faults, Rig, config, rule
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.config import VenueConfig
 from citadel_micro.core.events import OrderRejected
 from citadel_micro.core.lifecycle import PARENT_TERMINAL, ChildState
@@ -289,10 +290,13 @@ def test_whatever_exits_do_together_never_too_much_and_in_the_end_nothing_is_hel
     stop(rig, "stop0", str(held(rig)))
     for number in range(1, 12):
         quantity = str(Decimal(chance.randint(1, start)) / 1_000)
-        kind = chance.choice(["profit", "chase", "market", "stop", "restart", "cancel"])
+        kind = chance.choice(["profit", "chase", "market", "stop", "flatten", "restart", "cancel"])
         if kind == "stop":
             after = chance.choice(["ioc", "chase"])
             stop(rig, f"stop{number}", quantity, algo="stop", params=(("after", after),))
+        elif kind == "flatten":
+            if chance.random() < 0.3:
+                rig.operate("flatten")
         elif kind == "restart":
             rig.restart()
         elif kind == "cancel":
@@ -334,3 +338,342 @@ def _not_too_much(rig: Rig, start: int) -> None:
     sells = [o for o in rig.venue.orders.values() if o.place.side == "sell"]
     out = sum(o.quantity_lots - o.filled_lots for o in sells if o.status == "open")
     assert sum(o.filled_lots for o in sells) + out <= start
+
+
+# --- sizes --------------------------------------------------------------------------------------
+
+
+def large(**limits: object) -> Rig:
+    """It holds 1.5 BTC, worth 90,000 where an order may be worth 50,000."""
+    rig = Rig(config(limits=paper_defaults(lease_required=False, depth_participation_bps=10_000.0)))
+    rig.venue.partial_share = 0.0
+    for name in ("one", "two"):
+        rig.send(signal(name, order_type="market", quantity=Decimal("0.75")))
+        rig.run(200 * MS)
+    assert held(rig) == Decimal("1.5")
+    if limits:
+        rig.engine.risk.replace_limits(paper_defaults(lease_required=False, **limits))
+    return rig
+
+
+@pytest.mark.parametrize("reduce_only", [True, False])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_type": "market", "limit_price": None, "algo": ""},
+        {"order_type": "market", "limit_price": None, "algo": "", "time_in_force": "IOC"},
+        {"algo": "limit", "limit_price": Decimal(59_990)},
+        {"algo": "chase_limit", "limit_price": None, "params": (("urgency", "cross"),)},
+    ],
+)
+def test_an_exit_larger_than_an_order_may_be_is_sliced(
+    changes: dict[str, object], reduce_only: bool
+) -> None:
+    rig = large()
+    exit_(rig, "exit", "1.5", reduce_only=reduce_only, **changes)
+    rig.run(3 * SECOND)
+    assert held(rig) == 0
+    assert rig.report("exit").status == "filled"
+    lots = [o.quantity_lots for o in rig.venue.placed if o.parent_id == "exit"]
+    assert sum(lots) == 1_500
+    assert max(lots) * 60 <= 50_100
+
+
+def test_an_entry_of_that_size_is_refused_as_before() -> None:
+    rig = large()
+    exit_(rig, "more", "0.9", side="buy", limit_price=Decimal(59_990))
+    assert rig.report("more").reason_code == "MAX_ORDER_NOTIONAL"
+
+
+@pytest.mark.parametrize("after", ["ioc", "chase"])
+def test_a_stop_larger_than_an_order_may_be_is_sliced(after: str) -> None:
+    rig = large()
+    stop(rig, quantity="1.5", algo="stop", params=(("after", after),))
+    fall(rig)
+    rig.run(10 * SECOND)
+    assert rig.report("stop").status == "filled"
+    assert held(rig) == 0
+
+
+def test_an_exit_from_a_thin_book_takes_its_part_of_it_again_and_again() -> None:
+    rig = large(depth_participation_bps=1_000.0)
+    rig.book(60_000.0, 60_000.1, size=1.0)
+    exit_(rig, "exit", "1.5", order_type="market", limit_price=None, algo="")
+    for _ in range(40):
+        rig.book(60_000.0, 60_000.1, size=1.0)
+        rig.run(100 * MS, refresh_ns=0)
+    assert held(rig) == 0
+    lots = [o.quantity_lots for o in rig.venue.placed if o.parent_id == "exit"]
+    assert lots == [500, 500, 500]
+
+
+def test_a_slice_is_never_below_what_the_venue_takes() -> None:
+    """A tenth of what is shown is less than the venue's minimum, and still the exit goes on."""
+    rig = large(depth_participation_bps=1.0)
+    stop(rig, quantity="1.5")
+    for _ in range(2):
+        rig.book(59_980.0, 59_980.1, size=0.01)
+    for _ in range(600):
+        rig.book(59_980.0, 59_980.1, size=0.5)
+        rig.run(60 * MS, refresh_ns=0)
+        rig.book(59_980.0, 59_980.1, size=0.4)
+    assert held(rig) < Decimal("1.5")
+    lots = [o.quantity_lots for o in rig.venue.placed if o.parent_id == "stop"]
+    assert set(lots) == {1}
+    assert len(lots) > 100
+
+
+def test_a_resting_exit_that_has_grown_too_large_for_the_book_is_moved_all_the_same() -> None:
+    venue = AMENDS
+    rig = holding(venue=venue)
+    exit_(rig, "exit", algo="chase_limit", limit_price=None)
+    rig.run(10 * MS)
+    limits = paper_defaults(lease_required=False, depth_participation_bps=1_000.0)
+    rig.engine.risk.replace_limits(limits)
+    rig.book(59_900.0, 59_900.1, size=0.5)
+    rig.run(400 * MS, refresh_ns=0)
+    for _ in range(4):
+        rig.book(59_900.0, 59_900.1, size=0.5)
+        rig.run(200 * MS, refresh_ns=0)
+    assert rig.live("exit").price_ticks == 599_001
+    assert rig.live("exit").quantity_lots == 250
+
+
+@pytest.mark.parametrize("algo", ["", "chase_limit", "limit"])
+def test_an_exit_that_comes_while_a_feed_pauses_waits_for_it_and_says_so(algo: str) -> None:
+    rig = holding()
+    rig.run(1_700 * MS, refresh_ns=0)
+    changes: dict[str, object] = {"order_type": "market", "limit_price": None} if not algo else {}
+    exit_(rig, "exit", "0.5", algo=algo, **changes)
+    report = rig.report("exit")
+    assert (report.status, report.reason_code) == ("paused", "BOOK_STALE")
+    exit_(rig, "entry", "0.1", side="buy", limit_price=Decimal(59_990))
+    assert rig.report("entry").status == "rejected"
+    rig.book(60_000.0, 60_000.1)
+    rig.run(10 * MS)
+    assert [o for o in rig.venue.placed if o.parent_id == "exit"]
+    assert rig.report("exit").reason_code == ""
+
+
+def test_what_will_not_pass_is_refused_at_once() -> None:
+    rig = holding()
+    rig.run(1_700 * MS, refresh_ns=0)
+    exit_(rig, "slip", limit_price=Decimal(40_000))
+    assert (rig.report("slip").status, rig.report("slip").reason_code) == ("rejected", "BOOK_STALE")
+
+
+# --- flattening ---------------------------------------------------------------------------------
+
+
+def test_flatten_is_worked_in_slices_until_flat() -> None:
+    """A hundred held, four hundred shown within the collar, a tenth of it an order."""
+    instrument = rules(tick=Decimal("0.01"), lot=Decimal(1), min_notional=Decimal(1))
+    rig = Rig(config(), instrument=instrument)
+    rig.book(99.99, 100.01, size=1_000.0)
+    rig.venue.partial_share = 0.0
+    rig.send(signal("buy", order_type="market", quantity=Decimal(100)))
+    rig.run(100 * MS)
+    limits = paper_defaults(lease_required=False, depth_participation_bps=1_000.0)
+    rig.engine.risk.replace_limits(limits)
+    rig.book(99.99, 100.01, size=80.0)
+    rig.operate("flatten")
+    for _ in range(10):
+        rig.book(99.99, 100.01, size=80.0)
+        rig.run(200 * MS, refresh_ns=0)
+    sold = [o.quantity_lots for o in rig.venue.placed if o.side == "sell"]
+    assert sold == [40, 40, 20]
+    assert held(rig) == 0
+    assert "flattened" in rig.events_noted()
+
+
+def test_flatten_waits_for_a_feed_and_says_so() -> None:
+    rig = holding()
+    rig.run(1_700 * MS, refresh_ns=0)
+    rig.operate("flatten")
+    own = rig.reports[-1]
+    assert (own.own, own.status, own.reason_code) == (True, "paused", "BOOK_STALE")
+    waits = [dict(note.fields)["code"] for note in rig.notes if note.event == "flatten_waits"]
+    assert waits == ["BOOK_STALE"]
+    rig.run(200 * SECOND, refresh_ns=0)
+    assert held(rig)
+    rig.book(60_000.0, 60_000.1)
+    rig.run(100 * MS)
+    assert held(rig) == 0
+
+
+def test_flatten_withdraws_take_profits_and_takes_what_is_free() -> None:
+    rig = holding()
+    exit_(rig, "profit", "0.2")
+    rig.run(10 * MS)
+    rig.operate("flatten")
+    assert rig.venue.placed[-1].quantity_lots == 300
+    rig.run(1 * SECOND)
+    assert held(rig) == 0
+    assert rig.report("profit").reason_code == "CANCELED_BY_OPERATOR"
+
+
+def test_flatten_takes_in_what_an_entry_in_flight_becomes() -> None:
+    rig = Rig()
+    rig.venue.partial_share = 0.0
+    rig.venue.latency_ns = 50 * MS
+    rig.send(signal("buy", order_type="market"))
+    rig.operate("flatten")
+    rig.run(5 * SECOND)
+    assert rig.venue.filled_of("buy") == 500
+    assert held(rig) == 0
+
+
+def test_a_triggered_stop_waits_for_a_flattening_and_is_there_when_that_is_told_otherwise() -> None:
+    rig = holding()
+    rig.venue.fill_at_once = False
+    stop(rig)
+    fall(rig)
+    rig.run(100 * MS)
+    rig.operate("flatten")
+    rig.run(3 * SECOND)
+    assert rig.parent("stop").triggered
+    assert rig.report("stop").reason_code == "POSITION_BUSY"
+    rig.operate("halt")
+    assert "flatten_stopped" in rig.events_noted()
+    rig.run(1 * SECOND)
+    assert rig.parent("stop").state not in PARENT_TERMINAL
+    rig.operate("reset", trip_id=rig.engine.risk.breakers.trips[0].trip_id)
+    rig.venue.fill_at_once = True
+    rig.run(2 * SECOND)
+    assert rig.report("stop").status == "filled"
+
+
+def test_a_halt_ends_it_and_what_is_out() -> None:
+    rig = holding()
+    rig.venue.fill_at_once = False
+    rig.operate("flatten")
+    rig.run(100 * MS)
+    rig.operate("halt")
+    tries = len(rig.venue.placed)
+    rig.run(20 * SECOND)
+    assert len(rig.venue.placed) == tries
+    assert rig.reports[-1].status == "canceled"
+    assert not [key for key in rig.durable if key.startswith("flatten/")]
+
+
+def test_flatten_under_a_halt_needs_to_name_it() -> None:
+    rig = holding()
+    rig.operate("halt", reason="lunch")
+    rig.operate("flatten")
+    error = next(dict(n.fields)["error"] for n in rig.notes if n.event.endswith("refused"))
+    assert "--through-halt" in str(error)
+    assert "lunch" in str(error)
+    rig.run(2 * SECOND)
+    assert held(rig)
+    rig.operate("flatten", through_halt=True)
+    rig.run(2 * SECOND)
+    assert held(rig) == 0
+
+
+def test_nothing_else_passes_a_halt() -> None:
+    rig = holding()
+    stop(rig)
+    rig.operate("halt")
+    rig.venue.fill_at_once = False
+    rig.operate("flatten", through_halt=True)
+    rig.run(1 * SECOND)
+    exit_(rig, "exit", "0.1")
+    assert rig.report("exit").reason_code == "HALTED"
+    fall(rig)
+    rig.run(1 * SECOND)
+    assert not [o for o in rig.venue.placed if o.parent_id == "stop"]
+
+
+def test_a_new_halt_ends_also_what_passes_one_and_a_breaker_does_not() -> None:
+    rig = holding()
+    rig.operate("halt")
+    rig.venue.fill_at_once = False
+    rig.operate("flatten", through_halt=True)
+    rig.run(1 * SECOND)
+    rig.engine.risk.trip("POSITION_MISMATCH", GLOBAL, "venue 1, ours 2", rig.now)
+    tries = len(rig.venue.placed)
+    rig.run(2 * SECOND)
+    assert len(rig.venue.placed) > tries
+    rig.operate("halt", reason="stop it")
+    tries = len(rig.venue.placed)
+    rig.run(5 * SECOND)
+    assert len(rig.venue.placed) == tries
+
+
+def test_the_kill_switch_stops_it_and_says_what_to_do() -> None:
+    rig = holding()
+    rig.venue.fill_at_once = False
+    rig.operate("flatten", through_halt=True)
+    rig.run(100 * MS)
+    rig.operate("kill")
+    rig.operate("flatten", through_halt=True)
+    error = next(dict(n.fields)["error"] for n in rig.notes if n.event.endswith("refused"))
+    assert "reset trip-1" in str(error)
+    tries = len(rig.venue.placed)
+    rig.run(5 * SECOND)
+    assert len(rig.venue.placed) == tries
+
+
+@pytest.mark.parametrize("passed_ms", [0, 3, 500])
+def test_it_goes_on_after_a_restart(passed_ms: int) -> None:
+    rig = holding()
+    rig.venue.fill_at_once = False
+    exit_(rig, "profit", "0.2")
+    rig.operate("flatten")
+    rig.run(passed_ms * MS)
+    rig.restart()
+    rig.run(3 * SECOND)
+    rig.venue.fill_at_once = True
+    rig.run(10 * SECOND)
+    assert held(rig) == 0
+    assert "flatten_goes_on" in rig.events_noted()
+    assert not [key for key in rig.durable if key.startswith("flatten/")]
+
+
+def test_it_survives_a_shutdown() -> None:
+    rig = holding()
+    rig.venue.fill_at_once = False
+    rig.operate("flatten", through_halt=True)
+    rig.run(100 * MS)
+    rig.operate("shutdown")
+    rig.run(3 * SECOND)
+    rig.restart()
+    rig.venue.fill_at_once = True
+    rig.run(10 * SECOND)
+    assert held(rig) == 0
+
+
+def test_cancel_all_ends_it() -> None:
+    for scope in ("", "strategy:citadel"):
+        rig = holding()
+        rig.venue.fill_at_once = False
+        rig.operate("flatten")
+        rig.run(100 * MS)
+        rig.operate("cancel_all", scope=scope)
+        rig.run(100 * MS)
+        tries = len(rig.venue.placed)
+        rig.run(10 * SECOND)
+        assert len(rig.venue.placed) == tries
+
+
+def test_refusals_of_the_venue_do_not_end_it() -> None:
+    rig = Rig(config(limits=paper_defaults(lease_required=False, reject_burst=1_000)))
+    rig.venue.partial_share = 0.0
+    rig.send(signal("buy", order_type="market"))
+    rig.run(1 * SECOND)
+    rig.venue.latency_ns = 3_600 * SECOND  # whatever is said about its orders is said below
+    rig.operate("flatten")
+    refused: dict[str, None] = {}
+    for _ in range(150):
+        for child in next(p for p in rig.engine.register.active.values() if p.own).live:
+            refused[child.client_id] = None
+            rig.send(
+                OrderRejected(
+                    venue=VENUE, symbol=SYMBOL, client_id=child.client_id, code="OTHER", text="no"
+                )
+            )
+        rig.run(250 * MS)
+    assert len(refused) > 8
+    rig.venue.latency_ns = 2 * MS
+    rig.run(10 * SECOND)
+    assert held(rig) == 0

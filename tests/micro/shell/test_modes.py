@@ -433,8 +433,9 @@ def test_a_person_at_the_controls(tmp_path: Path) -> None:
         s.peer.send(far)
         await until(lambda: (r := s.peer.report(far.signal_id)) and r.status == "working")
 
-        async def do(action: str, **more: str) -> dict[str, Any]:
-            return await asyncio.to_thread(ask, deep, Request(action, **more))
+        async def do(action: str, *, reason: str = "", trip_id: str = "") -> dict[str, Any]:
+            request = Request(action, trip_id=trip_id, reason=reason)
+            return await asyncio.to_thread(ask, deep, request)
 
         assert (deep / SOCKET).stat().st_mode & 0o777 == 0o600
         halted = await do("halt", reason="looks odd")
@@ -442,11 +443,13 @@ def test_a_person_at_the_controls(tmp_path: Path) -> None:
         report = await s.peer.ended(far.signal_id)
         assert (report.status, report.reason_code) == ("canceled", "HALTED")
 
-        for request, words in (
+        bad: list[tuple[dict[str, Any], str]] = [
             ({"action": "reset", "trip_id": "nonsense", "reason": "x"}, "no trip"),
             ({"action": "halt", "scope": "planet:mars", "reason": "x"}, "planet:mars"),
+            ({"action": "halt", "reason": "x", "through_halt": True}, "flatten only"),
             ({"action": "explode"}, "no action"),
-        ):
+        ]
+        for request, words in bad:
             refused = await asyncio.to_thread(ask, deep, Request(**request))
             assert not refused["ok"]
             assert words in refused["error"]

@@ -47,6 +47,13 @@ class Withdraw(NamedTuple):
     reason: str
 
 
+class Wait(NamedTuple):
+    """Nothing is out, and nothing can be now; the parent goes on and says what it waits for."""
+
+    code: str
+    reason: str
+
+
 class Finish(NamedTuple):
     """The parent is over once nothing is live."""
 
@@ -61,7 +68,7 @@ class Trigger(NamedTuple):
     reason: str
 
 
-Decision = Keep | Work | Withdraw | Finish | Trigger
+Decision = Keep | Work | Withdraw | Wait | Finish | Trigger
 KEEP: Final = Keep()
 
 
@@ -203,6 +210,16 @@ def resting_price(parent: Parent, wanted: int, far: int) -> int | Finish:
             return Finish(ParentEvent.CANCEL, "POST_ONLY", text)
         return 1
     return price
+
+
+def unfit(desk: Desk) -> Wait:
+    """What is wrong with a book that no order can be priced from."""
+    market = desk.market
+    if market.state == "STALE":
+        return Wait("BOOK_STALE", f"the book is STALE: {market.reason}")
+    if market.state == "LIVE" and market.best() is not None:
+        return Wait("BOOK_CROSSED", "best bid and ask are crossed or locked")
+    return Wait("BOOK_NOT_LIVE", f"the book is {market.state}: {market.reason or 'one-sided'}")
 
 
 def cross_price(parent: Parent, far: int, max_cross_bps: float, cap: int | None) -> int | None:

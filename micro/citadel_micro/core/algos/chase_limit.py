@@ -21,6 +21,7 @@ from citadel_micro.core.algos.base import (
     Work,
     cross_price,
     resting_price,
+    unfit,
 )
 from citadel_micro.core.lifecycle import ParentEvent
 from citadel_micro.core.times import FAR, MS
@@ -238,7 +239,7 @@ class ChaseLimit(Algorithm):
             if market.state == "STALE":
                 self._unfit_since_ns = min(now_ns, market.proof_ns)
         if child is None:
-            return KEEP
+            return unfit(desk)
         cancel_ns = self._unfit_since_ns + desk.stale_cancel_ns
         if now_ns >= cancel_ns:
             return Withdraw("BOOK_UNFIT", f"book {market.state}: {market.reason or 'crossed'}")
@@ -257,7 +258,9 @@ class ChaseLimit(Algorithm):
         if child is not None:
             return KEEP if child.ioc else Withdraw("TIME_LIMIT", "withdrawn to cross")
         touch = desk.touch_ticks() if desk.fit else None
-        if touch is None or now_ns < parent.accepted_ns:
+        if touch is None:
+            return unfit(desk)
+        if now_ns < parent.accepted_ns:
             return KEEP
         far = touch[1] if parent.sign > 0 else -touch[0]
         price = cross_price(parent, far, self._cross_bps, self.cap(parent))

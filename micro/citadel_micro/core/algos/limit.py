@@ -13,9 +13,11 @@ from citadel_micro.core.algos.base import (
     Decision,
     Finish,
     Param,
+    Wait,
     Work,
     cross_price,
     resting_price,
+    unfit,
 )
 from citadel_micro.core.lifecycle import ChildState, ParentEvent
 from citadel_proto.errors import BadInput
@@ -23,7 +25,7 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from citadel_micro.core.desk import Desk
     from citadel_micro.core.events import SignalReceived
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.orders import Child, Parent
 
 
 class Limit(Algorithm):
@@ -47,11 +49,11 @@ class Limit(Algorithm):
 
     def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
-        if parent.live or not desk.fit:
+        if parent.live:
             return KEEP
-        touch = desk.touch_ticks()
+        touch = desk.touch_ticks() if desk.fit else None
         if touch is None or parent.limit_ticks is None:
-            return KEEP
+            return unfit(desk)
         price = parent.sign * parent.limit_ticks
         post_only = bool(self.values["post_only"]) or parent.signal.time_in_force == "PO"
         if post_only:
@@ -82,14 +84,11 @@ class MarketableLimit(Algorithm):
         if parent.live:
             return KEEP  # its end is what to wait for
         once = not self.values["repeat"] or parent.signal.time_in_force == "IOC"
-        if once and any(
-            child.state is not ChildState.REJECTED and child.state is not ChildState.LOST
-            for child in parent.children
-        ):
+        if once and any(_found_too_little(child) for child in parent.children):
             return Finish(ParentEvent.EXPIRE, "IOC_REMAINDER", "the rest was not there to take")
         touch = desk.touch_ticks() if desk.fit else None
         if touch is None:
-            return KEEP
+            return unfit(desk)
         far = touch[1] if parent.sign > 0 else -touch[0]
         cap = None if parent.limit_ticks is None else parent.sign * parent.limit_ticks
         price = cross_price(parent, far, self.real("max_cross_bps"), cap)
@@ -98,5 +97,12 @@ class MarketableLimit(Algorithm):
                 return Finish(
                     ParentEvent.EXPIRE, "NOT_MARKETABLE", "the limit does not reach the other side"
                 )
-            return KEEP
+            return Wait("NOT_MARKETABLE", "the limit does not reach the other side")
         return Work(parent.sign * price, post_only=False, ioc=True, capped=False)
+
+
+def _found_too_little(child: Child) -> bool:
+    """An order that was filled whole was a slice: there may be more for the next one."""
+    if child.state is ChildState.REJECTED or child.state is ChildState.LOST:
+        return False
+    return child.filled < child.quantity_lots
