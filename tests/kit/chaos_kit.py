@@ -714,6 +714,7 @@ class ChaosRun:
             if not market.up:
                 self._feed_up(market)
         self._calm(35)
+        self._operator("cancel_all")  # a flattening goes on until it is told otherwise
         for parent in tuple(self.engine.register.active.values()):
             timed = parent.signal.algo in ("chase_limit", "marketable_limit")
             rests = dict(parent.signal.params).get("on_timeout") == "rest"

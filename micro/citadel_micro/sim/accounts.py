@@ -146,9 +146,7 @@ class Ledger:
         return realised
 
     def reducible(self, instrument: Instrument, side: Side) -> Decimal:
-        """How much of a side would only shrink the position, in base units."""
-        if instrument.kind == "spot":
-            return self.purse(instrument.base).free if side == "sell" else ZERO
+        """How much of a side would only shrink a derivative's position, in base units."""
         held = self.positions.get(instrument.symbol, PaperPosition()).quantity
         if side == "sell":
             return max(held, ZERO)

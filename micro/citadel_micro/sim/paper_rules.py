@@ -44,7 +44,8 @@ def refusal_of(
     exempt = command.reduce_only and instrument.reduce_only_exempt_min_notional
     if notional < instrument.min_notional and not exempt:
         return "BELOW_MIN", "Filter failure: NOTIONAL"
-    if command.reduce_only:
+    # Spot exchanges know no reduce-only: what is not there cannot be sold anyway.
+    if command.reduce_only and instrument.kind != "spot":
         reducible = ledger.reducible(instrument, command.side)
         if instrument.quantity(command.quantity_lots) > reducible:
             return "OTHER", "ReduceOnly Order is rejected."
