@@ -307,8 +307,10 @@ class IntentLog:
 
 def _open(path: Path | None) -> sqlite3.Connection:
     try:
+        if path is not None:
+            path.touch(mode=0o600)  # SQLite gives the files beside it the same mode
         db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise BadInput(f"cannot open the intent log: {error}", where=str(path)) from error
     try:
         # WAL with NORMAL: a commit is one write into the page cache. ``sync`` makes it durable, so
@@ -338,7 +340,10 @@ def _open(path: Path | None) -> sqlite3.Connection:
 
 def _open_recent(path: Path) -> RecentIntents:
     try:
+        # It is locked beside the lock file, which somebody may have removed.
         return RecentIntents(path.with_name(f"{path.name}-recent"))
+    except BlockingIOError as error:
+        raise _taken(path) from error
     except OSError as error:
         raise BadInput(f"cannot write the intent log: {error.strerror}", where=str(path)) from error
 
@@ -346,15 +351,20 @@ def _open_recent(path: Path) -> RecentIntents:
 def _lock_file(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        guard = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        guard = os.open(f"{path}.lock", flags, 0o600)
     except OSError as error:
         raise BadInput(f"cannot write the intent log: {error.strerror}", where=str(path)) from error
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(guard)
-        raise PortTaken(
-            f"the intent log {path} belongs to a running process; stop it, or give this one "
-            "another state folder"
-        ) from error
+        raise _taken(path) from error
     return guard
+
+
+def _taken(path: Path) -> PortTaken:
+    return PortTaken(
+        f"the intent log {path} belongs to a running process; stop it, or give this one another "
+        "state folder"
+    )

@@ -9,6 +9,7 @@ A record is ``u32 length, u32 crc32, body``, little-endian; a torn end is what w
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import zlib
@@ -27,12 +28,18 @@ class RecentIntents:
         path: made when it is not there.
 
     Raises:
+        BlockingIOError: another process has it open.
         OSError: it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)  # a file is on the disk when its name is, too

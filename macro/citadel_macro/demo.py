@@ -59,7 +59,7 @@ def demo_config(
         config = _merged(_merged(config, _read(shipped / "config-ml.json")), DEMO_ML)
         config.pop("citadel_sample")
     folder = user_dir.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config["exchange"]["ccxt_config"] = ccxt_config(sim_rest_url, sim_ws_url)
     if pairs:
         config["exchange"]["pair_whitelist"] = list(pairs)

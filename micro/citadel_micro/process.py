@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ import structlog
 
 from citadel_bridge.exits import Exit
 from citadel_micro.modes import PaperMicro
+from citadel_micro.shell.run_index import replace_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
         if not await _first(starting, asked):
             return Exit.OK
         if ready_file is not None:
-            _write_whole(ready_file, msgspec.json.encode(micro.ready()))
+            replace_whole(ready_file, msgspec.json.encode(micro.ready()))
         ending = asyncio.create_task(micro.wait())
         if await _first(ending, asked):
             return Exit.OK if ending.result() else Exit.UNAVAILABLE
@@ -73,13 +73,6 @@ async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
         return Exit.UNAVAILABLE
     finally:
         await micro.close()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """A reader sees either nothing or all of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:

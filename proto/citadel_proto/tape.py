@@ -154,7 +154,9 @@ class TapeWriter:
             BadInput: it exists, or cannot be created.
         """
         try:
-            file = path.open("xb", buffering=0)
+            # Private: a tape holds orders, and may hold an account.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
         except FileExistsError as error:
             raise BadInput(
                 "the file exists", where=str(path), mend="choose another name: tapes only grow"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -116,6 +118,34 @@ def test_two_processes_cannot_share_a_log(log: IntentLog, path: Path) -> None:
     assert log.pending() == []
     with pytest.raises(PortTaken, match="running process"):
         IntentLog(path)
+
+
+def test_no_file_can_be_removed_to_share_a_log(log: IntentLog, path: Path) -> None:
+    path.with_name(f"{path.name}.lock").unlink()
+    with pytest.raises(PortTaken, match="belongs to a running process"):
+        IntentLog(path)
+    log.record(signal("after"))
+
+
+def test_a_log_is_its_users_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        opened = IntentLog(path)
+        opened.record(signal("a"))
+        found = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+        opened.close()
+    finally:
+        os.umask(before)
+    assert len(found) == 5
+    assert set(found.values()) == {0o600}
+
+
+def test_the_lock_file_is_not_made_through_a_link(path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name(f"{path.name}.lock").symlink_to(path.with_name("elsewhere"))
+    with pytest.raises(BadInput, match="cannot write the intent log"):
+        IntentLog(path)
+    assert not path.with_name("elsewhere").exists()
 
 
 def test_a_log_in_memory_needs_no_file() -> None:

@@ -88,7 +88,7 @@ def demo(
 def _made(folder: Path) -> Path:
     """The run folder, there and empty."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
     except OSError as error:
         raise BadInput(

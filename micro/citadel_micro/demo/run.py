@@ -127,7 +127,7 @@ class DemoRun:
         Raises PeerUnavailable when one of them does not come up.
         """
         for name in ("micro", "freqtrade"):
-            (self.folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir(mode=0o700, parents=True)
         say("starting the exchange simulator")
         ready = self.folder / "simulator.json"
         self.sim.argv = [

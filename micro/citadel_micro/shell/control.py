@@ -70,9 +70,14 @@ class ControlServer:
         """Listen."""
         path = self._folder / SOCKET
         path.unlink(missing_ok=True)  # of a run that was killed: the folder's lock is ours
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with _short(path) as short:
-            self._server = await asyncio.start_unix_server(self._serve, short, limit=_LONGEST)
-            path.chmod(0o600)
+            before = os.umask(0o177)  # private from its first moment
+            try:
+                listener.bind(short)
+            finally:
+                os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_LONGEST)
 
     async def close(self) -> None:
         """Stop listening and remove the file."""

@@ -3,7 +3,8 @@
 A run writes one file, ``journal-<run>.ctape``, in its run folder. It begins with a header (engine
 configuration, instruments, versions), so that it can be verified by itself, and its first event is
 ``Started`` with the whole durable state, so that only the newest journal is needed to go on. It
-gets its name when that much is on the disk: a file of that name is never half a beginning.
+gets its name when that much is on the disk: a file of that name is never half a beginning. Then its
+run is put on the folder's list (``run_index``), so that a journal that has gone is missed.
 
 =========  ===============================================================================
 direction  record
@@ -18,7 +19,6 @@ direction  record
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
@@ -31,12 +31,13 @@ from citadel_micro.core.config import EngineConfig
 from citadel_micro.core.events import Started
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.shell import records
+from citadel_micro.shell.run_index import sync_folder
 from citadel_micro.shell.tail import judge_tail
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.tape import COMMAND, EVENT, TapeHeader, TapeReader, TapeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from citadel_micro.core.events import Event
@@ -49,6 +50,8 @@ FAULT: Final = ord("F")
 
 MARKED: Final = "marked"
 """In the tape's header: blocks that hold something a restart needs are marked."""
+LISTED: Final = "listed"
+"""In the tape's header: the folder has a list of its runs (``run_index``)."""
 FORMAT: Final = 1
 SUFFIX: Final = ".ctape"
 
@@ -56,8 +59,17 @@ SUFFIX: Final = ".ctape"
 class Journal:
     """Appends one run's records. Market events wait in memory until a flush or a sync."""
 
-    def __init__(self, writer: TapeWriter, partial: Path, path: Path, *, fsync: bool) -> None:
+    def __init__(
+        self,
+        writer: TapeWriter,
+        partial: Path,
+        path: Path,
+        *,
+        fsync: bool,
+        named: Callable[[], None],
+    ) -> None:
         self.path = path
+        self._named = named
         self._writer = writer
         self._partial: Path | None = partial
         self._fsync = fsync
@@ -94,7 +106,8 @@ class Journal:
             self._partial.rename(self.path)
             self._partial = None
             if self._fsync:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
+            self._named()
 
     def close(self) -> None:
         """Write out what is left. Harmless when repeated."""
@@ -140,28 +153,25 @@ def begin_journal(
     now_ns: int,
     *,
     fsync: bool,
+    named: Callable[[], None] | None = None,
 ) -> Journal:
-    """Begin a journal; it gets its name at its first ``sync``."""
+    """Begin a journal; it gets its name at its first ``sync``, which then calls ``named``."""
     partial = path.with_name(f".{path.name}")
     tape = TapeHeader(
         created_ns=now_ns,
         kind="journal",
         instances=(f"{config.instance}-{config.run_id}",),
-        meta={MARKED: True},
+        meta={MARKED: True, LISTED: named is not None},
     )
     # Read again only when something is wrong, and synced many times a second: not compressed.
     writer = TapeWriter.create(partial, tape)
     header = _header(config, instruments)
     writer.append(HEADER, now_ns, records.encode_plain(header))
-    return Journal(writer, partial, path, fsync=fsync)
+    return Journal(writer, partial, path, fsync=fsync, named=named or _nothing)
 
 
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _nothing() -> None:
+    """Nobody has to hear that it has a name."""
 
 
 # --- header -------------------------------------------------------------------------------------

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from citadel_micro.core.events import Started
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.shell import records
-from citadel_micro.shell.journal import HEADER, MARKED, SUFFIX, VENUE, begin_journal, read_header
+from citadel_micro.shell.journal import (
+    HEADER,
+    LISTED,
+    MARKED,
+    SUFFIX,
+    VENUE,
+    begin_journal,
+    read_header,
+)
+from citadel_micro.shell.run_index import RUN_ID, RunIndex, replace_whole
 from citadel_micro.shell.tail import judge_tail
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import COMMAND, EVENT, TapeReader
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 _PREFIX: Final = "journal-"
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _RUN_ID_LENGTH: Final = 8
-_RUN_ID: Final = re.compile(r"[0-9a-y][0-9a-z]{7}")
 
 
 @dataclass(slots=True)
@@ -41,6 +49,8 @@ class Fold:
     """What its orders and fills are counted in."""
     started: bool = False
     last_ns: int = 0
+    listed: bool = False
+    """It says that its folder has a list of the runs."""
     torn: str = ""
     """The file ends within a block that was being written; everything before it is there."""
     damaged: str = ""
@@ -53,7 +63,9 @@ def fold(path: Path) -> Fold:
     try:
         with TapeReader.open(path) as reader:
             # Most of a long journal is market data, which a restart does not need.
-            for record in reader.records(marked=reader.header.meta.get(MARKED) is True):
+            meta = reader.header.meta
+            result.listed = meta.get(LISTED) is True
+            for record in reader.records(marked=meta.get(MARKED) is True):
                 _fold_record(result, record)
             if reader.tail is not None:
                 result.torn, result.damaged = judge_tail(path, reader.tail)
@@ -99,6 +111,7 @@ class RunFolder:
     Raises:
         PeerUnavailable: another micro uses the folder.
         BadInput: it cannot be made or written.
+        Refused: the journal of the run before this one has gone.
     """
 
     def __init__(self, path: Path, *, instance: str) -> None:
@@ -118,15 +131,20 @@ class RunFolder:
         """Engine time of the last record."""
         self.newest: Path | None = None
         """Journal of the run before this one."""
-        for leftover in path.glob(f".{_PREFIX}*"):
-            leftover.unlink()
-        self._recover()
-        self.run_id = _run_id(self.last_ns, self.newest)
+        try:
+            for leftover in path.glob(f".{_PREFIX}*"):
+                leftover.unlink()
+            self._index = RunIndex(path)
+            self._recover()
+        except BaseException:
+            self.close()
+            raise
+        self.run_id = _run_id(self.last_ns, max(self._newest_id(), self._index.newest))
 
     def journals(self) -> list[Path]:
         """Journals in the folder, oldest first."""
         found = self.path.glob(f"{_PREFIX}*{SUFFIX}")
-        return sorted(path for path in found if _RUN_ID.fullmatch(_id_of(path)))
+        return sorted(path for path in found if RUN_ID.fullmatch(_id_of(path)))
 
     def create(
         self,
@@ -138,7 +156,14 @@ class RunFolder:
     ) -> Journal:
         """Begin this run's journal."""
         path = self.path / f"{_PREFIX}{self.run_id}{SUFFIX}"
-        return begin_journal(path, config, instruments, now_ns, fsync=fsync)
+        return begin_journal(
+            path,
+            config,
+            instruments,
+            now_ns,
+            fsync=fsync,
+            named=partial(self._index.add, self.run_id),
+        )
 
     def close(self) -> None:
         """Let others use the folder. Harmless when repeated."""
@@ -146,16 +171,21 @@ class RunFolder:
             os.close(self._lock)
             self._lock = -1
 
+    def _newest_id(self) -> str:
+        return "" if self.newest is None else _id_of(self.newest)
+
     def _recover(self) -> None:
         """Take the state from the newest journal; a damaged one is reported, never passed over."""
         journals = self.journals()
         if not journals:
+            self.damaged = self._index.missing("", listed=False)
             return
         self.newest = journals[-1]
         found = fold(self.newest)
         self.state, self.venues = found.state, found.venues
         self.instruments = found.instruments
         self.last_ns, self.torn = found.last_ns, found.torn
+        self.damaged = self._index.missing(self._newest_id(), listed=found.listed)
         problem = found.damaged or ("" if found.started else "it holds no Started event")
         if problem:
             self.damaged = (
@@ -165,37 +195,54 @@ class RunFolder:
 
 
 def _lock(path: Path, instance: str) -> int:
+    """Have the folder alone. The folder itself is locked: no file can be removed to undo that."""
+    name = path / ".lock"
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise BadInput(
-            f"run folder {path} cannot be used: {error.strerror}",
-            where="run_dir",
-            mend="name a folder that can be written (--run-dir)",
-        ) from error
+        raise _unusable(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        owner = os.read(descriptor, 200).decode("utf-8", "replace").strip()
+        replace_whole(name, f"{instance} (process {os.getpid()})\n".encode())
+    except BlockingIOError as error:
         os.close(descriptor)
         raise PeerUnavailable(
-            f"run folder {path} is in use by {owner or 'another micro'}: two of them would trade "
-            "on the same account; stop the other, or choose another folder (--run-dir)"
+            f"run folder {path} is in use by {_owner(name) or 'another micro'}: two of them would "
+            "trade on the same account; stop the other, or choose another folder (--run-dir)"
         ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{instance} (process {os.getpid()})\n".encode())
+    except OSError as error:
+        os.close(descriptor)
+        raise _unusable(path, error) from error
     return descriptor
 
 
-def _run_id(last_ns: int, newest: Path | None) -> str:
+def _unusable(path: Path, error: OSError) -> BadInput:
+    return BadInput(
+        f"run folder {path} cannot be used: {error.strerror}",
+        where="run_dir",
+        mend="name a folder that can be written (--run-dir)",
+    )
+
+
+def _owner(name: Path) -> str:
+    """Who has the folder, in his own words; empty where he left none."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(200).decode("utf-8", "replace").strip()
+
+
+def _run_id(last_ns: int, newest: str) -> str:
     """Milliseconds since the epoch in base 36: eight characters that sort by time until 2059.
 
     Always after the newest there is, whatever the clock says.
     """
     number = max(time.time_ns(), last_ns) // 1_000_000
-    if newest is not None:
-        number = max(number, int(_id_of(newest), 36) + 1)
+    if newest:
+        number = max(number, int(newest, 36) + 1)
     digits = ""
     while number:
         number, digit = divmod(number, 36)

@@ -190,7 +190,8 @@ class Cache:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer at a time, so that the newest list stays."""
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self.folder / ".lock", flags, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
