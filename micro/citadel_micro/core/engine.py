@@ -264,7 +264,14 @@ class Engine:
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
         self._settle(now_ns)  # what is told must not be ahead of what is stored
-        error = f"the journal was damaged: {self._damaged}" if self._damaged else ""
+        error = ""
+        halted = any(
+            trip.code == "JOURNAL_FAULT" and trip.state == "HALTED"
+            for trip in self.risk.breakers.trips
+        )
+        if self._damaged and halted:
+            # Once a person has compared with the venue and reset it, what is known counts again.
+            error = f"the journal was damaged: {self._damaged}"
         self._out.commands.append(
             answer(
                 query,

@@ -186,6 +186,12 @@ class Intake:
             if ended is not None:
                 self._tell_ended(signal_id, ended)
                 return
+            text = (
+                "" if cancel.operator else self._owners.second(cancel.owner, cancel.epoch, now_ns)
+            )
+            if text:
+                self._out.note("error", "cancel_refused", signal_id=signal_id, text=text)
+                return
             self._register.remembered.withdraw(cancel, now_ns)
             self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
         elif parent.terminal or parent.verdict is not None:

@@ -37,12 +37,14 @@ GRACE_NS: Final = 3_600 * SECOND
 LONGEST_LIFE_NS: Final = 367 * 24 * 3_600 * SECOND
 """Of a signal; a stop of Freqtrade lives a year."""
 MOST_ENDED: Final = 50_000
-"""Names of ended orders: 35 MB, and fourteen new orders a second for as long as they may act."""
+"""Names of ended orders: 25 MB, and fourteen new orders a second for as long as they may act."""
 MOST_REFUSED: Final = 5_000
 """More of them, for the signals that are refused because there are so many."""
 MOST_WITHDRAWN: Final = 20_000
 """Names that were withdrawn before they came."""
 MOST_OVERFLOWS: Final = 1_000
+LOOK_AGAIN_NS: Final = 10 * SECOND
+"""Looking at all names for what may be dropped takes 10 ms."""
 OPERATOR: Final = "*"
 """Owner of a name that the operator withdrew; no owner's id looks like this."""
 TOO_MANY_NAMES: Final = "TOO_MANY_NAMES"
@@ -230,10 +232,12 @@ class Remembered:
 
     def forget_old(self, now_ns: int, *, crowded: bool = False) -> None:
         """Drop names that cannot act any more: those of old orders, or all when it is crowded."""
-        self._looked_ns = now_ns
         for signal_id, ended in tuple(self.ended.items()):
-            if not (ended.kept_ns <= now_ns if crowded else self._is_old(ended, now_ns)):
-                continue
+            if crowded:
+                if ended.kept_ns > now_ns:
+                    continue
+            elif not self._is_old(ended, now_ns):
+                break  # those behind it ended later, or will be dropped a little late
             del self.ended[signal_id]
             self._out.durable[ENDED_KEY + signal_id] = None
         for key, (when_ns, _) in tuple(self.withdrawn.items()):
@@ -261,7 +265,8 @@ class Remembered:
 
     def _make_room(self, now_ns: int) -> None:
         """Look at all names for what may be dropped, but not for every signal of a flood."""
-        if now_ns - self._looked_ns >= SECOND:
+        if now_ns - self._looked_ns >= LOOK_AGAIN_NS:
+            self._looked_ns = now_ns
             self.forget_old(now_ns, crowded=True)
 
     def _is_old(self, ended: Ended, now_ns: int) -> bool:

@@ -399,6 +399,13 @@ def _cross_checks(config: MicroConfig, origins: Origins) -> None:
                         allowed="127.0.0.1, ipc://, or any address with bridge.keys",
                         mend="make keys with `citadel keys make DIR` and set bridge.keys = DIR",
                     )
+    for address in config.bridge.macros:
+        if address in config.bridge.command_lines:
+            raise BadInput(
+                f"{address} is both under macros and under command_lines",
+                where=origins.where(("bridge", "macros")),
+                mend="name it once: what comes from a command line may cancel anybody's order",
+            )
     for venue in config.reference:
         if venue in config.venues:
             raise BadInput(

@@ -189,6 +189,10 @@ def test_a_second_process_of_one_owner_is_refused_by_name() -> None:
     assert rig.report("first").status == "working"
     cancel(rig, "first", owner="a", epoch=20)
     assert rig.report("first").status == "working"
+    cancel(rig, "next", owner="a", epoch=20)
+    rig.send(signal("next", owner="a", epoch=10, created_ns=rig.now))
+    rig.run(20 * MS)
+    assert rig.report("next").status == "working"
     assert rig.engine._macro_seen[0] == "macro-1"
 
 

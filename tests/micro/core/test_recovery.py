@@ -160,18 +160,19 @@ def test_a_damaged_journal_halts_with_a_way_to_look_at_it() -> None:
     assert "citadel tape info" in trip.reason
     rig.send(signal())
     assert rig.report().reason_code == "HALTED"
-    answers = rig.send(
-        QueryReceived(
-            query_id="q",
-            kind="order",
-            reply_to="m",
-            signal_id="?",
-            venue="",
-            symbol="",
-            since_ns=0,
-        )
+    question = QueryReceived(
+        query_id="q",
+        kind="order",
+        reply_to="m",
+        signal_id="?",
+        venue="",
+        symbol="",
+        since_ns=0,
     )
-    assert "record 17" in answers[-1].error  # type: ignore[union-attr]
+    assert "record 17" in rig.send(question)[-1].error  # type: ignore[union-attr]
+    rig.operate("reset", trip_id=trip.trip_id, reason="compared with the venue")
+    assert rig.engine.risk.beat_state() != "halted"
+    assert rig.send(question)[-1].error == ""  # type: ignore[union-attr]
 
 
 def test_a_duplicate_after_a_restart_is_still_a_duplicate() -> None:
