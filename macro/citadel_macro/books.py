@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from freqtrade.enums import TradingMode
 from freqtrade.persistence import Trade
 
-from citadel_macro import tca
+from citadel_macro import late, tca
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from freqtrade.freqtradebot import FreqtradeBot
     from freqtrade.persistence import Order
 
     from citadel_macro.exchange import BridgeMixin
@@ -21,6 +23,10 @@ logger = logging.getLogger(__name__)
 DATA_PREFIX: Final = "citadel."
 """Key of an order's fills and costs in ``Trade.get_custom_data``: this, and the order's id."""
 
+NEAR_MINIMUM: Final = 1.5
+"""Where micro says that an exit is below the venue's minimum, it knows that minimum and the price
+better than we do. What is worth more than this many minimums was refused for something else."""
+
 
 def record_costs(exchange: BridgeMixin, trade: Trade, order: Order) -> None:
     """Write what an order cost (see ``tca.summary``) into the custom data of its trade."""
@@ -29,37 +35,73 @@ def record_costs(exchange: BridgeMixin, trade: Trade, order: Order) -> None:
         trade.set_custom_data(f"{DATA_PREFIX}{order.order_id}", tca.summary(report))
 
 
-def close_dust(exchange: BridgeMixin, trades: Iterable[Trade]) -> list[Trade]:
+def close_dust(bot: FreqtradeBot, exchange: BridgeMixin, trades: Iterable[Trade]) -> list[Trade]:
     """Close trades whose rest is smaller than the venue lets anyone sell; return the open ones.
 
-    An exit can end with a residual below the venue's minimum (``done_dust``). No order can sell
-    it, so Freqtrade would try, and be rejected, for ever. The units stay in the wallet.
+    An exit, a stop or an entry can end with less than the venue's minimum held. No order can sell
+    it, so Freqtrade would try, and be refused, for ever. The units stay in the wallet, and the
+    trade's custom data say how many.
     """
     open_trades = []
     for trade in trades:
-        if _is_dust(exchange, trade):
-            rest, rate = trade.amount, trade.select_filled_orders(trade.exit_side)[-1].safe_price
-            trade.exit_reason = trade.exit_reason or "dust"
-            trade.close(rate, show_msg=False)
-            trade.set_custom_data(f"{DATA_PREFIX}dust", rest)
-            Trade.commit()  # type: ignore[no-untyped-call]
-            logger.warning(
-                "Closed %s: the rest of %s %s is below the venue's minimum and stays in the wallet.",
-                trade.pair,
-                rest,
-                trade.safe_base_currency,
-            )
-        else:
+        rest = _dust(exchange, trade)
+        if rest is None:
             open_trades.append(trade)
+        else:
+            _close(bot, exchange, trade, rest)
     return open_trades
 
 
-def _is_dust(exchange: BridgeMixin, trade: Trade) -> bool:
-    if trade.has_open_orders or not trade.select_filled_orders(trade.exit_side):
-        return False
+def _close(bot: FreqtradeBot, exchange: BridgeMixin, trade: Trade, rest: float) -> None:
+    """Close a trade at the price of its last exit; of one that sold nothing, at its own."""
+    exits = _exits(trade)
+    trade.exit_reason = trade.exit_reason or "dust"
+    trade.close(exits[-1].safe_price if exits else trade.open_rate, show_msg=False)
+    # Freqtrade leaves a trade that still holds something with the profit of its last exit alone.
+    trade.close_profit_abs = trade.realized_profit or trade.close_profit_abs or 0.0
+    trade.close_profit = trade.close_profit or 0.0
+    trade.set_custom_data(f"{DATA_PREFIX}dust", rest)
+    Trade.commit()  # type: ignore[no-untyped-call]
+    exchange.unsellable.discard(trade.pair)
+    late.withdraw(exchange, trade)
+    text = f"the rest of {rest} {trade.safe_base_currency} is below the venue's minimum"
+    logger.warning("Closed %s: %s and stays in the wallet.", trade.pair, text)
+    if exits:
+        bot.handle_protections(trade.pair, trade.trade_direction)
+    else:
+        # Its signal may stand: the next entry would end as this one did.
+        exchange.lock(trade.pair, f"DUST: an entry ended so small that nobody can sell it, {text}")
+    bot.wallets.update()
+
+
+def _exits(trade: Trade) -> list[Order]:
+    """Ended orders that have sold something of a trade: exits and stops, in the order of the rows."""
+    return [
+        order for order in trade.select_filled_orders() if order.ft_order_side != trade.entry_side
+    ]
+
+
+def _dust(exchange: BridgeMixin, trade: Trade) -> float | None:
+    """What is left of a trade if nobody can sell it; None if somebody can, or may yet."""
+    filled = trade.select_filled_orders()
+    if trade.has_open_orders or not filled:
+        return None
+    exits = _exits(trade)
+    sold = sum(order.safe_amount_after_fee for order in exits)
+    left = sum(order.safe_amount_after_fee for order in filled) - 2 * sold
+    # Freqtrade leaves the amount as it was where the rest rounds to nothing.
+    rest = max(min(trade.amount, left), 0.0)
+    if rest <= 0 and not exits:
+        return None
     limits = exchange.markets.get(trade.pair, {}).get("limits", {})
     least = (limits.get("amount") or {}).get("min") or 0.0
     least_cost = (limits.get("cost") or {}).get("min") or 0.0
-    rate = trade.select_filled_orders(trade.exit_side)[-1].safe_price
-    contracts = exchange._amount_to_contracts(trade.pair, trade.amount)  # noqa: SLF001 - our own base class
-    return trade.amount > 0 and (contracts < least or trade.amount * rate < least_cost)
+    if exchange.amount_to_contract_precision(trade.pair, rest) <= 0:
+        return rest
+    if exchange._amount_to_contracts(trade.pair, rest) < least:  # noqa: SLF001 - our own base class
+        return rest
+    worth = rest * (exits[-1].safe_price if exits else trade.open_rate)
+    told = trade.pair in exchange.unsellable
+    if worth < least_cost and (told or exchange.trading_mode != TradingMode.FUTURES):
+        return rest  # venues of contracts let an order below the minimum close a position
+    return rest if told and worth < least_cost * NEAR_MINIMUM else None

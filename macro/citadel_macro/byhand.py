@@ -49,6 +49,7 @@ def force_entry(original: Callable[..., Any], _: object) -> object:
         exchange = rpc._freqtrade.exchange  # noqa: SLF001 - as its own class does
         if not isinstance(exchange, BridgeMixin):
             return original(rpc, *args, **kwargs)
+        exchange.pace.forget(str(args[0] if args else kwargs.get("pair")))
         try:
             return original(rpc, *args, **kwargs)
         except FreqtradeException as error:
@@ -101,6 +102,9 @@ def _exit(
     **kwargs: Any,  # noqa: ANN401 - Freqtrade's
 ) -> object:
     """One exit. Freqtrade keeps a lack of funds to itself and would report an order that is none."""
+    if trade_id.isdigit():
+        for trade in Trade.get_trades([Trade.id == int(trade_id)]).all():
+            exchange.pace.forget(trade.pair)
     exchange.refusal()
     answer = original(rpc, trade_id, ordertype, **kwargs)
     refusal = exchange.refusal()

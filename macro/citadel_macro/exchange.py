@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,6 +29,7 @@ from citadel_bridge.errors import IntentsUnwritable, MicroUnavailable
 from citadel_macro import orders
 from citadel_macro.account import AccountMixin
 from citadel_macro.link import OrderRequest
+from citadel_macro.pace import Key, Pace
 from citadel_macro.strategy import Wishes
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ class BridgeMixin(AccountMixin):
         self._entries: set[str] = set()
         self._uncommitted: dict[str, str] = {}
         self._refused = threading.local()
+        self.pace = Pace()
+        self._tried: dict[str, tuple[Key, bool]] = {}
+        self.unsellable: set[str] = set()
+        """Pairs of which micro said that what is to be sold is below the venue's minimum."""
         super().__init__(*args, **kwargs)
 
     # --- placing ---------------------------------------------------------------------------------
@@ -89,7 +95,7 @@ class BridgeMixin(AccountMixin):
         """Send a parent order to micro and wait a moment for its first report.
 
         Raises:
-            TemporaryError: micro is silent; nothing was sent.
+            TemporaryError: micro is silent, or ended the last such order at once; nothing was sent.
             InsufficientFundsError: micro rejected it for lack of funds.
             InvalidOrderException: micro rejected it, or the amount rounds to nothing. An entry
                 also locks its pair, else Freqtrade would send it again in every loop.
@@ -124,7 +130,7 @@ class BridgeMixin(AccountMixin):
         """Have micro hold a stop and trigger it on the venue's own market data.
 
         Raises:
-            TemporaryError: micro is silent; nothing was sent.
+            TemporaryError: micro is silent, or ended the last stop at once; nothing was sent.
             InvalidOrderException: micro rejected it; Freqtrade then leaves the position at once.
         """
         rounding = ROUND_DOWN if side == "buy" else ROUND_UP
@@ -154,7 +160,14 @@ class BridgeMixin(AccountMixin):
         )
         return self._send(request, lock=False)
 
+    def held_back(self, pair: str, side: str, kind: str = "order") -> str:
+        """Why such an order is not tried yet, in words; empty when it may be."""
+        return self.pace.held((pair, side, kind), time.monotonic())
+
     def _send(self, request: OrderRequest, *, lock: bool) -> CcxtOrder:
+        held = self.held_back(request.symbol, request.side, request.kind)
+        if held:
+            raise TemporaryError(held)
         try:
             signal, report = self.link.submit(request)
         except (MicroUnavailable, IntentsUnwritable) as error:
@@ -162,6 +175,8 @@ class BridgeMixin(AccountMixin):
                 f"{request.side} {request.quantity} {request.symbol} was not sent: {error}"
             ) from error
         self._uncommitted[signal.signal_id] = signal.symbol
+        entry = signal.kind == "order" and self._adds(signal.side, signal.reduce_only)
+        self._tried[signal.signal_id] = ((signal.symbol, signal.side, signal.kind), entry)
         if lock:
             self._entries.add(signal.signal_id)
         if report is None:
@@ -171,7 +186,7 @@ class BridgeMixin(AccountMixin):
             self._shown[signal.signal_id] = "open"
             return orders.unacknowledged_order(signal)
         order = self._show(report)
-        if report.status == "rejected" and not report.fills:
+        if report.status == "rejected" and not orders.has_filled(report):
             self.link.settle(signal.signal_id, "rejected")
             funds = report.reason_code in orders.FUNDS_CODES
             kind = InsufficientFundsError if funds else InvalidOrderException
@@ -335,15 +350,30 @@ class BridgeMixin(AccountMixin):
         order = orders.order_dict(report)
         if orders.is_terminal(report):
             self._shown.pop(report.signal_id, None)
+            self._note_end(report)
             if report.signal_id in self._entries:
                 self._entries.discard(report.signal_id)
                 if report.status == "rejected":
-                    self._lock(report)
+                    self.lock(report.symbol, f"{report.reason_code}: {report.reason}")
         else:
             self._shown[report.signal_id] = order["status"]
         return order
 
-    def news(self) -> set[str]:
+    def _note_end(self, report: ExecutionReport) -> None:
+        """Once for each order: whether the next one like it has to wait a while."""
+        key, entry = self._tried.pop(report.signal_id, (None, False))
+        if key is None:
+            return
+        if orders.has_filled(report):
+            self.pace.filled(key)
+            self.unsellable.discard(report.symbol)
+        elif orders.failed(report):
+            reason = f"{report.reason_code or report.status} ({report.reason})"
+            self.pace.failed(key, reason, time.monotonic(), entry=entry)
+        if not entry and report.reason_code in orders.MINIMUM_CODES:
+            self.unsellable.add(report.symbol)
+
+    def ended(self) -> set[str]:
         """Orders that Freqtrade was last shown as open and that have come to their end."""
         ended = set()
         for order_id in tuple(self._shown):
@@ -352,6 +382,15 @@ class BridgeMixin(AccountMixin):
                 ended.add(order_id)
         return ended
 
+    def news(self) -> set[str]:
+        """Of these the ones that have filled something.
+
+        All that could be done at once about the others is to send them again; that has the time of
+        Freqtrade's own pause.
+        """
+        reports = ((order_id, self.link.report(order_id)) for order_id in self.ended())
+        return {id_ for id_, report in reports if report is not None and orders.has_filled(report)}
+
     def no_news(self, order_ids: set[str]) -> None:
         """Freqtrade has had its chance to look at these; if it did not, it never will.
 
@@ -359,6 +398,7 @@ class BridgeMixin(AccountMixin):
         """
         for order_id in order_ids:
             self._shown.pop(order_id, None)
+            self._tried.pop(order_id, None)
 
     def settle_committed(self) -> None:
         """Tell the intent log which of the orders just sent are in Freqtrade's database by now."""
@@ -367,11 +407,12 @@ class BridgeMixin(AccountMixin):
                 self.link.settle(order_id, "booked")
             del self._uncommitted[order_id]
 
-    def _lock(self, report: ExecutionReport) -> None:
+    def lock(self, pair: str, why: str) -> None:
+        """Keep new trades of a pair away for ``lock_minutes``."""
         until = datetime.now(UTC) + timedelta(minutes=self.settings.lock_minutes)
-        reason = f"{report.reason_code}: {report.reason}"[:LOCK_REASON_MAX]
-        PairLocks.lock_pair(report.symbol, until, reason)
-        logger.warning("Locked %s until %s: %s", report.symbol, until.isoformat(), reason)
+        reason = why[:LOCK_REASON_MAX]
+        PairLocks.lock_pair(pair, until, reason)
+        logger.warning("Locked %s until %s: %s", pair, until.isoformat(), reason)
 
     # --- market data -----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import books, byhand, late
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.orphans import reconcile
-from citadel_macro.wakeup import WakeUp
+from citadel_macro.wakeup import Budget, WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
             ) from error
         if bot.exchange.balances_changed():
             bot.wallets.update()
-        ended = bot.exchange.news()
+        ended = bot.exchange.ended()
         try:
             with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
                 if ended:
@@ -112,10 +112,41 @@ def _reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
 def _exit_positions(original: Callable[[FreqtradeBot, list[Trade]], int], _: object) -> object:
     def exit_positions(bot: FreqtradeBot, trades: list[Trade]) -> int:
         if isinstance(bot.exchange, BridgeMixin):
-            trades = books.close_dust(bot.exchange, trades)
-        return original(bot, trades)
+            trades = books.close_dust(bot, bot.exchange, trades)
+        closed = original(bot, trades)
+        if isinstance(bot.exchange, BridgeMixin):
+            # What a stop left is dust as soon as Freqtrade has booked the stop.
+            books.close_dust(bot, bot.exchange, Trade.get_open_trades())
+        return closed
 
     return exit_positions
+
+
+def _execute_trade_exit(original: Callable[..., bool], _: object) -> object:
+    def execute_trade_exit(bot: FreqtradeBot, trade: Trade, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401 - Freqtrade's
+        if isinstance(bot.exchange, BridgeMixin):
+            held = bot.exchange.held_back(trade.pair, trade.exit_side)
+            if held:
+                # Before the trade's stop is withdrawn for an exit that would not be sent.
+                raise TemporaryError(held)
+        return original(bot, trade, *args, **kwargs)
+
+    return execute_trade_exit
+
+
+def _create_stoploss_order(
+    original: Callable[[FreqtradeBot, Trade, float], bool], _: object
+) -> object:
+    def create_stoploss_order(bot: FreqtradeBot, trade: Trade, stop_price: float) -> bool:
+        if isinstance(bot.exchange, BridgeMixin):
+            held = bot.exchange.held_back(trade.pair, trade.exit_side, "stop")
+            if held:
+                # Freqtrade would log the error with its whole stack, in every loop.
+                bot.log_once(held, logger.warning)
+                return False
+        return original(bot, trade, stop_price)
+
+    return create_stoploss_order
 
 
 def _after_fill(original: Callable[[FreqtradeBot, Trade, Order, bool], Trade], _: object) -> object:
@@ -163,12 +194,15 @@ def _delete(original: Callable[[Trade], None], bridge: Callable[[], BridgeMixin 
 
 
 def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
+    budget = Budget()
+
     def sleep(sleep_duration: float) -> None:
         exchange = bridge()
         if exchange is None or not exchange.settings.wake_up:
             time.sleep(sleep_duration)
         else:
-            WakeUp(exchange.link.wake, lambda: bool(exchange.news())).sleep(sleep_duration)
+            news = WakeUp(exchange.link.wake, lambda: bool(exchange.news()), budget)
+            news.sleep(sleep_duration)
 
     return sleep
 
@@ -178,6 +212,8 @@ _HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "process", _process),
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
+    (FreqtradeBot, "execute_trade_exit", _execute_trade_exit),
+    (FreqtradeBot, "create_stoploss_order", _create_stoploss_order),
     (FreqtradeBot, "update_trade_state", _update_trade_state),
     (Trade, "delete", _delete),
     (Worker, "_sleep", _sleep),

@@ -110,7 +110,8 @@ def _settle(bot: FreqtradeBot, exchange: BridgeMixin, order: Order) -> None:
         return
     report = exchange.link.report(order.order_id)
     closed = order.trade
-    if report is not None and report.fills and order.ft_order_side == closed.entry_side:
+    filled = report is not None and orders.has_filled(report)
+    if report is not None and filled and order.ft_order_side == closed.entry_side:
         what = orphans.rebook(bot, exchange, report, closed.leverage, order)
         logger.warning(
             "Order %s has filled %s %s after its trade %s was closed: %s.",
@@ -121,7 +122,7 @@ def _settle(bot: FreqtradeBot, exchange: BridgeMixin, order: Order) -> None:
             what,
         )
         return
-    if report is not None and report.fills:
+    if report is not None and filled:
         logger.error(
             "Order %s has traded %s %s after its trade %s was closed: nobody holds what it closed.",
             order.order_id,
@@ -145,7 +146,7 @@ def _orphan(bot: FreqtradeBot, exchange: BridgeMixin, order_id: str) -> bool:
     elif not orders.is_terminal(report):
         exchange.link.cancel(order_id, DELETED, wait_s=0.0)
         return False
-    elif not report.fills:
+    elif not orders.has_filled(report):
         what = "forgotten"
     else:
         what = orphans.rebook(bot, exchange, report, float(signal.leverage) if signal else 1.0)

@@ -23,6 +23,9 @@ OrderStatus = Literal["open", "closed", "canceled", "expired", "rejected"]
 FUNDS_CODES: Final = frozenset({"INSUFFICIENT_FUNDS", "FREE_BALANCE"})
 """Rejections about money: the venue's, and check 14 of the risk gate."""
 
+MINIMUM_CODES: Final = frozenset({"BELOW_MIN", "DUST"})
+"""Ends for being smaller than the venue takes."""
+
 _STATUS: Final[dict[str, OrderStatus]] = {
     "accepted": "open",
     "working": "open",
@@ -38,6 +41,11 @@ _STATUS: Final[dict[str, OrderStatus]] = {
 def is_terminal(report: ExecutionReport) -> bool:
     """Whether nothing more can happen to this order."""
     return report.status in TERMINAL_STATUSES
+
+
+def has_filled(report: ExecutionReport) -> bool:
+    """Whether anything of an order was traded; its single fills may be forgotten by then."""
+    return Decimal(report.filled) > 0
 
 
 def order_status(report: ExecutionReport) -> OrderStatus:
@@ -56,6 +64,16 @@ def _cost(report: ExecutionReport) -> Decimal:
     if report.fills or report.average is None:
         return sum((Decimal(f.price) * Decimal(f.quantity) for f in report.fills), Decimal(0))
     return Decimal(report.average) * Decimal(report.filled)
+
+
+def failed(report: ExecutionReport) -> bool:
+    """Whether an ended order without a fill is one that would end so again if it were repeated.
+
+    An order that is withdrawn, or that found no price within its time, is none.
+    """
+    if report.status in {"rejected", "done_dust"} or report.reason_code in MINIMUM_CODES:
+        return True
+    return report.kind == "stop" and not report.reason_code.startswith("CANCELED_BY")
 
 
 def order_dict(report: ExecutionReport) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _dispose(
     if trade is None:
         trade = _new_trade(bot, exchange, report, leverage)
     _join(bot, trade, report, report.side)
-    if flattening is not None and flattening.fills:
+    if flattening is not None and orders.has_filled(flattening):
         _join(bot, trade, flattening, flattening.side)
     return "adopted"
 
@@ -168,7 +168,7 @@ def rebook(
     trades = Trade.get_trades([Trade.pair == report.symbol, Trade.is_open.is_(True)]).all()
     trade = trades[0] if trades else _new_trade(bot, exchange, report, leverage)
     _join(bot, trade, report, report.side, row)
-    if flattening is None or not flattening.fills:
+    if flattening is None or not orders.has_filled(flattening):
         return "adopted"
     _join(bot, trade, flattening, flattening.side)
     trade.exit_reason = FLATTEN_TAG

@@ -2,18 +2,37 @@
 
 Freqtrade sleeps ``process_throttle_secs`` between loops, five seconds by default, so a fill would
 reach its database two and a half seconds late on average. The worker waits on the connector's event
-instead. Repricing a resting order is no news: only an order that came to its end wakes the worker,
-else a chasing order would keep Freqtrade spinning.
+instead. Repricing a resting order is no news: only an order that came to its end with something
+filled wakes the worker, and not more often than a budget allows, else a chasing order, or one that
+is sent and ends again and again, would keep Freqtrade spinning.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+
+BURST: Final = 8.0
+PER_S: Final = 1.0
+
+
+class Budget:
+    """How often the pause may be ended early: ``BURST`` times at once, ``PER_S`` in the long run."""
+
+    def __init__(self) -> None:
+        self._left = BURST
+        self._at_s = time.monotonic()
+
+    def spend(self) -> float:
+        """Take one; seconds until it may be used, 0 for now."""
+        now = time.monotonic()
+        self._left = min(BURST, self._left + (now - self._at_s) * PER_S) - 1.0
+        self._at_s = now
+        return max(0.0, -self._left / PER_S)
 
 
 class WakeUp:
@@ -22,11 +41,15 @@ class WakeUp:
     Args:
         event: set by the connector on every execution report.
         news: whether anything changed that Freqtrade has not seen yet.
+        budget: of early ends, kept from one sleep to the next.
     """
 
-    def __init__(self, event: threading.Event, news: Callable[[], bool]) -> None:
+    def __init__(
+        self, event: threading.Event, news: Callable[[], bool], budget: Budget | None = None
+    ) -> None:
         self._event = event
         self._news = news
+        self._budget = budget or Budget()
 
     def sleep(self, seconds: float) -> None:
         """Sleep for ``seconds``, or until there is news.
@@ -37,8 +60,9 @@ class WakeUp:
         deadline = time.monotonic() + seconds
         while True:
             self._event.clear()
-            if self._news():
-                return
             remaining = deadline - time.monotonic()
+            if self._news():
+                time.sleep(max(0.0, min(self._budget.spend(), remaining)))
+                return
             if remaining <= 0 or not self._event.wait(remaining):
                 return

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from citadel_macro.wakeup import WakeUp
+from citadel_macro.wakeup import BURST, PER_S, Budget, WakeUp
 
 
 def test_news_before_the_sleep_is_not_slept_over() -> None:
@@ -45,3 +45,13 @@ def test_a_report_that_is_no_news_does_not_end_the_sleep() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_news_without_end_does_not_end_every_sleep() -> None:
+    event, budget = threading.Event(), Budget()
+    started, loops = time.monotonic(), 0
+    while time.monotonic() - started < 2:
+        WakeUp(event, lambda: True, budget).sleep(5)
+        loops += 1
+    assert loops <= BURST + 2 * PER_S + 1
+    assert loops >= BURST
