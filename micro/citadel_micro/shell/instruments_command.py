@@ -117,6 +117,7 @@ def _row(market: Market) -> dict[str, Any]:
         "settle": rules.settle,
         **{name: format(plain(value), "f") for name, value in decimals.items()},
         "fee_side": rules.fee_side,
+        "reduce_only_exempt_min_notional": rules.reduce_only_exempt_min_notional,
         "active": market.active,
     }
 

@@ -22,6 +22,7 @@ import msgspec
 
 from citadel_micro.core.instrument import Instrument
 from citadel_micro.shell.instruments.markets import Market, MarketList
+from citadel_micro.shell.instruments.rules import exempts
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     taker_fee: Decimal
     fee_side: Literal["received", "quote"]
     active: bool
+    reduce_only_exempt_min_notional: bool | None = None
+    """None in lists of earlier releases."""
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ def market_of_row(venue: str, row: Row) -> Market:
     """The market that ``row_of`` described. Raises BadInput for numbers that are no rules."""
     names = (name for name in Row.__struct_fields__ if name != "active")
     values = {name: getattr(row, name) for name in names}
+    if row.reduce_only_exempt_min_notional is None:
+        values["reduce_only_exempt_min_notional"] = exempts(venue, row.kind)
     return Market(rules=Instrument(venue=venue, **values), active=row.active)
 
 

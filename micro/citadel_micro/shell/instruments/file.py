@@ -23,7 +23,8 @@ _DECIMALS: Final = (
     *("tick", "lot", "min_quantity", "min_notional", "contract_size"),
     *("maker_fee", "taker_fee"),
 )
-_KEYS: Final = (*_REQUIRED, "venue_symbol", "kind", *_DECIMALS[2:])
+_EXEMPT: Final = "reduce_only_exempt_min_notional"
+_KEYS: Final = (*_REQUIRED, "venue_symbol", "kind", *_DECIMALS[2:], _EXEMPT)
 _KINDS: Final[Mapping[str, Kind]] = {"spot": "spot", "linear": "linear", "inverse": "inverse"}
 
 
@@ -44,6 +45,7 @@ def read_instruments(path: Path) -> Instruments:
         taker_fee = "0.0005"
         kind = "linear"           # spot, linear, inverse
         venue_symbol = "BTCUSDT"
+        reduce_only_exempt_min_notional = true
 
     Raises BadInput with the entry and the key.
     """
@@ -83,6 +85,9 @@ def _entry(entry: object, where: str) -> Instrument:
     if kind is None:
         raise BadInput(f"kind is {kind_name!r}", where=where, allowed=", ".join(_KINDS))
     maker, taker = FEES[kind]
+    exempt = entry.get(_EXEMPT)
+    if exempt is not None and not isinstance(exempt, bool):
+        raise BadInput(f"{_EXEMPT} is {exempt!r}", where=where, allowed="true or false")
     return make_instrument(
         venue=venue,
         symbol=symbol,
@@ -94,6 +99,7 @@ def _entry(entry: object, where: str) -> Instrument:
         min_notional=numbers.get("min_notional", Decimal(0)),
         contract_size=numbers.get("contract_size", Decimal(1)),
         fees=(numbers.get("maker_fee", maker), numbers.get("taker_fee", taker)),
+        reduce_only_exempt_min_notional=exempt,
     )
 
 

@@ -68,6 +68,7 @@ def held_rules(
             old,
             min_lots=max(1, math.ceil(least)),
             min_notional=new.min_notional,
+            reduce_only_exempt_min_notional=new.reduce_only_exempt_min_notional,
             maker_fee=new.maker_fee,
             taker_fee=new.taker_fee,
         )

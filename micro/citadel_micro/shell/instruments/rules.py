@@ -28,6 +28,20 @@ FEES: Final[Mapping[Kind, tuple[Decimal, Decimal]]] = {
 """Fees of an account without volume, as fractions: (maker, taker). Binance's, where none are said."""
 
 
+EXEMPT: Final = ("binance-usdm",)
+"""Venues whose derivatives take reduce-only orders below the minimum notional.
+
+Binance USD-M, error -4164: "Order's notional must be no smaller than 5.0 (unless you choose reduce
+only)". Of the others none is known to say so, and an order refused by the venue is worse than dust
+told in time.
+"""
+
+
+def exempts(venue: str, kind: Kind) -> bool:
+    """Whether it is one of them."""
+    return venue in EXEMPT and kind != "spot"
+
+
 def make_instrument(
     *,
     venue: str,
@@ -41,6 +55,7 @@ def make_instrument(
     contract_size: Decimal = Decimal(1),
     fees: tuple[Decimal, Decimal] | None = None,
     fee_side: FeeSide | None = None,
+    reduce_only_exempt_min_notional: bool | None = None,
 ) -> Instrument:
     """Fill in what follows from the rest."""
     pair, _, settle = symbol.partition(":")
@@ -63,6 +78,11 @@ def make_instrument(
         maker_fee=plain(maker),
         taker_fee=plain(taker),
         fee_side=fee_side or ("received" if kind == "spot" else "quote"),
+        reduce_only_exempt_min_notional=(
+            exempts(venue, kind)
+            if reduce_only_exempt_min_notional is None
+            else reduce_only_exempt_min_notional
+        ),
     )
 
 

@@ -152,9 +152,38 @@ def test_a_file_of_instruments(tmp_path: Path) -> None:
     assert (btc.maker_fee, btc.taker_fee) == (Decimal("0.0002"), Decimal("0.0004"))
 
 
+def test_who_takes_reduce_only_orders_below_the_minimum_notional(tmp_path: Path) -> None:
+    path = tmp_path / "instruments.toml"
+    text = ""
+    for venue, symbol, more in (
+        ("binance-usdm", "BTC/USDT:USDT", ""),
+        ("binance-usdm", "ETH/USDT:USDT", "reduce_only_exempt_min_notional = false"),
+        ("binance-spot", "BTC/USDT", ""),
+        ("bybit-linear", "BTC/USDT:USDT", ""),
+        ("bybit-linear", "ETH/USDT:USDT", "reduce_only_exempt_min_notional = true"),
+    ):
+        text += f'[[instrument]]\nvenue = "{venue}"\nsymbol = "{symbol}"\n'
+        text += f'tick = "0.1"\nlot = "0.001"\nmin_notional = "100"\n{more}\n'
+    path.write_text(text)
+    found = read_instruments(path)
+    assert [each.reduce_only_exempt_min_notional for each in found.values()] == [
+        *(True, False, False),
+        *(False, True),
+    ]
+    btc = found["binance-usdm", "BTC/USDT:USDT"]
+    assert (btc.min_lots_at(500_000), btc.min_lots_at(500_000, reduce_only=True)) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            (
+                '[[instrument]]\nvenue = "binance-spot"\nsymbol = "A/B"\ntick = "1"\nlot = "1"\n'
+                'reduce_only_exempt_min_notional = "yes"\n'
+            ),
+            "allowed: true or false",
+        ),
         ("instrument = 5", "no list of instruments"),
         ("[[instruments]]\n", "no list of instruments"),
         ("[[instrument]]\nvenue =", "not a .toml file"),
