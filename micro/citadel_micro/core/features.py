@@ -25,7 +25,7 @@ from citadel_micro.core.windows import CELL_NS, CellSums
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.book import Best
+    from citadel_micro.core.book import Best, Level
     from citadel_micro.core.market import MarketBook
 
 GRID_NS: Final = SECOND
@@ -188,16 +188,23 @@ class FlowFeatures:
                 self._close(before, grid)
         self._best = best
 
-    def read(self, now_ns: int) -> dict[str, float]:
+    def read(self, now_ns: int, top: Top | None = None) -> dict[str, float]:
         """All features as of ``now_ns``, in the order of ``NAMES``; NaN where there is none.
 
         Reading changes nothing: neither what comes later nor what is read again.
+
+        Args:
+            now_ns: engine time.
+            top: bids and asks that they are published with, as deep as ``DEPTHS`` if there are as
+                many; None for those of the depth.
         """
         market = self._market
         if market.state != "LIVE" or market.resyncs != self._resyncs:
             return dict.fromkeys(NAMES, math.nan)
         now_ns = max(now_ns, self._last_ns)
-        values = [market.imbalance(depth) for depth in DEPTHS]
+        if top is None:
+            top = market.book.top(DEPTHS[-1])
+        values = [_imbalance(top, depth) for depth in DEPTHS]
         values += _levels(market.best(), market.microprice())
         whole = [_whole(self._since_ns, now_ns, seconds) for seconds in FLOW_S]
         for flows in (self._flow.sums(now_ns, _FLOW_NS), market.signed_flows(now_ns, _FLOW_NS)):
@@ -242,6 +249,8 @@ class FlowFeatures:
 
 # --- the same by definition ---------------------------------------------------------------------
 
+Top = tuple["Sequence[Level]", "Sequence[Level]"]
+"""Best bids and best asks, (price, size), best first."""
 Observation = tuple[int, "Best | None"]
 """(receive time, best after the event); None where the book was not LIVE and whole, or was resynced."""
 
@@ -249,7 +258,7 @@ Observation = tuple[int, "Best | None"]
 def recompute(
     observations: Sequence[Observation],
     trades: Sequence[tuple[int, float]],
-    top: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]],
+    top: Top,
     now_ns: int,
 ) -> dict[str, float]:
     """All features as of ``now_ns`` from everything that was seen until then, by definition.
@@ -310,9 +319,7 @@ def _cell_sums(numbers: Sequence[tuple[int, float]]) -> dict[int, float]:
     return sums
 
 
-def _imbalance(
-    top: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]], depth: int
-) -> float:
+def _imbalance(top: Top, depth: int) -> float:
     bids = sum(size for _, size in top[0][:depth])
     asks = sum(size for _, size in top[1][:depth])
     return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0

@@ -20,7 +20,7 @@ from citadel_micro.core.windows import CellSums
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.book import Best
+    from citadel_micro.core.book import Best, Level
     from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
@@ -233,6 +233,20 @@ class MarketBook:
             return self._quote
         return self.book.best()
 
+    def top(self, count: int) -> tuple[list[Level], list[Level]]:
+        """Up to ``count`` levels of each side, (bids, asks), best first and beginning at ``best``.
+
+        A quote may be newer than the depth: what the depth shows better than it is gone.
+        """
+        bids, asks = self.book.top(count)
+        if self._quote is None or count <= 0:
+            return bids, asks
+        bid, bid_size, ask, ask_size = self._quote
+        return (
+            [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count],
+            [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count],
+        )
+
     def mid(self) -> float | None:
         """Half-way between best bid and ask, in price units; None if one-sided."""
         best = self.best()
@@ -257,7 +271,7 @@ class MarketBook:
 
         In [-1, 1]; positive means more is bid than offered.
         """
-        bids, asks = self.book.top(count)
+        bids, asks = self.top(count)
         bid_size = sum(size for _, size in bids)
         ask_size = sum(size for _, size in asks)
         total = bid_size + ask_size

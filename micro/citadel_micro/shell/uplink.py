@@ -23,7 +23,7 @@ from citadel_micro.core.commands import (
     PublishRisk,
 )
 from citadel_micro.core.events import MacroBeat, SignalReceived, TradeTick
-from citadel_micro.core.features import FlowFeatures
+from citadel_micro.core.features import DEPTHS, FlowFeatures
 from citadel_micro.shell import wire
 from citadel_micro.shell.clock import STEP_NS
 from citadel_micro.shell.peers import Peers
@@ -235,7 +235,9 @@ class Uplink:
         if isinstance(command, PublishBook):
             market = self._markets.get((command.venue, command.symbol))
             if market is not None:
-                features = self._features[command.venue, command.symbol].read(now_ns)
+                features = self._features[command.venue, command.symbol].read(
+                    now_ns, market.top(DEPTHS[-1])
+                )
                 book = wire.book_of(
                     market, self._config.book_levels, instance, 0, now_ns, features=features
                 )

@@ -386,9 +386,15 @@ def book_of(
     *,
     features: dict[str, float] | None = None,
 ) -> BookSnapshot:
-    """The top ``levels`` of a book as it is now, with its age and state."""
-    bids, asks = market.book.top(levels)
+    """The top ``levels`` of a book as it is now, with its age and state.
+
+    All of it is of one moment: levels begin at the best bid and ask that spread and microprice are of.
+    """
+    bids, asks = market.top(levels)
     microprice, spread = market.microprice(), market.spread()
+    best = market.best()
+    if microprice is not None and best is not None and best[0] <= best[2]:
+        microprice = min(max(microprice, best[0]), best[2])  # against what rounding adds
     return BookSnapshot(
         venue=market.venue,
         symbol=market.symbol,

@@ -80,7 +80,9 @@ class Life:
         self._clock = shared.clock
         self._tap = shared.tap
         self._news = shared.news
-        self._decode = shared.spec.decoder(shared.symbols).frame
+        symbols = shared.spec.symbols()
+        symbols.update({native: symbol for symbol, native in natives.items()})
+        self._decode = shared.spec.decoder(symbols).frame
         self._link: Link | None = None
         self._outbox: deque[str] = deque()
         self._outbox_filled = asyncio.Event()

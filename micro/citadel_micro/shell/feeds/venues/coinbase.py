@@ -1,7 +1,8 @@
 """Coinbase: Advanced Trade today, and the older Exchange stream.
 
-Advanced Trade numbers all messages of a connection in one sequence. The Exchange stream numbers
-nothing in its books. Sources: the venue's pages "WebSocket channels" of both.
+Advanced Trade numbers all messages of a connection in one sequence, and answers products in USDC as
+products in USD, whose book they share. The Exchange stream numbers nothing in its books. Sources: the
+venue's pages "WebSocket channels" of both.
 """
 
 from __future__ import annotations
@@ -104,12 +105,13 @@ _BOOKS: Final = b'{"channel":"l2_data"'
 class CoinbaseAdvancedDecoder:
     """Decodes ``l2_data``, ``market_trades`` and ``ticker`` of one connection, in its sequence."""
 
-    __slots__ = ("_sequence", "_symbols", "_venue")
+    __slots__ = ("_answered", "_sequence", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
         self._venue = venue
         self._symbols = symbols
         self._sequence = ConnectionSequence()
+        self._answered: dict[str, tuple[str, ...]] = {}
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
@@ -131,6 +133,23 @@ class CoinbaseAdvancedDecoder:
             return (Control("lost", "", self._sequence.reason),)
         return () if verdict == IGNORE else None
 
+    def _symbols_of(self, product: str) -> tuple[str, ...]:
+        """The symbols that a product answers: one book serves USD and USDC, and is called USD.
+
+        That of the products which were asked for; of both where both were.
+        """
+        symbols = self._answered.get(product)
+        if symbols is None:
+            asked = [
+                self._symbols[name]
+                for name in (product, f"{product}C" if product.endswith("-USD") else "")
+                if name in self._symbols
+            ]
+            symbols = tuple(asked) or (self._symbols[product],)
+            if len(self._answered) < 10_000:  # noqa: PLR2004 - garbage must not fill the memory
+                self._answered[product] = symbols
+        return symbols
+
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
         seq = frame.sequence_num
@@ -148,22 +167,23 @@ class CoinbaseAdvancedDecoder:
                 bid=b"bid",
                 ask=b"offer",
             )
-            fields = (
-                self._venue,
-                self._symbols[book.product_id],
-                book.type == "snapshot",
-                seq,
-                seq,
-                -1,
-                None,
-                bids,
-                asks,
-                at_ns,
-                recv_ns,
-                None,
-                0,
-            )
-            events.append(make(DepthUpdate, fields))
+            for symbol in self._symbols_of(book.product_id):
+                fields = (
+                    self._venue,
+                    symbol,
+                    book.type == "snapshot",
+                    seq,
+                    seq,
+                    -1,
+                    None,
+                    bids,
+                    asks,
+                    at_ns,
+                    recv_ns,
+                    None,
+                    0,
+                )
+                events.append(make(DepthUpdate, fields))
         return events
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -180,28 +200,30 @@ class CoinbaseAdvancedDecoder:
             case "market_trades":
                 return oldest_first(
                     [
-                        self._trade(trade, recv_ns, history=event.type == "snapshot")
+                        self._trade(trade, symbol, recv_ns, history=event.type == "snapshot")
                         for event in _trades(data).events
                         for trade in event.trades
+                        for symbol in self._symbols_of(trade.product_id)
                     ]
                 )
             case "ticker":
                 frame = _tickers(data)
                 at_ns = iso_ns(frame.timestamp)
                 return [
-                    self._quote(ticker, at_ns, recv_ns)
+                    self._quote(ticker, symbol, at_ns, recv_ns)
                     for event in frame.events
                     for ticker in event.tickers
+                    for symbol in self._symbols_of(ticker.product_id)
                     if not one_sided(ticker.best_bid, ticker.best_ask)
                 ]
             case "subscriptions":
                 return (Control("ack", "", ""),)
         return ()
 
-    def _trade(self, trade: _Trade, recv_ns: int, *, history: bool) -> TradeTick:
+    def _trade(self, trade: _Trade, symbol: str, recv_ns: int, *, history: bool) -> TradeTick:
         return TradeTick(
             self._venue,
-            self._symbols[trade.product_id],
+            symbol,
             trade.trade_id,
             trade.price,
             trade.size,
@@ -211,10 +233,10 @@ class CoinbaseAdvancedDecoder:
             history,
         )
 
-    def _quote(self, ticker: _Ticker, at_ns: int, recv_ns: int) -> QuoteTick:
+    def _quote(self, ticker: _Ticker, symbol: str, at_ns: int, recv_ns: int) -> QuoteTick:
         return QuoteTick(
             self._venue,
-            self._symbols[ticker.product_id],
+            symbol,
             -1,
             ticker.best_bid,
             ticker.best_bid_quantity,
