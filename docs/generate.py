@@ -202,7 +202,7 @@ book is compared with the truth. After each the book is void, gets a snapshot, a
 | truncate | a message is cut somewhere |
 | replay | the last {injection.WINDOW} messages of the connection come once more, without a word |
 | reconnect | the connection is lost; the new one begins with the last {injection.WINDOW} messages of the old, goes on, and brings its snapshot {injection.SNAPSHOT_AFTER} updates later |
-| silence | nothing more comes for one book while the connection lives; a book is old after {injection.STALE_NS / 1e9:g} s here |
+| silence | no more depth comes for one book, while its connection lives; a silent book is looked at, or subscribed anew where it cannot be, after {injection.SILENT_NS / 1e9:g} s here |
 | clock jump | every stamp of the venue is an hour too late, or too early |
 | late snapshot | the first snapshot comes {", ".join(str(each) for each in LATENESS[:-1])} or {LATENESS[-1]} updates late |
 

@@ -376,7 +376,9 @@ class PaperMicro:
 
     def _resync(self, command: RequestSnapshot) -> None:
         if self._feeds is not None:
-            self._feeds.request_snapshot(command.venue, command.symbol, command.reason)
+            self._feeds.request_snapshot(
+                command.venue, command.symbol, command.reason, mute=command.mute
+            )
 
     def _note(self, command: Note) -> None:
         (logs.note if self._control is None else self._control.note)(command)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof
+from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, StreamProof
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.streams import WHOLE_VENUE, Streams
 from citadel_micro.shell.feeds import aggregator as aggregator_module
@@ -364,6 +364,7 @@ class Observer:
             symbol: MarketBook(spec.venue, symbol, spec.integrity) for symbol in config.symbols
         }
         self.streams = Streams()
+        self.looks = 0
         self.faults: list[Exception] = []
         self.lies: list[str] = []
         """Moments at which a book said LIVE and was not what the venue's had been."""
@@ -402,9 +403,20 @@ class Observer:
                 market.stream = self.streams.of(event.venue, event.stream)
             market.on_status(event)
             self._note(market)
+        elif isinstance(event, BookLook):
+            self.looks += 1
+            self.markets[event.symbol].on_look(event)
         elif isinstance(event, StreamProof):
             assert event.recv_ns == recv_ns
             self.streams.on_proof(event, time.time_ns())
+
+    def look_at_ages(self, stale_ns: int = 1_500_000_000) -> None:
+        """What an engine does about the ages of its books."""
+        for market in self.markets.values():
+            if market.check_age(time.time_ns(), stale_ns) and market.mute:
+                self.aggregator.request_snapshot(
+                    market.venue, market.symbol, market.reason, mute=True
+                )
 
     def _check(self, market: MarketBook) -> None:
         if market.state == "LIVE":

@@ -235,6 +235,8 @@ class RequestSnapshot:
     venue: str
     symbol: str
     reason: str
+    mute: bool = False
+    """Its depth does not come: a snapshot alone would not mend that, so subscribe anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from citadel_micro.core.desk import Desk
 from citadel_micro.core.events import (
     AmendRejected,
     BalancesUpdated,
+    BookLook,
     CancelReceived,
     CancelRejected,
     DepthUpdate,
@@ -183,6 +184,7 @@ class Engine:
             TradeTick: self._on_trade,
             FeedStatus: self._on_feed,
             StreamProof: self._streams.on_proof,
+            BookLook: self._on_look,
             SignalReceived: self._intake.on_signal,
             SignalRefused: self._intake.on_refused,
             CancelReceived: self._intake.on_cancel,
@@ -253,6 +255,12 @@ class Engine:
             market.stream = self._streams.of(status.venue, status.stream)
         self._watch.on_feed(status, now_ns)
         self.references.on_feed(status, now_ns)
+
+    def _on_look(self, look: BookLook, now_ns: int) -> None:
+        del now_ns
+        market = self.markets.get(look[:2])
+        if market is not None:
+            market.on_look(look)
 
     # macro
 

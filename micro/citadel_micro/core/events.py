@@ -103,6 +103,18 @@ class StreamProof:
     recv_ns: int
 
 
+class BookLook(NamedTuple):
+    """The best of the venue's own book, asked for beside the stream of a book that is silent."""
+
+    venue: str
+    symbol: str
+    last_seq: int
+    """In the numbers of the stream."""
+    bids: Levels
+    asks: Levels
+    recv_ns: int
+
+
 # --- macro --------------------------------------------------------------------------------------
 
 
@@ -408,6 +420,7 @@ Event = (
     MarketEvent
     | FeedStatus
     | StreamProof
+    | BookLook
     | SignalReceived
     | SignalRefused
     | CancelReceived

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
+from citadel_micro.core.crosscheck import CrossCheck
 from citadel_micro.core.integrity import Unnumbered, make_integrity
 from citadel_micro.core.kernel import Book
 from citadel_micro.core.streams import Stream
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.core.book import Best, Level
-    from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
+    from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, QuoteTick, TradeTick
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
 """SYNCING: no trustworthy content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but
@@ -36,6 +37,10 @@ cross for a moment; a wrong level stays."""
 USELESS_LIMIT_NS: Final = 5_000_000_000
 """Updates that come for this long and never fit (all older than the book, or all without a snapshot
 to put them on) say that the snapshot was wrong or lost. Streams lag their snapshots by less."""
+FEW_LEVELS: Final = 100
+"""A snapshot with so many levels on its longer side may have been cut there: a whole one follows."""
+RECENT: Final = 64
+"""Updates of such a book that are kept: some seconds, longer than a snapshot is under way."""
 FLOW_NS: Final = 60_000_000_000
 """Longest window of ``signed_flow``."""
 
@@ -67,6 +72,7 @@ class MarketBook:
 
     __slots__ = (
         "_buffer",
+        "_check",
         "_checksum",
         "_crossed_ns",
         "_depth",
@@ -78,6 +84,7 @@ class MarketBook:
         "_proving",
         "_quote",
         "_quote_seq",
+        "_recent",
         "_unproven",
         "_useless_ns",
         "_was_live",
@@ -88,6 +95,7 @@ class MarketBook:
         "last_recv_ns",
         "last_seq",
         "last_trade",
+        "mute",
         "news",
         "reason",
         "resyncs",
@@ -109,6 +117,9 @@ class MarketBook:
         self.last_recv_ns = 0
         """When its last valid update came: the last change of a quiet book may be long ago."""
         self.stream = Stream()
+        self.mute = False
+        """STALE because its depth does not follow its other streams: only its own next update, or a
+        new subscription, ends that."""
         self.exchange_ns = 0
         self.gaps = 0
         self.resyncs = 0
@@ -126,10 +137,13 @@ class MarketBook:
         self._proving: Final = bool(
             rules.checksum is not None or rules.depths or isinstance(rules.sequence, Unnumbered)
         )
+        self._check: Final = CrossCheck(counts_changes=integrity.startswith("range_bridge_spot"))
         self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
         self._quote_seq = -1
+        self._recent: deque[DepthUpdate] | None = None
+        """The last updates of a book of few levels: they join a whole one to it that is older."""
         self._useless_ns = 0
         self._was_live = False
         self._flow: Final = CellSums(FLOW_NS)
@@ -177,6 +191,8 @@ class MarketBook:
         new = quote[3:7]  # bid, bid_size, ask, ask_size
         if new == (self._quote or self.best()):
             return False
+        if self._check.quoted_ns <= self.last_recv_ns:
+            self._check.quoted_ns = quote.recv_ns
         self._quote = new
         return True
 
@@ -190,8 +206,15 @@ class MarketBook:
             self.news = None
             return False
         self.last_trade = self.news = trade
+        if self._check.traded_ns <= self.last_recv_ns and trade.exchange_ns > self.exchange_ns:
+            self._check.traded_ns = trade.recv_ns
         self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)
         return True
+
+    def on_look(self, look: BookLook) -> None:
+        """The venue's own book, if it is ahead, must soon be this one's as well (``check_age``)."""
+        if look.last_seq > self.last_seq:
+            self._check.look = look
 
     def on_status(self, status: FeedStatus) -> None:
         """The connection changed: whatever was known is void until the next snapshot."""
@@ -205,6 +228,7 @@ class MarketBook:
         self._useless_ns = 0
         self._quote = None
         self._quote_seq = -1
+        self._check.look = None
 
     @property
     def proof_ns(self) -> int:
@@ -214,14 +238,20 @@ class MarketBook:
     def check_age(self, now_ns: int, stale_ns: int) -> bool:
         """LIVE becomes STALE without a proof for ``stale_ns``, and LIVE again with one.
 
-        True if the state has just changed.
+        STALE as well when its depth has fallen ``mute``. True if the state has just changed.
         """
         age_ns = now_ns - self.proof_ns
-        if self.state == "LIVE" and age_ns > stale_ns:
-            self.state = "STALE"
-            self.reason = f"nothing heard of its stream for {age_ns / 1e9:.1f} s"
-            return True
-        if self.state == "STALE" and not self._crossed_ns and age_ns <= stale_ns:
+        if self.state == "LIVE":
+            if age_ns > stale_ns:
+                reason = f"nothing heard of its stream for {age_ns / 1e9:.1f} s"
+            else:
+                reason = self._check.why(self, self._quote, now_ns)
+                self.mute = bool(reason)
+            if reason:
+                self.state = "STALE"
+                self.reason = reason
+            return bool(reason)
+        if self.state == "STALE" and age_ns <= stale_ns and not (self._crossed_ns or self.mute):
             return self._revive() != Change.NONE
         return False
 
@@ -323,6 +353,8 @@ class MarketBook:
         self.last_recv_ns = update.recv_ns
         self.exchange_ns = update.exchange_ns
         self.deltas += 1
+        if self._recent is not None:
+            self._recent.append(update)
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
         if self._proving and not self._proven(update):
@@ -351,11 +383,13 @@ class MarketBook:
     def _on_snapshot(self, update: DepthUpdate) -> int:
         bids, asks = update.bids, update.asks
         if self._integrity.snapshot(update) != APPLY:
-            return Change.NONE
+            return self._deepen(update)
         if bids and asks and max(bids)[0] >= min(asks)[0]:
             self._lose("the snapshot is crossed")
             return Change.GAP | Change.STATE
         self._useless_ns = 0
+        few = self._integrity.bridges and max(len(bids), len(asks)) == FEW_LEVELS
+        self._recent = deque(maxlen=RECENT) if few else None
         self.book.replace(bids, asks, update.texts)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
@@ -367,6 +401,23 @@ class MarketBook:
         if self._proving and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
         return self._replay()
+
+    def _deepen(self, whole: DepthUpdate) -> int:
+        """Put the updates since a whole snapshot onto it, which is older than this book of few levels.
+
+        The book stays what and where it is, and gets the levels that it lacked.
+        """
+        recent = self._recent
+        if self.state != "LIVE" or not recent or recent[0].last_seq > whole.last_seq:
+            return Change.NONE
+        if max(len(whole.bids), len(whole.asks)) <= FEW_LEVELS:
+            return Change.NONE
+        self.book.replace(whole.bids, whole.asks, whole.texts)
+        for update in recent:
+            if update.last_seq > whole.last_seq:
+                self.book.apply(update.bids, update.asks, update.texts)
+        self._recent = None
+        return Change.UPDATED
 
     def _replay(self) -> int:
         """Join the waiting updates to the snapshot just taken."""
@@ -399,6 +450,7 @@ class MarketBook:
             self.resyncs += 1
         self._was_live = True
         self._crossed_ns = 0
+        self.mute = False
         self.state = "LIVE"
         self.reason = "" if self.verified else UNVERIFIED
         return Change.UPDATED | Change.STATE
@@ -451,6 +503,7 @@ class MarketBook:
         if self.book.crossed:
             return Change.NONE
         self._crossed_ns = 0
+        self.mute = False
         self.state = "LIVE"
         self.reason = "" if self.verified else UNVERIFIED
         return Change.STATE
@@ -458,6 +511,7 @@ class MarketBook:
     def _lose(self, reason: str, state: BookState = "SYNCING") -> None:
         self.state = state
         self.reason = reason
+        self.mute = False
         self._integrity.reset()
 
     def _keep(self, update: DepthUpdate) -> None:

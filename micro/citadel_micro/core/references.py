@@ -144,9 +144,12 @@ class References:
             if market.check_age(now_ns, config.limits.stale_ns):
                 each.dirty = True
                 self._publish_feed(market)
-            waiting = market.state == "SYNCING" and each.asked_ns > 0
+                if market.mute:
+                    self._request_snapshot(each, market.reason, now_ns)
+            waiting = (market.state == "SYNCING" and each.asked_ns > 0) or market.mute
             if waiting and now_ns - each.asked_ns >= SNAPSHOT_RETRY_NS:
-                self._request_snapshot(each, f"no snapshot yet: {market.reason}", now_ns)
+                why = market.reason if market.mute else f"no snapshot yet: {market.reason}"
+                self._request_snapshot(each, why, now_ns)
         if now_ns >= self._next_feed_ns:
             self._next_feed_ns = now_ns + config.feed_publish_interval_ns
             for each in self._books.values():
@@ -178,7 +181,9 @@ class References:
         each.asked_ns = now_ns
         market = each.market
         self._out.commands.append(
-            RequestSnapshot(venue=market.venue, symbol=market.symbol, reason=reason)
+            RequestSnapshot(
+                venue=market.venue, symbol=market.symbol, reason=reason, mute=market.mute
+            )
         )
 
     def _publish_feed(self, market: MarketBook) -> None:

@@ -78,7 +78,10 @@ class MarketWatch:
     def _request_snapshot(self, desk: Desk, reason: str, now_ns: int) -> None:
         desk.asked_ns = now_ns
         venue, symbol = desk.key
-        self._out.commands.append(RequestSnapshot(venue=venue, symbol=symbol, reason=reason))
+        mute = desk.market.mute
+        self._out.commands.append(
+            RequestSnapshot(venue=venue, symbol=symbol, reason=reason, mute=mute)
+        )
 
     def _feed_changed(self, desk: Desk, now_ns: int) -> None:
         self._publish_feed(desk)
@@ -115,6 +118,8 @@ class MarketWatch:
         if market.check_age(now_ns, self._config.limits.stale_ns):
             desk.dirty = True
             self._feed_changed(desk, now_ns)
+            if market.mute:
+                self._request_snapshot(desk, market.reason, now_ns)
             if (desk.parents or desk.held.waiting) and not self._view.reconciling:
                 self._executor.on_market(desk, now_ns)
         elif market.state == "STALE":
@@ -127,9 +132,10 @@ class MarketWatch:
                 self._feed_changed(desk, now_ns)
         else:
             desk.crossed_since_ns = 0
-        waiting = market.state == "SYNCING" and desk.asked_ns > 0
+        waiting = (market.state == "SYNCING" and desk.asked_ns > 0) or market.mute
         if waiting and now_ns - desk.asked_ns >= SNAPSHOT_RETRY_NS:
-            self._request_snapshot(desk, f"no snapshot yet: {market.reason}", now_ns)
+            why = market.reason if market.mute else f"no snapshot yet: {market.reason}"
+            self._request_snapshot(desk, why, now_ns)
         if publish and (desk.dirty or self._proven_anew(desk)):
             desk.dirty = False
             desk.shown_proof_ns = market.proof_ns

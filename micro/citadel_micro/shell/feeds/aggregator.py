@@ -99,6 +99,11 @@ class _Venue:
             rng=rng,
             connects=Pacer(spec.limits.connects_per_s),
             want_snapshot=self.snapshots.request if self.snapshots is not None else None,
+            want_look=(
+                self.snapshots.look
+                if self.snapshots is not None and spec.look is not None
+                else None
+            ),
             drop_snapshot=self.snapshots.forget if self.snapshots is not None else _nothing,
             quiet_s=config.quiet_s,
             news=TradeNews(unmarked=spec.unmarked_history),
@@ -215,8 +220,10 @@ class Aggregator:
         self._venues.clear()
         self._generic.clear()
 
-    def request_snapshot(self, venue: str, symbol: str, reason: str) -> None:
+    def request_snapshot(self, venue: str, symbol: str, reason: str, *, mute: bool = False) -> None:
         """Carry out a RequestSnapshot: fetch over HTTP, or subscribe anew where that brings one.
+
+        With ``mute`` it is subscribed anew in any case.
 
         Raises BadInput for a venue or symbol that is not received, with the nearest names.
         """
@@ -233,7 +240,7 @@ class Aggregator:
                 f"no feed of {symbol} on {venue}",
                 allowed=", ".join(near or known[:10]) or "nothing is received",
             )
-        connection.resync(symbol, reason)
+        connection.resync(symbol, reason, mute=mute)
 
     def health(self) -> list[ConnectionHealth]:
         """State of every connection."""

@@ -18,9 +18,9 @@ from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, Stream
 from citadel_micro.core.integrity import STRATEGIES, make_integrity
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import TextLevels, TradeTick
+    from citadel_micro.core.events import BookLook, TextLevels, TradeTick
 
-    Waiting = DepthUpdate | QuoteTick | TradeTick | FeedStatus | StreamProof
+    Waiting = DepthUpdate | QuoteTick | TradeTick | FeedStatus | StreamProof | BookLook
     Key = tuple[str, str]
     Texts = dict[float, tuple[str, str]]
 

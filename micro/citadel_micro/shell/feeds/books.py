@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.core.market import MarketBook
-from citadel_micro.shell.feeds.decode import Control, mentioned
+from citadel_micro.shell.feeds.decode import Control, is_beside, mentioned
 from citadel_micro.shell.feeds.offline import CaptureDecoder
 from citadel_micro.shell.feeds.spec import VenueSpec, venue_spec
 from citadel_proto.errors import BadInput
@@ -194,7 +194,8 @@ class Rebuilder:
             rebuilt.frames += 1
         if decoded.error:
             rebuilt.note(decoded.line, decoded.error)
-            self._void(decoded, decoded.error)
+            if not is_beside(decoded.data, rebuilt.spec.beside):
+                self._void(decoded, decoded.error)
         for event in decoded.events:
             if isinstance(event, DepthUpdate):
                 self._book(event, decoded.conn).on_depth(event)

@@ -101,13 +101,13 @@ class Connection:
         for life in self._lives():
             life.hold(held=held)
 
-    def resync(self, symbol: str, reason: str) -> None:
-        """The book of this unified symbol lost its place: bring it a snapshot."""
+    def resync(self, symbol: str, reason: str, *, mute: bool = False) -> None:
+        """The book of this unified symbol lost its place, or its depth fell mute: bring it anew."""
         life, handover = self._life, self._handover
         if handover is not None and self._successor is not None and handover.moved(symbol):
             life = self._successor
         if life is not None:
-            life.resync(symbol, reason)
+            life.resync(symbol, reason, mute=mute)
 
     async def run(self) -> None:
         """Connect, and again whenever it is lost, at a bounded rate."""

@@ -170,6 +170,14 @@ def violation(venue: str, data: bytes, error: object) -> VenueViolation:
     return VenueViolation(f"{venue}: {error}; frame: {text}{more}")
 
 
+def is_beside(data: bytes, beside: Iterable[bytes]) -> bool:
+    """Whether an unreadable frame is known to be of another channel than the book's.
+
+    ``beside`` as in the venue's spec. One that is cut before it says so counts as the book's.
+    """
+    return any(mark in data for mark in beside)
+
+
 def mentioned(data: bytes, natives: Iterable[str]) -> list[str]:
     """Which of these venue symbols an unreadable frame names: what it damaged, as far as one knows.
 

@@ -13,7 +13,9 @@ The faults:
 - ``replay``: the last messages of the connection come once more, without a word;
 - ``reconnect``: the connection is lost; the new one begins with a window of old messages, goes on,
   and its snapshot comes some updates later;
-- ``silence``: nothing more comes for this book, while the connection lives; its age must tell;
+- ``silence``: no more depth comes for this book, while the connection lives and proves it; quotes and
+  trades of the symbol go on where the capture has them. What must tell is what they say, or a look at
+  the venue's book where it can be had, or else that it is subscribed anew;
 - ``clock jump``: the venue's clock, and with it every stamp, jumps by an hour, back or forth;
 - ``late snapshot``: see ``delay_snapshot``, for it happens once a capture.
 """
@@ -26,7 +28,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus
+from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.feeds.books import Rebuilder
 from citadel_micro.shell.feeds.capture import Record, read_capture
 from citadel_micro.shell.feeds.decode import Control
@@ -59,8 +61,11 @@ WINDOW: Final = 20
 """Messages of a connection that are replayed."""
 SNAPSHOT_AFTER: Final = 5
 """Updates of the book between a reconnection and its snapshot."""
-STALE_NS: Final = 1_000_000_000
-"""Age at which a book is STALE here; captures are too short for the limits of a trading day."""
+SILENT_NS: Final = 1_000_000_000
+"""Silence after which a book is looked at, or subscribed anew, here: captures are too short for the
+limits of a trading day."""
+TELL_NS: Final = 5_000_000_000
+"""A silence that has not been told after this long is missed."""
 JUMP_NS: Final = 3_600_000_000_000
 JUMPED: Final = 5
 """Updates with jumped stamps."""
@@ -155,6 +160,7 @@ class _Session:
         self._true = _Truth(venue)
         self._false = Rebuilder(venue, 0)
         self._recent: dict[int, deque[tuple[int, Record]]] = {}
+        self._looked = False
         self._lost: set[int] = set()
         """Connections that the live feed would open anew: their numbers showed a loss."""
         self._held: Record | None = None
@@ -205,14 +211,32 @@ class _Session:
                 held, self._held = self._held, None
                 self._give(line, held)
         if self._fault == "silence":
-            self._false.by_symbol[self._symbol].check_age(record.recv_ns, STALE_NS)
+            self._watch_silence(record.recv_ns)
         self._judge(symbol, record.recv_ns)
+
+    def _watch_silence(self, now_ns: int) -> None:
+        """What the live feed and the engine do about a book that is silent on a live connection."""
+        book, spec = self._false.by_symbol[self._symbol], self._false.rebuilt.spec
+        book.stream.proof_ns = now_ns
+        book.check_age(now_ns, SILENT_NS)
+        if book.state != "LIVE" or self._looked or now_ns - self._began_ns <= SILENT_NS:
+            return
+        self._looked = True
+        if spec.look is not None:
+            now = self._true.snapshot(self._symbol)
+            book.on_look(BookLook(*now[:2], now.last_seq, now.bids, now.asks, now_ns))
+        else:
+            status = FeedStatus(
+                venue=book.venue, symbol=book.symbol, up=False, reason="silent", refused=False
+            )
+            book.on_status(status)
 
     def _begin(self, line: int, record: Record, symbol: str) -> None:
         self._fault = self._faults[self._number % len(self._faults)]
         self._number += 1
         self._symbol = symbol
         self._age = 0
+        self._looked = False
         self._began_ns = record.recv_ns
         tally = self.tallies[self._fault]
         tally.injected += 1
@@ -275,6 +299,13 @@ class _Session:
         if any(isinstance(event, Control) and event.kind == "lost" for event in decoded.events):
             self._lost.add(decoded.conn)
         self._false.take(decoded)
+        if self._symbol and self._fault == "silence":
+            book = self._false.by_symbol[self._symbol]
+            for event in decoded.events:
+                if isinstance(event, QuoteTick) and event.symbol == self._symbol:
+                    book.on_quote(event)
+                elif isinstance(event, TradeTick) and event.symbol == self._symbol:
+                    book.on_trade(event)
 
     def _give_jumped(self, line: int, record: Record) -> None:
         decoded = self._false.decoder.line(line, record)
@@ -303,8 +334,8 @@ class _Session:
             tally.detected += 1
             tally.delays.append(0 if fault == "reconnect" else self._age)
         elif fault == "silence":
-            # Nothing can be known before the age is up.
-            if now_ns - self._began_ns <= 2 * STALE_NS:
+            # Nothing can be known before the time is up.
+            if now_ns - self._began_ns <= TELL_NS:
                 return
             tally.missed += 1
         elif symbol != self._symbol or nothing_came:

@@ -7,17 +7,17 @@ watching are tasks beside it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
+from citadel_micro.shell.feeds.asking import Asking
 from citadel_micro.shell.feeds.clock_offset import ClockOffset
-from citadel_micro.shell.feeds.decode import Control, mentioned
+from citadel_micro.shell.feeds.decode import Control, is_beside, mentioned
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
-from citadel_micro.shell.feeds.pace import Pacer
+from citadel_micro.shell.feeds.quiet import Quiet
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
@@ -42,8 +42,13 @@ PING_NS: Final = 750_000_000
 """and again no sooner than this: with ``WATCH_S`` at most one a second or so."""
 SAMPLE_NS: Final = 5_000_000
 """Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
-QUIET_CAP: Final = 16.0
-"""A symbol that stays quiet is asked about at most this many times less often."""
+MUTE_NS: Final = 300_000_000_000
+MUTES: Final = 2
+"""A depth that falls mute more often than this within that time is BROKEN, however often it is
+subscribed anew."""
+WARN_NS: Final = 10_000_000_000
+"""Unreadable messages of one kind are logged at most this often."""
+_FAR: Final = 1 << 62
 RENEWED: Final = "renewed before the venue cuts it"
 RENEW_BEFORE: Final = 0.99
 """Part of a connection's lifetime after which its successor is opened: 14 minutes before the end of a
@@ -84,17 +89,16 @@ class Life:
         symbols.update({native: symbol for symbol, native in natives.items()})
         self._decode = shared.spec.decoder(symbols).frame
         self._link: Link | None = None
-        self._outbox: deque[str] = deque()
-        self._outbox_filled = asyncio.Event()
-        self._requests: dict[int, tuple[str, ...]] = {}
-        self._next_request = 1
+        self._asking = Asking(shared.spec, natives, shared.channels, shared.rng)
         self._ended = ""
-        # Per unified symbol: when its depth was last heard, and how patient to be.
-        self._heard_ns: dict[str, int] = {}
+        self._quiet = Quiet(shared.quiet_s, looks=shared.want_look is not None)
+        self._heard_ns = self._quiet.heard_ns
         self._began_ns: dict[str, int] = {}
-        self._patience: dict[str, float] = {}
         self._unjoined: dict[str, int] = {}
         self._refused: dict[str, str] = {}
+        self._mutes: dict[str, tuple[int, int]] = {}
+        """How often a symbol's depth has fallen mute lately, and when it last did."""
+        self._warned_ns = 0
         self._held = False
         self._last_frame_ns = 0
         self._pong_ns = self._ping_ns = self._proof_ns = 0
@@ -130,7 +134,7 @@ class Life:
         link = self._link
         assert link is not None  # noqa: S101 - the order of calls is ours
         self._tasks = [
-            asyncio.ensure_future(self._send_outbox(link)),
+            asyncio.ensure_future(self._asking.send(self._send)),
             asyncio.ensure_future(self._watch(link)),
         ]
 
@@ -164,7 +168,7 @@ class Life:
     @property
     def subscribing(self) -> bool:
         """Requests wait for their turn."""
-        return bool(self._outbox)
+        return self._asking.busy
 
     def unread(self) -> int:
         """Octets that wait in its socket."""
@@ -176,14 +180,32 @@ class Life:
         if self._link is not None:
             self._link.hold(held=held)
 
-    def resync(self, symbol: str, reason: str) -> None:
-        """The book of this unified symbol lost its place: bring it a snapshot."""
+    def resync(self, symbol: str, reason: str, *, mute: bool = False) -> None:
+        """The book of this unified symbol lost its place, or its depth fell mute: bring it anew."""
         if symbol in self._refused or self._link is None:
             return
-        if self._shared.want_snapshot is not None:
+        if mute:
+            self._fell_mute(symbol, reason)
+        elif self._shared.want_snapshot is not None:
             self._shared.want_snapshot(self._natives[symbol], symbol)
         else:
             self._resubscribe(symbol, reason)
+
+    def _fell_mute(self, symbol: str, reason: str) -> None:
+        """Subscribe anew; what falls mute again and again is BROKEN until it speaks."""
+        now_ns = self._clock()
+        count, last_ns = self._mutes.get(symbol, (0, 0))
+        count = count + 1 if now_ns - last_ns < MUTE_NS else 1
+        self._mutes[symbol] = (count, now_ns)
+        if count <= MUTES:
+            self.status(symbol, up=False, reason=reason)
+            self._resubscribe(symbol, reason)
+            return
+        text = f"{reason}; subscribing anew {MUTES} times has not helped"
+        self._log.warning("mute", symbol=symbol, reason=text)
+        self.status(symbol, up=False, reason=text, refused=True)
+        if self._shared.want_snapshot is not None:
+            self._unjoined[symbol] = _FAR  # its first update brings it back, nothing else
 
     def expect(self, symbol: str) -> None:
         """Fetch a snapshot of this symbol with its first update, or soon."""
@@ -191,53 +213,34 @@ class Life:
             self._unjoined[symbol] = self._clock()
 
     def _subscribe(self, symbols: Sequence[str]) -> None:
-        spec, now_ns = self._spec, self._clock()
-        size = spec.limits.symbols_per_message
+        self._asked(symbols)
+        self._asking.subscribe(symbols)
+
+    def _asked(self, symbols: Sequence[str]) -> None:
+        now_ns = self._clock()
         for symbol in symbols:
             self._heard_ns[symbol] = self._began_ns[symbol] = now_ns
             if self._shared.want_snapshot is not None:
                 self._unjoined[symbol] = now_ns
-        for start in range(0, len(symbols), size):
-            chunk = symbols[start : start + size]
-            natives = [self._natives[symbol] for symbol in chunk]
-            self._queue(spec.subscribe(natives, self._shared.channels, self._next_request), chunk)
 
     def _resubscribe(self, symbol: str, reason: str) -> None:
-        unsubscribe = self._spec.unsubscribe
         self._log.info("resubscribe", symbol=symbol, reason=reason)
         self._counts.resubscribed += 1
-        if unsubscribe is None:
+        if self._spec.unsubscribe is None:
             self.restart(f"{symbol}: {reason}")
             return
-        native = self._natives[symbol]
-        self._queue(unsubscribe([native], self._shared.channels, self._next_request), ())
-        self._subscribe([symbol])
+        wait_s = self._asking.again(symbol)
+        self._asked([symbol])
+        if wait_s > FIRST_UPDATE_S:
+            spent = f"{reason}; the venue's limits permit subscribing anew in {wait_s:.0f} s"
+            self.status(symbol, up=False, reason=spent)
 
-    def _queue(self, messages: Sequence[str], symbols: Sequence[str]) -> None:
-        for message in messages:
-            self._requests[self._next_request] = tuple(symbols)
-            self._next_request += 1
-            self._outbox.append(message)
-        self._outbox_filled.set()
-
-    async def _send_outbox(self, link: Link) -> None:
-        """Send what is queued, no faster than the venue takes it, and its heartbeats."""
-        pacer = Pacer(self._spec.limits.messages_per_s)
-        beat = self._spec.heartbeat
-        while True:
-            timeout = beat.interval_s if beat.text else None
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._outbox_filled.wait()
-            except TimeoutError:
-                self._outbox.append(beat.text)
-            self._outbox_filled.clear()
-            while self._outbox:
-                await pacer.turn()
-                text = self._outbox.popleft()
-                link.send(text)
-                if self._tap is not None:
-                    self._tap(self._clock(), "sent", self._number, "", text)
+    def _send(self, text: str) -> None:
+        link = self._link
+        if link is not None:
+            link.send(text)
+        if self._tap is not None:
+            self._tap(self._clock(), "sent", self._number, "", text)
 
     async def _watch(self, link: Link) -> None:
         """Look for what does not announce itself: silence, of all or of one symbol, and age."""
@@ -260,7 +263,7 @@ class Life:
             if self._held:
                 # The silence is ours.
                 self._last_frame_ns = now_ns
-                self._heard_ns.update(dict.fromkeys(self._heard_ns, now_ns))
+                self._quiet.pause(now_ns)
             else:
                 self._prove()
             heard_ns = self._last_frame_ns if frames_come else self._alive_ns
@@ -295,16 +298,16 @@ class Life:
 
     def _watch_quiet(self, now_ns: int) -> None:
         """A subscription can die without a word while its connection lives."""
-        for symbol, heard_ns in self._heard_ns.items():
-            patience = self._patience.get(symbol, 1.0)
-            if now_ns - heard_ns > self._shared.quiet_s * patience * 1e9:
-                if symbol in self._refused:
-                    continue
-                self._patience[symbol] = min(QUIET_CAP, patience * 2.0)
-                self._heard_ns[symbol] = now_ns
-                reason = f"nothing for {(now_ns - heard_ns) / 1e9:.1f} s on a live connection"
+        for symbol, what, silent_ns in self._quiet.due(now_ns, self._refused):
+            if what == "look" and self._shared.want_look is not None:
+                self._shared.want_look(self._natives[symbol], symbol, self._looked)
+            elif what == "resubscribe":
+                reason = f"nothing for {silent_ns / 1e9:.1f} s on a live connection"
                 self.status(symbol, up=False, reason=reason)
                 self._resubscribe(symbol, reason)
+
+    def _looked(self, symbol: str) -> None:
+        self._quiet.proven(symbol, self._clock())
 
     def restart(self, reason: str) -> None:
         """End this life; the connection begins the next."""
@@ -368,14 +371,22 @@ class Life:
 
     def _first_update(self, symbol: str) -> None:
         del self._unjoined[symbol]
-        self._patience.pop(symbol, None)
+        self._quiet.begun(symbol)
         if self._shared.want_snapshot is not None and symbol in self._natives:
             self._shared.want_snapshot(self._natives[symbol], symbol)
 
     def _violated(self, error: VenueViolation, data: bytes) -> None:
-        """An unreadable frame: the books that it names are void, or all if it names none."""
+        """An unreadable frame: the books that it names are void, or all if it names none.
+
+        One of another channel than the book's harms no book.
+        """
+        now_ns = self._clock()
         self._counts.violations += 1
-        self._log.warning("violation", error=str(error))
+        if now_ns - self._warned_ns >= WARN_NS:
+            self._warned_ns = now_ns
+            self._log.warning("violation", error=str(error), so_far=self._counts.violations)
+        if is_beside(data, self._spec.beside):
+            return
         natives = mentioned(data, self._natives.values())
         damaged = [self._shared.symbols[native] for native in natives] or list(self._natives)
         for symbol in damaged:
@@ -400,7 +411,7 @@ class Life:
 
     def _was_refused(self, control: Control) -> None:
         """Find which symbols the venue will not serve; those asked for with them must not suffer."""
-        asked = self._requests.pop(control.request, ())
+        asked = self._asking.take(control.request)
         symbol = self._shared.symbols[control.symbol] if control.symbol else ""
         if symbol in self._natives:
             # Whether the rest of the request holds, venues do not say: it does if it speaks.

@@ -25,11 +25,11 @@ from citadel_micro.shell.feeds.overload import BEGIN_NS, Load, LoadHealth, Overl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from citadel_micro.core.events import MarketEvent, StreamProof
+    from citadel_micro.core.events import BookLook, MarketEvent, StreamProof
     from citadel_micro.shell.feeds.backlog import Key
     from citadel_micro.shell.feeds.decode import Control
 
-    Event = MarketEvent | FeedStatus | StreamProof
+    Event = MarketEvent | FeedStatus | StreamProof | BookLook
     Sink = Callable[[Event, int], object]
 
 TICK_S: Final = 0.05

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import random
@@ -35,6 +36,32 @@ class Backoff:
         self.attempts = 0
 
 
+HOUR_S: Final = 3_600.0
+
+
+class Hourly:
+    """At most ``most`` in any hour, in seconds of one clock; no limit for 0."""
+
+    __slots__ = ("_most", "_times")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._times: deque[float] = deque(maxlen=most or 1)
+
+    def wait_s(self, now_s: float, count: int = 1) -> float:
+        """Seconds until so many more may come together; 0 for at once."""
+        over = len(self._times) + count - self._most
+        if not self._most or over <= 0:
+            return 0.0
+        if count > self._most:
+            return HOUR_S  # more than an hour's: never
+        return max(0.0, self._times[min(over, len(self._times)) - 1] + HOUR_S - now_s)
+
+    def spend(self, now_s: float) -> None:
+        """Count one."""
+        self._times.append(now_s)
+
+
 class Pacer:
     """At most ``per_s`` passages a second, evenly spaced, in order of asking.
 
@@ -49,15 +76,15 @@ class Pacer:
         self._next_s = 0.0
         self._lock = asyncio.Lock()
 
-    async def turn(self) -> None:
-        """Wait for this caller's turn."""
+    async def turn(self, cost: float = 1.0) -> None:
+        """Wait for this caller's turn; a passage of half the cost lets the next one come in half the time."""
         loop = asyncio.get_running_loop()
         async with self._lock:
             wait_s = self._next_s - loop.time()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             earliest_s = loop.time() - self._burst_s
-            self._next_s = max(self._next_s, earliest_s) + self._interval_s
+            self._next_s = max(self._next_s, earliest_s) + self._interval_s * cost
 
     def hold(self, seconds: float) -> None:
         """Nobody passes for this long: the venue has said so."""

@@ -14,9 +14,9 @@ from citadel_micro.shell.feeds.pace import Pacer
 from citadel_micro.shell.feeds.spec import Channel, VenueSpec
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import FeedStatus, StreamProof
+    from citadel_micro.core.events import BookLook, FeedStatus, StreamProof
 
-    SinkEvent = FeedEvent | FeedStatus | StreamProof
+    SinkEvent = FeedEvent | FeedStatus | StreamProof | BookLook
 
 
 class Emit(Protocol):
@@ -63,6 +63,9 @@ class Shared:
     connects: Pacer
     want_snapshot: Callable[[str, str], None] | None
     """(venue symbol, unified symbol); None where the stream brings its own."""
+    want_look: Callable[[str, str, Callable[[str], None]], None] | None
+    """(venue symbol, unified symbol, who is called with the latter when the answer has been given
+    out); None where the venue's book cannot be looked at."""
     drop_snapshot: Callable[[str], None]
     quiet_s: float
     news: TradeNews

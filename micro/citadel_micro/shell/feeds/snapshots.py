@@ -1,4 +1,8 @@
-"""HTTP snapshots for the venues whose streams need one: paced, retried, never two at once."""
+"""HTTP snapshots for the venues whose streams need one: paced, retried, never two at once.
+
+While many symbols wait, those of few levels are asked for, which cost a part; the whole ones follow when
+nobody waits, and take their place. Looks at the books of silent symbols come last, one at a time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import structlog
 
-from citadel_micro.core.events import FeedStatus
+from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus
+from citadel_micro.core.market import FEW_LEVELS
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_proto.errors import VenueViolation
 
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S: Final = 10.0
 CALM_S: Final = 30.0
 """A book that needed no snapshot for this long gets its next one without delay."""
+CROWD: Final = 10
+"""With more symbols than this waiting, snapshots are quick ones."""
+LOOK_PAUSE_S: Final = 1.0
+"""Between two looks: they are a courtesy, and leave the venue's budget to the snapshots."""
 NO_CONNECTION: Final = -1
 """Number of the connection of what came over HTTP, for taps."""
 _REFUSED: Final = frozenset({400, 404})
@@ -58,6 +67,10 @@ class SnapshotFetcher:
         self._rng = rng
         self._pacer = Pacer(spec.limits.snapshots_per_s, spec.limits.snapshot_burst)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._shallow: dict[str, str] = {}
+        """Venue symbol to unified symbol of the books that have a quick snapshot only."""
+        self._looks: dict[str, tuple[str, Callable[[str], None]]] = {}
+        self._background: asyncio.Task[None] | None = None
         self._backoffs: dict[str, Backoff] = {}
         self._last_s: dict[str, float] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -72,6 +85,12 @@ class SnapshotFetcher:
                 self._run(native, symbol), name=f"snapshot {self._spec.venue} {native}"
             )
 
+    def look(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
+        """Look at the venue's book of this symbol when there is time, and give out a BookLook."""
+        if native not in self._tasks:
+            self._looks.setdefault(native, (symbol, answered))
+            self._begin_background()
+
     def forget(self, native: str) -> None:
         """Stop fetching this symbol: its stream is gone, and will ask anew.
 
@@ -79,6 +98,8 @@ class SnapshotFetcher:
         than it must keeps the updates of all that time.
         """
         self._last_s.pop(native, None)
+        self._shallow.pop(native, None)
+        self._looks.pop(native, None)
         task = self._tasks.pop(native, None)
         if task is not None:
             task.cancel()
@@ -87,6 +108,9 @@ class SnapshotFetcher:
         """Stop everything."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
+        if self._background is not None:
+            tasks.append(self._background)
+            self._background = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -102,8 +126,9 @@ class SnapshotFetcher:
         else:
             await asyncio.sleep(backoff.next())
         while True:
-            await self._pacer.turn()
-            body = await self._get(native, symbol)
+            quick = self._spec.quick_snapshot is not None and len(self._tasks) > CROWD
+            await self._pacer.turn(self._spec.quick_cost if quick else 1.0)
+            body = await self._get(symbol, self._url(native, quick=quick))
             if body is not None:
                 break
             self.failures += 1
@@ -111,19 +136,74 @@ class SnapshotFetcher:
         self._last_s[native] = loop.time()
         # Out of the list before the event: a book that refuses it may ask again at once.
         self._tasks.pop(native, None)
+        self._shallow.pop(native, None)
         if body:
-            self._take(native, symbol, body)
+            levels = self._take(native, symbol, body, self._url(native, quick=quick))
+            if quick and levels >= FEW_LEVELS:
+                self._shallow[native] = symbol
+                self._begin_background()
 
-    async def _get(self, native: str, symbol: str) -> bytes | None:
+    def _begin_background(self) -> None:
+        if self._background is None or self._background.done():
+            self._background = asyncio.get_running_loop().create_task(
+                self._work_background(), name=f"snapshot {self._spec.venue} background"
+            )
+
+    async def _work_background(self) -> None:
+        """Whole snapshots for the books that have a quick one, and looks, while nobody waits."""
+        while self._shallow or self._looks:
+            if self._tasks:
+                await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+                continue
+            if self._looks:
+                native = next(iter(self._looks))
+                symbol, answered = self._looks.pop(native)
+                await self._look_at(native, symbol, answered)
+                await asyncio.sleep(LOOK_PAUSE_S)
+            if self._shallow and not self._tasks:
+                native = next(iter(self._shallow))
+                symbol = self._shallow.pop(native)
+                await self._pacer.turn()
+                if native not in self._tasks:
+                    url = self._url(native)
+                    body = await self._get(symbol, url)
+                    if body and native not in self._tasks:
+                        self._take(native, symbol, body, url)
+
+    async def _look_at(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
+        make_path = self._spec.look
+        if make_path is None:
+            return
+        await self._pacer.turn(self._spec.quick_cost)
+        url = self._rest_url + make_path(native)
+        body = await self._get(symbol, url)
+        if not body:
+            return
+        now_ns = self._clock()
+        try:
+            events = self._decoder.rest(native, body, now_ns)
+        except VenueViolation as error:
+            self._log.warning("look is not one", symbol=symbol, error=str(error))
+            return
+        for event in events:
+            if isinstance(event, DepthUpdate):
+                look = BookLook(
+                    event.venue, event.symbol, event.last_seq, event.bids, event.asks, now_ns
+                )
+                self._emit(look, now_ns)
+        answered(symbol)
+
+    def _url(self, native: str, *, quick: bool = False) -> str:
+        make_path = self._spec.quick_snapshot if quick else self._spec.snapshot
+        assert make_path is not None  # noqa: S101 - nobody asks where there is none
+        return self._rest_url + make_path(native)
+
+    async def _get(self, symbol: str, url: str) -> bytes | None:
         """Body of the snapshot; empty when the venue will never give one; None to try again."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
             )
-        make_path = self._spec.snapshot
-        if make_path is None:
-            return b""
-        url = self._rest_url + make_path(native)
         try:
             async with self._session.get(url) as response:
                 body = await response.read()
@@ -143,10 +223,10 @@ class SnapshotFetcher:
             self._pacer.hold(float(retry_after) if retry_after.isdigit() else 5.0)
         return None
 
-    def _take(self, native: str, symbol: str, body: bytes) -> None:
+    def _take(self, native: str, symbol: str, body: bytes, url: str) -> int:
+        """Give a snapshot out. Returns the levels of its longer side; 0 for none."""
         now_ns = self._clock()
-        if self._tap is not None and self._spec.snapshot is not None:
-            url = self._rest_url + self._spec.snapshot(native)
+        if self._tap is not None:
             self._tap(now_ns, "rest", NO_CONNECTION, url, body.decode("utf-8", "replace"))
         try:
             events = self._decoder.rest(native, body, now_ns)
@@ -154,10 +234,14 @@ class SnapshotFetcher:
             self.failures += 1
             self._log.warning("snapshot is not one", symbol=symbol, error=str(error))
             self.request(native, symbol)
-            return
+            return 0
         self.fetched += 1
+        levels = 0
         for event in events:
+            if isinstance(event, DepthUpdate):
+                levels = max(levels, len(event.bids), len(event.asks))
             self._emit(event, now_ns)
+        return levels
 
     def _status(self, symbol: str, reason: str, *, refused: bool) -> None:
         status = FeedStatus(

@@ -42,6 +42,8 @@ class Limits:
     symbols_per_connection: int = 100
     symbols_per_message: int = 50
     messages_per_s: float = 4.0
+    requests_per_h: int = 0
+    """Requests to subscribe or unsubscribe an hour, of one connection. 0: not counted."""
     connects_per_s: float = 1.0
     snapshots_per_s: float = 5.0
     snapshot_burst: int = 0
@@ -72,6 +74,12 @@ class VenueSpec:
         snapshot: path and query of the HTTP snapshot of a venue symbol; None where the snapshot
             comes in the stream after subscribing.
         own_snapshots: the stream brings snapshots all the same, so that none is fetched.
+        quick_snapshot: the same of a snapshot with fewer levels, for when many symbols wait for
+            theirs; None where all cost the same.
+        quick_cost: what that costs, as a part of a whole one.
+        look: the same of the best few levels, to be compared with a book whose stream is silent.
+        beside: texts that only messages of other channels than the book's hold: one of those that
+            cannot be read harms no book.
         snapshot_symbol: venue symbol that a snapshot's address is about, for reading captures.
         unify: unified symbol of a venue symbol, by rule.
         native: venue symbol of a unified symbol, by rule.
@@ -94,6 +102,10 @@ class VenueSpec:
     ticket: str = ""
     ticket_url: Callable[[bytes], str] = lambda _answer: ""
     snapshot: Callable[[str], str] | None = None
+    quick_snapshot: Callable[[str], str] | None = None
+    quick_cost: float = 1.0
+    look: Callable[[str], str] | None = None
+    beside: tuple[bytes, ...] = ()
     snapshot_symbol: Callable[[str], str | None] = lambda _url: None
     own_snapshots: bool = False
     unify: Callable[[str], str]

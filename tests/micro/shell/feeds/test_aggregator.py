@@ -430,7 +430,21 @@ BAD_QUOTE = (
 )
 
 
-@pytest.mark.parametrize("garbage", [BAD_DEPTH, BAD_QUOTE, BAD_DEPTH[:60]])
+def test_an_unreadable_quote_is_dropped_and_counted_and_harms_no_book() -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.live()
+        for _ in range(20):
+            await rig.fake.raw(BAD_QUOTE)
+        await rig.agree()
+        (health,) = rig.aggregator.health()
+        assert (health.connects, health.violations, health.resubscribed) == (1, 20, 0)
+        assert rig.state("BTC/USDT") == rig.state("ETH/USDT") == "LIVE"
+        assert rig.markets["BTC/USDT"].resyncs == 0
+
+    asyncio.run(with_rig(scenario))
+
+
+@pytest.mark.parametrize("garbage", [BAD_DEPTH, BAD_DEPTH[:60]])
 def test_a_damaged_frame_costs_the_book_that_it_names(garbage: str) -> None:
     async def scenario(rig: Rig) -> None:
         await rig.live()

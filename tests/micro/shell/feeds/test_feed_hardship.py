@@ -30,8 +30,11 @@ from hard_venue import (
     until,
 )
 
+from citadel_micro.core import crosscheck as crosscheck_module
 from citadel_micro.shell.feeds import aggregator as aggregator_module
 from citadel_micro.shell.feeds import link as link_module
+from citadel_micro.shell.feeds import quiet as quiet_module
+from citadel_micro.shell.feeds import snapshots as snapshots_module
 from citadel_micro.shell.feeds.aggregator import FeedConfig
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, venue_spec
 
@@ -311,7 +314,6 @@ def test_a_quiet_venue_is_live_by_its_pongs_and_stale_without(
     monkeypatch: pytest.MonkeyPatch, *, deflate: bool
 ) -> None:
     """Nothing changes on either book; then the line is cut without a word."""
-    stale_ns = 1_500_000_000
     holes: list[Blackhole] = []
 
     async def through(venue: HardVenue) -> int:
@@ -321,8 +323,7 @@ def test_a_quiet_venue_is_live_by_its_pongs_and_stale_without(
 
     async def scenario(seen: Observer) -> None:
         def states() -> set[str]:
-            for market in seen.markets.values():
-                market.check_age(time.time_ns(), stale_ns)
+            seen.look_at_ages()
             return {seen.state(A), seen.state(B)}
 
         await seen.agree()
@@ -346,11 +347,93 @@ def test_one_busy_symbol_keeps_its_quiet_neighbours_live(monkeypatch: pytest.Mon
         while time.monotonic() < end:
             await seen.venue.push("C1USDT")
             await asyncio.sleep(0.05)
-            seen.markets[A].check_age(time.time_ns(), 1_500_000_000)
+            seen.look_at_ages()
             assert seen.state(A) == "LIVE"
         assert time.time_ns() - seen.markets[A].last_recv_ns > 2_500_000_000
 
     run_hard(monkeypatch, scenario, quiet_s=30.0)
+
+
+def test_a_mute_subscription_beside_a_live_one_is_found_by_a_look_and_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Depth alone, so nothing but the venue's own book can tell; then it stays mute, and is BROKEN."""
+    monkeypatch.setattr(quiet_module, "LOOK_NS", 300_000_000)
+    monkeypatch.setattr(crosscheck_module, "MUTE_NS", 300_000_000)
+
+    async def scenario(seen: Observer) -> None:
+        await seen.agree()
+        seen.venue.muted.add("C0USDT")
+        reasons: list[str] = []
+
+        async def state(wanted: str) -> bool:
+            await seen.venue.push("C1USDT")
+            await seen.venue.push("C0USDT")
+            seen.look_at_ages()
+            reasons.append(seen.markets[A].reason)
+            await asyncio.sleep(0.02)
+            assert seen.state(B) == "LIVE"
+            return seen.state(A) == wanted
+
+        await until(lambda: state("SYNCING"), seconds=5)
+        assert reasons[-1].startswith("depth mute for 0.")
+        await until(lambda: state("BROKEN"), seconds=30)
+        assert "has not helped" in seen.markets[A].reason
+        again = [r for r in seen.venue.requests if r["method"] == "UNSUBSCRIBE"]
+        assert len(again) == 2
+        seen.venue.muted.clear()
+        await seen.agree(seconds=20)
+
+    run_hard(monkeypatch, scenario, quiet_s=60.0)
+
+
+def test_damage_of_each_frame_spends_no_more_than_the_venues_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty unreadable books a second, and as many unreadable quotes beside them."""
+    garbled = '{"topic":"orderbook.50.C0USDT","type":"delta","data":{"s":"C0USDT","u":"x"}}'
+    beside = '{"topic":"orderbook.1.C1USDT","type":"delta","data":{"s":"C1USDT","u":"x"}}'
+
+    async def scenario(seen: Observer) -> None:
+        await seen.agree()
+        for _ in range(60):
+            await seen.venue.raw(garbled, "C0USDT")
+            await seen.venue.raw(beside, "C1USDT")
+            await seen.venue.push("C1USDT")
+            await asyncio.sleep(0.05)
+            assert seen.state(B_LINEAR) == "LIVE"
+        assert len([r for r in seen.venue.requests if r["op"] != "ping"]) <= 10
+        assert seen.markets[B_LINEAR].gaps == 0
+        assert len(seen.venue.connected_at) == 1
+
+    run_hard(
+        monkeypatch,
+        scenario,
+        dialect=BybitLinear(),
+        spec={"limits": limits(requests_per_h=10)},
+        quiet_s=30.0,
+    )
+
+
+def test_a_quiet_symbol_is_looked_at_ever_more_seldom_and_stays_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quiet_module, "LOOK_NS", 200_000_000)
+    monkeypatch.setattr(snapshots_module, "LOOK_PAUSE_S", 0.01)
+
+    async def scenario(seen: Observer) -> None:
+        await seen.agree()
+        end = time.monotonic() + 4.0
+        while time.monotonic() < end:
+            await asyncio.sleep(0.05)
+            seen.look_at_ages()
+            assert {seen.state(A), seen.state(B)} == {"LIVE"}
+        # At 0.2, 0.6 and 1.8 s of each, about; and nothing is subscribed anew meanwhile.
+        asked = len(seen.venue.asked) - 2
+        assert 4 <= asked <= 8
+        assert not [r for r in seen.venue.requests if r["method"] == "UNSUBSCRIBE"]
+
+    run_hard(monkeypatch, scenario, quiet_s=2.5)
 
 
 @pytest.mark.parametrize(

@@ -368,6 +368,11 @@ def _unsubscribe(symbols: Sequence[str], channels: Sequence[Channel], number: in
 
 
 _DAY_S: Final = 86_400.0
+_BESIDE: Final = (
+    *(b"@bookTicker", b"@trade", b"@aggTrade", b'"e":"trade"', b'"e":"aggTrade"'),
+    *(b'"e":"bookTicker"', b'"B":"'),
+)
+"""What quotes and trades hold, and no message of a book does."""
 
 SPECS: Final = {
     "binance-spot": VenueSpec(
@@ -379,11 +384,16 @@ SPECS: Final = {
         subscribe=_subscribe,
         unsubscribe=_unsubscribe,
         snapshot=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=1000",
+        quick_snapshot=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=100",
+        quick_cost=0.1,
+        look=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=20",
+        beside=_BESIDE,
         snapshot_symbol=_snapshot_symbol,
         unify=_unify_spot,
         native=_native,
         heartbeat=Heartbeat(silence_s=60.0),
-        # 1,024 streams and 5 inbound messages a second; a snapshot weighs 50 of 6,000 a minute.
+        # 1,024 streams and 5 inbound messages a second; of 6,000 a minute a snapshot of 1,000 levels
+        # weighs 50, one of 100 or fewer 5.
         limits=Limits(
             symbols_per_connection=300,
             messages_per_s=4.0,
@@ -402,6 +412,10 @@ SPECS: Final = {
         subscribe=_subscribe,
         unsubscribe=_unsubscribe,
         snapshot=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=1000",
+        quick_snapshot=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=100",
+        quick_cost=0.25,
+        look=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=20",
+        beside=_BESIDE,
         snapshot_symbol=_snapshot_symbol,
         unify=_unify_usdm,
         native=_native,
@@ -423,6 +437,10 @@ SPECS: Final = {
         subscribe=_subscribe,
         unsubscribe=_unsubscribe,
         snapshot=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=1000",
+        quick_snapshot=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=100",
+        quick_cost=0.25,
+        look=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=20",
+        beside=_BESIDE,
         snapshot_symbol=_snapshot_symbol,
         unify=_unify_coinm,
         native=_native_coinm,

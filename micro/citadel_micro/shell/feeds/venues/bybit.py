@@ -303,6 +303,7 @@ def _spec(venue: str, path: str, unify: Callable[[str], str], per_message: int) 
         ),
         unify=unify,
         native=_native,
+        beside=(b'"orderbook.1.', b'"publicTrade.'),
         heartbeat=Heartbeat(text='{"op":"ping"}', interval_s=20.0, silence_s=45.0),
         limits=Limits(
             symbols_per_connection=100, symbols_per_message=per_message, messages_per_s=5.0

@@ -391,6 +391,7 @@ SPECS: Final = {
         unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
         unify=lambda name: name.replace("-", "/", 1),
         native=lambda symbol: joined(symbol, "-"),
+        beside=(b'"ticker"', b'"market_trades"'),
         # A heartbeat comes every second.
         heartbeat=Heartbeat(silence_s=15.0, frames=True),
         limits=Limits(symbols_per_connection=50, messages_per_s=6.0, connects_per_s=1.0),

@@ -229,6 +229,7 @@ SPECS: Final = {
         ),
         unify=_unify,
         native=_native,
+        beside=(b'"quote.', b'"trades.'),
         heartbeat=Heartbeat(silence_s=60.0),
         limits=Limits(symbols_per_connection=100, symbols_per_message=50, messages_per_s=3.0),
     ),

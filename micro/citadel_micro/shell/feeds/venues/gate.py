@@ -337,6 +337,8 @@ def _spec(
             "unsubscribe", book, symbols, channels, number
         ),
         snapshot=lambda symbol: f"{path}={symbol}&limit={WINDOW}&with_id=true",
+        look=lambda symbol: f"{path}={symbol}&limit=20&with_id=true",
+        beside=(b'.book_ticker"', b'.trades"'),
         snapshot_symbol=_snapshot_symbol,
         own_snapshots=own_snapshots,
         unify=_unify_contract if contracts else (lambda name: name.replace("_", "/", 1)),

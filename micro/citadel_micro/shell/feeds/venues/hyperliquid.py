@@ -167,6 +167,7 @@ SPECS: Final = {
         unmarked_history=True,
         unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
         unify=_unify,
+        beside=(b'"bbo"', b'"trades"'),
         native=lambda symbol: symbol.partition("/")[0] if ":" in symbol else symbol,
         heartbeat=Heartbeat(text='{"method":"ping"}', interval_s=30.0, silence_s=60.0),
         limits=Limits(symbols_per_connection=100, symbols_per_message=1, messages_per_s=20.0),

@@ -384,6 +384,7 @@ SPECS: Final = {
             "unsubscribe", symbols, channels, number
         ),
         unify=_unify,
+        beside=(b'"ticker"', b'"trade"', b'"spread"'),
         native=lambda symbol: joined(symbol, "/"),
         # The venue sends a heartbeat every second while anything is subscribed.
         heartbeat=Heartbeat(text='{"method":"ping"}', interval_s=30.0, silence_s=20.0),
@@ -399,6 +400,7 @@ SPECS: Final = {
         subscribe=_subscribe_v1,
         unmarked_history=True,
         unify=_unify,
+        beside=(b'"ticker"', b'"trade"', b'"spread"'),
         native=lambda symbol: joined(symbol, "/").replace("BTC", "XBT").replace("DOGE", "XDG"),
         heartbeat=Heartbeat(text='{"event":"ping"}', interval_s=30.0, silence_s=20.0),
         limits=Limits(symbols_per_connection=200, symbols_per_message=100, messages_per_s=5.0),

@@ -221,6 +221,7 @@ SPECS: Final = {
         unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
         unify=_unify,
         native=_native,
+        beside=(b'"ticker"', b'"trade"', b'"trade_snapshot"'),
         heartbeat=Heartbeat(silence_s=60.0),
         limits=Limits(symbols_per_connection=100, messages_per_s=5.0),
     ),

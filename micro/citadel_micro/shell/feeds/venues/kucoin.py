@@ -273,6 +273,8 @@ SPECS: Final = {
         ),
         # The whole book needs a key; the best hundred levels do not.
         snapshot=lambda symbol: f"/api/v1/market/orderbook/level2_100?symbol={symbol}",
+        look=lambda symbol: f"/api/v1/market/orderbook/level2_20?symbol={symbol}",
+        beside=(b"/market/ticker", b"/market/match"),
         snapshot_symbol=_snapshot_symbol,
         unify=lambda name: name.replace("-", "/", 1),
         native=lambda symbol: joined(symbol, "-"),

@@ -243,6 +243,7 @@ SPECS: Final = {
         unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
         unify=_unify,
         native=_native,
+        beside=(b'"bbo-tbt"', b'"trades"'),
         # The venue hangs up after 30 s without a message either way.
         heartbeat=Heartbeat(text="ping", interval_s=20.0, silence_s=30.0),
         # 3 connects a second, 480 subscribe operations an hour, 64 KiB a request.
@@ -250,6 +251,7 @@ SPECS: Final = {
             symbols_per_connection=100,
             symbols_per_message=100,
             messages_per_s=1.0,
+            requests_per_h=460,
             connects_per_s=2.0,
         ),
     ),
