@@ -106,6 +106,7 @@ class Micro:
         folder: Path,
         addresses: tuple[str, ...],
         *,
+        operators: tuple[str, ...] = (),
         wall: Callable[[], int] | None = None,
         not_before_ns: int = 0,
         **limits: Any,  # noqa: ANN401 - fields by name
@@ -127,6 +128,7 @@ class Micro:
                 mode="paper",
                 market="tcp://127.0.0.1:0",
                 signals=tuple(map(Endpoint, addresses)),
+                operators=tuple(map(Endpoint, operators)),
             ),
             clock=self.clock,
             stats=self.stats,
