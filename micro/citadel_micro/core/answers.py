@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.commands import PublishAnswer
-from citadel_micro.core.publishing import balance_views, position_view, report
+from citadel_micro.core.publishing import WHOLE_FILLS, balance_views, position_view, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,10 @@ MOST_REPORTS: Final = 500
 MOST_FILLS: Final = 10_000
 """Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB. Whoever wants
 less in one piece says so in the question."""
+MOST_WEIGHT: Final = 3_000_000
+REPORT_BYTES: Final = 1_500
+FILL_BYTES: Final = 200
+"""What a page may weigh at most, with the longest names and texts that its orders have."""
 
 
 def answer(
@@ -93,16 +97,22 @@ def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]
     most = min(query.limit or MOST_REPORTS, MOST_REPORTS)
     pool = register.active if query.working else register.known
     found: list[Parent] = []
-    fills = 0
+    fills = weight = 0
     # ``active`` holds those that came back to life behind younger ones.
     for parent in sorted(pool.values(), key=_number, reverse=True):
         if not _asked_for(parent, query, below):
             continue
         fills += parent.fills
-        if len(found) == most or (found and fills > MOST_FILLS):
+        weight += _weight(parent)
+        if len(found) == most or (found and (fills > MOST_FILLS or weight > MOST_WEIGHT)):
             return found[::-1], True
         found.append(parent)
     return found[::-1], False
+
+
+def _weight(parent: Parent) -> int:
+    """Bytes that its report takes at most."""
+    return REPORT_BYTES + 4 * len(parent.reason) + FILL_BYTES * min(parent.fills, WHOLE_FILLS)
 
 
 def _number(parent: Parent) -> int:

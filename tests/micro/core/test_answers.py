@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from engine_kit import MS, SECOND, SYMBOL, VENUE, Rig, signal
 
-from citadel_micro.core import answers
+from citadel_micro.core import answers, publishing
 from citadel_micro.core.commands import PublishAnswer
 from citadel_micro.core.events import QueryReceived
+from citadel_micro.shell import wire
+from citadel_proto.codec import MAX_FRAME, encode
 
 if TYPE_CHECKING:
     import pytest
@@ -117,3 +119,38 @@ def test_one_order_is_always_answered_and_others_need_no_bound() -> None:
     assert ask(rig, symbol="ETH/USDT").reports == ()
     assert ask(rig, kind="limits").reports == ()
     assert ask(rig, kind="limits").error == ""
+
+
+def test_a_page_fits_a_frame_whatever_its_orders_say() -> None:
+    rig = Rig()
+    refused(rig, answers.MOST_REPORTS)
+    for parent in rig.engine.register.known.values():
+        parent.reason = "\U0001f4a5" * 4_000
+    found, cursor = 0, ""
+    while True:
+        answer = ask(rig, cursor=cursor)
+        assert len(encode(wire.answer_of(answer, "micro", 1, rig.now))) < MAX_FRAME
+        found += len(answer.reports)
+        if not answer.truncated:
+            break
+        cursor = answer.cursor
+    assert found == answers.MOST_REPORTS
+
+
+def test_an_order_of_very_many_fills_is_told_in_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "WHOLE_FILLS", 3)
+    rig = Rig()
+    rig.send(signal(algo="limit", limit_price=Decimal(59_000), quantity=Decimal("0.01")))
+    rig.run(20 * MS)
+    (order,) = rig.venue.open_orders()
+    for lots in (1, 2, 3, 1):
+        rig.venue.fill(order.place.client_id, lots)
+        rig.run(10 * MS)
+        if lots == 3:
+            assert len(rig.report().fills) == 3
+    (fill,) = rig.report().fills
+    known = rig.parent().children[0].fills
+    assert fill.trade_id == known[0].trade_id
+    assert fill.quantity == rig.report().filled == Decimal("0.007")
+    assert fill.fee == sum(each.fee for each in known)
+    assert fill.ts_ns == known[-1].exchange_ns
