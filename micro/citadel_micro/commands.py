@@ -74,8 +74,8 @@ def micro(
 ) -> Exit:
     """Run the execution daemon: follow a venue, judge and execute signals.
 
-    Without a configuration it trades on paper on Binance's public data. SIGTERM or Ctrl-C withdraws
-    all orders and ends it; a second one ends it at once.
+    Without a configuration it trades on paper on Binance's public data. Ctrl-C, SIGTERM and every
+    other signal that ends a process withdraw all orders and end it; a second Ctrl-C ends it at once.
     """
     import os  # noqa: PLC0415 - see the module's text
 

@@ -20,11 +20,26 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger("micro")
 
+_INSISTING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
+"""What a person or a supervisor sends who will not wait."""
+_OTHERS: Final = frozenset(
+    getattr(signal, name)
+    for name in (
+        *("SIGKILL", "SIGSTOP"),  # cannot be caught
+        *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),  # faults
+        *("SIGCHLD", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"),  # no end
+        *("SIGPIPE", "SIGXFSZ"),  # Python makes errors of them
+    )
+    if hasattr(signal, name)
+)
+
 
 def run_paper(config: MicroConfig, ready_file: Path | None = None) -> Exit:
     """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
 
-    The first SIGINT or SIGTERM withdraws all orders and ends the run; the second ends it at once.
+    The first signal that would end a process withdraws all orders and ends the run. A second SIGINT,
+    SIGTERM or SIGQUIT ends it at once; any other is taken for the same wish said twice, as a
+    terminal that closes says it.
 
     Args:
         config: what to run.
@@ -43,16 +58,19 @@ async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
     asked = asyncio.Event()
     forced = asyncio.Event()
 
-    def on_signal(name: str) -> None:
-        if asked.is_set():
+    def on_signal(number: int) -> None:
+        name = _name(number)
+        if not asked.is_set():
+            log.info("told to stop", signal=name)
+            asked.set()
+        elif number in _INSISTING:
             log.warning("told again to stop: ending at once", signal=name)
             forced.set()
         else:
-            log.info("told to stop", signal=name)
-            asked.set()
+            log.info("told again to stop", signal=name)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number.name)
+    for number in _ending_signals():
+        loop.add_signal_handler(number, on_signal, number)
     micro = PaperMicro(config)
     try:
         starting = asyncio.create_task(micro.start())
@@ -73,6 +91,27 @@ async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
         return Exit.UNAVAILABLE
     finally:
         await micro.close()
+
+
+def _ending_signals() -> list[int]:
+    """Every signal that would end this process, for each of them would leave orders at work.
+
+    Those of faults (SIGSEGV and the like) are left alone: after them nothing can be relied on. One
+    that our parent has told us to ignore stays ignored, which is what ``nohup`` is for.
+    """
+    by_hand = {signal.SIGINT, signal.SIGTERM}  # a shell ignores SIGINT for what it starts with &
+    return [
+        number
+        for number in sorted(signal.valid_signals() - _OTHERS)
+        if number in by_hand or signal.getsignal(number) is signal.SIG_DFL
+    ]
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,6 +95,59 @@ def test_started_in_vain(bench: Bench, tmp_path: Path) -> None:
         assert words in ended.stderr
         assert "Traceback" not in ended.stderr
     assert bench.micro.end(signal.SIGINT) == 0
+
+
+ENDING = [
+    *(signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
+    *(signal.SIGIO, signal.SIGXCPU, signal.SIGRTMIN + 3),
+]
+
+
+def test_every_signal_that_ends_it_withdraws_first(bench: Bench) -> None:
+    for count, number in enumerate(ENDING):
+        ready = bench.up()
+        low = f"{mid(bench) * 0.95:.2f}"
+        sent = citadel(*bench.signal("buy", SYMBOL, "0.1", "--limit-price", low, "--no-wait"))
+        assert sent.returncode == 0, sent.stderr
+        until(lambda ready=ready: health(ready)["open_parents"] == 1)
+        assert bench.micro.process is not None
+        bench.micro.process.send_signal(number)  # twice, as a terminal that closes does
+        assert bench.micro.end(number) == 0
+        log = bench.micro.log.read_text()
+        assert log.count('"clean": true') == count + 1
+    ready = bench.up()
+    assert '"orders_in_doubt": 1' not in bench.micro.log.read_text()
+    assert health(ready)["open_parents"] == 0
+
+
+def test_what_its_parent_ignores_does_not_end_it(bench: Bench) -> None:
+    bench.micro.arguments = ["nohup", *bench.micro.arguments]
+    ready = bench.up()
+    assert bench.micro.process is not None
+    bench.micro.process.send_signal(signal.SIGHUP)
+    seen = health(ready)["run"]
+    until(lambda: health(ready)["run"] == seen)
+    assert bench.micro.process.poll() is None
+    assert bench.micro.end(signal.SIGTERM) == 0
+
+
+def test_held_back_it_is_unhealthy_and_a_wrong_scope_holds_nothing_back(bench: Bench) -> None:
+    ready = bench.up()
+    operator = ("operator", "halt", "--reason", "a look", "--run-dir", str(bench.run_dir))
+    wrong = citadel(*operator, "--scope", "symbol:binance-spot:BTCUSDT")
+    assert wrong.returncode == 3
+    assert "did you mean symbol:binance-spot:BTC/USDT?" in wrong.stderr
+    assert (health(ready)["status"], health(ready)["trips"]) == ("ok", [])
+    right = citadel(*operator, "--scope", "symbol:binance-spot:BTC/USDT")
+    assert right.returncode == 0, right.stderr
+    found = health(ready)
+    assert found["status"] == "unhealthy"
+    assert found["reasons"] == [
+        "symbol:binance-spot:BTC/USDT is HALTED: OPERATOR_HALT (trip-1): a look"
+    ]
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(ready["http"] + "/healthz", timeout=5)  # noqa: S310 - loopback
+    assert bench.micro.end(signal.SIGTERM) == 0
 
 
 def test_told_to_stop_while_it_waits_for_the_venue(

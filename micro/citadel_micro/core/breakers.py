@@ -23,10 +23,14 @@ scope covers it. Time only moves forward in here: a clock that is set back unloc
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 State = Literal["ACTIVE", "PROBATION", "REDUCING", "HALTED", "KILLED"]
 ResetClass = Literal["automatic", "timed", "manual", "reconcile", "kill"]
@@ -92,6 +96,55 @@ def check_scope(scope: str) -> str:
             mend="name one of these",
         )
     return scope or GLOBAL
+
+
+def known_scope(
+    scope: str, instruments: Mapping[tuple[str, str], str], strategies: Iterable[str]
+) -> str:
+    """Return the scope as ``check_scope``, when it names something that is there.
+
+    A command about what is not there would show as done, while what was meant goes on.
+
+    Args:
+        scope: as it was asked for.
+        instruments: (venue, symbol) of all that is traded -> the venue's own name of it.
+        strategies: all that were heard of.
+
+    Raises:
+        BadInput: there is no such thing; it names the nearest, and all where they are few.
+    """
+    scope = check_scope(scope)
+    kind, _, rest = scope.partition(":")
+    known = {
+        GLOBAL: [""],
+        "venue": list(dict.fromkeys(venue for venue, _ in instruments)),
+        "symbol": [":".join(key) for key in instruments],
+        "strategy": list(dict.fromkeys(strategies)),
+    }[kind]
+    if rest in known:
+        return scope
+    near = difflib.get_close_matches(rest, known, n=1, cutoff=0.5)
+    plain = _plain(rest)
+    for (venue, symbol), name in instruments.items():
+        if kind == "symbol" and plain in (_plain(venue + symbol), _plain(venue + name)):
+            near = [f"{venue}:{symbol}"]
+    few = ", ".join(f"{kind}:{each}" for each in known[:_SHOWN])
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    raise BadInput(
+        f"there is no {kind} {rest!r} here, and nothing was done",
+        where=f"scope {scope}",
+        allowed=f"{few}{more}" or f"no {kind} was heard of yet",
+        mend=f"did you mean {kind}:{near[0]}?" if near else "see `citadel operator status`",
+    )
+
+
+_SHOWN: Final = 10
+"""Names that one message lists."""
+
+
+def _plain(name: str) -> str:
+    """A name without its separators and its case."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

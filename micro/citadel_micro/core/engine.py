@@ -41,6 +41,7 @@ from citadel_micro.core.events import (
 )
 from citadel_micro.core.executor import SmartOrderExecutor
 from citadel_micro.core.intake import Intake
+from citadel_micro.core.leases import COMMAND_LINE
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.operations import Operations
 from citadel_micro.core.outbox import Command, Outbox
@@ -163,6 +164,21 @@ class Engine:
     def open_parents(self, venue: str | None) -> int:
         """Parents with something pending, on one venue or on all."""
         return self.view.open_parents(venue)
+
+    def unwatched(self, now_ns: int) -> int:
+        """Parents that have not ended, and whose macro was silent for longer than the soft lease."""
+        limits, leases = self.risk.limits, self.view.leases
+        return sum(
+            leases.lost(
+                parent.signal.owner,
+                parent.signal.epoch,
+                now_ns,
+                limits.lease_soft_ns,
+                required=False,
+            )
+            for parent in self.register.active.values()
+            if not parent.own and parent.signal.strategy != COMMAND_LINE
+        )
 
     @property
     def reconciling(self) -> bool:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from citadel_micro.core.events import MacroBeat
 
+COMMAND_LINE: Final = "cli"
+"""Strategy of orders by hand, which go on when their command has ended."""
 MOST_LEASES: Final = 256
+MOST_STRATEGIES: Final = 1_000
 FORGET_NS: Final = 3_600_000_000_000
 """A lease that was silent for this long is forgotten: it was lost long ago, and is so without it."""
 
@@ -32,12 +35,16 @@ class Leases:
     def __init__(self) -> None:
         self.last_beat_ns: int | None = None
         """When anybody was heard last."""
+        self.strategies: dict[str, None] = {}
+        """Of every heartbeat."""
         self._since_ns: int | None = None
         self._leases: dict[str, Lease] = {}
 
     def beat(self, beat: MacroBeat, now_ns: int) -> None:
         """Renew the lease of whoever sent this."""
         self.last_beat_ns = now_ns
+        if len(self.strategies) < MOST_STRATEGIES:
+            self.strategies[beat.strategy] = None
         key = f"owner:{beat.owner}" if beat.owner else f"instance:{beat.instance}"
         lease = self._leases.get(key)
         if lease is None:
@@ -57,6 +64,23 @@ class Leases:
         lease = self._of(owner, epoch)
         beat_ns = self._since_ns if lease is None else lease.beat_ns
         return None if beat_ns is None else now_ns - beat_ns
+
+    def lost(self, owner: str, epoch: int, now_ns: int, limit_ns: int, *, required: bool) -> bool:
+        """Whether whoever watched over an order has been silent for longer than a limit.
+
+        ``required``: somebody has to watch, whether or not he was ever heard. Else only an order
+        of a macro that is known to send heartbeats can lose him.
+        """
+        beat_ns: int | None = None
+        if required:
+            age_ns = self.age_ns(owner, epoch, now_ns)
+            return age_ns is None or age_ns > limit_ns
+        lease = self._of(owner, epoch)
+        if lease is not None and (owner or lease.epoch == epoch):
+            beat_ns = lease.beat_ns
+        elif owner:
+            beat_ns = self._since_ns
+        return beat_ns is not None and now_ns - beat_ns > limit_ns
 
     def skew_ns(self, owner: str, epoch: int) -> int:
         """The owner's wall clock minus ours; 0 when he was never heard."""

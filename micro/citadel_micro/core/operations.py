@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.breakers import GLOBAL, check_scope
+from citadel_micro.core.breakers import GLOBAL, known_scope
 from citadel_micro.core.commands import Stopped
 from citadel_micro.core.flatten import Flattener
+from citadel_micro.core.leases import COMMAND_LINE
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.risk_types import LeaseAction
 from citadel_micro.core.times import FAR
@@ -33,6 +34,7 @@ class Operations:
         self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
         self._silent: frozenset[tuple[str, int]] = frozenset()
         self._flattener = Flattener(parts, executor, intake)
+        self._names = {key: desk.instrument.venue_symbol for key, desk in parts.desks.items()}
         self._stop_by_ns = FAR
         self._stopped = False
 
@@ -46,14 +48,16 @@ class Operations:
             trip_id=command.trip_id,
             reason=command.reason,
         )
+        try:
+            scope = known_scope(command.scope, self._names, self._strategies())
+        except BadInput as error:
+            self._out.note(
+                "error", "operator_command_refused", action=command.action, error=str(error)
+            )
+            return
         if command.action == "shutdown":
             self._shutdown(command.reason, now_ns)
         elif command.action in ("cancel_all", "flatten"):
-            try:
-                scope = check_scope(command.scope)
-            except BadInput as error:
-                self._out.note("error", "operator_command_refused", error=str(error))
-                return
             if command.action == "flatten" and scope.startswith("strategy:"):
                 text = "positions belong to a venue and symbol, not to a strategy"
                 self._out.note("error", "operator_command_refused", error=text)
@@ -70,15 +74,18 @@ class Operations:
 
     def watch_owners(self, now_ns: int) -> None:
         """Find out whose macro is silent for longer than the hard lease, whoever else is heard."""
-        if not self._risk.limits.lease_required:
-            return
+        limits, leases = self._risk.limits, self._view.leases
+        required = limits.lease_required
         owners = {
             (parent.signal.owner, parent.signal.epoch): None
             for parent in self._executor.register.active.values()
+            if required or parent.signal.strategy != COMMAND_LINE
         }
-        hard_ns = self._risk.limits.lease_hard_ns
-        ages = {each: self._view.owner_age_ns(*each, now_ns) for each in owners}
-        self._silent = frozenset(each for each, age in ages.items() if age is None or age > hard_ns)
+        self._silent = frozenset(
+            each
+            for each in owners
+            if leases.lost(*each, now_ns, limits.lease_hard_ns, required=required)
+        )
 
     def enforce(self, now_ns: int) -> None:
         """Cancel what the breakers or the lease no longer permit. Cheap when nothing changed."""
@@ -120,6 +127,16 @@ class Operations:
         return self._flattener.pending or (self._stop_by_ns != FAR and not self._stopped)
 
     # inside
+
+    def _strategies(self) -> list[str]:
+        """All that were heard of: by heartbeats, orders and trips."""
+        known = self._executor.register.known.values()
+        scopes = (trip.scope.partition(":") for trip in self._risk.breakers.trips)
+        return [
+            *self._view.leases.strategies,
+            *(parent.signal.strategy for parent in known),
+            *(name for kind, _, name in scopes if kind == "strategy"),
+        ]
 
     def _why(self, parent: Parent) -> tuple[str, str]:
         """Code and reason of the gate's wish that this parent be cancelled."""

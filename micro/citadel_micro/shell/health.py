@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.engine import Engine
 from citadel_micro.shell.clock import STEP_NS, Clock
 from citadel_micro.shell.feeds.health import ConnectionHealth
@@ -65,6 +66,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         if market.state != "LIVE" and (venue, symbol) in vitals.engine.desks:
             why = f" ({market.reason})" if market.reason else ""
             reasons.append(f"book {venue}:{symbol} is {market.state}{why}")
+    reasons += _idle(vitals, now_ns)
     macro_ns = vitals.uplink.macro_age_ns(now_ns)
     if vitals.macro_required and (macro_ns is None or macro_ns > MACRO_BEAT_NS):
         heard = "never heard" if macro_ns is None else f"silent for {macro_ns / 1e9:.1f} s"
@@ -104,6 +106,25 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "connections": [_connection(each) for each in vitals.connections()],
     }
     return not reasons, body
+
+
+def _idle(vitals: Vitals, now_ns: int) -> Iterator[str]:
+    """Why it cannot trade though it runs: it is held back, or those it works for and with are gone."""
+    engine = vitals.engine
+    if engine.reconciling:
+        yield "recovery is not complete: the venue has not yet explained every order"
+    for trip in engine.risk.breakers.trips:
+        everything = trip.scope.partition(":")[0] in (GLOBAL, "venue")
+        if trip.state in ("HALTED", "KILLED") or (trip.state == "REDUCING" and everything):
+            yield f"{trip.scope} is {trip.state}: {trip.code} ({trip.trip_id}): {trip.reason}"
+    for venue, why in engine.executor.venue_down.items():
+        yield f"the order connection of {venue} is down: {why}"
+    unwatched = engine.unwatched(now_ns)
+    if unwatched:
+        yield (
+            f"the macro of {unwatched} open orders has been silent for more than "
+            f"{engine.risk.limits.lease_soft_ns / 1e9:g} s"
+        )
 
 
 def _clock(clock: Clock, skews: dict[str, int]) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import pytest
 from engine_kit import SECOND, Rig, config, signal
 
 from citadel_micro.core.events import MacroBeat
 from citadel_micro.core.leases import MOST_LEASES, Leases
 from citadel_micro.core.limits import paper_defaults
 
+LONG = (("time_limit_ms", 600_000),)
 LEASED = {"limits": paper_defaults(lease_required=True)}
 
 
@@ -45,6 +49,89 @@ def test_a_strangers_heartbeat_keeps_no_dead_macros_entries() -> None:
     assert rig.report("alive").status == "working"
     assert of(rig, "alive", "alive-2") == ""
     assert of(rig, "dead", "dead-2") == "MACRO_LEASE_LOST"
+
+
+@pytest.mark.parametrize(("algo", "params"), [("limit", ()), ("chase_limit", LONG)])
+@pytest.mark.parametrize("owner", ["o1", ""])
+def test_entries_of_a_dead_macro_end_though_no_lease_is_required(
+    algo: str, params: tuple[tuple[str, int], ...], owner: str
+) -> None:
+    """``lease_required`` says whether somebody must be heard for new risk, and no more."""
+    rig = Rig()
+    rig.send(beat(owner))
+    for name, side, reduce_only in (("entry", "buy", False), ("exit", "sell", True)):
+        if reduce_only:
+            rig.send(signal("bought", algo="marketable_limit", owner=owner, epoch=1))
+            rig.run(SECOND)
+        rig.send(
+            signal(
+                name,
+                owner=owner,
+                epoch=1,
+                side=side,
+                reduce_only=reduce_only,
+                quantity=Decimal("0.1"),
+                algo=algo,
+                params=params,
+                limit_price=Decimal(59_900) if side == "buy" else Decimal(60_100),
+                expires_ns=rig.now + 3_600 * SECOND,
+            )
+        )
+    for _ in range(20):
+        rig.run(SECOND)
+        rig.send(beat(owner))
+    assert rig.report("entry").status == "working"
+    assert rig.engine.unwatched(rig.now) == 0
+    rig.run(14 * SECOND)
+    assert rig.report("entry").status == "working"
+    assert rig.engine.unwatched(rig.now) == 2
+    rig.run(4 * SECOND)
+    assert (rig.report("entry").status, rig.report("entry").reason_code) == (
+        "canceled",
+        "MACRO_LEASE_LOST",
+    )
+    assert rig.report("exit").status == "working"
+    assert rig.engine.unwatched(rig.now) == 1
+
+
+def test_without_a_required_lease_orders_by_hand_and_of_the_unheard_go_on() -> None:
+    rig = Rig()
+    rig.send(beat("hand", instance="cli"))
+    rig.send(beat(instance="other", epoch=7))
+    for name, owner, strategy in (("hand", "hand", "cli"), ("tape", "", "t"), ("new", "o9", "t")):
+        rig.send(
+            signal(
+                name,
+                owner=owner,
+                strategy=strategy,
+                algo="limit",
+                quantity=Decimal("0.1"),
+                limit_price=Decimal(59_900),
+                expires_ns=rig.now + 3_600 * SECOND,
+            )
+        )
+    rig.run(100 * SECOND)
+    assert {rig.report(name).status for name in ("hand", "tape", "new")} == {"working"}
+    assert rig.engine.unwatched(rig.now) == 0
+
+
+def test_after_a_restart_a_macro_has_the_time_of_a_lease_to_be_heard() -> None:
+    rig = Rig()
+    rig.send(beat("o1"))
+    rig.send(
+        signal(
+            owner="o1",
+            algo="limit",
+            limit_price=Decimal(59_900),
+            expires_ns=rig.now + 3_600 * SECOND,
+        )
+    )
+    rig.run(SECOND)
+    rig.restart()
+    rig.run(14 * SECOND)
+    assert rig.report().status == "working"
+    rig.run(4 * SECOND)
+    assert rig.report().reason_code == "MACRO_LEASE_LOST"
 
 
 def test_who_was_never_heard_has_no_lease_of_anothers() -> None:

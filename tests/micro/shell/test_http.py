@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from citadel_micro.core.breakers import Breakers, Trip
 from citadel_micro.core.events import DepthUpdate
 from citadel_micro.core.market import MarketBook
 from citadel_micro.shell.health import Vitals
@@ -44,7 +45,12 @@ class FakeRun:
         self.portfolio = self
         self.risk = self
         self.breakers = self
-        self.trips = ()
+        self.tripped = Breakers(healthy_ns=1, cooldown_ns=1, probation_parents=1)
+        self.executor = self
+        self.venue_down: dict[str, str] = {}
+        self.reconciling = False
+        self.lease_soft_ns = 5 * SECOND
+        self.unwatched_parents = 0
         self.failed = False
         self.live_children = 2
         self.last_beat_ns = self.ns
@@ -59,6 +65,14 @@ class FakeRun:
 
     def now(self) -> int:
         return self.ns
+
+    @property
+    def trips(self) -> tuple[Trip, ...]:
+        return self.tripped.trips
+
+    def unwatched(self, now_ns: int) -> int:
+        assert now_ns == self.ns
+        return self.unwatched_parents
 
     def drift_ns(self) -> int:
         return self.drift
@@ -175,9 +189,54 @@ def silence_macro(run: FakeRun, vitals: Vitals) -> None:
     run.macro_ns = 6 * SECOND
 
 
+def tripped(code: str, scope: str) -> Callable[[FakeRun, Vitals], None]:
+    def trip(run: FakeRun, vitals: Vitals) -> None:
+        del vitals
+        run.tripped.trip(code, scope, "why", run.ns)
+
+    return trip
+
+
+def disconnect(run: FakeRun, vitals: Vitals) -> None:
+    del vitals
+    run.venue_down["v"] = "socket closed"
+
+
+def recover(run: FakeRun, vitals: Vitals) -> None:
+    del vitals
+    run.reconciling = True
+
+
+def kill_macro(run: FakeRun, vitals: Vitals) -> None:
+    del vitals
+    run.unwatched_parents = 2
+
+
+def test_what_holds_back_a_part_only_is_no_illness() -> None:
+    async def body(server: HttpServer) -> None:
+        run = FakeRun()
+        server.vitals = run.vitals()
+        run.tripped.trip("REJECT_BURST", "symbol:v:A/B", "five refusals", run.ns)
+        run.tripped.trip("OPERATOR_PAUSE", "strategy:s", "news", run.ns)
+        status, text = await get(server, "/healthz")
+        assert (status, json.loads(text)["reasons"]) == (200, [])
+        assert len(json.loads(text)["trips"]) == 2
+
+    serve(body)
+
+
 @pytest.mark.parametrize(
     ("hurt", "reason"),
     [
+        (tripped("OPERATOR_HALT", "global"), "global is HALTED: OPERATOR_HALT (trip-1): why"),
+        (tripped("OPERATOR_KILL", "global"), "global is KILLED: OPERATOR_KILL (trip-1): why"),
+        (tripped("OVERFILL", "symbol:v:A/B"), "symbol:v:A/B is HALTED: OVERFILL (trip-1): why"),
+        (tripped("OPERATOR_KILL", "strategy:s"), "strategy:s is KILLED"),
+        (tripped("DAILY_LOSS", "global"), "global is REDUCING: DAILY_LOSS (trip-1): why"),
+        (tripped("OPERATOR_PAUSE", "venue:v"), "venue:v is REDUCING"),
+        (disconnect, "the order connection of v is down: socket closed"),
+        (recover, "recovery is not complete"),
+        (kill_macro, "the macro of 2 open orders has been silent for more than 5 s"),
         (stop, "micro is stopping"),
         (fail, "halted by a fault"),
         (stick, "micro publishes no heartbeats"),
