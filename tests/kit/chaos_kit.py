@@ -13,7 +13,7 @@ from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approved, not_sent
 from citadel_micro.core.commands import (
     AmendOrder,
     CancelOrder,
@@ -233,6 +233,7 @@ class ChaosRun:
         self._next_beat = START
         self._timers: tuple[int, int] = (0, 0)
         self._requests: list[int] = []
+        self._unsent: list[Event] = []
         self._config = self._draw_config()
         self._latency_ns = self.chance.choice((1, 1, 1, 100, 1_000)) * MS
         self._operate_below = self.chance.choice((0.0915, 0.095, 0.110))
@@ -549,6 +550,9 @@ class ChaosRun:
                 self._store(command)
         for command in batch:
             self._carry_out(command)
+        if self._unsent:
+            unsent, self._unsent = self._unsent, []
+            self._act(unsent)
 
     def _tap(self, event: MarketEvent) -> None:
         market = self.engine.markets[event.venue, event.symbol]
@@ -565,7 +569,11 @@ class ChaosRun:
         self.counts[name] = self.counts.get(name, 0) + 1
         if isinstance(command, Approved):
             self._requests.append(self.now)
-            self.paper.submit(command.spend(), self.now)
+            gate = self.engine.risk
+            if not gate.still_valid(command):
+                self._unsent.append(not_sent(command.order))
+                return
+            self.paper.submit(gate.open(command), self.now)
         elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
             self._requests.append(self.now)
             self.paper.submit(command, self.now)
@@ -597,6 +605,7 @@ class ChaosRun:
         self.counts["crash"] = self.counts.get("crash", 0) + 1
         self._snapshots.clear()
         self._requests.clear()
+        self._unsent.clear()
         kept = records.decode_plain(records.encode_plain(state))
         assert isinstance(kept, dict)
         self.paper = self._new_paper()

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approved, not_sent
 from citadel_micro.core.commands import (
     AmendOrder,
     CancelOrder,
@@ -452,6 +452,10 @@ class Rig:
         self.drop_after: int | None = None
         """Crash inside a later batch of commands: only so many of them happen."""
         self.crashed = False
+        self.hold_back = False
+        """Keep approvals, as a shell does that handles other events before it sends."""
+        self._held_back: list[Approved[PlaceOrder] | Approved[AmendOrder]] = []
+        self._unsent: list[Event] = []
         self.engine = Engine(self.settings, {KEY: self.instrument})
         if start:
             self.send(Started(state={}, damaged=""))
@@ -469,7 +473,18 @@ class Rig:
                 self.crashed = True
                 return commands
             self._carry_out(command)
+        while self._unsent:
+            self.send(self._unsent.pop(0))
         return commands
+
+    def let_go(self) -> None:
+        """Now is the moment of sending for what was held back."""
+        self.hold_back = False
+        held, self._held_back = self._held_back, []
+        for approved in held:
+            self._carry_out(approved)
+        while self._unsent:
+            self.send(self._unsent.pop(0))
 
     def check_after(self, event: Event, commands: Sequence[Command]) -> None:
         """For tests to override."""
@@ -477,7 +492,12 @@ class Rig:
     def _carry_out(self, command: Command) -> None:
         self.commands.append((self.now, command))
         if isinstance(command, Approved):
-            self.venue.submit(command.spend(), self.now)
+            if self.hold_back:
+                self._held_back.append(command)
+            elif self.engine.risk.still_valid(command):
+                self.venue.submit(self.engine.risk.open(command), self.now)
+            else:
+                self._unsent.append(not_sent(command.order))
         elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
             self.venue.submit(command, self.now)
         elif isinstance(command, Persist):

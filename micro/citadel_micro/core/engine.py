@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.answers import answer
+from citadel_micro.core.approval import Approved, not_sent
 from citadel_micro.core.commands import PublishBeat
 from citadel_micro.core.desk import Desk
 from citadel_micro.core.events import (
@@ -128,6 +129,7 @@ class Engine:
         self._next_beat_ns = 0
         self._next_forget_ns = 0
         self._damaged = ""
+        self._epoch = self.risk.risk_epoch
         self._anchors = self.portfolio.curve.anchors
         self._macro_seen = ("", 0)
         self._handlers = self._table()
@@ -395,10 +397,22 @@ class Engine:
         """After a fill: losses. After a trip: working orders. Then store and tell."""
         if self.register.fills:
             self._after_fills(now_ns)
+        if self.risk.risk_epoch != self._epoch:
+            self._epoch = self.risk.risk_epoch
+            self._take_back(now_ns)
         self._operations.enforce(now_ns)
         if self._operations.pending:
             self._operations.on_tick(now_ns)
         self.register.flush(now_ns)
+
+    def _take_back(self, now_ns: int) -> None:
+        """Orders that were approved in this call before something in it tripped do not leave."""
+        out, valid = self._out, self.risk.still_valid
+        void = [each for each in out.commands if type(each) is Approved and not valid(each)]
+        if void:
+            out.commands = [each for each in out.commands if not any(each is one for one in void)]
+        for approved in void:
+            self.executor.on_report(not_sent(approved.order), now_ns)
 
     def _after_fills(self, now_ns: int) -> None:
         """Losses are judged at once when a fill may have made one."""

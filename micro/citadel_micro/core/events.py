@@ -236,6 +236,7 @@ class OrderRejected:
 
     ``code`` is one of ``POST_ONLY``, ``INSUFFICIENT_FUNDS``, ``BAD_PRICE``, ``BAD_QUANTITY``,
     ``BELOW_MIN``, ``RATE_LIMIT``, ``DUPLICATE_ID``, ``OTHER``; ``text`` is the venue's own words.
+    ``VOID`` is ours: it was not even sent (``core.approval``).
     """
 
     venue: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.approval import VOID
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.times import MS
 
@@ -120,6 +121,9 @@ class Refusals:
         """The venue refused an order for certain."""
         code, _, text = child.reason.partition(": ")
         self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
+        if code == VOID:  # ours, not the venue's
+            parent.resume_ns = now_ns + self._config.gate_retry_ns
+            return
         if code == "POST_ONLY":
             parent.post_only_rejects += 1
             backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)

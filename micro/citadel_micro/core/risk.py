@@ -1,6 +1,6 @@
 """RiskManager: the one gate between a decision and a venue.
 
-Venues accept ``Approved[...]`` only, and only this module can make one. Every check runs on every
+Venues accept ``Approved[...]`` only, and open only what this gate has given. Every check runs on every
 order; the first failure is the reason; nothing is resized. See docs/reference/risk-checks.md.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Literal, cast
 
-from citadel_micro.core.approval import Approved, open_gate
+from citadel_micro.core.approval import Approvals
 from citadel_micro.core.breakers import (
     GLOBAL,
     TRIPS,
@@ -53,6 +53,7 @@ from citadel_micro.core.risk_types import (
 from citadel_proto.errors import BadInput, InvariantError
 
 if TYPE_CHECKING:
+    from citadel_micro.core.approval import Approved
     from citadel_micro.core.events import OperatorCommand
     from citadel_micro.core.limits import RiskLimits
 
@@ -66,8 +67,6 @@ __all__ = [
     "Verdict",
     "make_breakers",
 ]
-
-_KEY = open_gate(__name__)
 
 _OPERATOR_TRIPS = {"pause": "OPERATOR_PAUSE", "halt": "OPERATOR_HALT", "kill": "OPERATOR_KILL"}
 
@@ -93,6 +92,7 @@ class RiskManager:
         self.lease_action = LeaseAction.NONE
         """What the last ``on_tick`` found about the lease."""
         self._limits_epoch = 0
+        self._approvals = Approvals(lambda: self.risk_epoch)
         self._armed: dict[str, bool] = {}
         self._warned: dict[str, bool] = {}
         self._feed_down_ns: dict[tuple[str, str], tuple[int, str]] = {}
@@ -141,7 +141,7 @@ class RiskManager:
         case = self._judge(request, view, now_ns, order.expires_ns)
         if case.denied or case.market is None:
             return case.verdict()
-        return Approved(_KEY, order, book_seq=case.market.last_seq, risk_epoch=self.risk_epoch)
+        return self._approvals.issue(order, book_seq=case.market.last_seq)
 
     def approve_amend(
         self, order: AmendOrder, request: RiskRequest, view: RiskView, now_ns: int
@@ -154,11 +154,25 @@ class RiskManager:
         case = self._judge(request, view, now_ns, order.expires_ns)
         if case.denied or case.market is None:
             return case.verdict()
-        return Approved(_KEY, order, book_seq=case.market.last_seq, risk_epoch=self.risk_epoch)
+        return self._approvals.issue(order, book_seq=case.market.last_seq)
 
     def still_valid(self, approved: Approved[PlaceOrder] | Approved[AmendOrder]) -> bool:
-        """Whether nothing was tripped, reset or reconfigured since the approval was given."""
-        return approved.risk_epoch == self.risk_epoch
+        """Whether this gate gave it, and nothing was tripped, reset or reconfigured since.
+
+        To be asked at the moment of sending; what is not valid any more is not sent.
+        """
+        return self._approvals.valid(approved)
+
+    def open(
+        self, approved: Approved[PlaceOrder] | Approved[AmendOrder]
+    ) -> PlaceOrder | AmendOrder:
+        """The order of an approval of this gate, once, for an adapter to send.
+
+        Raises InvariantError for any other, and for one that is void.
+        """
+        if approved.given_by is not self._approvals:
+            raise InvariantError(f"{approved!r} was never given by this gate")
+        return approved.spend()
 
     @property
     def risk_epoch(self) -> int:

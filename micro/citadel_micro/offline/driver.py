@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approved, not_sent
 from citadel_micro.core.commands import (
     AmendOrder,
     CancelOrder,
@@ -23,7 +23,7 @@ from citadel_micro.core.events import TimerFired
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine import Command, Engine
-    from citadel_micro.core.events import Event, MarketEvent
+    from citadel_micro.core.events import AmendRejected, Event, MarketEvent, OrderRejected
     from citadel_micro.sim.paper import PaperVenue
 
 NEVER = 1 << 62
@@ -95,11 +95,16 @@ class OfflineDriver:
             self._carry_out(commands, now_ns)
 
     def _carry_out(self, commands: list[Command], now_ns: int) -> None:
+        void: list[OrderRejected | AmendRejected] = []
         for command in commands:
             if self._journal is not None:
                 self._journal.command(now_ns, command)
             if isinstance(command, Approved):
-                order: PlaceOrder | AmendOrder = command.spend()
+                gate = self.engine.risk
+                if not gate.still_valid(command):
+                    void.append(not_sent(command.order))
+                    continue
+                order: PlaceOrder | AmendOrder = gate.open(command)
                 self.requests["place" if isinstance(order, PlaceOrder) else "amend"] += 1
                 self.paper.submit(order, now_ns)
             elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
@@ -109,6 +114,8 @@ class OfflineDriver:
                 self.reports[command.signal_id] = command
             elif isinstance(command, RequestSnapshot):
                 self.snapshots_wanted += 1
+        for report in void:
+            self._handle(report, now_ns)
 
     def _arm(self) -> None:
         timer_ns, paper_ns = self.engine.next_timer(), self.paper.next_timer()

@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approved, not_sent
 from citadel_micro.core.commands import (
     CancelOrder,
     Note,
@@ -280,6 +280,10 @@ class Runner:
 
     def _send(self, command: VenueCommand, now_ns: int) -> None:
         target = command.order if isinstance(command, Approved) else command
+        if isinstance(command, Approved) and not self.engine.risk.still_valid(command):
+            # Something was tripped after it was approved and before its turn to be sent came.
+            self._queue.append(not_sent(command.order))
+            return
         adapter = self._venues.get(target.venue)
         if adapter is None:
             raise InvariantError(f"no adapter for {target.venue}, which the engine trades on")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approvals, Approved
 from citadel_micro.core.commands import (
     CancelOrder,
     Note,
@@ -51,6 +52,10 @@ NOTE = Note(level="info", event="hello", fields=())
 TICK = DepthUpdate("v", "A/B", False, 1, 1, -1, None, [], [], 0, 0)
 
 
+EPOCH = [0]
+GATE = Approvals(lambda: EPOCH[0])
+
+
 def place(client_id: str) -> Approved[PlaceOrder]:
     """An approval as the gate makes them; the gate itself has its own tests."""
     order = PlaceOrder(
@@ -66,11 +71,7 @@ def place(client_id: str) -> Approved[PlaceOrder]:
         reduce_only=False,
         expires_ns=9,
     )
-    approval: Approved[PlaceOrder] = object.__new__(Approved)
-    approval.order = order
-    approval.book_seq = approval.risk_epoch = 0
-    approval._spent = False
-    return approval
+    return GATE.issue(order, book_seq=0)
 
 
 class FakeEngine:
@@ -80,6 +81,7 @@ class FakeEngine:
         self.answers = answers
         self.seen: list[tuple[Event, int]] = []
         self.due_ns: int | None = None
+        self.risk = SimpleNamespace(still_valid=GATE.valid)
         self.markets = {("v", "A/B"): MarketBook("v", "A/B", "range_bridge_spot")}
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
@@ -456,5 +458,27 @@ def test_a_fault_met_elsewhere_halts_too() -> None:
         assert bench.engine.seen == []
         with pytest.raises(InvariantError, match="a feed"):
             await bench.runner.stopped
+
+    run(main)
+
+
+def test_an_order_that_became_void_before_its_turn_is_not_sent_and_the_engine_is_told() -> None:
+    """Both events came together: the second trips something after the first was approved."""
+
+    def main() -> None:
+        bench = Bench({VenueStatus: [place("void")]})
+        handle = bench.engine.handle
+
+        def tripping(event: Event, now_ns: int) -> list[Command]:
+            EPOCH[0] += isinstance(event, CancelReceived)
+            return handle(event, now_ns)
+
+        bench.engine.handle = tripping  # type: ignore[method-assign]
+        bench.runner.post_many([STATUS, CancelReceived(signal_id="s", reason="")])
+        assert not [line for line in bench.log if line.startswith("venue")]
+        told = bench.engine.seen[-1][0]
+        assert isinstance(told, OrderRejected)
+        assert (told.client_id, told.code) == ("void", "VOID")
+        assert bench.runner.live_children == 0
 
     run(main)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from citadel_micro.core.approval import Approved
+from citadel_micro.core.approval import Approvals
 from citadel_micro.core.commands import CancelOrder, PlaceOrder, QueryVenue
 from citadel_micro.core.events import DepthUpdate, OrderAccepted, OrderDone, OrderFilled, TradeTick
 from citadel_micro.core.instrument import Instrument
@@ -19,6 +20,7 @@ from citadel_micro.sim.paper_link import LinkConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from citadel_micro.core.approval import Approved
     from citadel_micro.core.events import Event
     from citadel_micro.shell.runner import Runner
 
@@ -42,10 +44,15 @@ RULES = Instrument(
 BOOK = DepthUpdate("v", "A/B", True, 1, 1, -1, None, [(9.9, 5.0)], [(10.1, 5.0)], 0, 0)
 
 
+GATE = Approvals(lambda: 0)
+"""The gate itself has its own tests."""
+
+
 class FakeRunner:
     def __init__(self, log: list[Any]) -> None:
         self.market_taps: list[Any] = []
         self.log = log
+        self.engine = SimpleNamespace(risk=SimpleNamespace(open=GATE.redeem))
 
     def post_many(self, events: Iterable[Event]) -> None:
         self.log.extend(events)
@@ -71,8 +78,7 @@ def paper() -> PaperVenue:
 
 
 def place(client_id: str, price_ticks: int, *, lots: int = 10) -> Approved[PlaceOrder]:
-    approval: Approved[PlaceOrder] = object.__new__(Approved)
-    approval.order = PlaceOrder(
+    order = PlaceOrder(
         venue="v",
         symbol="A/B",
         client_id=client_id,
@@ -85,9 +91,7 @@ def place(client_id: str, price_ticks: int, *, lots: int = 10) -> Approved[Place
         reduce_only=False,
         expires_ns=2**62,
     )
-    approval.book_seq = approval.risk_epoch = 0
-    approval._spent = False
-    return approval
+    return GATE.issue(order, book_seq=0)
 
 
 class Bench:

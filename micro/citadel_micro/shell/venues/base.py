@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class VenueAdapter(Protocol):
     """Sends orders to one venue and feeds its reports back into the runner.
 
-    New and amended orders are taken only as approvals, each of which the adapter spends. Reports
+    New and amended orders are taken only as approvals, each of which the adapter has opened by the
+    gate of the engine that it works for (``RiskManager.open``), right before it sends. Reports
     come later, through ``Runner.post``, never from inside ``submit``.
     """
 

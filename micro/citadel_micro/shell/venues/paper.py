@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from citadel_micro.core.approval import Approved
 from citadel_micro.shell.runner import TIMER_GRAIN_NS
+from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,7 +84,12 @@ class PaperAdapter:
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
         """Take a request on its way."""
-        self.paper.submit(command.spend() if isinstance(command, Approved) else command, now_ns)
+        if isinstance(command, Approved):
+            if self._runner is None:
+                raise InvariantError(f"{self.venue}: an order without a gate to open it")
+            self.paper.submit(self._runner.engine.risk.open(command), now_ns)
+        else:
+            self.paper.submit(command, now_ns)
         self._arm()
 
     def close(self) -> None:
