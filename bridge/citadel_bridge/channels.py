@@ -1,33 +1,25 @@
-"""Publishing and receiving frames: one publisher, an event-loop reader, and a thread reader.
+"""Publishing and receiving messages: one publisher, and the sink that decodes what readers take.
 
-Receiving is split in two: a reader takes frames off a socket in bounded batches, and a sink says
-what to do with them. ``Inbox`` is the sink that decodes, conflates books and counts what is broken.
+``Inbox`` decodes, conflates books and counts what is broken; the readers are in ``readers``.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 import zmq
 
-from citadel_bridge.sockets import (
-    HIGH_WATER,
-    Endpoint,
-    connect,
-    publisher_socket,
-    reconnect,
-    subscriber_socket,
-)
+from citadel_bridge.readers import BATCH, Context, Sink, SubscriberFD, SubscriberThread
+from citadel_bridge.sockets import HIGH_WATER, publisher_socket
 from citadel_proto import topics
 from citadel_proto.codec import MAX_FRAME, encode
 from citadel_proto.errors import DecodeError
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from citadel_bridge.auth import ServerKeys
     from citadel_bridge.zap import ZapGuard
@@ -35,10 +27,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Context = zmq.Context[zmq.Socket[bytes]]
-
-BATCH: Final = 256
-"""Frames taken in one go before others on the loop get their turn; about 1 ms of decoding."""
+__all__ = [
+    "BATCH",
+    "BookConflator",
+    "Context",
+    "Inbox",
+    "Publisher",
+    "Sink",
+    "SubscriberFD",
+    "SubscriberThread",
+]
 
 _KINDS: Final = frozenset(
     {
@@ -46,8 +44,6 @@ _KINDS: Final = frozenset(
         "consolidated",
     }
 )
-_STOP: Final = b"stop"
-_RECONNECT: Final = b"reconnect"
 _T = TypeVar("_T")
 
 
@@ -187,16 +183,6 @@ class BookConflator:
         return min((self._next_ns[topic] for topic in self._waiting), default=None)
 
 
-class Sink(Protocol):
-    """What a reader does with frames."""
-
-    def feed(self, frame: bytes) -> None:
-        """Take one frame."""
-
-    def flush(self) -> None:
-        """The batch has ended."""
-
-
 class Inbox(Generic[_T]):
     """Decodes frames and hands the messages on.
 
@@ -258,184 +244,3 @@ class Inbox(Generic[_T]):
             log.warning(
                 "dropped a message that does not decode (%s; counted from now): %s", kind, error
             )
-
-
-class SubscriberFD:
-    """A SUB socket read by an asyncio loop through its file descriptor; works under uvloop.
-
-    The descriptor is edge-triggered: it tells once that something happened, not that frames wait.
-    So every wake-up drains until there is nothing left, or for a bounded batch and then again on
-    the loop's next turn, after others have had theirs.
-
-    Args:
-        loop: the loop; everything here is called from its thread.
-        context: ZeroMQ context.
-        endpoints: publishers to connect to.
-        subscriptions: topic prefixes.
-        sink: what to do with the frames.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        context: Context,
-        endpoints: Iterable[Endpoint],
-        subscriptions: Iterable[bytes],
-        sink: Sink,
-        *,
-        high_water: int = HIGH_WATER,
-        batch: int = BATCH,
-    ) -> None:
-        self._loop = loop
-        self._sink = sink
-        self._batch = batch
-        self._endpoints = list(endpoints)
-        self._again: asyncio.Handle | None = None
-        self._socket = subscriber_socket(
-            context, self._endpoints, subscriptions, high_water=high_water
-        )
-        fd = self._socket.getsockopt(zmq.FD)
-        assert isinstance(fd, int)  # noqa: S101 - what this option returns
-        self._fd = fd
-        loop.add_reader(fd, self._on_readable)
-        # What arrived before the descriptor was watched raises no edge any more.
-        self._continue_soon()
-
-    def connect(self, endpoint: Endpoint) -> None:
-        """Connect to one more publisher."""
-        connect(self._socket, endpoint)
-        self._endpoints.append(endpoint)
-        self._continue_soon()  # any call on the socket can swallow the edge
-
-    def reconnect(self) -> None:
-        """Make all connections anew: for an owner who has not heard from anybody for too long."""
-        if not self._is_closed():
-            reconnect(self._socket, self._endpoints)
-            self._continue_soon()
-
-    def close(self) -> None:
-        """Stop reading and close. Harmless when repeated."""
-        if self._is_closed():
-            return
-        self._loop.remove_reader(self._fd)
-        if self._again is not None:
-            self._again.cancel()
-        self._socket.close(linger=0)
-
-    def _is_closed(self) -> bool:
-        return self._socket.closed
-
-    def _continue_soon(self) -> None:
-        if self._again is None:
-            self._again = self._loop.call_soon(self._on_again)
-
-    def _on_again(self) -> None:
-        self._again = None
-        self._on_readable()
-
-    def _on_readable(self) -> None:
-        if self._is_closed():
-            return
-        empty = False
-        try:
-            for _ in range(self._batch):
-                try:
-                    frame = self._socket.recv(zmq.NOBLOCK)
-                except zmq.Again:
-                    empty = True
-                    break
-                self._sink.feed(frame)
-                if self._is_closed():  # the sink may end the run
-                    return
-            self._sink.flush()
-        finally:
-            # Also after an error in the sink: the edge is gone, and the rest must not wait for the
-            # next frame to arrive.
-            if not (empty or self._is_closed()):
-                self._continue_soon()
-
-
-class SubscriberThread:
-    """A SUB socket read by one thread of its own, for a process without an event loop.
-
-    Args:
-        context: ZeroMQ context.
-        endpoints: publishers to connect to.
-        subscriptions: topic prefixes.
-        sink: what to do with the frames; called from the thread.
-        name: of the thread.
-    """
-
-    def __init__(
-        self,
-        context: Context,
-        endpoints: Iterable[Endpoint],
-        subscriptions: Iterable[bytes],
-        sink: Sink,
-        *,
-        name: str = "citadel-receive",
-        high_water: int = HIGH_WATER,
-        batch: int = BATCH,
-    ) -> None:
-        self._sink = sink
-        self._batch = batch
-        self._endpoints = list(endpoints)
-        self.failure: BaseException | None = None
-        """What ended the thread, if it was an error: a bug of ours, for the owner to raise."""
-        self._socket = subscriber_socket(
-            context, self._endpoints, subscriptions, high_water=high_water
-        )
-        self._orders_lock = threading.Lock()
-        self._orders_in = context.socket(zmq.PAIR)
-        self._orders_out = context.socket(zmq.PAIR)
-        orders = f"inproc://orders-{id(self)}"
-        self._orders_in.bind(orders)
-        self._orders_out.connect(orders)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
-
-    def reconnect(self) -> None:
-        """Make all connections anew: for an owner who has not heard from anybody for too long."""
-        with self._orders_lock:
-            if not self._orders_out.closed:
-                self._orders_out.send(_RECONNECT)
-
-    def close(self) -> None:
-        """End the thread and close the socket. Harmless when repeated; not from the thread itself."""
-        with self._orders_lock:
-            if self._orders_out.closed:
-                return
-            if self._thread.is_alive():
-                self._orders_out.send(_STOP)
-                self._thread.join()
-            for socket in (self._orders_out, self._orders_in, self._socket):
-                socket.close(linger=0)
-
-    def _run(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._orders_in, zmq.POLLIN)
-        try:
-            while True:
-                ready = dict(poller.poll())
-                if self._orders_in in ready:
-                    if self._orders_in.recv() == _STOP:
-                        return
-                    reconnect(self._socket, self._endpoints)
-                self._drain()
-        except BaseException as error:
-            log.critical("the receive thread ended", exc_info=error)
-            self.failure = error
-            raise
-
-    def _drain(self) -> None:
-        for _ in range(self._batch):
-            try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            self._sink.feed(frame)
-        self._sink.flush()

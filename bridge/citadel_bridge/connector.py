@@ -371,9 +371,9 @@ class HybridConnector(MicroInquiries):
         with self.lock:
             self.outbox.take(f"query {query.query_id}")
 
-    def reconnect(self) -> None:
-        """Connect to micro anew."""
-        self._reader.reconnect()
+    def remake_silent(self) -> None:
+        """Connect anew to every micro from which nothing has come for ``dead_after``."""
+        self._reader.remake_silent(int(self.config.dead_after * _S))
 
     def beat(self) -> None:
         """Publish one heartbeat."""

@@ -66,7 +66,6 @@ class Keeper:
         self._beat_due_ns = 0
         self._checkpoint_due_ns = 0
         self._warned_skew = False
-        self._silent_since_ns = 0
         self.resyncs = 0
         """How often all orders were asked for."""
         self.failure: BaseException | None = None
@@ -198,7 +197,7 @@ class Keeper:
             connector.beat()
             self._beat_due_ns = now + self._beat_pause(now)
             self._check_skew()
-            self._check_silence(now)
+            connector.remake_silent()
         if self._resync_reason and now >= self._resync_after_ns:
             self._start_resync(now)
         with self._work:
@@ -303,13 +302,6 @@ class Keeper:
         if wide and not self._warned_skew:
             log.warning("micro's clock differs from ours by %+.3f s", skew)
         self._warned_skew = wide
-
-    def _check_silence(self, now_ns: int) -> None:
-        if self._connector.peers() or not self._silent_since_ns:
-            self._silent_since_ns = now_ns
-        elif now_ns - self._silent_since_ns > self._config.dead_after * _S:
-            self._silent_since_ns = now_ns
-            self._connector.reconnect()
 
     # --- intents --------------------------------------------------------------------------------
 

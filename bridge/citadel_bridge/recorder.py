@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from citadel_bridge.channels import BATCH
-from citadel_bridge.sockets import Endpoint, subscriber_socket
+from citadel_bridge.readers import Link
 from citadel_proto import tape, topics
 from citadel_proto.codec import decode_market, decode_signal
 from citadel_proto.errors import DecodeError
@@ -18,11 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from citadel_bridge.sockets import Endpoint
+
 _S: Final = 1_000_000_000
 _GREETING_NS: Final = 3 * _S // 2
 _FLUSH_NS: Final = _S // 2
 _POLL_MS: Final = 100
 _HIGH_WATER: Final = 100_000  # a recorder must not lose a burst that a trader may conflate
+
+
+_SILENT_NS: Final = 5 * _S
+
+
+class _Into:
+    """Frames of one direction, on their way to the tape."""
+
+    def __init__(self, recorder: Recorder, direction: int) -> None:
+        self._recorder, self._direction = recorder, direction
+
+    def feed(self, frame: bytes) -> None:
+        """Write one frame."""
+        self._recorder.take(self._direction, frame)
+
+    def flush(self) -> None:
+        """The tape has blocks of its own."""
 
 
 class Recorder:
@@ -58,13 +77,13 @@ class Recorder:
         self._instances: dict[str, int] = {}
         self._writer: tape.TapeWriter | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets: dict[zmq.Socket[bytes], int] = {}
+        self._links: dict[zmq.Socket[bytes], tuple[Link, _Into]] = {}
         try:
             for direction, ends in ((tape.SIGNALS, signals), (tape.MARKET, market)):
-                socket = subscriber_socket(
-                    self._context, ends, [topics.ALL], high_water=_HIGH_WATER
-                )
-                self._sockets[socket] = direction
+                into = _Into(self, direction)
+                for end in ends:
+                    link = Link(self._context, end, [topics.ALL], _HIGH_WATER)
+                    self._links[link.socket] = link, into
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -79,7 +98,7 @@ class Recorder:
         begun = time.monotonic_ns()
         flushed = begun
         poller = zmq.Poller()
-        for socket in self._sockets:
+        for socket in self._links:
             poller.register(socket, zmq.POLLIN)
         try:
             while not stop():
@@ -87,7 +106,10 @@ class Recorder:
                 if duration_s is not None and now - begun >= duration_s * _S:
                     break
                 for socket, _ in poller.poll(_POLL_MS):
-                    self._drain(socket)
+                    link, into = self._links[socket]
+                    link.take(into, BATCH)
+                for link, _ in self._links.values():
+                    link.remake_if_silent(_SILENT_NS, now)
                 if self._writer is None:
                     if now - begun >= _GREETING_NS or len(self._instances) > 1:
                         self._begin()
@@ -106,20 +128,15 @@ class Recorder:
         """Runs heard so far, in order of appearance."""
         return tuple(self._instances)
 
-    def _drain(self, socket: zmq.Socket[bytes]) -> None:
-        direction = self._sockets[socket]
-        for _ in range(BATCH):
-            try:
-                frame = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self.counts[direction] += 1
-            record = tape.Record(direction, time.time_ns(), frame)
-            if self._writer is None:
-                self._note_instance(direction, frame)
-                self._waiting.append(record)
-            else:
-                self._writer.append(*record)
+    def take(self, direction: int, frame: bytes) -> None:
+        """Write one frame, or keep it until the header is written."""
+        self.counts[direction] += 1
+        record = tape.Record(direction, time.time_ns(), frame)
+        if self._writer is None:
+            self._note_instance(direction, frame)
+            self._waiting.append(record)
+        else:
+            self._writer.append(*record)
 
     def _begin(self) -> None:
         header = tape.TapeHeader(

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 10_000
 """Messages queued per peer before a PUB drops for it, or a SUB stops reading."""
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-"""A connection that brings a larger message is dropped by ZeroMQ, for good: far beyond what any
-sender of ours can send, so that a frame that is merely too large is counted and dropped instead."""
+"""A connection that brings a larger message is dropped by ZeroMQ, for good, until its silence is
+noticed: far beyond what any sender of ours can send, so that a frame that is merely too large is
+counted and dropped instead."""
 LINGER_MS: Final = 200
 """How long closing waits for the last messages to leave."""
 
@@ -32,6 +33,9 @@ _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1_000
 _PEER_PING_MS: Final = 1_000  # finds half-open connections, which carry no error
 _PEER_TIMEOUT_MS: Final = 5_000
+_KEEPALIVE_IDLE_S: Final = 2
+_KEEPALIVE_EVERY_S: Final = 1
+_KEEPALIVE_COUNT: Final = 3
 ZAP_DOMAIN: Final = b"citadel"
 """Named so that libzmq asks the ZAP handler about every client."""
 
@@ -112,8 +116,13 @@ def subscriber_socket(
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, _PEER_PING_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PEER_TIMEOUT_MS)
+    # Half-open connections are found by TCP itself and not by ZeroMQ's heartbeats: libzmq (4.3.5)
+    # aborts the process when a heartbeat times out, and it connects again, while the queue of the
+    # one that connected is full (zeromq/libzmq issues 3596, 3937, 4767).
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_EVERY_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
     try:
         for prefix in subscriptions:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)

@@ -101,6 +101,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "macro_age_ms": None if macro_ns is None else macro_ns // 1_000_000,
         "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),
+        "listening": vitals.uplink.listening(),
         "clock": _clock(vitals.clock, skews),
         "feeds": feeds,
         "connections": [_connection(each) for each in vitals.connections()],

@@ -57,6 +57,8 @@ TRADES_AT_MOST: Final = 1_000
 _WALL_TIMES: Final = frozenset(
     {"recv_ns", "published_ns", "last_recv_ns", "proof_ns", "last_proof_ns"}
 )
+SILENT_NS: Final = 5_000_000_000
+"""An address that nothing has come from for this long, five heartbeats, is connected to anew."""
 REPEAT_RISK_BEATS: Final = 5
 """Risk states are repeated after this many heartbeats, for subscribers who came late."""
 
@@ -177,6 +179,19 @@ class Uplink:
     def skews(self, now_ns: int) -> dict[str, int]:
         """Wall clock of every macro that is heard, minus this machine's, in ns."""
         return {peer.instance: peer.skew.skew_ns for peer in self.peers.alive(now_ns)}
+
+    def listening(self) -> list[dict[str, object]]:
+        """Every address that signals are heard from, and how long nothing has come from it."""
+        now_ns = time.monotonic_ns()
+        return [
+            {
+                "address": link.endpoint.address,
+                "silent_ms": (now_ns - link.heard_ns) // 1_000_000 if link.heard_ns else None,
+                "connected_anew": link.remade,
+            }
+            for reader in self._readers
+            for link in reader.links
+        ]
 
     # in
 
@@ -315,6 +330,8 @@ class Uplink:
             )
         )
         self.last_beat_ns = now_ns
+        for reader in self._readers:
+            reader.remake_silent(SILENT_NS)
         self._beats += 1
         if self._beats % REPEAT_RISK_BEATS == 0:
             for risk in self._risk.values():

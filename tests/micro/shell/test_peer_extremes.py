@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uplink_kit import Macro, Micro
 
+from citadel_bridge.sockets import MAX_MESSAGE
 from citadel_micro.shell.verify import verify
 from citadel_proto import topics
 from citadel_proto.codec import encode
@@ -208,3 +209,42 @@ def test_every_field_of_the_signals_channel_is_drawn() -> None:
     for kind in typing.get_args(SignalChannel):
         assert kind in _BASE
         assert msgspec.structs.fields(kind)
+
+
+def test_micro_hears_an_address_again_that_one_huge_frame_has_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        macro, other = Macro("macro-1"), Macro("macro-2", epoch=2)
+        micro = Micro(tmp_path / "run", (macro.address, other.address))
+        try:
+            await micro.until(micro.beats)
+
+            def heard() -> bool:
+                macro.beat()
+                other.beat()
+                return {"macro-1", "macro-2"} == {
+                    p.instance for p in micro.uplink.peers.alive(now())
+                }
+
+            now = micro.clock.now
+            await micro.until(heard)
+            macro.publisher.send_raw(b"hb\0" + bytes(MAX_MESSAGE))
+            before = micro.uplink.peers.alive(now())[0].seq
+            order = macro.signal()
+
+            def served() -> bool:
+                macro.beat()
+                other.beat()
+                macro.send(msgspec.structs.replace(order, created_ns=macro.wall()))
+                return micro.report(order.signal_id) is not None
+
+            await micro.until(served, seconds=20.0)
+            assert micro.uplink.peers.alive(now())[0].seq > before
+            first, second = micro.uplink.listening()
+            assert first["connected_anew"] == 1
+            assert second["connected_anew"] == 0
+        finally:
+            micro.close()
+            macro.close()
+            other.close()
+
+    asyncio.run(main())

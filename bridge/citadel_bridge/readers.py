@@ -1,0 +1,348 @@
+"""Receiving frames: by an event loop, or by a thread of its own.
+
+A reader takes frames off its sockets in bounded batches, and a sink says what to do with them. Every
+publisher has a socket of its own: so one that falls silent shows beside others that do not, and one
+that floods has its turn with the others and no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+import zmq
+
+from citadel_bridge.sockets import HIGH_WATER, reconnect, subscriber_socket
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
+    from citadel_bridge.sockets import Endpoint
+
+log = logging.getLogger(__name__)
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+BATCH: Final = 256
+"""Frames taken in one go before others on the loop get their turn; about 1 ms of decoding."""
+TURN: Final = 16
+"""Frames of one publisher before the next has its turn."""
+LONGEST_PAUSE_NS: Final = 15_000_000_000
+"""A silent publisher is connected to anew at least this often."""
+
+_STOP: Final = b"stop"
+_RECONNECT: Final = b"reconnect"
+
+
+class Sink(Protocol):
+    """What a reader does with frames."""
+
+    def feed(self, frame: bytes) -> None:
+        """Take one frame."""
+
+    def flush(self) -> None:
+        """The batch has ended."""
+
+
+class Link:
+    """The connection to one publisher.
+
+    ZeroMQ reconnects by itself after a lost connection, but gives up after a broken one (a frame
+    beyond ``sockets.MAX_MESSAGE``, a peer with other keys or none), for good and without a word. All
+    that shows is silence.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        endpoint: Endpoint,
+        subscriptions: Iterable[bytes],
+        high_water: int,
+    ) -> None:
+        self.endpoint = endpoint
+        self.socket = subscriber_socket(context, [endpoint], subscriptions, high_water=high_water)
+        self.heard_ns = 0
+        """Monotonic clock at its last frame; 0 before the first."""
+        self.remade = 0
+        """How often it was connected to anew because of silence."""
+        self._since_ns = time.monotonic_ns()
+        self._pause_ns = 0
+
+    def take(self, sink: Sink, most: int) -> int:
+        """Hand over up to so many frames; fewer say that there are no more."""
+        for taken in range(most):
+            try:
+                frame = self.socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                most = taken
+                break
+            sink.feed(frame)
+            if self.socket.closed:  # the sink may end the run
+                return 0
+        if most:
+            self.heard_ns = time.monotonic_ns()
+            self._pause_ns = 0
+        return most
+
+    def silent_ns(self, now_ns: int) -> int:
+        """How long nothing has come, not even at the start."""
+        return now_ns - max(self.heard_ns, self._since_ns)
+
+    def remake_if_silent(self, after_ns: int, now_ns: int) -> bool:
+        """Connect anew when nothing has come for so long, then after ever longer pauses."""
+        if self.silent_ns(now_ns) < max(after_ns, self._pause_ns):
+            return False
+        self._pause_ns = min(max(2 * self._pause_ns, after_ns), LONGEST_PAUSE_NS)
+        self.remake(now_ns)
+        self.remade += 1
+        text = "nothing is heard from %s: connecting to it anew"
+        (log.warning if self.remade == 1 and self.heard_ns else log.debug)(
+            text, self.endpoint.address
+        )
+        return True
+
+    def remake(self, now_ns: int) -> None:
+        """Connect anew."""
+        self._since_ns = now_ns
+        reconnect(self.socket, [self.endpoint])
+
+
+def _drain(links: list[Link], sink: Sink, batch: int) -> list[Link]:
+    """Take frames in turns; returns the links that may have more."""
+    turn = batch if len(links) == 1 else TURN
+    left = batch
+    while links and left > 0:
+        more = []
+        for link in links:
+            if link.socket.closed:
+                return []
+            taken = link.take(sink, turn)
+            left -= taken
+            if taken == turn:
+                more.append(link)
+        links = more
+    sink.flush()
+    return links
+
+
+class SubscriberFD:
+    """SUB sockets read by an asyncio loop through their file descriptors; works under uvloop.
+
+    A descriptor is edge-triggered: it tells once that something happened, not that frames wait.
+    So every wake-up drains until there is nothing left, or for a bounded batch and then again on
+    the loop's next turn, after others have had theirs.
+
+    Args:
+        loop: the loop; everything here is called from its thread.
+        context: ZeroMQ context.
+        endpoints: publishers to connect to.
+        subscriptions: topic prefixes.
+        sink: what to do with the frames.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        endpoints: Iterable[Endpoint],
+        subscriptions: Iterable[bytes],
+        sink: Sink,
+        *,
+        high_water: int = HIGH_WATER,
+        batch: int = BATCH,
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._sink = sink
+        self._subscriptions = list(subscriptions)
+        self._high_water = high_water
+        self._batch = batch
+        self._again: asyncio.Handle | None = None
+        self._ready: dict[Link, None] = {}
+        self._fds: dict[Link, int] = {}
+        self._closed = False
+        try:
+            for endpoint in endpoints:
+                self.connect(endpoint)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def links(self) -> list[Link]:
+        """One for each publisher."""
+        return list(self._fds)
+
+    def connect(self, endpoint: Endpoint) -> None:
+        """Connect to one more publisher."""
+        link = Link(self._context, endpoint, self._subscriptions, self._high_water)
+        fd = link.socket.getsockopt(zmq.FD)
+        assert isinstance(fd, int)  # noqa: S101 - what this option returns
+        self._fds[link] = fd
+        self._loop.add_reader(fd, self._on_edge, link)
+        # What arrived before the descriptor was watched raises no edge any more.
+        self._continue_soon(link)
+
+    def reconnect(self) -> None:
+        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        now_ns = time.monotonic_ns()
+        for link in self._fds:
+            link.remake(now_ns)
+            self._continue_soon(link)  # any call on the socket can swallow the edge
+
+    def remake_silent(self, after_ns: int) -> None:
+        """Make those connections anew from which nothing has come for so long."""
+        now_ns = time.monotonic_ns()
+        for link in self._fds:
+            if link.remake_if_silent(after_ns, now_ns):
+                self._continue_soon(link)
+
+    def close(self) -> None:
+        """Stop reading and close. Harmless when repeated."""
+        self._closed = True
+        if self._again is not None:
+            self._again.cancel()
+        for link, fd in self._fds.items():
+            self._loop.remove_reader(fd)
+            link.socket.close(linger=0)
+        self._fds.clear()
+        self._ready.clear()
+
+    def _continue_soon(self, link: Link) -> None:
+        self._ready[link] = None
+        if self._again is None:
+            self._again = self._loop.call_soon(self._on_again)
+
+    def _on_again(self) -> None:
+        self._again = None
+        self._on_readable()
+
+    def _on_edge(self, link: Link) -> None:
+        self._ready[link] = None
+        self._on_readable()
+
+    def _on_readable(self) -> None:
+        if self._closed:
+            return
+        ready = list(self._ready)
+        self._ready.clear()
+        more = ready
+        try:
+            more = _drain(ready, self._sink, self._batch)
+        finally:
+            # Also after an error in the sink: the edge is gone, and the rest must not wait for the
+            # next frame to arrive.
+            if not self._closed:
+                for link in more:
+                    self._continue_soon(link)
+
+
+class SubscriberThread:
+    """SUB sockets read by one thread of its own, for a process without an event loop.
+
+    Args:
+        context: ZeroMQ context.
+        endpoints: publishers to connect to.
+        subscriptions: topic prefixes.
+        sink: what to do with the frames; called from the thread.
+        name: of the thread.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        endpoints: Iterable[Endpoint],
+        subscriptions: Iterable[bytes],
+        sink: Sink,
+        *,
+        name: str = "citadel-receive",
+        high_water: int = HIGH_WATER,
+        batch: int = BATCH,
+    ) -> None:
+        self._sink = sink
+        self._batch = batch
+        self.failure: BaseException | None = None
+        """What ended the thread, if it was an error: a bug of ours, for the owner to raise."""
+        self.links: list[Link] = []
+        """One for each publisher; to be looked at only."""
+        prefixes = list(subscriptions)
+        try:
+            for endpoint in endpoints:
+                self.links.append(Link(context, endpoint, prefixes, high_water))
+        except BaseException:
+            for link in self.links:
+                link.socket.close(linger=0)
+            raise
+        self._orders_lock = threading.Lock()
+        self._orders_in = context.socket(zmq.PAIR)
+        self._orders_out = context.socket(zmq.PAIR)
+        orders = f"inproc://orders-{id(self)}"
+        self._orders_in.bind(orders)
+        self._orders_out.connect(orders)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def reconnect(self) -> None:
+        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        self._order(_RECONNECT)
+
+    def remake_silent(self, after_ns: int) -> None:
+        """Make those connections anew from which nothing has come for so long."""
+        now_ns = time.monotonic_ns()
+        if any(link.silent_ns(now_ns) >= after_ns for link in self.links):
+            self._order(str(after_ns).encode())
+
+    def close(self) -> None:
+        """End the thread and close the sockets. Harmless when repeated; not from the thread itself."""
+        with self._orders_lock:
+            if self._orders_out.closed:
+                return
+            if self._thread.is_alive():
+                self._orders_out.send(_STOP)
+                self._thread.join()
+            for socket in (
+                self._orders_out,
+                self._orders_in,
+                *(each.socket for each in self.links),
+            ):
+                socket.close(linger=0)
+
+    def _order(self, order: bytes) -> None:
+        with self._orders_lock:
+            if not self._orders_out.closed:
+                self._orders_out.send(order)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        by_socket = {link.socket: link for link in self.links}
+        for socket in by_socket:
+            poller.register(socket, zmq.POLLIN)
+        poller.register(self._orders_in, zmq.POLLIN)
+        try:
+            while True:
+                ready = dict(poller.poll())
+                if ready.pop(self._orders_in, None):
+                    order = self._orders_in.recv()
+                    if order == _STOP:
+                        return
+                    self._remake(order)
+                if ready:
+                    _drain([by_socket[socket] for socket in ready], self._sink, self._batch)
+        except BaseException as error:
+            log.critical("the receive thread ended", exc_info=error)
+            self.failure = error
+            raise
+
+    def _remake(self, order: bytes) -> None:
+        now_ns = time.monotonic_ns()
+        for link in self.links:
+            if order == _RECONNECT:
+                link.remake(now_ns)
+            else:
+                link.remake_if_silent(int(order), now_ns)
