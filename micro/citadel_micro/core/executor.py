@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Wait, Withdraw, Work
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
+from citadel_micro.core.completion import Completion
 from citadel_micro.core.events import FeedStatus, OrderFilled
 from citadel_micro.core.exits import crossed_by, in_the_way
 from citadel_micro.core.life import end_of_life, life_ends_ns
@@ -60,6 +61,7 @@ class SmartOrderExecutor:
         self._out = parts.out
         self._reader = ReportReader(parts.config, self.sender)
         self._refusals = Refusals(parts, self)
+        self._completion = Completion(parts, self)
 
     # what happens
 
@@ -264,7 +266,8 @@ class SmartOrderExecutor:
                 self._clear_the_way(parent, desk, work.price_ticks, now_ns)
             return
         self.register.index(parent, answer)
-        parent.reason_code = parent.reason = ""
+        if parent.ending is None:
+            parent.reason_code = parent.reason = ""
         if parent.triggered and parent.stop_ticks is not None:
             through = desk.instrument.price(parent.stop_ticks)
             parent.reason_code, parent.reason = "TRIGGERED", f"the market went through {through}"
@@ -406,6 +409,8 @@ class SmartOrderExecutor:
 
     def close(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
         """Place nothing more; end it once everything that is out is proven over."""
+        if self._completion.keeps(parent, end, code, reason, now_ns):
+            return
         self.register.touch(parent)
         parent.reason_code, parent.reason = code, reason
         parent.verdict = end
@@ -433,7 +438,9 @@ class SmartOrderExecutor:
             parent.reason_code, parent.reason = "", ""
         elif end is _V.DENY and parent.filled:
             end = _V.CANCEL
-        self.end(parent, end, parent.reason_code, parent.reason, now_ns)
+        if end is not _V.FILL and self._completion.goes_on(parent, now_ns):
+            return
+        self.end(parent, *self._completion.ending(parent, end), now_ns)
 
     def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
         """End it now: nothing of it may be live, but for an anomaly."""

@@ -194,8 +194,12 @@ class Intake:
                 return
             self._register.remembered.withdraw(cancel, now_ns)
             self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
-        elif parent.terminal or parent.verdict is not None:
-            self._register.repeat(parent)
+        elif (
+            parent.terminal
+            or parent.verdict is not None
+            or (parent.ending is not None and not cancel.operator)
+        ):
+            self._register.repeat(parent)  # it is ending already
         else:
             why_not = self._owners.may_cancel(cancel, parent.signal.owner, now_ns, own=parent.own)
             if why_not:

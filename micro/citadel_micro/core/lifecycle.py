@@ -259,6 +259,7 @@ PARENT_TABLE: Final[dict[ParentState, dict[ParentEvent, ParentState]]] = {
     _P.UNKNOWN: {**_OUT, _V.LIVE: _P.WORKING},
     _P.CLOSING: {
         **dict.fromkeys((_V.LIVE, _V.WITHDRAW, _V.DOUBT, _V.GONE, _V.CLOSE), _P.CLOSING),
+        _V.RESUME: _P.READY,  # what it has is too little to be sold, and is completed first
         **_ENDS,
     },
     **{state: {_V.ANOMALY: _P.ANOMALY} for state in PARENT_TERMINAL},

@@ -40,7 +40,7 @@ _PLAIN: Final = (
     "final_half_ticks",
     "reducing",
 )
-_LATER: Final = ("through_halt",)
+_LATER: Final = ("through_halt", "ending")
 """Fields that journals of earlier versions lack."""
 _PASSING: Final = (
     "answer_due_ns",

@@ -202,6 +202,8 @@ class Parent:
     permitted: int | None = None
     verdict: ParentEvent | None = None
     """How it shall end once nothing is live; None while it goes on."""
+    ending: list[str] | None = None
+    """Event, code and reason of the end that a completion has put off (``core.completion``)."""
     updated_ns: int = 0
     accepted_ns: int = 0
     """When the working time began: admission, or the trigger of a stop."""

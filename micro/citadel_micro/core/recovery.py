@@ -15,7 +15,7 @@ from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.commands import CancelOrder, QueryVenue
 from citadel_micro.core.events import OrderFilled
 from citadel_micro.core.life import life_ends_ns
-from citadel_micro.core.lifecycle import ChildState, ParentState
+from citadel_micro.core.lifecycle import ChildState, ParentEvent, ParentState
 from citadel_micro.core.order_state import (
     CHILD_KEY,
     PARENT_KEY,
@@ -233,6 +233,9 @@ class Recovery:
             except BadInput as error:
                 if not parent.terminal:
                     self._lost(parent, str(error))
+            if parent.ending is not None and not parent.terminal:
+                parent.verdict = ParentEvent(parent.ending[0])  # its moment is over
+                parent.reason_code = ""
         elif desk is None and not parent.terminal and parent.state is not ParentState.GATING:
             self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
         if not parent.live and not parent.terminal and parent.state not in _AT_REST:

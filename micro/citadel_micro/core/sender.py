@@ -94,7 +94,7 @@ class Sender:
         """Send a new child, or say why not; then nothing has changed."""
         rules = desk.instrument
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
-        wanted = parent.available
+        wanted = min(parent.available, work.most_lots or parent.available)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, desk, alone=True))
         if wanted < smallest:

@@ -762,7 +762,7 @@ def test_an_ioc_that_leaves_dust_ends_once_and_for_all() -> None:
     fall(rig)
     order = rig.venue.placed[-1]
     rig.venue._inbox.clear()
-    for report in (
+    for event in (
         OrderFilled(
             venue=VENUE,
             symbol=SYMBOL,
@@ -786,7 +786,7 @@ def test_an_ioc_that_leaves_dust_ends_once_and_for_all() -> None:
             exchange_ns=rig.now,
         ),
     ):
-        rig.send(report)
+        rig.send(event)
     rig.run(1 * SECOND)
     report = rig.report("stop")
     assert (report.status, report.reason_code) == ("done_dust", "DUST")

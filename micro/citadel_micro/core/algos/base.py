@@ -38,6 +38,8 @@ class Work(NamedTuple):
     ioc: bool
     capped: bool
     """It rests at the worst price that the parent may pay."""
+    most_lots: int = 0
+    """No more than this of what the budget permits; 0 for all of it."""
 
 
 class Withdraw(NamedTuple):
