@@ -27,6 +27,7 @@ from citadel_micro.shell.feeds.generic import integrity_of
 from citadel_micro.shell.health import Vitals
 from citadel_micro.shell.http import HttpServer
 from citadel_micro.shell.instruments.of_run import keeper_of, load_rules, settled
+from citadel_micro.shell.machine import check_symbols
 from citadel_micro.shell.marks import folder_secret, mark_of
 from citadel_micro.shell.run_folder import RunFolder
 from citadel_micro.shell.runner import Runner
@@ -148,6 +149,10 @@ class PaperMicro:
             BadInput, Refused: something configured cannot be.
         """
         config = self.config
+        check_symbols(
+            {name: len(section.symbols) for name, section in config.venues.items()}
+            | {name: len(lent.symbols) for name, lent in config.reference.items()}
+        )
         parts = self._parts
         folder = RunFolder(config.run_dir, instance=config.instance)
         parts.callback(folder.close)

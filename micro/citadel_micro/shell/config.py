@@ -102,7 +102,7 @@ class BridgeSection(Section):
 class VenueSection(Section):
     """One venue: where its public data is, and what to follow."""
 
-    symbols: Names = Field(default=["BTC/USDT", "ETH/USDT"], min_length=1, max_length=200)
+    symbols: Names = Field(default=["BTC/USDT", "ETH/USDT"], min_length=1)
     """Unified symbols to follow and trade."""
     rest_url: Annotated[str, AfterValidator(_http_url)] | None = None
     """REST root; the venue's own by default, a simulator's `http://HOST:PORT` otherwise."""
@@ -125,7 +125,7 @@ def _contract_sizes(value: dict[str, float]) -> dict[str, float]:
 class ReferenceSection(Section):
     """One venue that only lends its books: market data, no orders."""
 
-    symbols: Names = Field(min_length=1, max_length=200)
+    symbols: Names = Field(min_length=1)
     """Unified symbols to follow."""
     rest_url: Annotated[str, AfterValidator(_http_url)] | None = None
     """REST root instead of the venue's own."""

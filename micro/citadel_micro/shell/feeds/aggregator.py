@@ -85,6 +85,7 @@ class _Venue:
                 emit=outlet.emit,
                 clock=clock,
                 rng=rng,
+                symbols=len(natives),
                 tap=tap,
             )
         shared = Shared(

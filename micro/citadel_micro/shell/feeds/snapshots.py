@@ -29,7 +29,9 @@ REQUEST_TIMEOUT_S: Final = 10.0
 CALM_S: Final = 30.0
 """A book that needed no snapshot for this long gets its next one without delay."""
 CROWD: Final = 10
-"""With more symbols than this waiting, snapshots are quick ones."""
+"""With more symbols than this without a book, snapshots are quick ones."""
+DEEPEN_AFTER_S: Final = 5.0
+"""Whole snapshots follow the quick ones when nobody has asked for one for this long."""
 LOOK_PAUSE_S: Final = 1.0
 """Between two looks: they are a courtesy, and leave the venue's budget to the snapshots."""
 NO_CONNECTION: Final = -1
@@ -45,6 +47,9 @@ class SnapshotFetcher:
     A symbol is asked for at most once at a time; asking again meanwhile is free. Repeated requests
     for the same symbol are spaced by a growing delay, so that a stream that can never be joined
     costs little.
+
+    Args:
+        symbols: how many the venue has to bring.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class SnapshotFetcher:
         emit: Emit,
         clock: Callable[[], int],
         rng: random.Random,
+        symbols: int = 1,
         tap: Tap | None = None,
     ) -> None:
         self._spec = spec
@@ -65,6 +71,10 @@ class SnapshotFetcher:
         self._clock = clock
         self._tap = tap
         self._rng = rng
+        self._symbols = symbols
+        self._asked_s = 0.0
+        self._fetched: set[str] = set()
+        """Venue symbols that have had a snapshot since their stream began."""
         self._pacer = Pacer(spec.limits.snapshots_per_s, spec.limits.snapshot_burst)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._shallow: dict[str, str] = {}
@@ -81,6 +91,7 @@ class SnapshotFetcher:
     def request(self, native: str, symbol: str) -> None:
         """Fetch a snapshot of this venue symbol soon; nothing if it is being fetched."""
         if native not in self._tasks:
+            self._asked_s = asyncio.get_running_loop().time()
             self._tasks[native] = asyncio.get_running_loop().create_task(
                 self._run(native, symbol), name=f"snapshot {self._spec.venue} {native}"
             )
@@ -98,6 +109,7 @@ class SnapshotFetcher:
         than it must keeps the updates of all that time.
         """
         self._last_s.pop(native, None)
+        self._fetched.discard(native)
         self._shallow.pop(native, None)
         self._looks.pop(native, None)
         task = self._tasks.pop(native, None)
@@ -126,7 +138,8 @@ class SnapshotFetcher:
         else:
             await asyncio.sleep(backoff.next())
         while True:
-            quick = self._spec.quick_snapshot is not None and len(self._tasks) > CROWD
+            without = max(len(self._tasks), self._symbols - len(self._fetched))
+            quick = self._spec.quick_snapshot is not None and without > CROWD
             await self._pacer.turn(self._spec.quick_cost if quick else 1.0)
             body = await self._get(symbol, self._url(native, quick=quick))
             if body is not None:
@@ -137,6 +150,7 @@ class SnapshotFetcher:
         # Out of the list before the event: a book that refuses it may ask again at once.
         self._tasks.pop(native, None)
         self._shallow.pop(native, None)
+        self._fetched.add(native)
         if body:
             levels = self._take(native, symbol, body, self._url(native, quick=quick))
             if quick and levels >= FEW_LEVELS:
@@ -160,7 +174,10 @@ class SnapshotFetcher:
                 symbol, answered = self._looks.pop(native)
                 await self._look_at(native, symbol, answered)
                 await asyncio.sleep(LOOK_PAUSE_S)
-            if self._shallow and not self._tasks:
+            calm_s = asyncio.get_running_loop().time() - self._asked_s
+            if calm_s < DEEPEN_AFTER_S:
+                await asyncio.sleep(min(LOOK_PAUSE_S, DEEPEN_AFTER_S - calm_s))
+            elif self._shallow and not self._tasks:
                 native = next(iter(self._shallow))
                 symbol = self._shallow.pop(native)
                 await self._pacer.turn()
