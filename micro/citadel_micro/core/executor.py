@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos.base import KEEP, Finish, Trigger, Wait, Withdraw, Work
+from citadel_micro.core.algos.base import KEEP
 from citadel_micro.core.breakers import symbol_scope
 from citadel_micro.core.commands import RequestSnapshot
 from citadel_micro.core.completion import Completion
+from citadel_micro.core.decisions import Decisions
 from citadel_micro.core.events import FeedStatus, OrderFilled
-from citadel_micro.core.exits import crossed_by, in_the_way
 from citadel_micro.core.life import end_of_life, life_ends_ns
 from citadel_micro.core.lifecycle import CHILD_TERMINAL, ChildState, ParentEvent, ParentState
 from citadel_micro.core.refusals import BUSY, Refusals
-from citadel_micro.core.sender import Denied, Sender
+from citadel_micro.core.sender import Sender
 from citadel_micro.core.times import FAR, MS
 from citadel_micro.core.venue_reports import ReportReader
 
 if TYPE_CHECKING:
-    from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.desk import Desk
     from citadel_micro.core.orders import Child, Parent
     from citadel_micro.core.parts import Parts
@@ -61,6 +60,7 @@ class SmartOrderExecutor:
         self._out = parts.out
         self._reader = ReportReader(parts.config, self.sender)
         self._refusals = Refusals(parts, self)
+        self._decisions = Decisions(parts, self, self._refusals)
         self._completion = Completion(parts, self)
 
     # what happens
@@ -94,7 +94,7 @@ class SmartOrderExecutor:
                 continue
             decision = algo.decide(parent, desk, now_ns)
             if decision is not KEEP:
-                self._act(parent, desk, decision, now_ns)
+                self._decisions.carry_out(parent, desk, decision, now_ns)
                 self._plan(parent, now_ns)
             elif algo.wake_ns < self.due_ns:
                 self.due_ns = algo.wake_ns
@@ -109,7 +109,7 @@ class SmartOrderExecutor:
             return
         decision = algo.decide(parent, desk, now_ns)
         if decision is not KEEP:
-            self._act(parent, desk, decision, now_ns)
+            self._decisions.carry_out(parent, desk, decision, now_ns)
             self._plan(parent, now_ns)
             return
         self.register.look_again(parent, desk)
@@ -220,103 +220,7 @@ class SmartOrderExecutor:
         algo.forget()
         decision = algo.decide(parent, desk, now_ns)
         if decision is not KEEP:
-            self._act(parent, desk, decision, now_ns)
-
-    # decisions
-
-    def _act(self, parent: Parent, desk: Desk, decision: Decision, now_ns: int) -> None:
-        if isinstance(decision, Wait):
-            self._refusals.wait(parent, decision, now_ns)
-            return
-        self.register.touch(parent)
-        if parent.algo is not None:
-            parent.algo.forget()  # whether it can be carried out or not, decide afresh next time
-        if isinstance(decision, Work):
-            self._work(parent, desk, decision, now_ns)
-        elif isinstance(decision, Finish):
-            self.close(parent, decision.end, decision.code, decision.reason, now_ns)
-        elif isinstance(decision, Withdraw):
-            parent.reason_code, parent.reason = decision.code, decision.reason
-            for child in parent.live:
-                self.sender.cancel(parent, child, now_ns)
-        elif isinstance(decision, Trigger):
-            parent.triggered = True
-            parent.reason_code, parent.reason = "TRIGGERED", decision.reason
-            parent.step(_V.TRIGGER)
-            self.begin(parent, desk, now_ns)
-
-    def _work(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> None:
-        if parent.live:
-            self._rework(parent, desk, work, parent.live[0], now_ns)
-            return
-        if now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
-            return
-        down = self.venue_down.get(desk.key[0])
-        if down is not None:
-            self._refusals.pause(parent, "VENUE_DOWN", down, FAR)
-            return
-        if not parent.arrival_half_ticks:  # there was no book to take it from
-            parent.arrival_half_ticks = desk.mid_half_ticks()
-        if parent.rank and parent.reduce_only:
-            self._outrank(parent, desk, now_ns)
-        answer = self.sender.place(parent, desk, work, now_ns)
-        if isinstance(answer, Denied):
-            self._refusals.denied(parent, answer, now_ns)
-            if parent.exits and answer.code == "SELF_CROSS":
-                self._clear_the_way(parent, desk, work.price_ticks, now_ns)
-            return
-        self.register.index(parent, answer)
-        if parent.ending is None:
-            parent.reason_code = parent.reason = ""
-        if parent.triggered and parent.stop_ticks is not None:
-            through = desk.instrument.price(parent.stop_ticks)
-            parent.reason_code, parent.reason = "TRIGGERED", f"the market went through {through}"
-
-    def _outrank(self, parent: Parent, desk: Desk, now_ns: int) -> None:
-        """Withdraw the orders whose part of the position this exit needs."""
-        lots = self.sender.reducible(parent, desk, alone=True)
-        for other in in_the_way(parent, desk, lots):
-            what = "flattening" if parent.own else "stop"
-            text = f"{what} {parent.id} goes before it"
-            if other.signal.kind == "stop":
-                self.withdraw(other, now_ns)  # it goes on should the flattening be told otherwise
-            else:
-                self._out.note("warning", "outranked", signal_id=other.id, by=parent.id)
-                self.close(other, _V.CANCEL, "OUTRANKED", text, now_ns)
-
-    def _clear_the_way(self, parent: Parent, desk: Desk, price_ticks: int, now_ns: int) -> None:
-        """Withdraw our own orders of the other side that this exit would trade with."""
-        for other in crossed_by(parent, desk, price_ticks):
-            if other.terminal or other.verdict is not None:
-                continue
-            text = f"exit {parent.id} would trade with it"
-            self._out.note("warning", "self_cross", signal_id=other.id, by=parent.id)
-            self.close(other, _V.CANCEL, "SELF_CROSS", text, now_ns)
-
-    def _rework(self, parent: Parent, desk: Desk, work: Work, child: Child, now_ns: int) -> None:
-        """Another price for what is out: amended in place, or cancelled, proven, placed anew."""
-        if child.ioc or now_ns < parent.resume_ns or now_ns < child.cancel_after_ns:
-            return
-        if child.price_ticks == work.price_ticks and not work.ioc:
-            return
-        smallest = desk.instrument.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
-        if parent.remaining < smallest or desk.key[0] in self.venue_down:
-            return  # what could not be placed again stays where it is
-        if desk.venue.amend_native and not work.ioc:
-            answer = self.sender.amend(parent, desk, work, now_ns)
-            if answer is not None:
-                if answer.size and parent.exits:
-                    self.sender.cancel(parent, child, now_ns)  # too much for one: in slices then
-                    return
-                wait_ns = answer.until_ns or now_ns + self._config.gate_retry_ns
-                parent.resume_ns = wait_ns
-                return
-        else:
-            wait_ns = self.sender.make_room(parent, child, now_ns)
-            if wait_ns:
-                parent.resume_ns = wait_ns
-                return
-        parent.reprices += 1
+            self._decisions.carry_out(parent, desk, decision, now_ns)
 
     # reports
 
