@@ -8,7 +8,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from process_kit import SYMBOL, Bench, citadel, health, mid, until
@@ -97,6 +98,10 @@ def test_started_in_vain(bench: Bench, tmp_path: Path) -> None:
     assert bench.micro.end(signal.SIGINT) == 0
 
 
+def one_is_open(ready: dict[str, Any]) -> bool:
+    return bool(health(ready)["open_parents"] == 1)
+
+
 ENDING = [
     *(signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
     *(signal.SIGIO, signal.SIGXCPU, signal.SIGRTMIN + 3),
@@ -109,7 +114,7 @@ def test_every_signal_that_ends_it_withdraws_first(bench: Bench) -> None:
         low = f"{mid(bench) * 0.95:.2f}"
         sent = citadel(*bench.signal("buy", SYMBOL, "0.1", "--limit-price", low, "--no-wait"))
         assert sent.returncode == 0, sent.stderr
-        until(lambda ready=ready: health(ready)["open_parents"] == 1)
+        until(partial(one_is_open, ready))
         assert bench.micro.process is not None
         bench.micro.process.send_signal(number)  # twice, as a terminal that closes does
         assert bench.micro.end(number) == 0
