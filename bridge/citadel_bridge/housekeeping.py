@@ -148,7 +148,7 @@ class Keeper:
                 self._post_resync(page)
                 self._nudged = True
                 self._work.notify()
-            if ours and answer.error:
+            if ours and answer.error and not answer.reports:
                 self._resync_reason = answer.error
                 self._resync_after_ns = time.monotonic_ns() + _RESYNC_AGAIN_NS
             signal_id = self._asked.get(answer.query_id)

@@ -60,6 +60,8 @@ class Recovery:
         self._view = parts.view
         self._out = parts.out
         self._awaited: dict[str, None] = {}
+        self._foreign: dict[str, dict[str, None]] = {}
+        """By venue: the orders of others that its last answer named."""
 
     def begin(self, started: Started, now_ns: int) -> None:
         """Load, doubt, ask."""
@@ -104,11 +106,16 @@ class Recovery:
 
     def on_snapshot(self, snapshot: VenueSnapshot, now_ns: int) -> None:
         """Take a venue's word on open orders and balances. Also after recovery."""
+        foreign: dict[str, None] = {}
         for row in snapshot.open_orders:
             if row.client_id in self._register.children:
                 self._executor.on_report(row, now_ns)
+            elif self._executor.sender.is_own(row.venue, row.client_id):
+                self._forgotten_order(row)
             else:
-                self._unknown_order(row)
+                foreign[row.client_id] = None
+                self._foreign_order(row)
+        self._foreign[snapshot.venue] = foreign
         for currency, free, used in snapshot.balances:
             balance = self._view.portfolio.balance(snapshot.venue, currency)
             if balance is not None and balance.total != free + used:
@@ -164,12 +171,14 @@ class Recovery:
             if recent or parent.id in self._register.active:
                 self._register.repeat(parent)
 
-    def _unknown_order(self, row: OrderState) -> None:
-        if not self._executor.sender.is_own(row.venue, row.client_id):
+    def _foreign_order(self, row: OrderState) -> None:
+        """Somebody else's, of which nothing is known: told once, and left alone."""
+        if row.client_id not in self._foreign.get(row.venue, {}):
             self._out.note(
                 "info", "foreign_order", venue=row.venue, symbol=row.symbol, client_id=row.client_id
             )
-            return
+
+    def _forgotten_order(self, row: OrderState) -> None:
         self._out.note(
             "warning",
             "forgotten_order_cancelled",

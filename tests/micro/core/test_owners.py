@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_kit import MS, SECOND, Rig, signal
+from engine_kit import MS, SECOND, START, Rig, signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from citadel_micro.core import owners
 from citadel_micro.core.commands import PublishAnswer, PublishBeat
@@ -263,3 +265,51 @@ def test_no_more_refused_processes_are_named_than_fit(monkeypatch: pytest.Monkey
     assert len(refused(rig)) == 2
     rig.run(owners.REFUSED_NS)
     assert refused(rig) == {}
+
+
+# --- random histories ---------------------------------------------------------------------------
+
+_WHO = st.sampled_from(["a", "b", "", "*operator"])
+_STEP = st.one_of(
+    st.tuples(st.just("signal"), st.integers(0, 3), _WHO.filter(lambda who: who != "*operator")),
+    st.tuples(st.just("cancel"), st.integers(0, 3), _WHO),
+    st.tuples(st.just("restart"), st.just(0), st.just("")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_STEP, min_size=2, max_size=15))
+def test_no_history_lets_a_stranger_withdraw_an_order(history: list[tuple[str, int, str]]) -> None:
+    rig = Rig()
+    owner_of: dict[str, str] = {}
+    may_be_over: set[str] = set()
+    early: dict[str, set[str]] = {}
+    for what, number, who in history:
+        name = f"s{number}"
+        operator = who == "*operator"
+        if what == "signal":
+            rig.send(signal(name, owner=who, quantity=Decimal("0.01"), created_ns=START))
+            if name not in owner_of:
+                owner_of[name] = who
+                if early.get(name, set()) & {who, "*operator"}:
+                    may_be_over.add(name)
+        elif what == "cancel":
+            rig.send(
+                CancelReceived(
+                    signal_id=name,
+                    reason="",
+                    owner="" if operator else who,
+                    operator=operator,
+                )
+            )
+            if name not in owner_of:
+                early.setdefault(name, set()).add(who)
+            elif operator or owner_of[name] in ("", who):
+                may_be_over.add(name)
+        else:
+            rig.restart()
+        rig.run(30 * MS)
+        for known, owner in owner_of.items():
+            report = rig.report(known)
+            assert report.owner == owner
+            assert (report.status == "canceled") == (known in may_be_over), known

@@ -9,7 +9,7 @@ from engine_kit import KEY, MS, SECOND, VENUE, FakeOrder, Faults, Rig, config, r
 from citadel_micro.core.commands import CancelOrder, PlaceOrder, QueryOrder, QueryVenue
 from citadel_micro.core.config import VenueConfig
 from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import OrderFilled, QueryReceived, Started
+from citadel_micro.core.events import OrderFilled, QueryReceived, Started, VenueSnapshot
 from citadel_micro.core.lifecycle import ChildState, ParentState
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
@@ -113,7 +113,11 @@ def test_an_order_of_ours_that_nobody_remembers_is_cancelled_and_others_are_left
     assert cancelled == ["scabc123old-9-1"]
     assert "forgotten_order_cancelled" in rig.events_noted()
     told = [dict(note.fields)["client_id"] for note in rig.notes if note.event == "foreign_order"]
-    assert sorted(set(told)) == sorted(foreign)
+    assert sorted(told) == sorted(foreign)
+    rows = [rig.venue.state_of(name, "order") for name in foreign]
+    rig.send(VenueSnapshot(venue=VENUE, open_orders=tuple(rows), balances=(), exchange_ns=rig.now))
+    again = [note for note in rig.notes if note.event == "foreign_order"]
+    assert len(again) == len(told), "told once"
 
 
 def test_without_a_mark_only_this_runs_orders_are_its_own() -> None:
