@@ -46,6 +46,8 @@ class ConnectorConfig:
     """Addresses of one or many micros."""
     state_path: Path | None = None
     """The intent log; None keeps it in memory."""
+    owner: str = ""
+    """Owner's id for a new intent log, in place of one that was lost; empty makes one."""
     strategy: str = ""
     """Name of the strategy, for heartbeats."""
     keys: Path | None = None

@@ -95,7 +95,7 @@ class HybridConnector(MicroInquiries):
 
     def __init__(self, config: ConnectorConfig) -> None:
         self.config = config
-        self.intents = IntentLog(config.state_path)
+        self.intents = IntentLog(config.state_path, config.owner)
         self.epoch = self.intents.next_epoch(time.time_ns())
         """Start of this run (ns); larger than that of every earlier run."""
         self.instance = f"{config.role}-{_base36(self.epoch)}"
@@ -235,7 +235,17 @@ class HybridConnector(MicroInquiries):
             self._await_report(signal, waiter)
         finally:
             del self._waiters[signal_id]
-        return Submitted(signal, self.report(signal_id))
+        return Submitted(signal, self.ours(self.report(signal_id)))
+
+    def ours(self, report: ExecutionReport | None) -> ExecutionReport | None:
+        """A report, unless an order of ours has the same name as this one of somebody else.
+
+        What our own log does not hold is shown as it is, though only its owner can withdraw it:
+        somebody knows its name, from a log that was lost or as the operator.
+        """
+        if report is None or report.owner in ("", self.owner):
+            return report
+        return report if self.intents.get(report.signal_id) is None else None
 
     def _await_report(self, signal: Signal, waiter: threading.Event) -> None:
         """Wait for the first report; from now on the signal is published again until it comes.
@@ -245,7 +255,7 @@ class HybridConnector(MicroInquiries):
         """
         with self.lock:
             # The receive thread notes a report before it takes the lock to call for no more.
-            if self.report(signal.signal_id) is None:
+            if self.ours(self.report(signal.signal_id)) is None:
                 self._keeper.post_signal(signal, sent=True)
         if self.config.sync_intents == "overlapped":
             self._keeper.nudge()
@@ -267,7 +277,7 @@ class HybridConnector(MicroInquiries):
         Returns:
             The newest report; None when there is none. Look at its status: it may still be working.
         """
-        known = self.report(signal_id)
+        known = self.ours(self.report(signal_id))
         if known is not None and known.status in TERMINAL_STATUSES:
             return known
         intent = self.intents.get(signal_id)
@@ -296,7 +306,7 @@ class HybridConnector(MicroInquiries):
             waiter.wait(wait)
         finally:
             del self._waiters[key]
-        return self.report(signal_id)
+        return self.ours(self.report(signal_id))
 
     # --- inside ---------------------------------------------------------------------------------
 

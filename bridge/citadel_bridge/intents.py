@@ -22,6 +22,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import secrets
 import sqlite3
 import threading
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 IntentState = Literal["pending", "withdrawn", "acknowledged", "done"]
 
+_OWNER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS intent (
@@ -75,13 +77,14 @@ class IntentLog:
 
     Args:
         path: the file; None keeps the log in memory, for a process that nobody restarts.
+        owner: id that a new log takes instead of making one: that of a log that was lost.
 
     Raises:
         PortTaken: another process has the file open.
-        BadInput: the file is not such a log, or cannot be written.
+        BadInput: the file is not such a log, is another owner's, or cannot be written.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, owner: str = "") -> None:
         self.path = path
         self._lock = threading.Lock()
         self._guard = -1
@@ -100,7 +103,7 @@ class IntentLog:
                 self._wal = os.open(f"{path}-wal", os.O_RDWR)
                 self._recent = _open_recent(path)
                 self._take_up(self._recent)
-            self.owner = self._named()
+            self.owner = self._named(owner)
         except BaseException:
             self._release()
             raise
@@ -114,14 +117,24 @@ class IntentLog:
             self._sync_database()
         return epoch
 
-    def _named(self) -> str:
+    def _named(self, wanted: str) -> str:
         """The owner's id, made and on the disk before anything is sent under it."""
+        # It begins with a letter, else a column of numbers would take some ids for numbers.
+        if wanted and _OWNER.fullmatch(wanted) is None:
+            raise BadInput(
+                f"owner {wanted!r}", allowed="a letter, then up to 63 letters, digits, - and _"
+            )
         row = self._db.execute("SELECT value FROM meta WHERE key='owner'").fetchone()
         if row is None:
-            # It begins with a letter, else a column of numbers would take some ids for numbers.
-            row = (f"o{secrets.token_hex(12)}",)
+            row = (wanted or f"o{secrets.token_hex(12)}",)
             self._db.execute("INSERT INTO meta VALUES ('owner', ?)", row)
             self._sync_database()
+        elif wanted not in ("", row[0]):
+            raise BadInput(
+                f"the intent log is that of owner {row[0]}, not of {wanted}",
+                where=str(self.path),
+                mend="remove the setting: it is for a log that was lost; or name another file",
+            )
         return str(row[0])
 
     def record(self, signal: Signal) -> None:

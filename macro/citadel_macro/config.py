@@ -38,6 +38,8 @@ class BridgeSettings(BaseModel):
     """Venue id as micro knows it; empty: derived from the exchange's name and the trading mode."""
     intents_db: str = ""
     """SQLite file of orders sent; empty: ``citadel-intents.sqlite`` in the user data folder."""
+    owner: str = ""
+    """Owner's id that a new ``intents_db`` takes, in place of a file that was lost."""
     keys_dir: str = ""
     """Folder of CURVE keys; needed for endpoints that are not on loopback."""
     ack_timeout_ms: Annotated[int, Field(ge=1, le=5_000)] = 250

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from citadel_macro.config import BridgeSettings
     from citadel_proto.messages import Balance, ExecutionReport, Position, Signal
+
+logger = logging.getLogger(__name__)
 
 BALANCES_EVERY_S: Final = 2.0
 """Balances come with every report; asking as well covers what no report of ours tells."""
@@ -86,11 +89,13 @@ class MicroLink:
                 signals=settings.signals,
                 market=(settings.market,),
                 state_path=settings.intents_path(Path(config["user_data_dir"])),
+                owner=settings.owner,
                 strategy=strategy,
                 keys=Path(settings.keys_dir) if settings.keys_dir else None,
                 ack_timeout=settings.ack_timeout_ms / 1e3,
             )
         )
+        logger.info("Orders of this bot carry the owner %s.", connector.owner)
         return cls(connector, settings, strategy)
 
     def close(self) -> None:
@@ -164,7 +169,7 @@ class MicroLink:
 
     def report(self, signal_id: str) -> ExecutionReport | None:
         """Newest report seen; the connector itself asks about orders that have been silent."""
-        return self._ours(self.connector.report(signal_id))
+        return self.connector.ours(self.connector.report(signal_id))
 
     def ask(self, signal_id: str) -> ExecutionReport | None:
         """Ask micro for one order; None when micro is sure that it knows no such order.
@@ -172,7 +177,7 @@ class MicroLink:
         Raises:
             MicroUnavailable: no answer in time.
         """
-        return self._ours(
+        return self.connector.ours(
             self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
         )
 
@@ -182,11 +187,6 @@ class MicroLink:
             return report.owner == self.connector.owner
         # It was sent before orders named their owner, if by this log at all.
         return not report.own and self.connector.intents.get(report.signal_id) is not None
-
-    def _ours(self, report: ExecutionReport | None) -> ExecutionReport | None:
-        """A report, unless its name is also that of an order of somebody else."""
-        theirs = report is not None and report.owner not in ("", self.connector.owner)
-        return None if theirs else report
 
     def cancel(
         self, signal_id: str, reason: str, wait_s: float | None = None
@@ -199,7 +199,7 @@ class MicroLink:
             wait_s: longest wait; None: ``cancel_wait_ms``.
         """
         wait = self.settings.cancel_wait_ms / 1e3 if wait_s is None else wait_s
-        return self._ours(self.connector.cancel(signal_id, reason, wait))
+        return self.connector.cancel(signal_id, reason, wait)
 
     def orders_since(self, symbol: str, since_ns: int) -> tuple[ExecutionReport, ...]:
         """Orders of this bot and of micro itself on a symbol, updated since then.

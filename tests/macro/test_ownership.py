@@ -13,10 +13,12 @@ from engine_micro import EngineMicro
 
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
+from citadel_bridge.intents import IntentLog
 from citadel_macro import orders
 from citadel_macro.config import BridgeSettings
 from citadel_macro.link import MicroLink, OrderRequest
 from citadel_macro.orphans import _final
+from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +81,9 @@ def test_neither_finds_books_or_cancels_the_others_orders(
     assert report is not None
     assert second.mine_working() == []
     assert second.orders_since(SYMBOL, 0) == ()
-    assert second.report(sent.signal_id) is None
-    assert second.ask(sent.signal_id) is None
-    assert second.cancel(sent.signal_id, "as an orphan") is None
+    answer = second.cancel(sent.signal_id, "as an orphan")
+    assert answer is not None
+    assert answer.status == "working"
     assert [r.signal_id for r in first.mine_working()] == [sent.signal_id]
     assert [r.signal_id for r in first.orders_since(SYMBOL, 0)] == [sent.signal_id]
 
@@ -136,3 +138,49 @@ def test_an_orphan_whose_fills_are_forgotten_still_counts_as_filled(
     shown = orders.order_dict(report)
     assert shown["status"] == "closed"
     assert shown["cost"] == pytest.approx(shown["average"] * shown["filled"])
+
+
+def test_an_order_of_the_same_name_is_not_taken_for_ours(
+    bots: tuple[MicroLink, MicroLink], micro: EngineMicro
+) -> None:
+    first, second = bots
+    first.submit(REQUEST, signal_id="same")
+    sent, report = second.submit(REQUEST, signal_id="same")
+    assert (sent.signal_id, report) == ("same", None), "open: nothing is known of it"
+    assert second.report("same") is None
+    assert second.ask("same") is None
+    assert second.cancel("same", "whose?") is None
+    with micro.lock:
+        assert micro.report("same").status == "working"
+
+
+def test_a_lost_log_gets_its_orders_back_by_its_owners_id(
+    bots: tuple[MicroLink, MicroLink], micro: EngineMicro, tmp_path: Path
+) -> None:
+    first, _ = bots
+    sent, _ = first.submit(REQUEST)
+    first.connector.close()
+    with pytest.raises(BadInput, match="owner"):
+        IntentLog(None, "1 no id")
+    with pytest.raises(BadInput, match=first.connector.owner):
+        IntentLog(tmp_path / "a", "another")
+    connector = HybridConnector(
+        ConnectorConfig(
+            signals="tcp://127.0.0.1:0",
+            market=(micro.address,),
+            state_path=tmp_path / "new",
+            owner=first.connector.owner,
+            heartbeat=0.1,
+            dead_after=2.0,
+        )
+    )
+    try:
+        micro.follow(connector.address)
+        connector.start()
+        link = MicroLink(connector, BridgeSettings(venue=VENUE), "Same")
+        assert [r.signal_id for r in link.mine_working()] == [sent.signal_id]
+        cancelled = link.cancel(sent.signal_id, "an orphan")
+        assert cancelled is not None
+        assert cancelled.status == "canceled"
+    finally:
+        connector.close()
