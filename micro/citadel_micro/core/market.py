@@ -396,7 +396,7 @@ class MarketBook:
         self.exchange_ns = update.exchange_ns
         if self._quote is not None and self._quote_seq <= update.last_seq:
             self._quote = None
-        if self._depths:
+        if self._depths or update.covers:
             self._depth = update.covers or self._depth_of(self.book.bid_count, self.book.ask_count)
         if self._proving and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")

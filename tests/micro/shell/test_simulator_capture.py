@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import zstandard
 
+from citadel_micro.shell.feeds.books import rebuild
 from citadel_micro.shell.simulator import payloads
 from citadel_micro.shell.simulator.capture import load_recording
 from citadel_micro.sim.flow_book import Print, Quote
@@ -137,6 +139,16 @@ def test_a_small_capture_is_read(tmp_path: Path) -> None:
         DepthBatch(0, "A/USDT", 11, 12, ((15, 2),), ()),
         DepthBatch(0, "A/USDT", 13, 13, ((15, 2),), ()),
     ]
+
+
+def test_a_snapshot_that_names_no_symbol_is_of_the_only_one(tmp_path: Path) -> None:
+    """As ``citadel books`` reads it, also where it comes first; compressed either way."""
+    path = tmp_path / "early.jsonl.zst"
+    lines = [frame(SNAPSHOT), *(line for line in GOOD if "lastUpdateId" not in line)]
+    path.write_bytes(zstandard.compress("".join(line + "\n" for line in lines).encode()))
+    recording = load_recording(path)
+    assert len(recording.events) == 2
+    assert rebuild(path, "binance-spot")[1] is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from citadel_micro.shell.feeds.connection import Connection
 from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of, is_generic
+from citadel_micro.shell.feeds.naming import nearest
 from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.pace import Pacer
@@ -170,7 +171,14 @@ class Aggregator:
         self._venues: dict[str, _Venue] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._generic: dict[str, GenericFeed] = {}
-        # Unknown venues are refused before anything starts.
+        # Unknown venues, and those that are no more, are refused before anything starts.
+        for feed in self._feeds:
+            if not is_generic(feed.venue) and venue_spec(feed.venue).capture_only:
+                raise BadInput(
+                    f"{feed.venue} is read from captures only: "
+                    f"{venue_spec(feed.venue).capture_only}",
+                    where="venue",
+                )
         integrities = {feed.venue: integrity_of(feed.venue) for feed in self._feeds}
         self._outlet = Outlet(sink, clock, integrities, on_fault)
 
@@ -236,7 +244,11 @@ class Aggregator:
         connection = received.by_symbol.get(symbol) if received is not None else None
         if connection is None:
             known = list(received.by_symbol) if received is not None else list(self._venues)
-            near = difflib.get_close_matches(symbol if received is not None else venue, known)
+            near = (
+                nearest(symbol, known)
+                if received is not None
+                else difflib.get_close_matches(venue, known)
+            )
             raise BadInput(
                 f"no feed of {symbol} on {venue}",
                 allowed=", ".join(near or known[:10]) or "nothing is received",

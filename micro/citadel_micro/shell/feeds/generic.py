@@ -26,6 +26,7 @@ import structlog
 from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
 from citadel_micro.shell.feeds.decode import oldest_first
 from citadel_micro.shell.feeds.health import ConnectionHealth
+from citadel_micro.shell.feeds.naming import nearest
 from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.overload import Load
 from citadel_micro.shell.feeds.pace import Backoff
@@ -216,7 +217,7 @@ class GenericFeed:
             self.connects += 1
             for symbol in self.symbols:
                 if symbol not in exchange.markets:
-                    near = difflib.get_close_matches(symbol, exchange.markets, n=3, cutoff=0.5)
+                    near = nearest(symbol, exchange.markets)
                     hint = f"; the nearest: {', '.join(near)}" if near else ""
                     reason = f"{self.venue} has no {symbol}{hint}"
                     self._status(symbol, up=False, reason=reason, refused=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+import difflib
+from typing import TYPE_CHECKING, Final
 
-_QUOTES: Final = (
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+QUOTES: Final = (
     *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "RLUSD", "USDE", "USD", "DAI"),
     *("AEUR", "EURI", "XUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "GBP", "JPY", "AUD"),
     *("ARS", "MXN", "ZAR", "PLN", "RON", "UAH", "IDR", "NGN", "RUB", "COP", "CZK", "CHF", "CAD"),
     *("TRX", "XRP", "DOGE", "SOL", "MNT", "BGB", "U"),
 )
 """Quote currencies, for splitting names that are written without a separator."""
-_LONGEST_FIRST: Final = tuple(sorted(_QUOTES, key=len, reverse=True))
+_LONGEST_FIRST: Final = tuple(sorted(QUOTES, key=len, reverse=True))
 
 MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -22,6 +26,26 @@ def split_name(name: str) -> tuple[str, str] | None:
         if name.endswith(quote) and len(name) > len(quote):
             return name[: -len(quote)], quote
     return None
+
+
+def nearest(symbol: str, known: Collection[str], count: int = 3) -> list[str]:
+    """Which of the known unified symbols somebody may have meant: of the same coin, if there are.
+
+    Letters alone would put BTG/USDT before BTC/USDC.
+    """
+    base, _, rest = symbol.upper().partition("/")
+    own = [name for name in known if name.partition("/")[0].upper() == base]
+    if own:
+        return sorted(own, key=lambda name: (-_alike(rest, name.partition("/")[2]), name))[:count]
+    joint = symbol.upper().replace("/", "").replace("-", "").replace("_", "")
+    same = [name for name in known if joined(name) == joint.partition(":")[0]]
+    return same[:count] or difflib.get_close_matches(symbol, known, n=count, cutoff=0.75)
+
+
+def _alike(one: str, other: str) -> float:
+    """How much two names are alike behind the slash; of one quote currency more than any others."""
+    same = one.partition(":")[0] == other.upper().partition(":")[0]
+    return same + difflib.SequenceMatcher(None, one, other.upper()).ratio()
 
 
 def joined(symbol: str, separator: str = "") -> str:

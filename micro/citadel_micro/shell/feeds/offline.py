@@ -11,8 +11,8 @@ from citadel_micro.shell.feeds.capture import read_capture
 from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.origin import Origin
-from citadel_micro.shell.feeds.spec import venue_spec
-from citadel_proto.errors import VenueViolation
+from citadel_micro.shell.feeds.spec import broken_venue, venue_spec
+from citadel_proto.errors import CitadelError, VenueViolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,6 +110,11 @@ class CaptureDecoder:
                 self._decoders.pop(conn, None)
         except VenueViolation as error:
             return Decoded(line, record.recv_ns, conn, is_frame, (), str(error), data)
+        except CitadelError:
+            raise
+        except Exception as error:
+            # A decoder gives events or a VenueViolation; this one is not finished.
+            raise broken_venue(self.spec.venue, error) from error
         opened = record.kind == "open"
         return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", opened)
 

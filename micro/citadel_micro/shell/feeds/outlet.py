@@ -8,7 +8,7 @@ way returns once everything would fit into the consumer's time again.
 
 How far it lags is measured where things can wait: the event loop (how late it wakes a watch), the
 backlog (the age of its head), and the sockets (octets that nobody has read, at the time that reading
-them takes).
+them takes, but no longer than they have waited).
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ import structlog
 
 from citadel_micro.core.events import FeedStatus
 from citadel_micro.shell.feeds.backlog import Backlog, key_of
-from citadel_micro.shell.feeds.overload import BEGIN_NS, Load, LoadHealth, OverloadGauge, Peak
+from citadel_micro.shell.feeds.overload import (
+    BEGIN_NS,
+    Load,
+    LoadHealth,
+    OverloadGauge,
+    Peak,
+    Unread,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,7 +101,8 @@ class Outlet:
         self._busy_ns = self._drain_ns = self._handled = 0
         self._demand = 0.0
         self._octets = 0
-        self._cost_ns = 0.0
+        self._unread: dict[int, Unread] = {}
+        self._busy = self._fresh = 0.0
         self._lag = Peak()
         self._behind = Peak()
         self._episode_peak_ns = 0
@@ -208,24 +216,29 @@ class Outlet:
         self._ticked_ns = now_ns
         self._lag.set(lag_ns)
         joined = self._count_waiting()
-        unread = octets = 0
-        for source in self._sources:
-            waiting = source.unread()
+        unread = octets = waited_ns = 0
+        for number, source in enumerate(self._sources):
+            waiting, read = source.unread(), source.octets_read()
             source.load.unread.set(waiting)
             unread += waiting
-            octets += source.octets_read()
+            octets += read
+            gauge = self._unread.setdefault(number, Unread())
+            waited_ns = max(waited_ns, gauge.age_ns(now_ns, read, waiting))
             if self._held:
                 source.hold(held=True)  # one that connected just now is held as well
         fresh, self._octets = octets - self._octets, octets
         busy_ns, drain_ns, handled = self._busy_ns, self._drain_ns, self._handled
         self._busy_ns = self._drain_ns = self._handled = 0
-        if fresh > 0:
-            self._cost_ns += _WEIGHT * (busy_ns / fresh - self._cost_ns)
+        # Averages of both, not of their ratio: a small frame that was slow says nothing of large ones.
+        self._busy += _WEIGHT * (busy_ns - self._busy)
+        self._fresh += _WEIGHT * (fresh - self._fresh)
         demand = (busy_ns + drain_ns * (1 + joined / max(1, handled))) / elapsed_ns
         self._demand += _WEIGHT * (demand - self._demand)
         oldest_ns = self._backlog.oldest_ns()
         age_ns = 0 if oldest_ns is None else now_ns - oldest_ns
-        self._sample(now_ns, max(lag_ns, age_ns, int(unread * self._cost_ns)))
+        cost_ns = self._busy / self._fresh if self._fresh > 0.0 else 0.0
+        unread_ns = min(int(unread * cost_ns), waited_ns + _TICK_NS)
+        self._sample(now_ns, max(lag_ns, age_ns, unread_ns))
 
     def _count_waiting(self) -> int:
         """Bring the counts of all loads up to date; book updates joined since the last time."""

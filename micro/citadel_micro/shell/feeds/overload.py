@@ -85,6 +85,31 @@ class Latencies:
         return tuple(ordered[math.ceil(rank / 100 * len(ordered)) - 1] for rank in PERCENTILES)
 
 
+class Unread:
+    """How long the oldest octet that nobody has read has waited, from how many came and were read.
+
+    What came between two looks is taken to have come at the later one.
+    """
+
+    __slots__ = ("_came",)
+
+    def __init__(self) -> None:
+        self._came: deque[tuple[int, int]] = deque()
+        """(when, octets so far) of each look at which there were more than before."""
+
+    def age_ns(self, now_ns: int, read: int, unread: int) -> int:
+        """At a look: the octets read so far, and those that wait. 0 where none wait."""
+        came = self._came
+        if not unread:
+            came.clear()
+            return 0
+        if not came or read + unread > came[-1][1]:
+            came.append((now_ns, read + unread))
+        while len(came) > 1 and came[0][1] <= read:
+            came.popleft()
+        return now_ns - came[0][0]
+
+
 @dataclass(slots=True)
 class Peak:
     """A quantity as it is now, and the most that it has been."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Final, Literal
 
 from citadel_micro.shell.feeds import venues
@@ -85,6 +87,7 @@ class VenueSpec:
         native: venue symbol of a unified symbol, by rule.
         unmarked_history: the first message of a trade subscription tells of trades before it, and
             does not say so.
+        capture_only: why it cannot be followed live (any more); empty where it can.
         deflate: the venue needs permessage-deflate, which the quick client does not have.
         ccxt: ccxt's id of the exchange, for the trading rules of its symbols; empty for the venues
             that ``shell.instruments.ccxt_venues`` knows, and where there is none.
@@ -113,6 +116,7 @@ class VenueSpec:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     limits: Limits = field(default_factory=Limits)
     unmarked_history: bool = False
+    capture_only: str = ""
     deflate: bool = False
     ccxt: str = ""
 
@@ -123,11 +127,32 @@ class VenueSpec:
 
 @cache
 def _specs() -> dict[str, VenueSpec]:
-    """Specs of all modules in ``venues``, by venue id."""
+    """Specs of all modules in ``venues``, by venue id. Raises BadInput for a broken file."""
     found: dict[str, VenueSpec] = {}
     for module in pkgutil.iter_modules(venues.__path__, f"{venues.__name__}."):
-        found.update(importlib.import_module(module.name).SPECS)
+        try:
+            found.update(importlib.import_module(module.name).SPECS)
+        except Exception as error:
+            # Anybody may add such a file: whatever is wrong in it, its author can mend.
+            raise broken_venue(module.name, error) from error
     return found
+
+
+def broken_venue(name: str, error: Exception) -> BadInput:
+    """The error for a venue's file that cannot be used, with its line."""
+    path = ""
+    line = 0
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).parent in map(Path, venues.__path__):
+            path, line = frame.filename, frame.lineno or 0
+    if isinstance(error, SyntaxError) and error.filename:
+        path, line = error.filename, error.lineno or 0
+    return BadInput(
+        f"the venue file {name.rpartition('.')[2]} cannot be used: {type(error).__name__}: {error}",
+        where=f"{path}, line {line}" if path else name,
+        allowed="a module with SPECS; docs/howto/add-a-venue.md has whole examples",
+        mend="mend the file, or take it away",
+    )
 
 
 def venue_ids() -> list[str]:
@@ -138,12 +163,23 @@ def venue_ids() -> list[str]:
 def venue_spec(venue: str) -> VenueSpec:
     """Spec of this venue. Raises BadInput, with the nearest names, for an unknown one."""
     spec = _specs().get(venue)
-    if spec is None:
-        near = difflib.get_close_matches(venue, _specs(), n=3, cutoff=0.4)
+    if spec is not None:
+        return spec
+    if venue.startswith("ccxt-"):
         raise BadInput(
-            f"no venue is called {venue!r}",
+            f"{venue} is live only: ccxt hands over books, not the messages that they are made of",
             where="venue",
             allowed=", ".join(venue_ids()),
-            mend=f"did you mean {' or '.join(near)}?" if near else None,
         )
-    return spec
+    ids = venue_ids()
+    # The same exchange first: letters alone would put ftx beside okx.
+    near = [name for name in ids if name.startswith(f"{venue.partition('-')[0]}-")]
+    near = difflib.get_close_matches(venue, near, n=3, cutoff=0.0) or difflib.get_close_matches(
+        venue, ids, n=3, cutoff=0.7
+    )
+    raise BadInput(
+        f"no venue is called {venue!r}",
+        where="venue",
+        allowed=", ".join([*ids, "and live only, through ccxt: ccxt-<exchange>"]),
+        mend=f"did you mean {' or '.join(near)}?" if near else None,
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.instrument import Instrument
+from citadel_micro.shell.feeds.naming import nearest
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def pick(instruments: Mapping[tuple[str, str], Instrument], venue: str, symbol: 
 
 def unknown_symbol(venue: str, symbol: str, known: Collection[str]) -> BadInput:
     """The error for a symbol that is not among the known ones, with the nearest of them."""
-    near = difflib.get_close_matches(symbol, known, n=3, cutoff=0.5)
+    near = nearest(symbol, known)
     return BadInput(
         f"{venue} has no {symbol!r}",
         where="symbol",

@@ -7,13 +7,17 @@ receipt. Needed per symbol: a book snapshot, and the diff. depth stream that con
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
+import zstandard
 
+from citadel_micro.shell.feeds.naming import QUOTES, split_name
 from citadel_micro.sim.flow_book import Depth, Print, Quote
 from citadel_micro.sim.flow_feed import DepthBatch, FeedEvent
 from citadel_micro.sim.flow_replay import Recorded, Recording
@@ -21,13 +25,18 @@ from citadel_micro.sim.flow_symbols import E8, SymbolSpec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL")
 _MS_NS = 1_000_000
-_REST_SYMBOL = re.compile(r"[?&]symbol=([A-Z0-9]+)")
+_REST_SYMBOL = re.compile(r"[?&]symbol=([^&]+)")
 _LOOP_GAP_NS = 100_000_000
+_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
+    ".gz": gzip.open,
+    ".zst": lambda path: io.BufferedReader(zstandard.open(path, "rb")),
+}
+_NAMELESS = ""
+"""Symbol of a snapshot that came before anything that says of which symbol it is."""
 _FUTURES = re.compile(r"(fstream|dstream|fapi|dapi)\.binance")
 
 
@@ -65,9 +74,9 @@ def _e8(text: str) -> int:
 def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
     decoder = msgspec.json.Decoder(_Line)
     number = 0
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = _OPENERS.get(path.suffix, lambda path: path.open("rb"))
     try:
-        with opener(path, "rb") as file:
+        with opener(path) as file:
             for raw in file:
                 number += 1
                 try:
@@ -79,7 +88,7 @@ def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
                         where=f"{path} line {number}",
                         allowed='one JSON object a line with "recv_ns", "kind" and "text"',
                     ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         what = f"the file is cut off or damaged ({error})"
         raise BadInput(
             what,
@@ -110,11 +119,7 @@ def _sort_in(raws: dict[str, _Raw], number: int, line: _Line) -> None:
         raise ValueError(msg)
     if "lastUpdateId" in data and (stream is None or line.kind == "rest"):
         found = _REST_SYMBOL.search(line.url)
-        names = [found[1]] if found else list(raws)
-        if not found and len(names) != 1:
-            msg = f"a book snapshot without its symbol, and the capture has {len(names)} symbols"
-            raise ValueError(msg)
-        raw = raws.setdefault(names[0], _Raw())
+        raw = raws.setdefault(unquote(found[1]) if found else _NAMELESS, _Raw())
         if raw.snapshot is None:
             raw.snapshot = (data["lastUpdateId"], data["bids"], data["asks"])
             raw.snapshot_line = number
@@ -133,6 +138,19 @@ def _sort_in(raws: dict[str, _Raw], number: int, line: _Line) -> None:
             raw.agg_trades.append(entry)
         case None if "B" in data and "A" in data:
             raw.quotes.append(entry)
+
+
+def _name(path: Path, raws: dict[str, _Raw]) -> None:
+    """Give a snapshot that names no symbol to the only one there is."""
+    nameless = raws.pop(_NAMELESS, None)
+    if nameless is None:
+        return
+    if len(raws) != 1:
+        what = f"a book snapshot without its symbol, and the capture has {len(raws)} symbols"
+        raise BadInput(what, where=f"{path} line {nameless.snapshot_line}")
+    (raw,) = raws.values()
+    if raw.snapshot is None:
+        raw.snapshot, raw.snapshot_line = nameless.snapshot, nameless.snapshot_line
 
 
 def _step(decimals: list[int]) -> int:
@@ -161,14 +179,15 @@ def _spec(name: str, raw: _Raw) -> SymbolSpec:
     for _, _, data in raw.quotes:
         prices += (_e8(data["b"]), _e8(data["a"]))
         sizes += (_e8(data["B"]), _e8(data["A"]))
-    quote = next((item for item in _QUOTES if name.endswith(item) and name != item), "")
-    if not quote:
-        msg = f"symbol {name} ends in none of the known quote currencies ({', '.join(_QUOTES)})"
+    pair = split_name(name)
+    if pair is None:
+        msg = f"symbol {name} ends in none of the known quote currencies ({', '.join(QUOTES)})"
         raise ValueError(msg)
+    base, quote = pair
     # The captured market's own minimum is not in the capture: 5 units of a dollar-like quote.
     minimum = 5 * E8 if "USD" in quote or quote == "EUR" else E8 // 10_000
     return SymbolSpec(
-        base=name.removesuffix(quote),
+        base=base,
         quote=quote,
         tick_e8=_step(prices),
         lot_e8=_step(sizes),
@@ -267,6 +286,7 @@ def load_recording(path: Path) -> Recording:
         except (KeyError, TypeError, ValueError, msgspec.DecodeError) as error:
             what = f"cannot be replayed ({error})"
             raise BadInput(what, where=f"{path} line {number}") from error
+    _name(path, raws)
     specs: dict[str, SymbolSpec] = {}
     books: dict[str, Depth] = {}
     found: list[tuple[int, FeedEvent]] = []

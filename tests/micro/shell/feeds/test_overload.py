@@ -22,12 +22,15 @@ from citadel_micro.core.events import TradeTick
 from citadel_micro.shell.feeds import aggregator as aggregator_module
 from citadel_micro.shell.feeds import outlet as outlet_module
 from citadel_micro.shell.feeds.aggregator import FeedConfig
+from citadel_micro.shell.feeds.outlet import Outlet
 from citadel_micro.shell.feeds.overload import (
     BEGIN_NS,
     CALM_NS,
     END_NS,
     Latencies,
+    Load,
     OverloadGauge,
+    Unread,
 )
 from citadel_micro.shell.feeds.spec import venue_spec
 
@@ -252,3 +255,51 @@ def test_a_loop_that_is_blocked_by_somebody_else_is_said_to_lag(
         await until(lambda: not seen.aggregator.health()[0].load.overloaded)
 
     run(monkeypatch, scenario)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.floats(0, 1)), min_size=1, max_size=60))
+def test_unread_octets_are_as_old_as_they_are(looks: list[tuple[int, float]]) -> None:
+    """Never older than the oldest that waits, and younger by less than one look."""
+    tick = 50 * MS
+    unread = Unread()
+    came: list[int] = []  # by octet: the look at which it was first seen
+    read = 0
+    for number, (fresh, part) in enumerate(looks):
+        came += [number] * fresh
+        read += int(part * (len(came) - read))
+        waiting = len(came) - read
+        age_ns = unread.age_ns(number * tick, read, waiting)
+        assert age_ns == ((number - came[read]) * tick if waiting else 0)
+
+
+def test_one_slow_small_frame_says_nothing_of_large_ones() -> None:
+    """An estimate of reading time alone once said 92 s where nothing was 2.5 s late."""
+    now = [0]
+    outlet = Outlet(lambda _event, _ns: None, lambda: now[0], {}, None)
+
+    class Slow:
+        load = Load()
+        read = waiting = 0
+
+        def octets_read(self) -> int:
+            return self.read
+
+        def unread(self) -> int:
+            return self.waiting
+
+        def hold(self, *, held: bool) -> None:
+            """Never asked for here."""
+
+    source = Slow()
+    outlet.add(source, [])
+    for _ in range(40):
+        before = now[0]
+        now[0] += 50 * MS
+        source.read += 20
+        outlet.done(source.load, before, 1)
+        outlet._tick(0)
+    source.waiting = 4_000_000
+    for _ in range(4):
+        now[0] += 50 * MS
+        outlet._tick(0)
+    assert outlet.health(source.load).behind_peak_ns <= 250 * MS

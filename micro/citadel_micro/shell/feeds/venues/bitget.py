@@ -248,13 +248,16 @@ def _spec(venue: str, url: str, kind: str, *, old: bool) -> VenueSpec:
         native=joined,
         beside=(b'"ticker"', b'"trade"'),
         heartbeat=Heartbeat(text="ping", interval_s=30.0, silence_s=60.0),
-        # Under 50 channels a connection are advised; 10 messages a second, 240 subscriptions an hour.
+        # Under 50 channels a connection are advised; 10 messages a second, 240 subscriptions an
+        # hour; a connection is cut after a day.
         limits=Limits(
             symbols_per_connection=16,
             symbols_per_message=16,
             messages_per_s=5.0,
             requests_per_h=230,
+            lifetime_s=86_400.0,
         ),
+        capture_only="the venue ended its v1 in November 2025; follow bitget-spot" if old else "",
     )
 
 

@@ -1,9 +1,10 @@
 """Gate spot and USDT perpetuals: ranges of sequences.
 
-Spot's ``obu`` brings its own snapshots and tells of the best 400 levels. ``order_book_update``, which
-futures and the host in the EU have, wants a snapshot over HTTP and tells of the best 100: what was
-beyond and has come back since was never told of, so books are cut to what the stream covers. Sources:
-the venue's pages "Order Book V2 API" and "Changed order book levels"; gateio/gatews#51 and #52.
+Spot's ``obu`` brings its own snapshots and tells of the best 400 levels; the host in the EU has it not.
+``order_book_update``, of futures and of older captures of spot, wants a snapshot over HTTP and tells of
+the best 100: what was beyond and has come back since was never told of, so books are cut to what the
+stream covers. Sources: the venue's pages "Order Book V2 API" and "Changed order book levels";
+gateio/gatews#51 and #52.
 """
 
 from __future__ import annotations
@@ -317,9 +318,6 @@ def _spec(
     book: str,
     websocket_url: str,
     path: str,
-    *,
-    rest_url: str = "https://api.gateio.ws",
-    ccxt: str = "",
 ) -> VenueSpec:
     """A venue of Gate's; ``book`` is the channel of its depth."""
     contracts = book.startswith("futures.")
@@ -328,7 +326,7 @@ def _spec(
         venue=venue,
         integrity=f"range_bridge_spot+depth:{LEVELS if own_snapshots else WINDOW}",
         websocket_url=websocket_url,
-        rest_url=rest_url,
+        rest_url="https://api.gateio.ws",
         decoder=lambda symbols: GateDecoder(venue, symbols, contracts=contracts),
         subscribe=lambda symbols, channels, number: _request(
             "subscribe", book, symbols, channels, number
@@ -348,7 +346,6 @@ def _spec(
             interval_s=15.0,
         ),
         limits=Limits(symbols_per_connection=50, symbols_per_message=50, messages_per_s=20.0),
-        ccxt=ccxt,
     )
 
 
@@ -358,14 +355,6 @@ SPECS: Final = {
         "spot.obu",
         "wss://api.gateio.ws/ws/v4/",
         "/api/v4/spot/order_book?currency_pair",
-    ),
-    "gate-eu-spot": _spec(
-        "gate-eu-spot",
-        "spot.order_book_update",
-        "wss://api.gateeu.com/ws/v4/",
-        "/api/v4/spot/order_book?currency_pair",
-        rest_url="https://api.gateeu.com",
-        ccxt="gateeu",
     ),
     "gate-usdm": _spec(
         "gate-usdm",

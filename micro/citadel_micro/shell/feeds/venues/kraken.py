@@ -114,13 +114,20 @@ def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
 
 
 class KrakenDecoder:
-    """Decodes v2 ``book``, ``trade`` and ``ticker``."""
+    """Decodes v2 ``book``, ``trade`` and ``ticker``.
 
-    __slots__ = ("_symbols", "_venue")
+    Args:
+        venue: venue id.
+        symbols: symbol map.
+        covers: levels a side that are subscribed, where the venue's integrity does not say.
+    """
 
-    def __init__(self, venue: str, symbols: Symbols) -> None:
+    __slots__ = ("_covers", "_symbols", "_venue")
+
+    def __init__(self, venue: str, symbols: Symbols, *, covers: int = 0) -> None:
         self._venue = venue
         self._symbols = symbols
+        self._covers = covers
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
@@ -155,7 +162,7 @@ class KrakenDecoder:
                 iso_ns(book.timestamp) if book.timestamp else 0,
                 recv_ns,
                 (bid_texts, ask_texts),
-                0,
+                self._covers,
             )
             events.append(make(DepthUpdate, fields))
         return events
@@ -339,12 +346,17 @@ def _unify(name: str) -> str:
 _CHANNELS: Final = {"depth": "book", "quote": "ticker", "trade": "trade"}
 
 
-def _request(
-    method: str, symbols: Sequence[str], channels: Sequence[Channel], number: int
+def requests(
+    method: str,
+    symbols: Sequence[str],
+    channels: Sequence[Channel],
+    number: int,
+    **more: object,
 ) -> list[str]:
+    """Messages of v2 that subscribe or unsubscribe, with ``more`` among their parameters."""
     messages = []
     for offset, channel in enumerate(channels):
-        params: dict[str, object] = {"channel": _CHANNELS[channel], "symbol": list(symbols)}
+        params = {"channel": _CHANNELS[channel], **more, "symbol": list(symbols)}
         if channel == "depth":
             params["depth"] = DEPTH
         if channel == "quote" and method == "subscribe":
@@ -377,10 +389,10 @@ SPECS: Final = {
         sequence="none",
         websocket_url="wss://ws.kraken.com/v2",
         decoder=lambda symbols: KrakenDecoder("kraken-spot", symbols),
-        subscribe=lambda symbols, channels, number: _request(
+        subscribe=lambda symbols, channels, number: requests(
             "subscribe", symbols, channels, number
         ),
-        unsubscribe=lambda symbols, channels, number: _request(
+        unsubscribe=lambda symbols, channels, number: requests(
             "unsubscribe", symbols, channels, number
         ),
         unify=_unify,

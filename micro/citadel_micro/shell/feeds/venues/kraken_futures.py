@@ -1,11 +1,12 @@
-"""Kraken Futures: books numbered one by one for each product.
+"""Kraken Futures: Kraken's v2 protocol with an asset class, and the older one of their own.
 
-Source: the venue's pages "Book" and "Trade" of the futures websocket.
+Today's stream is proven by checksums, as Kraken's spot is. The older numbered its books one by one for
+each product; it ends on 1 March 2027, and is read from captures only. Sources: the venue's pages "Unified
+WebSocket", "Book (Level 2)"; of the older, "Book" and "Trade" of the futures websocket.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -23,12 +24,12 @@ from citadel_micro.shell.feeds.decode import (
 )
 from citadel_micro.shell.feeds.naming import settle_of
 from citadel_micro.shell.feeds.spec import Heartbeat, Limits, VenueSpec
+from citadel_micro.shell.feeds.venues.kraken import DEPTH, KrakenDecoder, requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.shell.feeds.decode import FeedEvent
-    from citadel_micro.shell.feeds.spec import Channel
 
 
 class _Level(msgspec.Struct, gc=False):
@@ -73,6 +74,8 @@ class _Ticker(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
+    channel: str = ""
+    method: str = ""
     feed: str = ""
     event: str = ""
     message: str = ""
@@ -85,24 +88,31 @@ _change: Final = msgspec.json.Decoder(_Change).decode
 _trade: Final = msgspec.json.Decoder(_Trade).decode
 _ticker: Final = msgspec.json.Decoder(_Ticker).decode
 
+_TODAY: Final = b'{"channel":'
 _CHANGE: Final = b'{"feed":"book",'
 
 
 class KrakenFuturesDecoder:
-    """Decodes ``book``, ``trade`` and ``ticker``."""
+    """Decodes ``book``, ``trade`` and ``ticker`` of both protocols."""
 
-    __slots__ = ("_symbols", "_venue")
+    __slots__ = ("_symbols", "_today", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
         self._venue = venue
         self._symbols = symbols
+        self._today = KrakenDecoder(venue, symbols, covers=DEPTH)
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
+        if data.startswith(_TODAY):
+            return self._today.frame(data, recv_ns)
         try:
             if data.startswith(_CHANGE):
                 return self._depth(data, recv_ns)
-            return self._other(data, recv_ns)
+            head = _head(data)
+            if head.channel or head.method:
+                return self._today.frame(data, recv_ns)
+            return self._other(head, data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
 
@@ -116,8 +126,7 @@ class KrakenFuturesDecoder:
         bids, asks = (level, []) if change.side == "buy" else ([], level)
         return (self._update(change, recv_ns, bids, asks, snapshot=False),)
 
-    def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        head = _head(data)
+    def _other(self, head: _Head, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         match head.feed if not head.event else "":
             case "book":
                 return self._depth(data, recv_ns)
@@ -201,28 +210,23 @@ def _native(symbol: str) -> str:
     return f"{kind}_{base}USD" + (f"_{expiry}" if expiry else "")
 
 
-_CHANNELS: Final = {"depth": "book", "quote": "ticker", "trade": "trade"}
-
-
-def _request(method: str, symbols: Sequence[str], channels: Sequence[Channel]) -> list[str]:
-    return [
-        json.dumps({"event": method, "feed": _CHANNELS[channel], "product_ids": list(symbols)})
-        for channel in channels
-    ]
-
-
 SPECS: Final = {
     "kraken-futures": VenueSpec(
         venue="kraken-futures",
-        integrity="contiguous",
-        websocket_url="wss://futures.kraken.com/ws/v1",
+        # The older shape is numbered, today's has a checksum.
+        integrity="contiguous+crc:kraken:10",
+        websocket_url="wss://uws.kraken.com/v2/public",
         decoder=lambda symbols: KrakenFuturesDecoder("kraken-futures", symbols),
-        subscribe=lambda symbols, channels, _number: _request("subscribe", symbols, channels),
-        unsubscribe=lambda symbols, channels, _number: _request("unsubscribe", symbols, channels),
+        subscribe=lambda symbols, channels, number: requests(
+            "subscribe", symbols, channels, number, asset_class="derivatives"
+        ),
+        unsubscribe=lambda symbols, channels, number: requests(
+            "unsubscribe", symbols, channels, number, asset_class="derivatives"
+        ),
         unify=_unify,
         native=_native,
         beside=(b'"ticker"', b'"trade"', b'"trade_snapshot"'),
-        heartbeat=Heartbeat(silence_s=60.0),
+        heartbeat=Heartbeat(text='{"method":"ping"}', interval_s=30.0, silence_s=20.0),
         limits=Limits(symbols_per_connection=100, messages_per_s=5.0),
     ),
 }
