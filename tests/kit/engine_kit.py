@@ -174,6 +174,8 @@ class FakeVenue:
         self.requests: list[tuple[int, Request]] = []
         self.mute = False
         """Answers nothing, tells nothing."""
+        self.positions: tuple[tuple[str, Decimal], ...] | None = None
+        """What it says of derivative positions; None for nothing."""
         self._inbox: list[tuple[int, int, Request]] = []
         self._outbox: list[tuple[int, int, VenueReport]] = []
         self._count = 0
@@ -312,6 +314,7 @@ class FakeVenue:
                         ("BTC", Decimal(1_000), Decimal(0)),
                     ),
                     exchange_ns=self.now,
+                    positions=self.positions,
                 )
             )
 

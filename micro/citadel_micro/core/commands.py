@@ -69,7 +69,7 @@ class QueryOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryVenue:
-    """Ask the venue for open orders and balances; answered by a VenueSnapshot."""
+    """Ask the venue for open orders, balances and positions; answered by a VenueSnapshot."""
 
     venue: str
 

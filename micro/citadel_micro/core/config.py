@@ -103,6 +103,8 @@ class EngineConfig:
     gate_retry_ns: int = 100 * MS
     """Before the gate is asked again after a refusal that may pass."""
     reconcile_retry_ns: int = 2 * SECOND
+    compare_ns: int = 60 * SECOND
+    """Between two comparisons of our positions and balances with the venue's; 0 compares once."""
     shutdown_ns: int = 10 * SECOND
     """Longest wait for proof that everything is withdrawn."""
     retention_ns: int = 24 * 3_600 * SECOND

@@ -41,6 +41,7 @@ from citadel_micro.core.events import (
     VenueStatus,
 )
 from citadel_micro.core.executor import SmartOrderExecutor
+from citadel_micro.core.holdings import Holdings
 from citadel_micro.core.intake import Intake
 from citadel_micro.core.leases import COMMAND_LINE
 from citadel_micro.core.market import Change, MarketBook
@@ -122,7 +123,8 @@ class Engine:
         self._watch = MarketWatch(parts, self.executor)
         self._owners = Owners(self._out)
         self._intake = Intake(parts, self.executor, self._owners)
-        self._recovery = Recovery(parts, self.executor, self._intake)
+        self._holdings = Holdings(parts, self.executor)
+        self._recovery = Recovery(parts, self.executor, self._intake, self._holdings)
         self._operations = Operations(parts, self.executor, self._intake)
         self._now_ns = 0
         self._tick_ns = FAR
@@ -357,6 +359,7 @@ class Engine:
     def _tick(self, now_ns: int) -> None:
         config = self.config
         self._recovery.on_timer(now_ns)
+        self._holdings.on_tick(now_ns)
         self._watch.on_tick(now_ns)
         self.references.on_tick(now_ns)
         self.register.tell_late()

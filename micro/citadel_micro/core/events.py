@@ -346,8 +346,11 @@ class VenueSnapshot:
     venue: str
     open_orders: tuple[OrderState, ...]
     balances: tuple[tuple[str, Decimal, Decimal], ...]
-    """(currency, free, used)"""
+    """(currency, free, used) of every currency that is there; empty where the venue told none."""
     exchange_ns: int
+    positions: tuple[tuple[str, Decimal], ...] | None = None
+    """(symbol, signed quantity in the venue's units) of every derivative position that is open;
+    None where the venue told none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,8 @@ class Position:
     fees: Decimal = _ZERO
     """Paid so far in the settle currency, or in base and valued at their fill's price."""
     updated_ns: int = 0
+    exchange_ns: int = 0
+    """The venue's time of the last fill."""
 
     def value(self, price: Decimal) -> Decimal:
         """What one unit of quantity is worth in the settle currency.
@@ -166,11 +168,31 @@ class Portfolio:
             key = (fill.venue, fill.fee_currency)
             self.foreign_fees[key] = self.foreign_fees.get(key, _ZERO) + fill.fee
         position.updated_ns = now_ns
+        position.exchange_ns = max(position.exchange_ns, fill.exchange_ns)
         if instrument.kind == "spot":
             self._move(instrument.venue, instrument.base, change, fill.exchange_ns)
             self._move(instrument.venue, instrument.quote, -change * price, fill.exchange_ns)
             self._move(instrument.venue, fill.fee_currency, -fill.fee, fill.exchange_ns)
         return position
+
+    def adopt(self, instrument: Instrument, quantity: Decimal, now_ns: int) -> bool:
+        """Set a position to what the venue says, as a person has accepted.
+
+        It makes neither profit nor loss: what is gone goes at its entry price, what has come is
+        taken at the mark. False, and nothing changed, while there is no mark that this needs.
+        """
+        position = self._position_of(instrument)
+        change = quantity - position.quantity
+        if change == 0:
+            return True
+        shrinks = abs(quantity) <= abs(position.quantity) and quantity * position.quantity >= 0
+        mark = self.mark_price(instrument.venue, instrument.symbol)
+        price = position.entry_price if shrinks else mark
+        if price is None:
+            return False
+        position.trade(change, price)
+        position.updated_ns = now_ns
+        return True
 
     def set_balances(
         self,
@@ -341,6 +363,7 @@ class Portfolio:
                     "settle": p.settle,
                     "kind": p.kind,
                     "updated_ns": p.updated_ns,
+                    "exchange_ns": p.exchange_ns,
                     **{name: str(getattr(p, name)) for name in _DECIMALS},
                 }
                 for p in self._positions.values()

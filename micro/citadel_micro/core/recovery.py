@@ -31,6 +31,7 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from citadel_micro.core.events import OrderState, Started, VenueSnapshot
     from citadel_micro.core.executor import SmartOrderExecutor
+    from citadel_micro.core.holdings import Holdings
     from citadel_micro.core.intake import Intake
     from citadel_micro.core.orders import Parent
     from citadel_micro.core.parts import Parts
@@ -49,8 +50,11 @@ _AT_REST: Final = (
 class Recovery:
     """Loads the last run's state, reconciles it with the venues, then lets the engine go."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
+    def __init__(
+        self, parts: Parts, executor: SmartOrderExecutor, intake: Intake, holdings: Holdings
+    ) -> None:
         self.due_ns = FAR
+        self._holdings = holdings
         self._config = parts.config
         self._desks = parts.desks
         self._executor = executor
@@ -116,6 +120,7 @@ class Recovery:
                 foreign[row.client_id] = None
                 self._foreign_order(row)
         self._foreign[snapshot.venue] = foreign
+        self._holdings.on_snapshot(snapshot, now_ns)
         for currency, free, used in snapshot.balances:
             balance = self._view.portfolio.balance(snapshot.venue, currency)
             if balance is not None and balance.total != free + used:
@@ -147,6 +152,7 @@ class Recovery:
         for venue in self._config.venues:
             self._out.commands.extend(self._risk.on_reconciled(venue))
         self._out.note("info", "reconciled", parents=len(self._register.active))
+        self._holdings.begin(now_ns)
         for parent in tuple(self._register.active.values()):
             if parent.state is ParentState.GATING and parent.verdict is None:
                 self._intake.admit(parent, now_ns)

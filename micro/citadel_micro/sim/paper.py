@@ -255,9 +255,14 @@ class PaperVenue:
                 open_orders=open_orders,
                 balances=rows,
                 exchange_ns=self._stamp(now_ns),
+                positions=self._positions(),
             ),
             now_ns,
         )
+
+    def _positions(self) -> tuple[tuple[str, Decimal], ...]:
+        held = self.ledger.positions.items()
+        return tuple((symbol, each.quantity) for symbol, each in held if each.quantity)
 
     # consequences
 
