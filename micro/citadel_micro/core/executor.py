@@ -176,7 +176,7 @@ class SmartOrderExecutor:
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
         elif now_ns >= parent.ends_ns and not _taking(parent):
-            self.close(parent, _V.EXPIRE, *end_of_life(parent), now_ns)
+            self.close(parent, *end_of_life(parent), now_ns)
         elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
             self.withdraw(parent, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
@@ -382,10 +382,12 @@ class SmartOrderExecutor:
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
             if child.cancel_after_ns:
                 due_ns = min(due_ns, child.cancel_after_ns)
-        if parent.terminal or parent.verdict is not None or parent.algo is None or self.stopping:
+        if parent.terminal or parent.verdict is not None:
             return due_ns
         if parent.ends_ns < due_ns and not _taking(parent):
             due_ns = parent.ends_ns
+        if parent.algo is None or self.stopping:
+            return due_ns
         live = parent.live
         if not live or live[0].state is ChildState.WORKING:
             due_ns = min(due_ns, parent.algo.wake_ns)

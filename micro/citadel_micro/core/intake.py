@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.admission import admission_request, choose_algorithm, may_wait, set_terms
 from citadel_micro.core.events import SignalReceived
+from citadel_micro.core.life import life_ends_ns
 from citadel_micro.core.lifecycle import ParentEvent
 from citadel_micro.core.owners import OWNER_IN_USE, Owners
 from citadel_micro.core.remembered import (
@@ -17,7 +18,7 @@ from citadel_micro.core.remembered import (
     TOO_MANY_NAMES,
     Ended,
 )
-from citadel_micro.core.times import SECOND
+from citadel_micro.core.times import FAR, SECOND
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -61,12 +62,15 @@ class Intake:
             return
         if self._view.reconciling:
             self._register.touch(parent)  # durable and acknowledged; judged when recovery is done
+            parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
+            self._executor.advance(parent, now_ns)
         else:
             self.admit(parent, now_ns)
 
     def admit(self, parent: Parent, now_ns: int) -> None:
         """Judge a parent that is GATING, and begin it or say why not."""
         self._register.touch(parent)
+        parent.ends_ns = FAR
         signal = parent.signal
         withdrawn = self._register.remembered.take_withdrawn(signal)
         if withdrawn is not None:

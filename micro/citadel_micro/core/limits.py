@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from typing import Final, Literal
 
 from citadel_proto.errors import BadInput
 
 SECOND_NS = 1_000_000_000
+_DEAD_ACTIONS: Final = ("hold", "flatten")
 ANY = "*"
 
 
@@ -54,6 +56,10 @@ class RiskLimits:
     """Whether somebody (a macro, or the command line) must be heard for new risk."""
     lease_soft_ns: int = 5 * SECOND_NS
     lease_hard_ns: int = 15 * SECOND_NS
+    lease_dead_ns: int = 60 * SECOND_NS
+    """Silence of every macro and command line after which ``lease_dead_action`` is taken."""
+    lease_dead_action: Literal["hold", "flatten"] = "hold"
+    """Keep what is held, with its exits and stops, or flatten it."""
     dms_venues: tuple[str, ...] = ()
     """Venues whose dead man's switch must be armed before the first order."""
 
@@ -126,6 +132,19 @@ class RiskLimits:
                 where="risk limits",
                 allowed="a hard limit no shorter than the soft one",
                 mend="raise lease_hard_ns",
+            )
+        if self.lease_dead_ns < self.lease_hard_ns:
+            raise BadInput(
+                f"lease_dead_ns {self.lease_dead_ns} is below lease_hard_ns {self.lease_hard_ns}",
+                where="risk limits",
+                allowed="no shorter than the hard lease: entries go first",
+                mend="raise lease_dead_ns",
+            )
+        if self.lease_dead_action not in _DEAD_ACTIONS:
+            raise BadInput(
+                f"lease_dead_action is {self.lease_dead_action!r}",
+                where="risk limits",
+                allowed=", ".join(_DEAD_ACTIONS),
             )
         for name in ("probation_fraction", "warn_fraction"):
             if getattr(self, name) > 1:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from citadel_micro.core.breakers import GLOBAL, known_scope
 from citadel_micro.core.commands import Stopped
+from citadel_micro.core.events import OperatorCommand
 from citadel_micro.core.flatten import Flattener
 from citadel_micro.core.leases import COMMAND_LINE
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
@@ -14,7 +15,6 @@ from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import OperatorCommand
     from citadel_micro.core.executor import SmartOrderExecutor
     from citadel_micro.core.intake import Intake
     from citadel_micro.core.orders import Parent
@@ -33,6 +33,8 @@ class Operations:
         self._out = parts.out
         self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
         self._silent: frozenset[tuple[str, int]] = frozenset()
+        self._dead_since_ns = 0
+        """The last heartbeat of all, when what is held was flattened for its being the last."""
         self._flattener = Flattener(parts, executor, intake)
         self._names = {key: desk.instrument.venue_symbol for key, desk in parts.desks.items()}
         self._stop_by_ns = FAR
@@ -86,6 +88,18 @@ class Operations:
             for each in owners
             if leases.lost(*each, now_ns, limits.lease_hard_ns, required=required)
         )
+        heard_ns = leases.last_beat_ns
+        if (
+            limits.lease_dead_action == "flatten"
+            and heard_ns is not None
+            and now_ns - heard_ns > limits.lease_dead_ns
+            and heard_ns != self._dead_since_ns
+        ):
+            self._dead_since_ns = heard_ns
+            text = f"no macro was heard for {limits.lease_dead_ns / 1e9:g} s"
+            self._out.note("error", "flatten_for_silence", reason=text)
+            command = OperatorCommand(action="flatten", scope=GLOBAL, trip_id="", reason=text)
+            self._flattener.begin(GLOBAL, command, now_ns)
 
     def enforce(self, now_ns: int) -> None:
         """Cancel what the breakers or the lease no longer permit. Cheap when nothing changed."""

@@ -240,6 +240,8 @@ class Recovery:
             parent.told = told(parent)  # as its last revision was; what changes now is a new one
         else:
             self._register.touch(parent)
+        if parent.state is ParentState.GATING:
+            parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
         if desk is not None and parent.state is not ParentState.GATING:
             try:
                 set_terms(parent, desk.instrument)

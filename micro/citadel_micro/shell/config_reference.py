@@ -54,6 +54,8 @@ _SELF_EVIDENT: Final = {
     "max_net_exposure": "Longs less shorts in money, pending orders counted as filled.",
     "lease_soft_ms": "Silence of a macro after which no new parent order of its own is taken.",
     "lease_hard_ms": "Silence of a macro after which its working entries are withdrawn; exits stay.",
+    "lease_dead_ms": "Silence of every macro after which `lease_dead_action` is taken.",
+    "lease_dead_action": "`hold` keeps positions, their exits and stops; `flatten` closes positions.",
     "signal_ttl_ms": "Age at which a signal is too old, whatever it says itself.",
     "allowed_venues": "Venue ids, or `*`. Empty allows nothing.",
     "stale_ms": "Age of a book's last proof (an update, or any sign of life of its connection) from which "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from engine_kit import SECOND, Rig, config, signal
+from engine_kit import KEY, SECOND, Rig, config, signal
 
 from citadel_micro.core.events import MacroBeat
 from citadel_micro.core.leases import MOST_LEASES, Leases
 from citadel_micro.core.limits import paper_defaults
+from citadel_proto.errors import BadInput
 
 LONG = (("time_limit_ms", 600_000),)
 LEASED = {"limits": paper_defaults(lease_required=True)}
@@ -187,3 +188,69 @@ def test_leases_are_bounded_and_the_living_stay() -> None:
     leases.beat(beat("late"), 2 * 3_600 * SECOND)
     assert leases.age_ns("late", 1, 2 * 3_600 * SECOND) == 0
     assert leases.age_ns("o0", 1, 2 * 3_600 * SECOND) is None
+
+
+def held(action: str) -> Rig:
+    """A position of 0.5 with a stop and a take-profit, of a macro that is heard no more."""
+    rig = Rig(
+        config(
+            limits=paper_defaults(
+                lease_required=True,
+                lease_dead_action=action,
+                depth_participation_bps=10_000.0,
+            )
+        )
+    )
+    rig.venue.partial_share = 0.0
+    rig.send(beat("o1"))
+    rig.send(signal("bought", algo="marketable_limit", owner="o1"))
+    rig.run(SECOND)
+    for name, kind, price in (("stop", "stop", None), ("profit", "order", Decimal(60_500))):
+        rig.send(
+            signal(
+                name,
+                kind=kind,
+                side="sell",
+                owner="o1",
+                reduce_only=True,
+                quantity=Decimal("0.2"),
+                algo="limit",
+                limit_price=price,
+                stop_price=Decimal(50_000) if kind == "stop" else None,
+                expires_ns=rig.now + 3_600 * SECOND,
+            )
+        )
+    rig.run(58 * SECOND)
+    assert rig.engine.portfolio.quantity(*KEY) == Decimal("0.5")
+    assert rig.report("profit").status == "working"
+    return rig
+
+
+def test_what_is_held_stays_when_nobody_is_heard_for_long() -> None:
+    rig = held("hold")
+    rig.run(300 * SECOND)
+    assert rig.engine.portfolio.quantity(*KEY) == Decimal("0.5")
+    assert (rig.report("profit").status, rig.report("stop").status) == ("working", "accepted")
+
+
+def test_or_is_flattened_where_the_configuration_says_so() -> None:
+    rig = held("flatten")
+    rig.run(10 * SECOND)
+    assert rig.engine.portfolio.quantity(*KEY) == 0
+    assert rig.events_noted().count("flatten_for_silence") == 1
+    rig.run(100 * SECOND)
+    assert rig.events_noted().count("flatten_for_silence") == 1
+
+
+def test_a_macro_that_is_heard_again_in_time_is_not_flattened() -> None:
+    rig = held("flatten")
+    rig.send(beat("o1"))
+    rig.run(59 * SECOND)
+    assert rig.engine.portfolio.quantity(*KEY) == Decimal("0.5")
+
+
+def test_the_dead_time_is_no_shorter_than_the_hard_lease() -> None:
+    with pytest.raises(BadInput, match="lease_dead_ns"):
+        paper_defaults(lease_dead_ns=10, lease_soft_ns=5, lease_hard_ns=11)
+    with pytest.raises(BadInput, match="lease_dead_action"):
+        paper_defaults(lease_dead_action="panic")

@@ -226,3 +226,39 @@ def test_nothing_is_placed_and_nothing_rests_after_its_life(
     late = [command for at, command in rig.commands if at > last_ns]
     assert not [command for command in late if type(command) is Approved]
     assert len([command for command in late if type(command) is CancelOrder]) <= 1
+
+
+@pytest.mark.parametrize("kind", ["order", "stop"])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_waits_for_recovery_waits_no_longer_than_it_may_be_taken_up(
+    kind: str, *, again: bool
+) -> None:
+    rig = Rig()
+    rig.venue.mute = True
+    rig.restart()
+    send(rig, "limit", {}, kind=kind, stop_price=Decimal(50_000) if kind == "stop" else None)
+    assert rig.report().status == "accepted"
+    if again:
+        rig.run(1 * SECOND)
+        rig.restart()
+    rig.run(LIFE_NS - 2 * SECOND)
+    assert rig.report().status == "accepted"
+    rig.run(3 * SECOND)
+    assert rig.recovering()
+    assert (rig.report().status, rig.report().reason_code) == ("rejected", "INTENT_EXPIRED")
+    rig.venue.mute = False
+    rig.run(10 * SECOND)
+    assert not rig.recovering()
+    assert rig.venue.placed == []
+
+
+def test_a_stop_that_came_during_recovery_is_held_for_as_long_as_any() -> None:
+    rig = Rig()
+    rig.venue.mute = True
+    rig.restart()
+    stop = {"kind": "stop", "side": "sell", "stop_price": Decimal(50_000), "limit_price": None}
+    send(rig, "limit", {}, **stop)
+    rig.run(1 * SECOND)
+    rig.venue.mute = False
+    rig.run(LIFE_NS + 10 * SECOND)
+    assert rig.report().status == "accepted"
