@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from freqtrade.enums import TradingMode
-from freqtrade.persistence import Trade
+from freqtrade.persistence import KeyValueStore, Trade
 
 from citadel_macro import late, tca
 
@@ -23,9 +23,38 @@ logger = logging.getLogger(__name__)
 DATA_PREFIX: Final = "citadel."
 """Key of an order's fills and costs in ``Trade.get_custom_data``: this, and the order's id."""
 
+OWNER_KEY: Final = "citadel_owner"
+"""In Freqtrade's key-value table: owners of the intent logs that these books were kept with."""
+OWNERS_KEPT: Final = 8
+"""As many as its column of 255 characters holds."""
 NEAR_MINIMUM: Final = 1.5
 """Where micro says that an exit is below the venue's minimum, it knows that minimum and the price
 better than we do. What is worth more than this many minimums was refused for something else."""
+
+
+def name_owner(exchange: BridgeMixin) -> None:
+    """Write into Freqtrade's database whose orders its rows are, for the audit.
+
+    A new intent log has a new owner: what the old one sent stays in these books.
+    """
+    owner = exchange.link.connector.owner
+    known = KeyValueStore.get_string_value(OWNER_KEY) or ""  # type: ignore[arg-type]
+    if owner and owner not in known.split(","):
+        names = [*(name for name in known.split(",") if name), owner]
+        text = ",".join(names[-OWNERS_KEPT:])
+        KeyValueStore.store_value(OWNER_KEY, text)  # type: ignore[arg-type]
+
+
+def keep_close_rate(trade: Trade) -> None:
+    """Give a trade its close rate back.
+
+    Freqtrade clears it after cancelling an exit, also when the answer to the cancel was that the
+    exit had filled, which has closed the trade.
+    """
+    exits = _exits(trade)
+    if not trade.is_open and trade.close_rate is None and exits:
+        trade.close_rate = exits[-1].safe_price
+        Trade.commit()  # type: ignore[no-untyped-call]
 
 
 def record_costs(exchange: BridgeMixin, trade: Trade, order: Order) -> None:

@@ -61,6 +61,7 @@ def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
     def startup(bot: FreqtradeBot) -> None:
         original(bot)
         if isinstance(bot.exchange, BridgeMixin):
+            books.name_owner(bot.exchange)
             bot.exchange.reconcile_due = True
             try:
                 _reconcile(bot, bot.exchange)
@@ -132,6 +133,16 @@ def _execute_trade_exit(original: Callable[..., bool], _: object) -> object:
         return original(bot, trade, *args, **kwargs)
 
     return execute_trade_exit
+
+
+def _handle_cancel_exit(original: Callable[..., bool], _: object) -> object:
+    def handle_cancel_exit(bot: FreqtradeBot, trade: Trade, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401 - Freqtrade's
+        canceled = original(bot, trade, *args, **kwargs)
+        if isinstance(bot.exchange, BridgeMixin):
+            books.keep_close_rate(trade)
+        return canceled
+
+    return handle_cancel_exit
 
 
 def _create_stoploss_order(
@@ -213,6 +224,7 @@ _HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
     (FreqtradeBot, "execute_trade_exit", _execute_trade_exit),
+    (FreqtradeBot, "handle_cancel_exit", _handle_cancel_exit),
     (FreqtradeBot, "create_stoploss_order", _create_stoploss_order),
     (FreqtradeBot, "update_trade_state", _update_trade_state),
     (Trade, "delete", _delete),

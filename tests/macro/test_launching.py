@@ -103,6 +103,7 @@ def test_freqtrade_is_as_it_was_when_the_run_is_over() -> None:
         (FreqtradeBot, "exit_positions"),
         (FreqtradeBot, "_update_trade_after_fill"),
         (FreqtradeBot, "execute_trade_exit"),
+        (FreqtradeBot, "handle_cancel_exit"),
         (FreqtradeBot, "create_stoploss_order"),
         (FreqtradeBot, "update_trade_state"),
         (Trade, "delete"),

@@ -4,16 +4,16 @@ Freqtrade's side is read from its own SQLite file, micro's from the reports in i
 
 - Of every order, the filled amount and the average price must be the very numbers of micro's report,
   and what Freqtrade holds to be over must be over.
-- A closed trade must have sold what micro sold. (Freqtrade's row of a trade that was left in several
-  orders keeps the last order's amount and rate, and the first one's fee.)
-- An open trade must hold what micro bought. Where the venue took the fee in base currency and
-  Freqtrade did not find it in its dust: less the fee, cut down to a whole step of the pair.
-  Freqtrade counts an order into its trade when the order is over, so what one that is still open
-  has filled is compared in the order's row only.
-- The trade's open rate must be micro's average, or that rounded to a tick of the pair, as Freqtrade
-  does when it works the trade out of its orders. (The orders' own averages are never rounded.)
-- Fees: Freqtrade keeps an exit's fee as money. Of an entry's it keeps the rate; where the venue took
-  base currency, rate times filled amount must be that fee.
+- A trade must hold what Freqtrade's own rule (see ``running``) makes of micro's numbers, at the running
+  average that it makes, or that average rounded to a tick of the pair. What an order that is still
+  open has filled is compared in the order's row only.
+- A closed trade must have sold what it held, but for less than a step, or for the rest that macro noted
+  when it closed the trade because nobody could sell it. Its close rate is that of its last exit;
+  Freqtrade itself drops it when an exit is filled while it is being cancelled.
+- Fees: Freqtrade keeps the first exit's as money. Of entries it keeps the rate of one, rounded to eight
+  digits. What it took off an amount must be what the venue kept.
+- Every order must be of the owner whose books these are. Orders of other owners are counted and are no
+  difference; an order of theirs in these books is one.
 
 Figures of trades are sums that Freqtrade made in binary floats, so they may differ from micro's exact
 ones in the last binary digits and nowhere else: they are compared to ``SUM_DIGITS`` relative.
@@ -22,76 +22,35 @@ ones in the last binary digits and nowhere else: they are compared to ``SUM_DIGI
 from __future__ import annotations
 
 import math
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Final
 
-from citadel_proto.errors import BadInput
+from citadel_micro.demo import ownership
+from citadel_micro.demo.freqtrade_books import (
+    BookedOrder,
+    BookedTrade,
+    read_freqtrade,
+    read_owners,
+)
+from citadel_micro.demo.running import base_fee, down, running
 from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Mapping
 
     from citadel_micro.core.commands import FillView, PublishReport
 
+__all__ = ["Audit", "BookedOrder", "BookedTrade", "compare", "read_freqtrade", "read_owners"]
+
 SUM_DIGITS: Final = 1e-12
 """Relative difference allowed between a float sum and the exact one."""
-
-_DECIMAL_PLACES, _TICK_SIZE = 2, 4
-
-_ORDERS: Final = """
-    SELECT o.order_id, o.ft_trade_id, o.ft_pair, o.ft_order_side, o.status, o.ft_is_open,
-           o.filled, o.average
-    FROM orders o ORDER BY o.id
-"""
-_TRADES: Final = """
-    SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
-           fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open, fee_close,
-           amount_precision, precision_mode, price_precision, precision_mode_price
-    FROM trades ORDER BY id
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookedOrder:
-    """One row of Freqtrade's order table."""
-
-    order_id: str
-    trade_id: int
-    pair: str
-    side: str
-    status: str
-    open: bool
-    filled: float
-    average: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookedTrade:
-    """One row of Freqtrade's trade table."""
-
-    trade_id: int
-    pair: str
-    open: bool
-    amount: float
-    open_rate: float
-    close_rate: float | None
-    fee_open: float | None
-    """Money that Freqtrade works out of the rate."""
-    fee_open_rate: float
-    fee_open_currency: str | None
-    fee_close: float | None
-    fee_close_rate: float
-    fee_close_currency: str | None
-    profit: float | None
-    exit_reason: str
-    step: Decimal
-    """Freqtrade cuts what it holds after fees down to a multiple of this; 0 where it does not."""
-    tick: Decimal
-    """Freqtrade rounds an average over several orders to a multiple of this; 0 where it does not."""
+PRICE_DIGITS: Final = 1e-16
+"""Freqtrade divides with 18 decimal places, which is not much for a coin of 10^-8."""
+RATE_PLACES: Final = 8
+"""Decimal places to which Freqtrade rounds the rate of a fee."""
+LOWERED: Final = Decimal("0.98")
+"""Freqtrade takes a wallet that holds at least this part of a trade for the whole of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +76,8 @@ class Row:
     fees: dict[str, Decimal]
     shortfall_bps: float | None
     agrees: bool
+    owner: str = ""
+    """Of its orders at micro; several are joined by ``+``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +87,12 @@ class Audit:
     rows: tuple[Row, ...]
     differences: tuple[str, ...]
     orders: int
+    owners: tuple[str, ...] = ()
+    """Whose books these are; none where neither side names an owner."""
+    others: int = 0
+    """Orders of other owners that micro filled: not in these books, and rightly so."""
+    flattened: tuple[str, ...] = ()
+    """Orphans that macro has sold again, which Freqtrade never booked."""
 
     @property
     def round_trips(self) -> int:
@@ -133,67 +100,11 @@ class Audit:
         return sum(1 for row in self.rows if not row.trade.open)
 
 
-def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]]:
-    """Read both tables of a Freqtrade trade database, without locking it.
-
-    Raises BadInput when the file is not there or is not such a database.
-    """
-    if not database.is_file():
-        raise BadInput("no trade database", where=str(database), mend="let Freqtrade start once")
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as link:
-            orders = [
-                BookedOrder(
-                    order_id=row[0],
-                    trade_id=row[1],
-                    pair=row[2],
-                    side=row[3],
-                    status=row[4] or "",
-                    open=bool(row[5]),
-                    filled=row[6] or 0.0,
-                    average=row[7],
-                )
-                for row in link.execute(_ORDERS)
-            ]
-            trades = [
-                BookedTrade(
-                    trade_id=row[0],
-                    pair=row[1],
-                    open=bool(row[2]),
-                    amount=row[3],
-                    open_rate=row[4],
-                    close_rate=row[5],
-                    fee_open=row[6],
-                    fee_open_currency=row[7],
-                    fee_close=row[8],
-                    fee_close_currency=row[9],
-                    profit=row[10],
-                    exit_reason=row[11] or "",
-                    fee_open_rate=row[12] or 0.0,
-                    fee_close_rate=row[13] or 0.0,
-                    step=_step(row[14], row[15]),
-                    tick=_step(row[16], row[17]),
-                )
-                for row in link.execute(_TRADES)
-            ]
-    except sqlite3.DatabaseError as error:
-        raise BadInput(f"not a Freqtrade trade database: {error}", where=str(database)) from error
-    return orders, trades
-
-
-def _step(precision: float | None, mode: int | None) -> Decimal:
-    """Step of an amount or a price. Mode 4 of ccxt counts in steps, 2 in decimal places."""
-    if not precision:
-        return Decimal(0)
-    if mode == _DECIMAL_PLACES:
-        return Decimal(1).scaleb(-int(precision))
-    return Decimal(repr(precision)) if mode == _TICK_SIZE else Decimal(0)
-
-
 def compare(
     orders: Iterable[BookedOrder],
     trades: Iterable[BookedTrade],
     reports: Mapping[str, PublishReport],
+    owners: Collection[str] = (),
 ) -> Audit:
     """Hold Freqtrade's rows against micro's last report of each order.
 
@@ -201,9 +112,12 @@ def compare(
         orders: Freqtrade's orders.
         trades: Freqtrade's trades.
         reports: micro's last report of every parent order, by signal id.
+        owners: whose books these are (``read_owners``); none: the owner of their orders, of which
+            there may then be one only.
     """
     differences: list[str] = []
     booked = list(orders)
+    listed = list(trades)
     by_trade: dict[int, list[tuple[BookedOrder, PublishReport]]] = {}
     for order in booked:
         report = reports.get(order.order_id)
@@ -214,17 +128,34 @@ def compare(
             continue
         differences += _order_differences(order, report)
         by_trade.setdefault(order.trade_id, []).append((order, report))
+    ours = ownership.owners_of(owners, by_trade, differences)
     known = {order.order_id for order in booked}
-    differences += [
-        f"order {signal_id}: micro filled {report.filled} {report.symbol}, Freqtrade has no row"
+    missing = {
+        signal_id: report
         for signal_id, report in reports.items()
         if signal_id not in known and report.filled > 0
+    }
+    others = {
+        name
+        for name, report in missing.items()
+        if ownership.of_others(report, ours, listed, missing)
+    }
+    flattened = ownership.flattened({n: r for n, r in missing.items() if n not in others})
+    differences += [
+        f"order {signal_id}: micro filled {report.filled} {report.symbol}, Freqtrade has no row"
+        + (f" (owner {report.owner})" if report.owner else "")
+        for signal_id, report in missing.items()
+        if signal_id not in others and signal_id not in flattened
     ]
-    rows = []
-    for trade in trades:
-        row = _row(trade, by_trade.get(trade.trade_id, []), differences)
-        rows.append(row)
-    return Audit(rows=tuple(rows), differences=tuple(differences), orders=len(booked))
+    rows = [_row(trade, by_trade.get(trade.trade_id, []), differences) for trade in listed]
+    return Audit(
+        rows=tuple(rows),
+        differences=tuple(differences),
+        orders=len(booked),
+        owners=tuple(sorted(ours)),
+        others=len(others),
+        flattened=tuple(name for name in flattened if ownership.FLATTENS.match(name) is None),
+    )
 
 
 def _order_differences(order: BookedOrder, report: PublishReport) -> list[str]:
@@ -254,73 +185,153 @@ def _row(
     differences: list[str],
 ) -> Row:
     before = len(differences)
-    entries = [report for order, report in legs if order.side == _entry_side(legs)]
-    exits = [report for order, report in legs if order.side not in {_entry_side(legs), "stoploss"}]
-    exits += [report for order, report in legs if order.side == "stoploss"]
+    entry_side = _entry_side(trade, legs)
+    entries = [report for order, report in legs if order.side == entry_side]
+    exits = [report for order, report in legs if order.side != entry_side]
     entry_fills = [fill for report in entries for fill in report.fills]
     exit_fills = [fill for report in exits for fill in report.fills]
-    booked = _booked(trade, legs)
     where = f"trade {trade.trade_id} ({trade.pair})"
     over = {order.order_id for order, _ in legs if not order.open}
-    counted = [fill for report in entries if report.signal_id in over for fill in report.fills]
-    sold = _quantity(exit_fills)
-    open_average, close_average = _average(entry_fills), _average(exit_fills)
+    counted = [report for report in entries if report.signal_id in over and report.fills]
     fees: dict[str, Decimal] = {}
     for fill in (*entry_fills, *exit_fills):
         fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
-    held = Decimal(0)
-    if trade.open:
-        gone = [fill for report in exits if report.signal_id in over for fill in report.fills]
-        held = _held(trade, counted, gone)
-        _check(differences, f"{where}: holds", trade.amount, held)
-    else:
-        # A trade that was left in several orders keeps the amount and rate of the last one and the
-        # fee of the first; its orders, which were compared one by one, hold the whole.
-        last = [report.fills for report in exits if report.fills][-1:]
-        first = [report.fills for report in exits if report.fills][:1]
-        last_fills = [fill for fills in last for fill in fills]
-        first_fills = [fill for fills in first for fill in fills]
-        _check(differences, f"{where}: amount", trade.amount, _quantity(last_fills))
-        _check(differences, f"{where}: close rate", trade.close_rate, _average(last_fills))
-        _check_fee(differences, f"{where}: exit", trade, first_fills, trade.fee_close)
-    if counted:  # before that a trade has the price that was asked
-        rounded = _rounded(_average(counted), trade)
-        _check(differences, f"{where}: open rate", trade.open_rate, rounded)
-        _check_fee(differences, f"{where}: entry", trade, counted, trade.fee_open)
+    amount = _quantity(exit_fills)
+    kept = _check_kept(trade, legs, entry_side, differences)
+    if counted:  # before that a trade has the rate that was expected
+        _check_rate(differences, f"{where}: entry", trade, counted)
+    if not trade.open:
+        _check_close(trade, exits, differences)
     return Row(
         trade=trade,
-        booked=booked,
-        amount=held if trade.open else sold,
-        open_average=open_average,
-        close_average=close_average,
+        booked=_booked(trade, legs, entry_side),
+        amount=kept if trade.open else amount,
+        open_average=_average(entry_fills),
+        close_average=_average(exit_fills),
         fees=fees,
         shortfall_bps=_shortfall(entries + exits),
         agrees=len(differences) == before,
+        owner="+".join(sorted({report.owner for _, report in legs if report.owner})),
     )
 
 
-def _held(trade: BookedTrade, bought: list[FillView], sold: list[FillView]) -> Decimal:
-    """What an open trade holds by micro's account, in the form that Freqtrade keeps if it does."""
+def _check_kept(
+    trade: BookedTrade,
+    legs: list[tuple[BookedOrder, PublishReport]],
+    entry_side: str,
+    differences: list[str],
+) -> Decimal:
+    """Hold a trade against Freqtrade's own rule; returns the amount that it must hold."""
+    where = f"trade {trade.trade_id} ({trade.pair})"
     base = trade.pair.partition("/")[0]
-    held = _quantity(bought) - _quantity(sold)
-    fees = (fill.fee for fill in (*bought, *sold) if fill.fee_currency == base)
-    less_fee = held - sum(fees, Decimal(0))
-    cut = less_fee // trade.step * trade.step if trade.step else less_fee
-    return next((each for each in (less_fee, cut) if _same(trade.amount, each)), held)
+    for order, report in legs:
+        if order.fee_base and not _same(order.fee_base, base_fee(report, base)):
+            differences.append(
+                f"order {order.order_id} ({order.pair} {order.side}): {order.fee_base!r} taken off "
+                f"as fee in Freqtrade, {base_fee(report, base)} {base} in micro"
+            )
+    must = running(trade, legs, entry_side)
+    if trade.dust is not None:
+        wanted = (must.rest, must.amount, max(must.rest, Decimal(0)))
+        if trade.open or not any(_same(trade.dust, each) for each in wanted):
+            differences.append(f"{where}: noted rest {trade.dust!r}, {must.rest} in micro")
+    elif not trade.open and all(order.fee_base is not None for order, _ in legs):
+        left = down(must.rest - must.uncut, trade.step)
+        if left > 0:
+            differences.append(
+                f"{where}: closed in Freqtrade with {left.normalize():f} not sold in micro"
+            )
+        if must.rest < 0 and not any(report.own for _, report in legs):
+            differences.append(
+                f"{where}: sold {-must.rest.normalize():f} in micro that it did not hold"
+            )
+    # Freqtrade lowers the amount to what the wallet has, if that is a little less, before an exit.
+    less_fee = must.rest - must.uncut
+    forms = [must.amount, less_fee, down(less_fee, trade.step)]
+    exits = [report for order, report in legs if order.side != entry_side and report.filled > 0]
+    if exits and not trade.open:
+        last = exits[-1].filled
+        forms.append(last)
+        booked = Decimal(repr(trade.amount))
+        lowered = must.amount * LOWERED < booked < must.amount
+        if trade.dust is None and lowered and last <= booked < last + trade.step:
+            forms.append(booked)
+    if not any(_same(trade.amount, each) for each in forms):
+        what = "holds" if trade.open else "amount"
+        differences.append(f"{where}: {what} {trade.amount!r} in Freqtrade, {must.amount} in micro")
+    if must.rate is not None and not _same_rate(trade, must.rate):
+        differences.append(
+            f"{where}: open rate {trade.open_rate!r} in Freqtrade, {must.rate:.16g} in micro"
+        )
+    return next((each for each in forms if _same(trade.amount, each)), must.amount)
 
 
-def _rounded(average: Decimal | None, trade: BookedTrade) -> Decimal | None:
-    """The average, or what Freqtrade rounded it to if the trade has exactly that."""
-    if average is None or not trade.tick:
-        return average
-    nearest = (average / trade.tick).to_integral_value(ROUND_HALF_EVEN) * trade.tick
-    return nearest if _same(trade.open_rate, nearest) else average
+def _check_close(trade: BookedTrade, exits: list[PublishReport], differences: list[str]) -> None:
+    """A trade that was left in several orders keeps the rate of the last and the fee of the first."""
+    where = f"trade {trade.trade_id} ({trade.pair})"
+    filled = [report.fills for report in exits if report.fills]
+    if filled:
+        if trade.close_rate is not None:
+            _check(differences, f"{where}: close rate", trade.close_rate, _average(filled[-1]))
+        fee = sum((fill.fee for fill in filled[0]), Decimal(0))
+        _check(differences, f"{where}: exit fee", trade.fee_close, fee)
+    elif trade.dust is not None:  # nothing could be sold: at its own price
+        if trade.close_rate != trade.open_rate:
+            differences.append(
+                f"{where}: close rate {trade.close_rate!r} in Freqtrade, nothing sold in micro"
+            )
+    elif trade.close_rate is not None:
+        _check(differences, f"{where}: close rate", trade.close_rate, None)
+    else:
+        differences.append(f"{where}: closed in Freqtrade, nothing sold in micro")
 
 
-def _booked(trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]]) -> Booked:
+def _check_rate(
+    differences: list[str], where: str, trade: BookedTrade, entries: list[PublishReport]
+) -> None:
+    """The rate of one entry's fee. A fee in a third currency is not looked at."""
     base, _, rest = trade.pair.partition("/")
     quote = rest.partition(":")[0]
-    entry_side = _entry_side(legs)
+    amount = fees = Decimal(0)
+    rates = []
+    for report in entries:
+        currencies = {fill.fee_currency for fill in report.fills}
+        fee = sum((fill.fee for fill in report.fills), Decimal(0))
+        paid_on = _quantity(report.fills)
+        if currencies == {quote}:
+            paid_on = sum((fill.price * fill.quantity for fill in report.fills), Decimal(0))
+        elif currencies != {base}:
+            return
+        amount += paid_on
+        fees += fee
+        rates.append(fee / paid_on)
+    booked = trade.fee_open_rate
+    rounded = {round(float(rate), RATE_PLACES) for rate in rates}
+    if booked not in rounded and not any(_same(booked, rate) for rate in rates):
+        differences.append(
+            f"{where} fee {booked * float(amount)!r} in Freqtrade, {fees} in micro (rate "
+            f"{booked!r}, {', '.join(f'{rate:.8f}' for rate in rates)})"
+        )
+
+
+def _same_rate(trade: BookedTrade, exact: Decimal) -> bool:
+    """Whether a trade has this average, or this average rounded to a tick in either direction."""
+    booked = trade.open_rate
+    if math.isclose(booked, float(exact), rel_tol=SUM_DIGITS, abs_tol=PRICE_DIGITS):
+        return True
+    if not trade.tick:
+        return False
+    steps = (Decimal(repr(booked)) / trade.tick).to_integral_value(ROUND_HALF_EVEN)
+    on_grid = math.isclose(booked, float(steps * trade.tick), rel_tol=SUM_DIGITS)
+    half = trade.tick / 2 * (1 + Decimal(repr(SUM_DIGITS)))
+    return on_grid and abs(steps * trade.tick - exact) <= half
+
+
+def _booked(
+    trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]], entry_side: str
+) -> Booked:
+    base, _, rest = trade.pair.partition("/")
+    quote = rest.partition(":")[0]
     sums: dict[bool, tuple[float, float]] = {}
     in_base = False
     for order, report in legs:
@@ -339,29 +350,17 @@ def _booked(trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]]) -
     )
 
 
-def _entry_side(legs: list[tuple[BookedOrder, PublishReport]]) -> str:
+def _entry_side(trade: BookedTrade, legs: list[tuple[BookedOrder, PublishReport]]) -> str:
+    if trade.short is not None:
+        return "sell" if trade.short else "buy"
     return legs[0][0].side if legs else "buy"
 
 
-def _check_fee(
-    differences: list[str],
-    where: str,
-    trade: BookedTrade,
-    fills: list[FillView],
-    booked: float | None,
-) -> None:
-    exact = sum((fill.fee for fill in fills), Decimal(0))
-    currencies = {fill.fee_currency for fill in fills}
-    if currencies == {trade.pair.partition("/")[0]}:
-        booked = trade.fee_open_rate * float(_quantity(fills))
-    _check(differences, f"{where} fee", booked, exact)
-
-
-def _quantity(fills: list[FillView]) -> Decimal:
+def _quantity(fills: Iterable[FillView]) -> Decimal:
     return sum((fill.quantity for fill in fills), Decimal(0))
 
 
-def _average(fills: list[FillView]) -> Decimal | None:
+def _average(fills: Collection[FillView]) -> Decimal | None:
     quantity = _quantity(fills)
     if quantity == 0:
         return None

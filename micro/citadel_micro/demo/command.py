@@ -111,11 +111,12 @@ def audit(
     journal: Annotated[Path, typer.Option(help="Run folder of micro, with its journals.")],
 ) -> Exit:
     """Compare Freqtrade's books with what micro did. Exit code 0 only if they agree."""
-    from citadel_micro.demo.audit import compare, read_freqtrade  # noqa: PLC0415
+    from citadel_micro.demo.audit import compare, read_freqtrade, read_owners  # noqa: PLC0415
     from citadel_micro.demo.journals import read_micro  # noqa: PLC0415
     from citadel_micro.demo.report import trades_table  # noqa: PLC0415
 
-    found = compare(*read_freqtrade(database), read_micro(journal))
+    books = read_freqtrade(database)
+    found = compare(*books, read_micro(journal), read_owners(database))
     console = _console()
     console.print(trades_table(found))
     _verdict(console, found)
@@ -195,6 +196,13 @@ def _print(console: Console, run: DemoRun, found: Audit) -> None:
 
 
 def _verdict(console: Console, found: Audit) -> None:
+    if found.others:
+        console.print(
+            f"{found.others} filled orders of other owners are not in these books, which are "
+            f"those of {', '.join(found.owners)}"
+        )
+    for name in found.flattened:
+        console.print(f"orphan {name} was sold again; Freqtrade has no row of it")
     for text in found.differences:
         console.print(f"[red]differs:[/red] {text}")
     if not found.differences:

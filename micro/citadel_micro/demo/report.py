@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from citadel_micro.demo.run import DemoRun
 
 
+OWNER_SHOWN: Final = 7
+"""First characters of an owner's id: enough to tell a few apart."""
+
+
 def tables(run: DemoRun, audit: Audit) -> list[Table]:
     """The trades, and the faults that the run went through."""
     return [trades_table(audit), _incidents(run)]
@@ -22,8 +26,8 @@ def tables(run: DemoRun, audit: Audit) -> list[Table]:
 def trades_table(audit: Audit) -> Table:
     """Every trade as both sides have it: Freqtrade's figure, then micro's."""
     table = Table(title="trades: Freqtrade's database | micro's journal", title_justify="left")
-    for name in ("pair", "amount", "open", "close", "fees", "shortfall bps", "agree"):
-        table.add_column(name, justify="left" if name in {"pair", "agree"} else "right")
+    for name in ("pair", "amount", "open", "close", "fees", "shortfall bps", "owner", "agree"):
+        table.add_column(name, justify="left" if name in {"pair", "owner", "agree"} else "right")
     for row in audit.rows:
         booked = row.booked
         table.add_row(
@@ -35,6 +39,7 @@ def trades_table(audit: Audit) -> Table:
             else f"{_price(booked.close_average)} | {_price(row.close_average)}",
             f"{_fees(booked.fees)} | {_fees(row.fees)}",
             "-" if row.shortfall_bps is None else f"{row.shortfall_bps:+.2f}",
+            "+".join(name[:OWNER_SHOWN] for name in row.owner.split("+")) or "-",
             "[green]yes[/green]" if row.agrees else "[red]NO[/red]",
         )
     return table

@@ -12,7 +12,7 @@ import zmq
 
 from citadel_bridge.channels import Inbox, SubscriberThread
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.demo.audit import Audit, compare, read_freqtrade
+from citadel_micro.demo.audit import Audit, compare, read_freqtrade, read_owners
 from citadel_micro.demo.journals import read_micro
 from citadel_micro.demo.processes import Child, free_port, wait_for_file
 from citadel_micro.demo.state import DemoState, Incidents
@@ -276,4 +276,4 @@ class DemoRun:
     def audit(self) -> Audit:
         """Compare both sides' books. Call when the processes have ended."""
         orders, trades = read_freqtrade(self.database)
-        return compare(orders, trades, read_micro(self.journal))
+        return compare(orders, trades, read_micro(self.journal), read_owners(self.database))

@@ -270,7 +270,7 @@ def test_a_stop_is_an_exit() -> None:
         (lambda b: b.change_order(1, order_id="x"), "order s: micro filled 1.99 AAA/USDT"),
         (lambda b: b.change_trade(0, amount=2.0), "trade 1 (AAA/USDT): amount 2.0"),
         (lambda b: b.change_trade(0, open_rate=100.13), "trade 1 (AAA/USDT): open rate 100.13"),
-        (lambda b: b.change_trade(0, close_rate=None), "close rate None in Freqtrade, 101.5"),
+        (lambda b: b.change_trade(0, close_rate=101.4), "close rate 101.4 in Freqtrade, 101.5"),
         (lambda b: b.change_trade(0, fee_close=0.2), "exit fee 0.2 in Freqtrade, 0.201985"),
         (lambda b: b.change_trade(0, fee_close=None), "exit fee None in Freqtrade"),
         (lambda b: b.change_trade(0, fee_open_rate=0.00075), "entry fee 0.0015 in Freqtrade"),
