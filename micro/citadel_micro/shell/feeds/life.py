@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
+from citadel_micro.shell.feeds.answers import Answers
 from citadel_micro.shell.feeds.asking import Asking
 from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import Control, is_beside, mentioned
@@ -95,6 +96,8 @@ class Life:
         self._heard_ns = self._quiet.heard_ns
         self._began_ns: dict[str, int] = {}
         self._unjoined: dict[str, int] = {}
+        self._answers = Answers()
+        self._unanswered = self._answers.waiting
         self._refused: dict[str, str] = {}
         self._mutes: dict[str, tuple[int, int]] = {}
         """How often a symbol's depth has fallen mute lately, and when it last did."""
@@ -222,6 +225,8 @@ class Life:
             self._heard_ns[symbol] = self._began_ns[symbol] = now_ns
             if self._shared.want_snapshot is not None:
                 self._unjoined[symbol] = now_ns
+        if self._shared.want_snapshot is None and "depth" in self._shared.channels:
+            self._answers.asked(symbols, now_ns)
 
     def _resubscribe(self, symbol: str, reason: str) -> None:
         self._log.info("resubscribe", symbol=symbol, reason=reason)
@@ -275,6 +280,7 @@ class Life:
                 link.close()
                 return
             self._watch_unjoined(now_ns)
+            self._watch_unanswered(now_ns)
             if "depth" in self._shared.channels:
                 self._watch_quiet(now_ns)
 
@@ -296,6 +302,21 @@ class Life:
         for symbol in [symbol for symbol, since in self._unjoined.items() if since < due]:
             self._first_update(symbol)
 
+    def _watch_unanswered(self, now_ns: int) -> None:
+        """Silence is an answer too, after a time; should the book come all the same, it is taken."""
+        if self._held or self._asking.busy:
+            self._answers.pause(now_ns)
+            return
+        for symbol, waited_ns in self._answers.overdue(now_ns):
+            if symbol in self._refused:
+                continue
+            reason = (
+                f"subscribed as {self._natives[symbol]} for {waited_ns / 1e9:.0f} s, and the venue "
+                "has answered nothing; is that still its name?"
+            )
+            self._log.warning("unanswered", symbol=symbol, reason=reason)
+            self.status(symbol, up=False, reason=reason, refused=True)
+
     def _watch_quiet(self, now_ns: int) -> None:
         """A subscription can die without a word while its connection lives."""
         for symbol, what, silent_ns in self._quiet.due(now_ns, self._refused):
@@ -303,7 +324,8 @@ class Life:
                 self._shared.want_look(self._natives[symbol], symbol, self._looked)
             elif what == "resubscribe":
                 reason = f"nothing for {silent_ns / 1e9:.1f} s on a live connection"
-                self.status(symbol, up=False, reason=reason)
+                unanswered = symbol in self._answers.given_up
+                self.status(symbol, up=False, reason=reason, refused=unanswered)
                 self._resubscribe(symbol, reason)
 
     def _looked(self, symbol: str) -> None:
@@ -339,6 +361,8 @@ class Life:
             if kind is DepthUpdate:
                 symbol = event.symbol
                 self._heard_ns[symbol] = recv_ns
+                if self._unanswered and symbol in self._unanswered:
+                    self._answers.heard(symbol)
                 if self._unjoined and symbol in self._unjoined:
                     self._first_update(symbol)
                 self.emit(event, recv_ns)

@@ -11,7 +11,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -25,16 +25,12 @@ from citadel_micro.sim.flow_symbols import E8, SymbolSpec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MS_NS = 1_000_000
 _REST_SYMBOL = re.compile(r"[?&]symbol=([^&]+)")
 _LOOP_GAP_NS = 100_000_000
-_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": gzip.open,
-    ".zst": lambda path: io.BufferedReader(zstandard.open(path, "rb")),
-}
 _NAMELESS = ""
 """Symbol of a snapshot that came before anything that says of which symbol it is."""
 _FUTURES = re.compile(r"(fstream|dstream|fapi|dapi)\.binance")
@@ -71,12 +67,26 @@ def _e8(text: str) -> int:
     return int(whole) * E8 + int(part[:8].ljust(8, "0"))
 
 
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        return cast(
+            "IO[bytes]",
+            io.BufferedReader(
+                zstandard.ZstdDecompressor().stream_reader(
+                    path.open("rb"), closefd=True, read_across_frames=True
+                )
+            ),
+        )
+    return path.open("rb")
+
+
 def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
     decoder = msgspec.json.Decoder(_Line)
     number = 0
-    opener = _OPENERS.get(path.suffix, lambda path: path.open("rb"))
     try:
-        with opener(path) as file:
+        with _open(path) as file:
             for raw in file:
                 number += 1
                 try:
