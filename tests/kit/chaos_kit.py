@@ -68,6 +68,9 @@ MOST_TIMERS: Final = 300
 NO_BOUND: Final = 1 << 62
 
 
+STOPPED: Final = ("HALTED", "KILLED", "POSITION_BUSY", "FREE_BALANCE")
+"""What may keep a triggered stop from its end although venue and market are fair: the operator, a
+flattening or an order in doubt, a balance that was spent elsewhere."""
 Action = Literal["pause", "halt", "kill", "reset", "cancel_all", "flatten"]
 
 
@@ -265,8 +268,8 @@ class ChaosRun:
         limits = paper_defaults(
             lease_required=chance.random() < 0.7,
             max_open_orders=1_000,
-            depth_participation_bps=chance.choice((1_000.0, 10_000.0, 10_000.0)),
-            max_order_notional=Decimal(10_000_000 if loose else 9_000),
+            depth_participation_bps=chance.choice((10.0, 1_000.0, 10_000.0, 10_000.0)),
+            max_order_notional=Decimal(10_000_000 if loose else chance.choice((9_000, 300))),
             max_position_notional=Decimal(10_000_000 if loose else 15_000),
             max_gross_exposure=Decimal(50_000_000 if loose else 40_000),
             max_net_exposure=Decimal(50_000_000 if loose else 40_000),
@@ -389,10 +392,15 @@ class ChaosRun:
         if chance.random() < 0.03:
             action = "kill"
         scope = chance.choice(("", f"venue:{VENUE}", f"symbol:{VENUE}:BTC/USDT", "strategy:chaos"))
-        self._operator(action, scope=scope)
+        through = action == "flatten" and chance.random() < 0.4
+        self._operator(action, scope=scope, through_halt=through)
 
-    def _operator(self, action: Action, *, scope: str = "", trip_id: str = "") -> None:
-        command = OperatorCommand(action=action, scope=scope, trip_id=trip_id, reason="chaos")
+    def _operator(
+        self, action: Action, *, scope: str = "", trip_id: str = "", through_halt: bool = False
+    ) -> None:
+        command = OperatorCommand(
+            action=action, scope=scope, trip_id=trip_id, reason="chaos", through_halt=through_halt
+        )
         self._act([command])
 
     def _query(self) -> None:
@@ -636,7 +644,8 @@ class ChaosRun:
         """Under a halt nothing is left to rest, but for what its venue or its rate keeps waiting."""
         signal = parent.signal
         of = (signal.venue, signal.symbol, signal.strategy)
-        if self.engine.risk.effective_state(*of) not in ("HALTED", "KILLED"):
+        state = self.engine.risk.effective_state(*of)
+        if state != "KILLED" and (state != "HALTED" or parent.through_halt):
             return
         for child in parent.live:
             waits = child.cancel_after_ns > 0 or self.engine.executor.venue_down
@@ -673,7 +682,8 @@ class ChaosRun:
         limits = self._config.limits
         assert self.now - market.last_recv_ns <= limits.stale_ns
         assert 0 < order.quantity_lots <= parent.target
-        assert order.quantity_lots >= rules.min_lots_at(order.price_ticks)
+        least = rules.min_lots_at(order.price_ticks, reduce_only=order.reduce_only)
+        assert order.quantity_lots >= least
         if parent.limit_ticks is not None:
             assert parent.sign * order.price_ticks <= parent.sign * parent.limit_ticks
         if order.post_only:
@@ -683,7 +693,10 @@ class ChaosRun:
             return  # by what came after it in the same call, which also withdraws it
         assert approved.risk_epoch == engine.risk.risk_epoch
         state = engine.risk.effective_state(*key, parent.signal.strategy)
-        assert state not in ("HALTED", "KILLED")
+        assert state != "KILLED"
+        assert state != "HALTED" or parent.through_halt
+        if parent.exits and isinstance(order, PlaceOrder):
+            self._check_exits(parent)
         held = engine.portfolio.quantity(*key) * -parent.sign
         filled = parent.live[0].filled if isinstance(order, AmendOrder) else 0
         reduces = (order.quantity_lots - filled) * rules.lot <= held
@@ -693,6 +706,17 @@ class ChaosRun:
             beat = engine.view.leases.last_beat_ns
             assert beat is not None
             assert self.now - beat <= limits.lease_hard_ns
+
+    def _check_exits(self, parent: Parent) -> None:
+        """All exits of a side that are out are never more than the position."""
+        engine, rules = self.engine, parent.rules
+        held = engine.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
+        out = sum(
+            other.out
+            for other in engine.desks[rules.venue, rules.symbol].parents
+            if other.exits and other.sign == parent.sign
+        )
+        assert out * rules.lot <= held, (parent, held, out)
 
     def _told(self, report: PublishReport) -> None:
         last = self.reports.get(report.signal_id)
@@ -723,6 +747,7 @@ class ChaosRun:
             if not market.up:
                 self._feed_up(market)
         self._calm(35)
+        self._check_stops()
         self._operator("cancel_all")  # a flattening goes on until it is told otherwise
         for parent in tuple(self.engine.register.active.values()):
             timed = parent.signal.algo in ("chase_limit", "marketable_limit")
@@ -735,6 +760,14 @@ class ChaosRun:
             cancel = CancelReceived(signal_id=parent.id, reason="drain")
             self._act([cancel])
         self._calm(70)
+
+    def _check_stops(self) -> None:
+        """With a fair venue a triggered stop is done, but for what says why it may not be."""
+        for parent in self.engine.register.active.values():
+            if not parent.triggered or parent.terminal or parent.verdict is not None:
+                continue
+            in_doubt = any(child.state.value == "quarantined" for child in parent.children)
+            assert in_doubt or parent.reason_code in STOPPED, (parent.reason_code, parent)
 
     def _held_up(self, parent: Parent) -> bool:
         """Only its own working time may keep a parent with a time limit alive."""
