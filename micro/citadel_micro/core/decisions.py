@@ -56,7 +56,7 @@ class Decisions:
         if parent.live:
             self._rework(parent, desk, work, parent.live[0], now_ns)
             return
-        if now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
+        if now_ns < parent.resume_ns or parent.awaits_book(desk.book_id(), now_ns):
             return
         down = self._executor.venue_down.get(desk.key[0])
         if down is not None:

@@ -87,7 +87,7 @@ class SmartOrderExecutor:
             if live:
                 if live[0].state is not ChildState.WORKING or len(live) > 1:
                     continue
-            elif now_ns < parent.resume_ns or desk.book_id() == parent.resume_book:
+            elif now_ns < parent.resume_ns or parent.awaits_book(desk.book_id(), now_ns):
                 continue
             if now_ns >= parent.ends_ns:
                 self.advance(parent, now_ns)
@@ -173,6 +173,8 @@ class SmartOrderExecutor:
             self.register.touch(parent)
         if now_ns >= parent.resume_ns:
             parent.resume_ns = 0
+        if now_ns >= parent.same_book_ns:
+            parent.same_book_ns, parent.resume_book = FAR, (-1, 0)
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
         elif now_ns >= parent.ends_ns and not _taking(parent):
@@ -278,7 +280,7 @@ class SmartOrderExecutor:
         desk = self._desks[rules.venue, rules.symbol]
         if child.ioc and child.state is not ChildState.REJECTED:
             parent.resume_ns = now_ns + _cross_pause_ns(parent)
-            parent.resume_book = desk.book_id()
+            parent.await_book(desk.book_id(), now_ns)
         for other in desk.parents:
             # What it had of the position is free now.
             if other.resume_ns > now_ns and other.reason_code == BUSY:
@@ -393,6 +395,8 @@ class SmartOrderExecutor:
             due_ns = min(due_ns, parent.algo.wake_ns)
             if parent.resume_ns:
                 due_ns = min(due_ns, parent.resume_ns)
+            if not live:
+                due_ns = min(due_ns, parent.same_book_ns)
         return due_ns
 
 

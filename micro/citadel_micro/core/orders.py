@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from citadel_micro.core.algos.base import Algorithm
 from citadel_micro.core.commands import FillView
@@ -27,8 +27,11 @@ from citadel_micro.core.lifecycle import (
     ParentState,
     after,
 )
-from citadel_micro.core.times import FAR
+from citadel_micro.core.times import FAR, SECOND
 from citadel_proto.errors import InvariantError
+
+SAME_BOOK_NS: Final = SECOND
+"""In a quiet market no newer book may come for minutes, and an exit has not that long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +230,8 @@ class Parent:
     """Nothing is placed before this."""
     resume_book: tuple[int, int] = (-1, 0)
     """Nothing is placed on this book (``Desk.book_id``); the default is that of none at all."""
+    same_book_ns: int = FAR
+    """... but from this time on it is, in ns."""
     told: tuple[object, ...] = ()
     """What the last report was about, so that nothing is reported twice."""
     told_fills: int = 0
@@ -327,6 +332,15 @@ class Parent:
     def over(self) -> bool:
         """Ended, with nothing live and every fill known: it can be left alone."""
         return self.state in PARENT_TERMINAL and not self.live and self.settled
+
+    def await_book(self, book: tuple[int, int], now_ns: int) -> None:
+        """Place nothing on this book; an exit tries it once more where no newer one comes."""
+        self.resume_book = book
+        self.same_book_ns = now_ns + SAME_BOOK_NS if self.exits else FAR
+
+    def awaits_book(self, book: tuple[int, int], now_ns: int) -> bool:
+        """Whether this is still the book to place nothing on."""
+        return book == self.resume_book and now_ns < self.same_book_ns
 
     def step(self, event: ParentEvent) -> None:
         """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""

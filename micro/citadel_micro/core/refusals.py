@@ -128,7 +128,7 @@ class Refusals:
             parent.post_only_rejects += 1
             backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)
             parent.resume_ns = now_ns + min(backoff, RATE_PAUSE_NS)
-            parent.resume_book = desk.book_id()
+            parent.await_book(desk.book_id(), now_ns)
             if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
                 text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
                 self._executor.resync(desk, text, now_ns)

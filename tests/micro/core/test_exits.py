@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.config import VenueConfig
-from citadel_micro.core.events import OrderDone, OrderFilled, OrderRejected
+from citadel_micro.core.events import (
+    FeedStatus,
+    OrderDone,
+    OrderFilled,
+    OrderRejected,
+    StreamProof,
+)
 from citadel_micro.core.lifecycle import PARENT_TERMINAL, ChildState
 from citadel_micro.core.limits import paper_defaults
 
@@ -461,6 +467,24 @@ def test_what_will_not_pass_is_refused_at_once() -> None:
     rig.run(1_700 * MS, refresh_ns=0)
     exit_(rig, "slip", limit_price=Decimal(40_000))
     assert (rig.report("slip").status, rig.report("slip").reason_code) == ("rejected", "BOOK_STALE")
+
+
+@pytest.mark.parametrize("what", ["slices", "lost", "nothing there"])
+def test_in_a_quiet_market_an_exit_does_not_wait_for_a_newer_book(what: str) -> None:
+    rig = large() if what == "slices" else holding()
+    stop(rig, quantity=str(held(rig)), algo="stop", params=(("confirm_ms", 0),))
+    if what == "lost":
+        rig.venue.faults = Faults(lose_request=1.0)
+    rig.venue.fill_at_once = what != "nothing there"
+    rig.send(FeedStatus(venue=VENUE, symbol=SYMBOL, up=True, reason="", stream=7))
+    fall(rig)
+    for _ in range(20):
+        rig.run(1 * SECOND, refresh_ns=0)
+        rig.venue.heal()
+        rig.venue.fill_at_once = True
+        # The same book all the time, and proof that it is the venue's.
+        rig.send(StreamProof(venue=VENUE, stream=7, recv_ns=rig.now))
+    assert held(rig) == 0
 
 
 # --- flattening ---------------------------------------------------------------------------------

@@ -140,7 +140,8 @@ def test_nothing_is_sent_on_a_stale_book_and_the_rest_follows_when_it_lives() ->
     rig.venue.fill_at_once = False
     rig.book(59_980.0, 59_980.1)
     rig.book(59_980.0, 59_980.1)
-    rig.run(100 * MS, refresh_ns=0)
+    rig.run(2_600 * MS, refresh_ns=0)
+    assert rig.report("stop").reason_code == "BOOK_STALE"
     tries = len(rig.venue.placed)
     rig.run(5 * SECOND, refresh_ns=0)
     assert len(rig.venue.placed) == tries
