@@ -13,8 +13,6 @@ from citadel_micro.core.owners import OWNER_IN_USE, Owners
 from citadel_micro.core.remembered import (
     ADMISSION_NS,
     LONGEST_LIFE_NS,
-    MOST_ENDED,
-    MOST_REFUSED,
     TOO_MANY_NAMES,
     Ended,
 )
@@ -44,6 +42,7 @@ class Intake:
         self._register = parts.register
         self._risk = parts.risk
         self._view = parts.view
+        self._noted_ns = 0
         self._out = parts.out
 
     def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
@@ -239,15 +238,16 @@ class Intake:
     def _too_many(self, signal: SignalReceived, now_ns: int) -> bool:
         """Refuse a new name while too many are remembered that may still act."""
         remembered = self._register.remembered
-        text = remembered.full(len(self._register.known), now_ns)
+        text = remembered.full(signal.owner, now_ns, heard=self._owners.heard(signal.owner))
         if not text:
             return False
-        if len(remembered.ended) + len(self._register.known) < MOST_ENDED + MOST_REFUSED:
-            refused = Ended.refused(signal, TOO_MANY_NAMES, now_ns)
-            remembered.end(signal.signal_id, refused, now_ns)
+        if remembered.names.may_refuse(signal.owner):
+            refused = remembered.refuse(signal, now_ns)
             self._out.commands.append(refused.report(signal.signal_id, text))
         # Beyond that it stays unanswered: a refusal that is not remembered might be taken back.
-        self._out.note("error", "signal_not_taken", signal_id=signal.signal_id, text=text)
+        if now_ns - self._noted_ns >= SECOND:
+            self._noted_ns = now_ns
+            self._out.note("error", "signal_not_taken", signal_id=signal.signal_id, text=text)
         return True
 
     def _unknowable(self, signal: SignalReceived, now_ns: int) -> tuple[str, str] | None:

@@ -89,6 +89,10 @@ class Owners:
             return ""
         return _in_use(owner, holder, epoch)
 
+    def heard(self, owner: str) -> bool:
+        """Whether a process speaks for this owner, or did until a short while ago."""
+        return owner in self._holders
+
     def may_cancel(self, cancel: CancelReceived, owner: str, now_ns: int, *, own: bool) -> str:
         """Empty, or why this cancel may not withdraw an order of ``owner``, or micro's ``own``."""
         if cancel.operator:

@@ -205,10 +205,11 @@ class Recovery:
             parent = load_parent(row)
             register.count = max(register.count, parent.number)
             register.known[parent.id] = parent
+            register.remembered.names.add(parent.signal.owner)
         self._load_children(state)
         for parent in register.known.values():
             self._revive(parent)
-        register.remembered.restore(state)
+        register.remembered.restore(state, register.known)
 
     def _load_children(self, state: dict[str, object]) -> None:
         register = self._register

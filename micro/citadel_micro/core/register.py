@@ -86,6 +86,7 @@ class Register:
         """A new parent, GATING."""
         if len(self.known) >= self._crowded:
             self.forget_old(now_ns)
+        self.remembered.names.add(signal.owner)
         self.count += 1
         self._out.durable["seq"] = self.count
         parent = Parent(

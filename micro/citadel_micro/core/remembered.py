@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from citadel_micro.core.commands import PublishReport
+from citadel_micro.core.names import Names
 from citadel_micro.core.publishing import average, status
 from citadel_micro.core.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from citadel_micro.core.events import CancelReceived, Side, SignalReceived
     from citadel_micro.core.orders import Parent
@@ -36,10 +37,6 @@ GRACE_NS: Final = 3_600 * SECOND
 """A name is kept this much longer than its signal could be admitted, for clocks that differ."""
 LONGEST_LIFE_NS: Final = 367 * 24 * 3_600 * SECOND
 """Of a signal; a stop of Freqtrade lives a year."""
-MOST_ENDED: Final = 50_000
-"""Names of ended orders: 25 MB, and fourteen new orders a second for as long as they may act."""
-MOST_REFUSED: Final = 5_000
-"""More of them, for the signals that are refused because there are so many."""
 MOST_WITHDRAWN: Final = 20_000
 """Names that were withdrawn before they came."""
 MOST_OVERFLOWS: Final = 1_000
@@ -172,6 +169,8 @@ class Remembered:
         """By signal id, the first that was forgotten in full first."""
         self.withdrawn: dict[tuple[str, str], tuple[int, str]] = {}
         """(owner, signal id) -> (when, why), oldest first."""
+        self.names = Names()
+        """Of whole orders and of ended ones."""
         self._overflow: dict[str, int] = {}
         """Owner -> when the last cancel of his came that could not be kept."""
         self._looked_ns = 0
@@ -183,21 +182,27 @@ class Remembered:
     def end(self, signal_id: str, ended: Ended, now_ns: int) -> None:
         """Keep a name whose order is forgotten, if it may still act or is likely to be asked for."""
         if self._is_old(ended, now_ns):
-            return
+            self.names.drop(ended.owner)
+        else:
+            self._keep(signal_id, ended)
+
+    def refuse(self, signal: SignalReceived, now_ns: int) -> Ended:
+        """Keep the name of a signal that was refused because too many are kept."""
+        refused = Ended.refused(signal, TOO_MANY_NAMES, now_ns)
+        self.names.add(signal.owner, refused=True)
+        self._keep(signal.signal_id, refused)
+        return refused
+
+    def _keep(self, signal_id: str, ended: Ended) -> None:
         self.ended[signal_id] = _shared(ended)
         self._out.durable[ENDED_KEY + signal_id] = list(ended)
 
-    def full(self, others: int, now_ns: int) -> str:
-        """Why no more names can be taken up beside ``others``, which are whole orders; or empty."""
-        if len(self.ended) + others < MOST_ENDED:
+    def full(self, owner: str, now_ns: int, *, heard: bool) -> str:
+        """Why this owner can have no more names, or empty; ``heard`` by his heartbeat."""
+        if not self.names.full(owner, heard=heard):
             return ""
         self._make_room(now_ns)
-        if len(self.ended) + others < MOST_ENDED:
-            return ""
-        return (
-            f"{MOST_ENDED} orders are remembered because their signals may still arrive again; "
-            "send fewer, or let them expire sooner"
-        )
+        return self.names.full(owner, heard=heard)
 
     # withdrawn before they came
 
@@ -239,6 +244,7 @@ class Remembered:
             elif not self._is_old(ended, now_ns):
                 break  # those behind it ended later, or will be dropped a little late
             del self.ended[signal_id]
+            self.names.drop(ended.owner, refused=ended.reason_code == TOO_MANY_NAMES)
             self._out.durable[ENDED_KEY + signal_id] = None
         for key, (when_ns, _) in tuple(self.withdrawn.items()):
             if when_ns + ADMISSION_NS + GRACE_NS > now_ns:
@@ -248,11 +254,16 @@ class Remembered:
 
     # durable
 
-    def restore(self, state: dict[str, object]) -> None:
-        """Take up what the last run has stored."""
+    def restore(self, state: dict[str, object], known: Container[str]) -> None:
+        """Take up what the last run has stored, but for names of orders that are ``known`` whole."""
         for key, value in state.items():
             if key.startswith(ENDED_KEY):
-                self.ended[key[len(ENDED_KEY) :]] = _shared(cast("list[Any]", value))
+                if key[len(ENDED_KEY) :] in known:  # a crash came between the two
+                    self._out.durable[key] = None
+                    continue
+                ended = _shared(cast("list[Any]", value))
+                self.ended[key[len(ENDED_KEY) :]] = ended
+                self.names.add(ended.owner, refused=ended.reason_code == TOO_MANY_NAMES)
             elif key.startswith(WITHDRAWN_KEY):
                 owner, _, signal_id = key[len(WITHDRAWN_KEY) :].partition(" ")
                 self._restore_withdrawn((owner, signal_id), value)

@@ -11,10 +11,10 @@ from engine_kit import MS, SECOND, START, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from citadel_micro.core import remembered
+from citadel_micro.core import names, remembered
 from citadel_micro.core.approval import Approved
 from citadel_micro.core.commands import PlaceOrder, PublishAnswer
-from citadel_micro.core.events import QueryReceived
+from citadel_micro.core.events import MacroBeat, QueryReceived
 from citadel_micro.core.lifecycle import ParentState
 from citadel_micro.core.remembered import ADMISSION_NS, GRACE_NS
 
@@ -41,13 +41,14 @@ def stop(signal_id: str, now_ns: int) -> SignalReceived:
     )
 
 
-def crowd(rig: Rig, count: int, prefix: str = "x") -> None:
+def crowd(rig: Rig, count: int, prefix: str = "x", owner: str = "") -> None:
     """So many orders that end at once."""
     for number in range(count):
         rig.send(
             signal(
                 f"{prefix}{number}",
                 quantity=Decimal("0.0001"),
+                owner=owner,
                 created_ns=rig.now,
                 expires_ns=rig.now + 3_600 * SECOND,
             )
@@ -126,9 +127,8 @@ def test_a_cancel_that_came_first_outlives_thousands_of_others_and_a_restart() -
 
 
 def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "MOST_ENDED", 50)
-    monkeypatch.setattr("citadel_micro.core.intake.MOST_ENDED", 50)
-    monkeypatch.setattr("citadel_micro.core.intake.MOST_REFUSED", 10)
+    monkeypatch.setattr(names, "MOST_NAMES", 100)
+    monkeypatch.setattr(names, "MOST_REFUSED", 10)
     rig = Rig(config(retention_count=5))
     crowd(rig, 50)
     frame = signal("late", created_ns=rig.now, expires_ns=rig.now + 600 * SECOND)
@@ -143,8 +143,11 @@ def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     told = len(rig.reports)
     crowd(rig, 1, "z")
     assert len(rig.reports) == told, "a refusal that cannot be remembered is not said"
-    # When the others cannot act any more there is room, and what was refused stays refused.
+    rig.restart()
     rig.run(61 * SECOND)
+    crowd(rig, 1, "z")
+    assert rig.engine.register.remembered.names.total == 50
+    # When the others cannot act any more there is room, and what was refused stays refused.
     rig.now += ADMISSION_NS + GRACE_NS
     rig.run(61 * SECOND)
     rig.book(60_000.0, 60_000.1)
@@ -154,6 +157,33 @@ def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rig.report("late").status == "rejected"
     assert rig.report("new").status == "working"
     assert not [order for order in rig.venue.placed if order.parent_id == "late"]
+
+
+def test_one_who_floods_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MOST_NAMES", 240)
+    rig = Rig(config(retention_count=5))
+    owners = ("flood", "also", "quiet")
+    for owner in owners:
+        rig.send(MacroBeat(instance=owner, strategy="", epoch=1, seq=1, skew_ns=0, owner=owner))
+
+    def send(owner: str, count: int) -> int:
+        """So many orders of an owner; how many were taken."""
+        before = rig.engine.register.remembered.names.total
+        crowd(rig, count, f"{owner}{len(rig.reports)}-", owner=owner)
+        return rig.engine.register.remembered.names.total - before
+
+    for number in range(500):  # strangers, each with a name of his own
+        send(f"stranger{number}", 1)
+    assert rig.engine.register.remembered.names.total == 120
+    assert send("flood", 500) == 60
+    assert send("also", 500) == 30
+    assert send("quiet", 10) == 10
+    assert send("stranger", 1) == 0
+    rig.run(61 * SECOND)
+    rig.restart()
+    rig.run(100 * MS)
+    assert rig.engine.register.remembered.names.total == 220
+    assert send("flood", 5) == 0
 
 
 def test_cancels_that_cannot_be_kept_refuse_the_signals_that_they_may_mean(

@@ -1,0 +1,68 @@
+"""How many names each owner has in memory, and whether one more has room.
+
+An owner may have as many as are left free, so that one who floods gets half of the room, two get a
+third each, and there is always some for those who send little. Owners that were never heard by a
+heartbeat share the first half of it, whatever they call themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_NAMES: Final = 80_000
+"""Names of orders, whole or ended: about 40 MB. One owner alone gets half of them, that is eleven
+new orders a second for as long as they may act."""
+MOST_REFUSED: Final = 5_000
+"""More of them, for signals that are refused because there are so many, ..."""
+MOST_REFUSED_OF_ONE: Final = 500
+"""... and so many of them of one owner."""
+
+
+class Names:
+    """Counts by owner."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._of: dict[str, int] = {}
+        self._refused = 0
+        self._refused_of: dict[str, int] = {}
+
+    def add(self, owner: str, *, refused: bool = False) -> None:
+        """One more is kept."""
+        if refused:
+            self._refused += 1
+            _change(self._refused_of, owner, 1)
+        else:
+            self.total += 1
+            _change(self._of, owner, 1)
+
+    def drop(self, owner: str, *, refused: bool = False) -> None:
+        """One is kept no more."""
+        if refused:
+            self._refused -= 1
+            _change(self._refused_of, owner, -1)
+        else:
+            self.total -= 1
+            _change(self._of, owner, -1)
+
+    def full(self, owner: str, *, heard: bool) -> str:
+        """Why this owner may not have one more; empty when he may."""
+        mine, free = self._of.get(owner, 0), MOST_NAMES - self.total
+        if free > 0 and (mine < free if heard else self.total < MOST_NAMES // 2):
+            return ""
+        return (
+            f"{self.total} orders, {mine} of this owner, are remembered because their signals may "
+            "still arrive again: send fewer, or let them expire sooner"
+        )
+
+    def may_refuse(self, owner: str) -> bool:
+        """Whether the refusal of one more of his can be remembered."""
+        return self._refused < MOST_REFUSED and self._refused_of.get(owner, 0) < MOST_REFUSED_OF_ONE
+
+
+def _change(counts: dict[str, int], owner: str, by: int) -> None:
+    count = counts.get(owner, 0) + by
+    if count:
+        counts[owner] = count
+    else:
+        counts.pop(owner, None)
