@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from citadel_proto.tape import Record
 
 _PREFIX: Final = "journal-"
+_OURS: Final = re.compile(r"\.?journals?[-.]|\.lock|control\.sock$")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _RUN_ID_LENGTH: Final = 8
 
@@ -204,6 +206,7 @@ def _lock(path: Path, instance: str) -> int:
         raise _unusable(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _close_to_others(path, descriptor)
         replace_whole(name, f"{instance} (process {os.getpid()})\n".encode())
     except BlockingIOError as error:
         os.close(descriptor)
@@ -215,6 +218,14 @@ def _lock(path: Path, instance: str) -> int:
         os.close(descriptor)
         raise _unusable(path, error) from error
     return descriptor
+
+
+def _close_to_others(path: Path, descriptor: int) -> None:
+    """Have a folder that was there before, and holds nothing but ours, for its user alone."""
+    found = os.fstat(descriptor)
+    ours = all(_OURS.match(each.name) for each in path.iterdir())
+    if ours and found.st_uid == os.geteuid() and found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o700)
 
 
 def _unusable(path: Path, error: OSError) -> BadInput:

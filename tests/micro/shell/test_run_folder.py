@@ -236,5 +236,20 @@ def test_files_are_their_users_alone(tmp_path: Path, umask: int) -> None:
     shutil.rmtree(path)
 
 
+@pytest.mark.parametrize(
+    ("other", "mode"), [("", 0o700), ("journal-0abc1234.ctape", 0o700), ("notes", 0o755)]
+)
+def test_a_folder_that_was_there_is_closed_unless_it_is_shared(
+    tmp_path: Path, other: str, mode: int
+) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(0o755)
+    if other:
+        (path / other).write_text("x")
+    RunFolder(path, instance="micro").close()
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def modes(path: Path) -> dict[str, int]:
     return {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.iterdir()}
