@@ -147,14 +147,22 @@ class SmartOrderExecutor:
         if down is not None:
             self.venue_down[venue] = down
             return
-        for parent in tuple(self.register.active.values()):
-            if was_down and parent.signal.venue == venue:
-                parent.resume_ns = min(parent.resume_ns, now_ns)
-                for child in parent.watched:
-                    child.query_due_ns = min(child.query_due_ns, now_ns)
-                    if child.cancel_after_ns == FAR:
-                        child.cancel_after_ns = 0
+        if not was_down:
+            return
+        parents = [p for p in self.register.active.values() if p.signal.venue == venue]
+        asked: list[Child] = []
+        for parent in parents:
+            parent.resume_ns = min(parent.resume_ns, now_ns)
+            waiting = [child for child in parent.live if child.cancel_after_ns == FAR]
+            asked += [child for child in parent.watched if child not in waiting]
+            for child in waiting:
+                child.cancel_after_ns = 0
+            if waiting:  # before any question, which may wait longer
                 self.advance(parent, now_ns)
+        for child in asked:
+            child.query_due_ns = min(child.query_due_ns, now_ns)
+        for parent in parents:
+            self.advance(parent, now_ns)
 
     def on_timer(self, now_ns: int) -> None:
         """Look at every parent that is due."""

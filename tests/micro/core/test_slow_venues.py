@@ -158,6 +158,24 @@ def test_nothing_is_sent_while_the_order_connection_is_down(*, amend: bool) -> N
     assert rig.report("withdrawn").status == "canceled"
 
 
+def test_cancels_that_waited_for_the_venue_leave_before_any_question() -> None:
+    rig = Rig(config(SLOW))
+    names = resting(rig, 7)
+    rig.send(VenueStatus(venue=VENUE, up=False, reason="socket closed"))
+    for name in names[2:]:
+        rig.cancel(name)
+    rig.run(1 * SECOND)
+    assert rig.sent(CancelOrder) == []
+    rig.venue.mute = True
+    back = rig.now
+    rig.send(VenueStatus(venue=VENUE, up=True, reason=""))
+    rig.run(3 * SECOND)
+    cancels = [at for at, _ in rig.sent(CancelOrder)]
+    assert len(cancels) == 5
+    assert max(cancels) < back + 3 * SECOND
+    assert all(at >= max(cancels) for at, _ in rig.sent(QueryOrder))
+
+
 def test_an_order_follows_again_when_its_venue_is_back() -> None:
     rig = Rig(config(VenueConfig(shows_own_orders=False, amend_native=True)))
     rig.send(signal())
