@@ -97,6 +97,12 @@ class Sender:
         wanted = min(parent.available, work.most_lots or parent.available)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, desk, alone=True))
+        touch = desk.touch_ticks()
+        if wanted < smallest and work.ioc and touch is not None:
+            # Too little at the worst price that it might pay may be enough at the best one.
+            near = touch[1] if parent.sign > 0 else touch[0]
+            smallest = rules.min_lots_at(near, reduce_only=parent.reduce_only)
+            work = work._replace(price_ticks=near)
         if wanted < smallest:
             return Denied(dust=True)
         lots = wanted
@@ -114,7 +120,11 @@ class Sender:
         answer = self._approve(parent, desk, work, lots, now_ns)
         if not isinstance(answer, Approved):
             permitted = _clip(answer.permitted_lots, wanted, smallest)
-            if answer.code not in SLICED or not 0 < permitted < lots:
+            if parent.exits and answer.code == "FREE_BALANCE":
+                permitted = answer.permitted_lots  # what is not there leaves no rest to place
+            elif answer.code not in SLICED:
+                permitted = 0
+            if not 0 < permitted < lots:
                 return Denied(verdict=answer)
             answer = self._approve(parent, desk, work, permitted, now_ns)
             if not isinstance(answer, Approved):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.config import VenueConfig
 from citadel_micro.core.events import (
+    BalancesUpdated,
     FeedStatus,
     OrderDone,
     OrderFilled,
@@ -487,6 +488,21 @@ def test_in_a_quiet_market_an_exit_does_not_wait_for_a_newer_book(what: str) -> 
     assert held(rig) == 0
 
 
+@pytest.mark.parametrize("how", ["stop", "flatten"])
+def test_an_exit_sells_what_the_account_has_where_that_is_less_than_the_position(how: str) -> None:
+    rig = holding()
+    rest = (Decimal("0.4994"), Decimal(0))
+    rig.send(BalancesUpdated(venue=VENUE, balances=(("BTC", *rest),), exchange_ns=rig.now))
+    if how == "stop":
+        stop(rig)
+        fall(rig)
+    else:
+        rig.operate("flatten")
+    rig.run(2 * SECOND)
+    assert held(rig) == Decimal("0.001")
+    assert rig.reports[-1].reason_code == "FREE_BALANCE"
+
+
 # --- flattening ---------------------------------------------------------------------------------
 
 
@@ -738,6 +754,15 @@ def test_an_exempt_venue_takes_the_rest() -> None:
     assert held(rig) == 0
     report = rig.report("stop")
     assert (report.status, report.reason_code) == ("done_dust", "POSITION_CLOSED")
+
+
+def test_what_is_enough_at_the_touch_is_no_dust() -> None:
+    """5 lots are worth 299.90 at the bid and 298.40 at the worst price of the stop."""
+    rig = shrunk(5, rules(min_notional=Decimal("299.5")))
+    fall(rig)
+    rig.run(1 * SECOND)
+    assert held(rig) == 0
+    assert rig.venue.placed[-1].price_ticks == 599_800
 
 
 def test_a_position_of_less_than_a_lot_is_dust_too() -> None:
