@@ -195,7 +195,8 @@ class Intake:
             if text:
                 self._out.note("error", "cancel_refused", signal_id=signal_id, text=text)
                 return
-            self._register.remembered.withdraw(cancel, now_ns)
+            heard = self._owners.heard(cancel.owner)
+            self._register.remembered.withdraw(cancel, now_ns, heard=heard)
             self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
         elif (
             parent.terminal
@@ -267,7 +268,8 @@ class Intake:
                 f"{ADMISSION_NS / HOUR_NS:.0f} h is begun"
             )
             return "INTENT_EXPIRED", text
-        if self._register.remembered.perhaps_withdrawn(signal):
+        heard = self._owners.heard(signal.owner)
+        if self._register.remembered.perhaps_withdrawn(signal, heard=heard):
             text = (
                 "so many unknown signals were cancelled that not all could be remembered, and this "
                 "may be one of them"

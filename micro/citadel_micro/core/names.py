@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST_NAMES: Final = 80_000
-"""Names of orders, whole or ended: about 40 MB. One owner alone gets half of them, that is eleven
-new orders a second for as long as they may act."""
 MOST_REFUSED: Final = 5_000
-"""More of them, for signals that are refused because there are so many, ..."""
+"""More names, for signals that are refused because there are so many, ..."""
 MOST_REFUSED_OF_ONE: Final = 500
 """... and so many of them of one owner."""
 
 
 class Names:
-    """Counts by owner."""
+    """Counts by owner, of which there may be ``most`` in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.total = 0
+        self._most = most
         self._of: dict[str, int] = {}
         self._refused = 0
         self._refused_of: dict[str, int] = {}
@@ -47,8 +45,8 @@ class Names:
 
     def full(self, owner: str, *, heard: bool) -> str:
         """Why this owner may not have one more; empty when he may."""
-        mine, free = self._of.get(owner, 0), MOST_NAMES - self.total
-        if free > 0 and (mine < free if heard else self.total < MOST_NAMES // 2):
+        mine, free = self._of.get(owner, 0), self._most - self.total
+        if free > 0 and (mine < free if heard else self.total < self._most // 2):
             return ""
         return (
             f"{self.total} orders, {mine} of this owner, are remembered because their signals may "

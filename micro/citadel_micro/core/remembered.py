@@ -37,9 +37,13 @@ GRACE_NS: Final = 3_600 * SECOND
 """A name is kept this much longer than its signal could be admitted, for clocks that differ."""
 LONGEST_LIFE_NS: Final = 367 * 24 * 3_600 * SECOND
 """Of a signal; a stop of Freqtrade lives a year."""
+MOST_NAMES: Final = 80_000
+"""Names of orders, whole or ended: about 40 MB. One owner alone gets half of them, that is eleven
+new orders a second for as long as they may act."""
 MOST_WITHDRAWN: Final = 20_000
 """Names that were withdrawn before they came."""
-MOST_OVERFLOWS: Final = 1_000
+UNHEARD: Final = "?"
+"""Owner in whose name the overflow of all those is kept that send no heartbeat."""
 LOOK_AGAIN_NS: Final = 10 * SECOND
 """Looking at all names for what may be dropped takes 10 ms."""
 OPERATOR: Final = "*"
@@ -169,8 +173,10 @@ class Remembered:
         """By signal id, the first that was forgotten in full first."""
         self.withdrawn: dict[tuple[str, str], tuple[int, str]] = {}
         """(owner, signal id) -> (when, why), oldest first."""
-        self.names = Names()
+        self.names = Names(MOST_NAMES)
         """Of whole orders and of ended ones."""
+        self._early = Names(MOST_WITHDRAWN)
+        """Of withdrawn ones."""
         self._overflow: dict[str, int] = {}
         """Owner -> when the last cancel of his came that could not be kept."""
         self._looked_ns = 0
@@ -206,15 +212,18 @@ class Remembered:
 
     # withdrawn before they came
 
-    def withdraw(self, cancel: CancelReceived, now_ns: int) -> None:
-        """Remember a cancel whose signal has not come yet."""
+    def withdraw(self, cancel: CancelReceived, now_ns: int, *, heard: bool) -> None:
+        """Remember a cancel whose signal has not come yet; ``heard`` by its owner's heartbeat."""
         owner = OPERATOR if cancel.operator else cancel.owner
+        heard = heard or cancel.operator
         key = (owner, cancel.signal_id)
-        if key not in self.withdrawn and len(self.withdrawn) >= MOST_WITHDRAWN:
-            self._make_room(now_ns)
-            if len(self.withdrawn) >= MOST_WITHDRAWN:
-                self._overflown(owner, now_ns)
-                return
+        if key not in self.withdrawn:
+            if self._early.full(owner, heard=heard):
+                self._make_room(now_ns)
+                if self._early.full(owner, heard=heard):
+                    self._overflown(owner if heard else UNHEARD, now_ns)
+                    return
+            self._early.add(owner)
         self.withdrawn[key] = (now_ns, cancel.reason)
         self._out.durable[_withdrawn_key(key)] = [now_ns, cancel.reason]
 
@@ -224,14 +233,15 @@ class Remembered:
         for owner in dict.fromkeys((signal.owner, OPERATOR)):
             found = self.withdrawn.pop((owner, signal.signal_id), None)
             if found is not None:
+                self._early.drop(owner)
                 self._out.durable[_withdrawn_key((owner, signal.signal_id))] = None
                 reason = found[1]
         return reason
 
-    def perhaps_withdrawn(self, signal: SignalReceived) -> bool:
+    def perhaps_withdrawn(self, signal: SignalReceived, *, heard: bool) -> bool:
         """A cancel of this signal may have come and not been kept."""
-        overflown_ns = max(self._overflow.get(owner, 0) for owner in (signal.owner, OPERATOR))
-        return signal.created_ns <= overflown_ns
+        owners = (signal.owner if heard else UNHEARD, OPERATOR)
+        return signal.created_ns <= max(self._overflow.get(owner, 0) for owner in owners)
 
     # time
 
@@ -250,6 +260,7 @@ class Remembered:
             if when_ns + ADMISSION_NS + GRACE_NS > now_ns:
                 break
             del self.withdrawn[key]
+            self._early.drop(key[0])
             self._out.durable[_withdrawn_key(key)] = None
 
     # durable
@@ -285,19 +296,21 @@ class Remembered:
 
     def _restore_withdrawn(self, key: tuple[str, str], value: object) -> None:
         when_ns, reason = cast("tuple[int, str]", value)
+        if key not in self.withdrawn:
+            self._early.add(key[0])
         self.withdrawn[key] = (when_ns, reason)
 
     def _overflown(self, owner: str, now_ns: int) -> None:
-        if owner not in self._overflow and len(self._overflow) >= MOST_OVERFLOWS:
-            owner = OPERATOR  # counts for everybody
+        known_ns = self._overflow.get(owner, 0)
         self._overflow[owner] = now_ns
         self._out.durable[OVERFLOW_KEY] = dict(self._overflow)
-        self._out.note(
-            "error",
-            "too_many_cancels_of_unknown_signals",
-            owner=owner,
-            kept=MOST_WITHDRAWN,
-        )
+        if now_ns - known_ns >= SECOND:
+            self._out.note(
+                "error",
+                "too_many_cancels_of_unknown_signals",
+                owner=owner,
+                kept=MOST_WITHDRAWN,
+            )
 
 
 def kept_ns(signal: SignalReceived, received_ns: int) -> int:

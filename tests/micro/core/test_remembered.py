@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from citadel_micro.core import names, remembered
 from citadel_micro.core.approval import Approved
 from citadel_micro.core.commands import PlaceOrder, PublishAnswer
-from citadel_micro.core.events import MacroBeat, QueryReceived
+from citadel_micro.core.events import CancelReceived, MacroBeat, QueryReceived
 from citadel_micro.core.lifecycle import ParentState
 from citadel_micro.core.remembered import ADMISSION_NS, GRACE_NS
 
@@ -127,7 +127,7 @@ def test_a_cancel_that_came_first_outlives_thousands_of_others_and_a_restart() -
 
 
 def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "MOST_NAMES", 100)
+    monkeypatch.setattr(remembered, "MOST_NAMES", 100)
     monkeypatch.setattr(names, "MOST_REFUSED", 10)
     rig = Rig(config(retention_count=5))
     crowd(rig, 50)
@@ -160,7 +160,7 @@ def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_who_floods_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "MOST_NAMES", 240)
+    monkeypatch.setattr(remembered, "MOST_NAMES", 240)
     rig = Rig(config(retention_count=5))
     owners = ("flood", "also", "quiet")
     for owner in owners:
@@ -189,20 +189,28 @@ def test_one_who_floods_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPat
 def test_cancels_that_cannot_be_kept_refuse_the_signals_that_they_may_mean(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remembered, "MOST_WITHDRAWN", 10)
+    monkeypatch.setattr(remembered, "MOST_WITHDRAWN", 40)
     rig = Rig()
     before = rig.now
-    for number in range(12):
-        rig.cancel(f"c{number}")
+    beat = MacroBeat(instance="a", strategy="", epoch=1, seq=1, skew_ns=0, owner="a")
+    rig.send(beat)
+    for number in range(25):
+        rig.send(CancelReceived(signal_id=f"c{number}", reason="", owner=f"stranger{number}"))
     rig.restart()
     rig.run(100 * MS)
-    rig.send(signal("c11", created_ns=before))
-    assert rig.report("c11").reason_code == remembered.TOO_MANY_NAMES
-    rig.send(signal("later", created_ns=rig.now))
-    rig.send(signal("other", owner="a", created_ns=before))
+    rig.send(beat)
+    rig.send(signal("c24", owner="stranger24", created_ns=before))
+    assert rig.report("c24").reason_code == remembered.TOO_MANY_NAMES
+    quantity = Decimal("0.1")
+    rig.send(signal("later", quantity=quantity, created_ns=rig.now))
+    rig.send(signal("other", owner="a", quantity=quantity, created_ns=before))
     rig.run(100 * MS)
     assert rig.report("later").status == "working"
-    assert rig.report("other").status == "working"
+    assert rig.report("other").status == "working", "strangers do not cost him his orders"
+    for number in range(15):
+        rig.send(CancelReceived(signal_id=f"a{number}", reason="", owner="a", epoch=1))
+    rig.send(signal("a14", owner="a", created_ns=before))
+    assert rig.report("a14").reason_code == remembered.TOO_MANY_NAMES
 
 
 @pytest.mark.parametrize(
