@@ -88,6 +88,33 @@ def features() -> str:
     )
 
 
+def venues() -> str:
+    """Every venue with a spec of its own, from the specs."""
+    from citadel_micro.shell.feeds.spec import venue_ids, venue_spec  # noqa: PLC0415 - as above
+
+    rows = ""
+    for name in venue_ids():
+        spec = venue_spec(name)
+        live = f"captures only: {spec.capture_only}" if spec.capture_only else "live"
+        day = (
+            f"{spec.limits.lifetime_s / 3600:g} h"
+            if spec.limits.lifetime_s and not spec.capture_only
+            else ""
+        )
+        rows += f"| `{name}` | {live} | `{spec.websocket_url}` | `{spec.integrity}` | {day} |\n"
+    return (
+        "# Venues\n\nThose with a file of their own in `micro/citadel_micro/shell/feeds/venues/`. "
+        "`citadel books`, `work`, `capture` and\n`micro` take them. Where a venue has changed its "
+        "protocol, captures of the older shape are read under the same\nname. Any other exchange that "
+        "ccxt.pro streams is `ccxt-<exchange>`: live only, and never verified.\n\n"
+        "The proof is how a lost update is noticed (`core/integrity.py`; what each finds is measured in\n"
+        "[fault detection](fault-detection.md)). A book whose changes carry neither number nor checksum "
+        "says that it is\nunverified, whatever its venue. Connections are renewed before the venue cuts "
+        "them.\n\n"
+        "| venue | | stream | proof | cut after |\n| --- | --- | --- | --- | --- |\n" + rows
+    )
+
+
 def order_states() -> str:
     """The life of an order, drawn and listed from the two tables that the executor runs on."""
     from citadel_micro.core import lifecycle as life  # noqa: PLC0415 - as above
@@ -229,6 +256,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "exit-codes.md": exit_codes,
     "features.md": features,
     "order-states.md": order_states,
+    "venues.md": venues,
 }
 
 
