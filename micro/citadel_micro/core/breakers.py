@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 State = Literal["ACTIVE", "PROBATION", "REDUCING", "HALTED", "KILLED"]
 ResetClass = Literal["automatic", "timed", "manual", "reconcile", "kill"]
@@ -113,29 +113,46 @@ def known_scope(
     Raises:
         BadInput: there is no such thing; it names the nearest, and all where they are few.
     """
-    scope = check_scope(scope)
     kind, _, rest = scope.partition(":")
     known = {
         GLOBAL: [""],
         "venue": list(dict.fromkeys(venue for venue, _ in instruments)),
         "symbol": [":".join(key) for key in instruments],
         "strategy": list(dict.fromkeys(strategies)),
-    }[kind]
-    if rest in known:
+    }
+    near = _nearest(scope, known, instruments)
+    mend = f"did you mean {near}?" if near else "see `citadel operator status`"
+    try:
+        scope = check_scope(scope)
+    except BadInput as error:
+        raise BadInput(error.what, allowed=error.allowed, mend=mend) from error
+    if rest in known[kind or GLOBAL]:
         return scope
-    near = difflib.get_close_matches(rest, known, n=1, cutoff=0.5)
-    plain = _plain(rest)
-    for (venue, symbol), name in instruments.items():
-        if kind == "symbol" and plain in (_plain(venue + symbol), _plain(venue + name)):
-            near = [f"{venue}:{symbol}"]
-    few = ", ".join(f"{kind}:{each}" for each in known[:_SHOWN])
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    few = ", ".join(f"{kind}:{each}" for each in known[kind][:_SHOWN])
+    more = f" and {len(known[kind]) - _SHOWN} more" if len(known[kind]) > _SHOWN else ""
     raise BadInput(
         f"there is no {kind} {rest!r} here, and nothing was done",
         where=f"scope {scope}",
         allowed=f"{few}{more}" or f"no {kind} was heard of yet",
-        mend=f"did you mean {kind}:{near[0]}?" if near else "see `citadel operator status`",
+        mend=mend,
     )
+
+
+def _nearest(
+    scope: str, known: Mapping[str, Sequence[str]], instruments: Mapping[tuple[str, str], str]
+) -> str:
+    """The scope that is there and looks most like this one; empty for none."""
+    kind, _, rest = scope.partition(":")
+    plain = _plain(rest if kind in known else scope)
+    for (venue, symbol), name in instruments.items():
+        of = {_plain(text) for each in (symbol, name) for text in (each, venue + each)}
+        if plain in of and kind not in ("venue", "strategy"):
+            return f"symbol:{venue}:{symbol}"
+    kinds = [kind] if kind in known else list(known)
+    full = {name: f"{each}:{name}" for each in kinds for name in known[each] if name}
+    for found in difflib.get_close_matches(rest or scope, full, n=1, cutoff=0.5):
+        return full[found]
+    return next(iter(difflib.get_close_matches(scope, full.values(), n=1, cutoff=0.5)), "")
 
 
 _SHOWN: Final = 10
