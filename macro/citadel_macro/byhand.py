@@ -77,6 +77,8 @@ def force_exit(original: Callable[..., Any], _: object) -> object:
             except FreqtradeException as error:
                 raise _refusal(str(error)) from error
         trades = [(trade.id, trade.pair) for trade in Trade.get_open_trades()]
+        if not trades:
+            return original(rpc, trade_id, ordertype)
         refused = []
         for number, pair in trades:
             try:

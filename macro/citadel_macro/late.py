@@ -15,6 +15,7 @@ deleted one in the intent log, as orphans.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,8 @@ from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import orders, orphans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from freqtrade.freqtradebot import FreqtradeBot
 
     from citadel_macro.exchange import BridgeMixin
@@ -85,15 +88,26 @@ def settle(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
     Never waits: what is not over yet is withdrawn once more and looked at in the next turn.
     """
     exchange.late_due = False
-    try:
-        for order in _of_closed_trades():
+    for order in _of_closed_trades():
+        with _another_time(bot, exchange, order.order_id):
             _settle(bot, exchange, order)
-        for order_id in tuple(exchange.deserted):
+    for order_id in tuple(exchange.deserted):
+        with _another_time(bot, exchange, order_id):
             if _orphan(bot, exchange, order_id):
                 exchange.deserted.discard(order_id)
+
+
+@contextlib.contextmanager
+def _another_time(bot: FreqtradeBot, exchange: BridgeMixin, order_id: str) -> Iterator[None]:
+    """Leave an order of which micro says nothing for the next turn; the others are looked at."""
+    try:
+        yield
     except (MicroUnavailable, TemporaryError) as error:
         exchange.late_due = True
-        logger.warning("Orders that outlived their trade are looked at again: %s", error)
+        bot.log_once(
+            f"Order {order_id} has outlived its trade and is looked at again: {error}",
+            logger.warning,
+        )
 
 
 def _of_closed_trades() -> list[Order]:

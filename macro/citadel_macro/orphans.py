@@ -196,6 +196,10 @@ def _join(
         row.update_from_ccxt_object(order)  # type: ignore[no-untyped-call]
     row.ft_order_tag = ADOPTED_TAG
     trade.orders.append(row)
+    Trade.session.add(trade)
+    Trade.commit()  # type: ignore[no-untyped-call]
+    # In the order of the rows, which an order that has moved may change: averages depend on it.
+    Trade.session.refresh(trade)
     trade.recalc_trade_from_orders()
     Trade.session.add(trade)
     Trade.commit()  # type: ignore[no-untyped-call]
