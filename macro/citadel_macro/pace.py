@@ -1,9 +1,9 @@
 """How soon an order that micro ended at once may be tried again.
 
 Freqtrade repeats in every loop what it could not do in the last one: an exit below the venue's
-minimum, a stop that ends as soon as it is held, a further entry that a limit forbids. The first
-attempt after a pause is always sent; the pause doubles with each failure in a row, and a fill ends
-it.
+minimum, a stop that ends as soon as it is held, a further entry that a limit forbids. One failure may
+be chance, and the next attempt is sent at once; from the second in a row on there is a pause, which
+doubles each time. The first attempt after a pause is always sent, and a fill ends it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pace:
         known = self._failures.get(key)
         count = 1 if known is None or now_s - known.last_s > MEMORY_S else known.count + 1
         longest = LONGEST_ENTRY_S if entry else LONGEST_S
-        pause = min(FIRST_S * 2.0 ** min(count - 1, 10), longest)
+        pause = min(FIRST_S * 2.0 ** min(count - 2, 10), longest) if count > 1 else 0.0
         self._failures[key] = _Failures(count, now_s, now_s + pause, reason)
 
     def filled(self, key: Key) -> None:

@@ -26,7 +26,7 @@ def test_what_fails_every_time_is_tried_rarely_and_never_given_up(
             pace.failed(KEY, reasons[len(tries) % len(reasons)], now, entry=entry)
         now += loop_s
     longest = LONGEST_ENTRY_S if entry else LONGEST_S
-    assert len(tries) <= 7 + ends_s / longest
+    assert len(tries) <= 8 + ends_s / longest
     gaps = [b - a for a, b in itertools.pairwise(tries)]
     assert all(gap <= longest + loop_s + 1e-6 for gap in gaps)
 
@@ -38,13 +38,15 @@ def test_a_fill_or_a_person_ends_the_pause() -> None:
     held = pace.held(KEY, 11.0)
     assert (
         held
-        == "stop to sell BTC/USDT is tried again in 3.0 s, after 3 without a fill: BELOW_MIN (scripted)"
+        == "stop to sell BTC/USDT is tried again in 1.0 s, after 3 without a fill: BELOW_MIN (scripted)"
     )
     assert not pace.held(("ETH/USDT", "sell", "stop"), 11.0)
     assert not pace.held(("BTC/USDT", "sell", "order"), 11.0)
     pace.filled(KEY)
     assert not pace.held(KEY, 11.0)
-    pace.failed(KEY, "x", 11.0, entry=False)
+    for _ in range(2):
+        pace.failed(KEY, "x", 11.0, entry=False)
+    assert pace.held(KEY, 11.5)
     pace.forget("BTC/USDT")
     assert not pace.held(KEY, 11.0)
 
@@ -53,6 +55,9 @@ def test_an_old_failure_is_forgotten() -> None:
     pace = Pace()
     for now in (0.0, 1.0, 3.0, 7.0):
         pace.failed(KEY, "x", now, entry=False)
+    assert pace.held(KEY, 10.9)
+    pace.failed(KEY, "x", 2_000.0, entry=False)
+    assert not pace.held(KEY, 2_000.0), "one failure may be chance"
     pace.failed(KEY, "x", 2_000.0, entry=False)
     assert pace.held(KEY, 2_000.9)
     assert not pace.held(KEY, 2_001.1)
