@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.breakers import GLOBAL, known_scope
+from citadel_micro.core.breakers import GLOBAL
 from citadel_micro.core.commands import Stopped
 from citadel_micro.core.events import OperatorCommand
 from citadel_micro.core.flatten import Flattener
 from citadel_micro.core.leases import COMMAND_LINE
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.risk_types import LeaseAction
+from citadel_micro.core.scopes import known_scope
 from citadel_micro.core.times import FAR
 from citadel_proto.errors import BadInput
 

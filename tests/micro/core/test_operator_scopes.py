@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from engine_kit import SECOND, SYMBOL, VENUE, Rig, signal
 
-from citadel_micro.core.breakers import known_scope
 from citadel_micro.core.commands import Note
 from citadel_micro.core.events import MacroBeat
+from citadel_micro.core.scopes import known_scope
 from citadel_proto.errors import BadInput
 
 ACTIONS = ["pause", "halt", "kill", "cancel_all", "flatten"]
