@@ -253,6 +253,13 @@ class Intake:
 
     def _unknowable(self, signal: SignalReceived, now_ns: int) -> tuple[str, str] | None:
         """Code and reason for a signal that may have been here and be forgotten, or might be."""
+        age_ns = now_ns - signal.created_ns
+        if age_ns > ADMISSION_NS:
+            text = (
+                f"the signal was made {age_ns / HOUR_NS:.1f} h ago, and nothing older than "
+                f"{ADMISSION_NS / HOUR_NS:.0f} h is begun"
+            )
+            return "INTENT_EXPIRED", text
         life_ns = signal.expires_ns - signal.created_ns
         if life_ns > LONGEST_LIFE_NS or signal.created_ns > now_ns + ADMISSION_NS:
             days = LONGEST_LIFE_NS // DAY_NS
@@ -261,13 +268,6 @@ class Intake:
                 f"not made in the future, and lives for {days} days at most"
             )
             return "BAD_NUMBER", text
-        age_ns = now_ns - signal.created_ns
-        if age_ns > ADMISSION_NS:
-            text = (
-                f"the signal was made {age_ns / HOUR_NS:.1f} h ago, and nothing older than "
-                f"{ADMISSION_NS / HOUR_NS:.0f} h is begun"
-            )
-            return "INTENT_EXPIRED", text
         heard = self._owners.heard(signal.owner)
         if self._register.remembered.perhaps_withdrawn(signal, heard=heard):
             text = (
