@@ -11,6 +11,7 @@ from engine_kit import SYMBOL, VENUE, config, rules
 
 from citadel_bridge.channels import Publisher, SubscriberThread
 from citadel_bridge.sockets import Endpoint
+from citadel_bridge.zap import ZapGuard
 from citadel_micro.core.approval import Approved
 from citadel_micro.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from citadel_micro.core.engine import Engine
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from citadel_bridge.auth import ServerKeys
     from citadel_micro.core.events import Event
     from citadel_micro.shell.venues.base import VenueAdapter
     from citadel_proto.messages import MarketChannel, SignalChannel
@@ -106,7 +108,7 @@ class Micro:
         folder: Path,
         addresses: tuple[str, ...],
         *,
-        operators: tuple[str, ...] = (),
+        operators: tuple[Endpoint, ...] = (),
         wall: Callable[[], int] | None = None,
         not_before_ns: int = 0,
         **limits: Any,  # noqa: ANN401 - fields by name
@@ -128,7 +130,7 @@ class Micro:
                 mode="paper",
                 market="tcp://127.0.0.1:0",
                 signals=tuple(map(Endpoint, addresses)),
-                operators=tuple(map(Endpoint, operators)),
+                operators=operators,
             ),
             clock=self.clock,
             stats=self.stats,
@@ -228,9 +230,18 @@ class Micro:
 class Macro:
     """A bare publisher of signals with a clock of its own."""
 
-    def __init__(self, name: str = "macro-1", owner: str = "", epoch: int = 1) -> None:
+    def __init__(
+        self,
+        name: str = "macro-1",
+        owner: str = "",
+        epoch: int = 1,
+        keys: ServerKeys | None = None,
+    ) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.publisher = Publisher(self.context, "tcp://127.0.0.1:0", stamp={})
+        self.guard = None if keys is None else ZapGuard(self.context, keys.allow)
+        self.publisher = Publisher(self.context, "tcp://127.0.0.1:0", stamp={}, keys=keys)
+        if self.guard is not None:
+            self.guard.start()
         self.address = self.publisher.address
         self.name, self.owner, self.epoch = name, owner, epoch
         self.wall = Wall()
@@ -281,4 +292,6 @@ class Macro:
 
     def close(self) -> None:
         self.publisher.close()
+        if self.guard is not None:
+            self.guard.close()
         self.context.term()

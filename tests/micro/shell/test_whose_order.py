@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from uplink_kit import SECOND, Macro, Micro
 
+from citadel_bridge.auth import KeyStore
+from citadel_bridge.sockets import Endpoint
 from citadel_micro.shell.verify import verify
 from citadel_proto.messages import Cancel
 
@@ -35,7 +37,9 @@ def test_an_order_is_withdrawn_by_its_owner_and_from_the_operators_address(
     async def go() -> None:
         bot, stranger = Macro("macro-1", "a", 1), Macro("macro-2", "b", 2)
         operator = Macro("cli-1", "c", 3)
-        micro = Micro(tmp_path, (bot.address, stranger.address), operators=(operator.address,))
+        micro = Micro(
+            tmp_path, (bot.address, stranger.address), operators=(Endpoint(operator.address),)
+        )
         try:
             macros = {"owner": bot, "stranger": stranger, "operator": operator}
             for _ in range(5):
@@ -59,6 +63,36 @@ def test_an_order_is_withdrawn_by_its_owner_and_from_the_operators_address(
     asyncio.run(go())
     (journal,) = tmp_path.glob("journal-*")
     assert verify(journal).difference is None
+
+
+@pytest.mark.parametrize("role", ["cli", "macro"])
+def test_with_keys_only_the_command_lines_own_are_the_operators(tmp_path: Path, role: str) -> None:
+    keys = KeyStore(tmp_path / "keys")
+    keys.make()
+
+    async def go() -> None:
+        bot = Macro("macro-1", "a", 1)
+        other = Macro("other-1", "b", 2, keys=keys.server(role))
+        address = Endpoint(other.address, keys.client("micro", "cli"))
+        micro = Micro(tmp_path / "run", (bot.address,), operators=(address,))
+        try:
+            for _ in range(5):
+                await bot.watch(micro, 0.1)
+                await other.watch(micro, 0.1)
+            order = bot.signal(expires_ns=bot.wall() + 60 * SECOND)
+            bot.send(order)
+            await micro.until(lambda: micro.report(order.signal_id))
+            cancel(other, order.signal_id)
+            await bot.watch(micro, 0.5)
+            report = micro.report(order.signal_id)
+            assert report is not None
+            assert report.status == ("canceled" if role == "cli" else "working")
+        finally:
+            micro.close()
+            bot.close()
+            other.close()
+
+    asyncio.run(go())
 
 
 def test_a_second_process_of_one_owner_is_named_in_the_heartbeat(tmp_path: Path) -> None:
