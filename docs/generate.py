@@ -76,7 +76,7 @@ def features() -> str:
     )
     return (
         "# Order-flow features\n\nPublished with every book: `BookSnapshot.features`, a number by "
-        "name. A strategy reads them\nas `book.features`; `citadel_micro.core.features.recompute` "
+        "name. A strategy reads them\nas `book.features`; `citadel_micro.offline.features.recompute` "
         "gives the same numbers, to the last bit,\nfrom a recording.\n\n"
         "NaN says that there is no value: the book is not LIVE, or it has not been LIVE without a "
         "gap for\nall of the window. A number from half a window would look like calm.\n\n"

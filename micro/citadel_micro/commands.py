@@ -8,11 +8,14 @@ command returns an ``Exit`` (or None for OK) or raises an error of ``citadel_pro
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from citadel_bridge.exits import Exit
+
+if TYPE_CHECKING:
+    from citadel_micro.shell.config import MicroConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -91,12 +94,17 @@ def micro(
         "http": _http(http),
         "log": {"level": log_level},
     }
-    loaded = load(
-        config,
-        environment=os.environ,
-        overrides=_given(overrides),
-        venue_overrides=_given({"symbols": symbols, "rest_url": rest_url, "ws_url": ws_url}),
-    )
+    environment = dict(os.environ)
+
+    def read() -> MicroConfig:
+        return load(
+            config,
+            environment=environment,
+            overrides=_given(overrides),
+            venue_overrides=_given({"symbols": symbols, "rest_url": rest_url, "ws_url": ws_url}),
+        )
+
+    loaded = read()
     if print_config:
         typer.echo(to_toml(loaded))
         return Exit.OK
@@ -104,7 +112,7 @@ def micro(
     from citadel_micro.process import run_paper  # noqa: PLC0415
 
     logs.configure(loaded.log.level, loaded.log.format, instance=loaded.instance)
-    return run_paper(loaded, ready_file)
+    return run_paper(loaded, ready_file, read)
 
 
 def _http(text: str | None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from citadel_bridge.channels import Context
     from citadel_micro.core.commands import Note, RequestSnapshot
@@ -66,10 +66,17 @@ class PaperMicro:
 
     ``start`` brings it up, ``wait`` returns when it has ended by itself, ``stop`` ends it in order,
     and ``close`` frees everything whatever has happened. All from one running loop.
+
+    Args:
+        config: what to run.
+        reread: reads the configuration anew, where it came from; for limits that change meanwhile.
     """
 
-    def __init__(self, config: MicroConfig) -> None:
+    def __init__(
+        self, config: MicroConfig, reread: Callable[[], MicroConfig] | None = None
+    ) -> None:
         self.config = config
+        self._reread = reread
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
         self._parts = AsyncExitStack()
@@ -198,11 +205,12 @@ class PaperMicro:
         self._adapters.update(self._paper(instruments, clock, journal, folder))
         for adapter in self._adapters.values():
             adapter.attach(runner)
-            adapter.start()
             parts.callback(adapter.close)
         if folder.damaged:
             log.error("journal is damaged", what=folder.damaged)
         runner.post(Started(state=folder.state, damaged=folder.damaged))
+        for adapter in self._adapters.values():
+            adapter.start()
         self._vitals = Vitals(
             run_id=folder.run_id,
             instance=config.instance,
@@ -217,7 +225,7 @@ class PaperMicro:
         if self._http is not None:
             self._http.vitals = self._vitals
         uplink.start(runner)
-        self._control = ControlServer(config.run_dir, self._vitals)
+        self._control = ControlServer(config.run_dir, self._vitals, self._reread)
         await self._control.start()
         parts.push_async_callback(self._control.close)
         keeper = keeper_of(config, instruments)  # reads stored lists: before the books

@@ -14,6 +14,7 @@ from citadel_micro.modes import PaperMicro
 from citadel_micro.shell.run_index import replace_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from citadel_micro.shell.config import MicroConfig
@@ -34,7 +35,11 @@ _OTHERS: Final = frozenset(
 )
 
 
-def run_paper(config: MicroConfig, ready_file: Path | None = None) -> Exit:
+def run_paper(
+    config: MicroConfig,
+    ready_file: Path | None = None,
+    reread: Callable[[], MicroConfig] | None = None,
+) -> Exit:
     """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
 
     The first signal that would end a process withdraws all orders and ends the run. A second SIGINT,
@@ -44,16 +49,19 @@ def run_paper(config: MicroConfig, ready_file: Path | None = None) -> Exit:
     Args:
         config: what to run.
         ready_file: written when everything is up, see ``PaperMicro.ready``; removed at the end.
+        reread: reads the configuration anew, for `citadel operator limits`.
     """
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_main(config, ready_file))
+            return runner.run(_main(config, ready_file, reread))
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
 
 
-async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
+async def _main(
+    config: MicroConfig, ready_file: Path | None, reread: Callable[[], MicroConfig] | None
+) -> Exit:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     forced = asyncio.Event()
@@ -71,7 +79,7 @@ async def _main(config: MicroConfig, ready_file: Path | None) -> Exit:
 
     for number in _ending_signals():
         loop.add_signal_handler(number, on_signal, number)
-    micro = PaperMicro(config)
+    micro = PaperMicro(config, reread)
     try:
         starting = asyncio.create_task(micro.start())
         if not await _first(starting, asked):

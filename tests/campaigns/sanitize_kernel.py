@@ -151,7 +151,7 @@ def _compare(kernel: Any, rng: random.Random) -> None:  # noqa: ANN401
     assert one.top(10_000) == other.top(10_000)
     price = rng.randint(1, span) / 4
     for side in ("buy", "sell"):
-        for name, args in (("depth_within", (price,)), ("worse", (price,)), ("size_at", (price,)),
+        for name, args in (("worse", (price,)), ("size_at", (price,)),
                            ("displayed", (price, 9.0, 3.0))):  # fmt: skip
             assert getattr(one, name)(side, *args) == getattr(other, name)(side, *args)
 

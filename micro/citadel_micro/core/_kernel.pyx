@@ -17,7 +17,6 @@ from libc.math cimport fabs
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from math import fsum
 from zlib import crc32
 
 cdef extern from "Python.h":
@@ -782,11 +781,6 @@ cdef class Book:
         if at < one.low:
             return None
         return (one.sign * one.keys[at], one.sizes[at])
-
-    def depth_within(self, side, double price):
-        cdef Side *one = self._side(side)
-        cdef Py_ssize_t i
-        return fsum([one.sizes[i] for i in range(_find(one, one.sign * price), one.high)])
 
     def displayed(self, side, double mid, double reach, double enough):
         cdef Side *one = self._side(side)

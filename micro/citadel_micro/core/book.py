@@ -18,7 +18,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right, insort
 from itertools import chain, zip_longest
-from math import fsum, inf
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -236,18 +236,6 @@ class Book:
         prices = self._ask_prices if price < self._ask_limit else sorted(self._asks)
         at = bisect_right(prices, price)
         return (prices[at], self._asks[prices[at]]) if at < len(prices) else None
-
-    def depth_within(self, side: Side, price: float) -> float:
-        """Total displayed size of ``side`` at this price or better (bids >=, asks <=)."""
-        if side == "buy":
-            if price < self._bid_limit:
-                return fsum(size for level, size in self._bids.items() if level >= price)
-            prices = self._bid_prices
-            return fsum(map(self._bids.__getitem__, prices[bisect_left(prices, price) :]))
-        if price > self._ask_limit:
-            return fsum(size for level, size in self._asks.items() if level <= price)
-        prices = self._ask_prices
-        return fsum(map(self._asks.__getitem__, prices[: bisect_right(prices, price)]))
 
     def displayed(self, side: Side, mid: float, reach: float, enough: float) -> float:
         """Size of ``side`` from its best price to ``reach`` from the mid, counted until enough."""

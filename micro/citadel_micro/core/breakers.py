@@ -130,9 +130,9 @@ class Trip:
         """Whether an order of these three is under this trip."""
         return self.scope in (
             GLOBAL,
-            f"venue:{venue}",
-            f"symbol:{venue}:{symbol}",
-            f"strategy:{strategy}",
+            venue_scope(venue),
+            symbol_scope(venue, symbol),
+            strategy_scope(strategy),
         )
 
 

@@ -20,6 +20,7 @@ from citadel_micro.core.events import (
     CancelRejected,
     DepthUpdate,
     FeedStatus,
+    LimitsChanged,
     MacroBeat,
     OperatorCommand,
     OrderAccepted,
@@ -44,6 +45,7 @@ from citadel_micro.core.executor import SmartOrderExecutor
 from citadel_micro.core.holdings import Holdings
 from citadel_micro.core.intake import Intake
 from citadel_micro.core.leases import COMMAND_LINE
+from citadel_micro.core.limit_changes import LimitChanges
 from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.operations import Operations
 from citadel_micro.core.outbox import Command, Outbox
@@ -132,9 +134,10 @@ class Engine:
         self._next_forget_ns = 0
         self._damaged = ""
         self._epoch = self.risk.risk_epoch
+        self._unvalued: tuple[str, ...] = ()
         self._anchors = self.portfolio.curve.anchors
         self._macro_seen = ("", 0)
-        self._handlers = self._table()
+        self._handlers = self._table(parts)
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event at its time; returns what to do about it, in order.
@@ -196,7 +199,7 @@ class Engine:
 
     # the table
 
-    def _table(self) -> dict[type, Callable[[Any, int], None]]:
+    def _table(self, parts: Parts) -> dict[type, Callable[[Any, int], None]]:
         report = self._on_report
         return {
             DepthUpdate: self._on_depth,
@@ -224,6 +227,7 @@ class Engine:
             VenueStatus: self._on_venue,
             TimerFired: self._on_timer,
             OperatorCommand: self._operations.on_operator,
+            LimitsChanged: LimitChanges(parts, self.references).on_limits,
             Started: self._on_started,
         }
 
@@ -331,6 +335,7 @@ class Engine:
             up=event.up,
             reason=event.reason,
         )
+        self.risk.set_dms_armed(event.venue, armed=event.up and event.dms_armed)
         self.executor.on_venue(event.venue, None if event.up else event.reason, now_ns)
 
     # time
@@ -377,6 +382,12 @@ class Engine:
         for desk in self._desks.values():
             self._watch.mark(desk, now_ns)
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))
+        unvalued = self.portfolio.unvalued_fees
+        if unvalued != self._unvalued:
+            self._unvalued = unvalued
+            self._out.note(
+                "warning", "fees_not_in_losses", currencies=", ".join(unvalued) or "none"
+            )
         anchors = self.portfolio.curve.anchors
         if anchors != self._anchors:
             # A peak or a midnight that only this process knew would be forgotten by its crash.

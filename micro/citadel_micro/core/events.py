@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from citadel_micro.core.limits import RiskLimits
+
 Side = Literal["buy", "sell"]
 Levels = Sequence[tuple[float, float]]
 """(price, size) pairs in any order; size 0 deletes the level."""
@@ -364,11 +366,13 @@ class BalancesUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueStatus:
-    """The order connection to a venue went up or down."""
+    """The order connection to a venue went up or down, or its own dead man's switch changed."""
 
     venue: str
     up: bool
     reason: str
+    dms_armed: bool = False
+    """Should we fall silent, the venue cancels our orders by itself. Nothing while it is down."""
 
 
 # --- time, people, configuration ----------------------------------------------------------------
@@ -393,6 +397,14 @@ class OperatorCommand:
     reason: str
     through_halt: bool = False
     """Of ``flatten``: it passes a halt, though never the kill switch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """A person has changed the risk limits and wants orders to be judged by the new ones."""
+
+    limits: RiskLimits
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,5 +445,6 @@ Event = (
     | VenueReport
     | TimerFired
     | OperatorCommand
+    | LimitsChanged
     | Started
 )

@@ -1,7 +1,7 @@
 """Order-flow features: what a book and its trades say about the next seconds.
 
 Two ways to the same numbers, byte for byte. ``FlowFeatures`` follows a live ``MarketBook`` at a
-constant cost an event; ``recompute`` takes the definitions below literally, over a list of
+constant cost an event; ``offline.features`` takes the definitions below literally, over a list of
 observations. Both are pure; their clock is the receive time of the events.
 
 An *observation* is the best bid and ask after an event that changed them. Flows are summed over
@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.times import SECOND
-from citadel_micro.core.windows import CELL_NS, CellSums
+from citadel_micro.core.windows import CellSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.book import Best, Level
     from citadel_micro.core.market import MarketBook
 
+Top = tuple["Sequence[Level]", "Sequence[Level]"]
+"""Best bids and best asks, (price, size), best first."""
 GRID_NS: Final = SECOND
 """Sampling of mids for realised volatility. Finer sampling measures the bouncing between bid and
 ask instead of the price."""
@@ -204,13 +205,13 @@ class FlowFeatures:
         now_ns = max(now_ns, self._last_ns)
         if top is None:
             top = market.book.top(DEPTHS[-1])
-        values = [_imbalance(top, depth) for depth in DEPTHS]
-        values += _levels(market.best(), market.microprice())
-        whole = [_whole(self._since_ns, now_ns, seconds) for seconds in FLOW_S]
+        values = [depth_imbalance(top, depth) for depth in DEPTHS]
+        values += levels_of(market.best(), market.microprice())
+        whole = [whole_window(self._since_ns, now_ns, seconds) for seconds in FLOW_S]
         for flows in (self._flow.sums(now_ns, _FLOW_NS), market.signed_flows(now_ns, _FLOW_NS)):
             values += [flow if seen else math.nan for flow, seen in zip(flows, whole, strict=True)]
         for seconds in VOLATILITY_S:
-            seen = _whole(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds)
+            seen = whole_window(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds)
             values.append(self._volatility(now_ns // GRID_NS, seconds) if seen else math.nan)
         return dict(zip(NAMES, values, strict=True))
 
@@ -247,93 +248,22 @@ class FlowFeatures:
         return math.sqrt(math.fsum(squares))
 
 
-# --- the same by definition ---------------------------------------------------------------------
-
-Top = tuple["Sequence[Level]", "Sequence[Level]"]
-"""Best bids and best asks, (price, size), best first."""
-Observation = tuple[int, "Best | None"]
-"""(receive time, best after the event); None where the book was not LIVE and whole, or was resynced."""
+# --- shared -------------------------------------------------------------------------------------
 
 
-def recompute(
-    observations: Sequence[Observation],
-    trades: Sequence[tuple[int, float]],
-    top: Top,
-    now_ns: int,
-) -> dict[str, float]:
-    """All features as of ``now_ns`` from everything that was seen until then, by definition.
-
-    For data sets and for checking. Costs the whole list each time.
-
-    Args:
-        observations: after each event of the book, in order; repetitions are harmless.
-        trades: (receive time, size) of each trade, negative where the seller took.
-        top: best bids and best asks at the end, at least as deep as ``DEPTHS``.
-        now_ns: not before the last observation.
-    """
-    run: list[tuple[int, Best]] = []
-    for at_ns, best in observations:
-        if best is None:
-            run.clear()
-        else:
-            run.append((max(at_ns, run[-1][0]) if run else at_ns, best))
-    if not run:
-        return dict.fromkeys(NAMES, math.nan)
-    now_ns = max(now_ns, run[-1][0])
-    since_ns = run[0][0]
-    bid, bid_size, ask, ask_size = best = run[-1][1]
-    values = [_imbalance(top, depth) for depth in DEPTHS]
-    total = bid_size + ask_size
-    microprice = (bid * ask_size + ask * bid_size) / total if total > 0 else (bid + ask) / 2
-    values += _levels(best, microprice)
-    changes = [
-        (at_ns, imbalance_of(before, after)) for (_, before), (at_ns, after) in pairwise(run)
-    ]
-    for numbers in (changes, trades):
-        cells = _cell_sums(numbers)
-        for seconds in FLOW_S:
-            oldest = now_ns // CELL_NS - seconds * SECOND // CELL_NS
-            flow = math.fsum(value for cell, value in cells.items() if cell > oldest)
-            values.append(flow if _whole(since_ns, now_ns, seconds) else math.nan)
-    closes = {at_ns // GRID_NS: (best[0] + best[2]) / 2 for at_ns, best in run}
-    first = run[0][1]
-    mids = [(first[0] + first[2]) / 2, *closes.values()]
-    grid = now_ns // GRID_NS
-    for seconds in VOLATILITY_S:
-        squares = [
-            math.log(mids[n + 1] / mids[n]) ** 2
-            for n, at in enumerate(closes)
-            if grid - seconds <= at < grid
-        ]
-        seen = _whole(since_ns, grid * GRID_NS, seconds)
-        values.append(math.sqrt(math.fsum(squares)) if seen else math.nan)
-    return dict(zip(NAMES, values, strict=True))
-
-
-def _cell_sums(numbers: Sequence[tuple[int, float]]) -> dict[int, float]:
-    sums: dict[int, float] = {}
-    latest = -1
-    for at_ns, number in numbers:
-        latest = max(latest, at_ns // CELL_NS)
-        sums[latest] = sums.get(latest, 0.0) + number
-    return sums
-
-
-def _imbalance(top: Top, depth: int) -> float:
+def depth_imbalance(top: Top, depth: int) -> float:
+    """(bid size - ask size) / their sum over so many levels; 0 if empty."""
     bids = sum(size for _, size in top[0][:depth])
     asks = sum(size for _, size in top[1][:depth])
     return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
 
 
-# --- shared -------------------------------------------------------------------------------------
-
-
-def _whole(since_ns: int, end_ns: int, seconds: int) -> bool:
+def whole_window(since_ns: int, end_ns: int, seconds: int) -> bool:
     """Whether the book was followed for all of a window."""
     return end_ns - since_ns >= seconds * SECOND
 
 
-def _levels(best: Best | None, microprice: float | None) -> list[float]:
+def levels_of(best: Best | None, microprice: float | None) -> list[float]:
     """Microprice and spread, in basis points of the mid."""
     if best is None or microprice is None:
         return [math.nan, math.nan]

@@ -130,6 +130,8 @@ class Intake:
         judge = self._risk.judge_held if stop else self._risk.judge
         verdict = judge(request, self._view, now_ns)
         if not verdict.ok and (stop or not may_wait(verdict)):
+            failed = ", ".join(check.code for check in verdict.checks if not check.ok)
+            self._out.note("info", "signal_denied", signal_id=parent.id, checks=failed)
             parent.permitted = verdict.permitted_lots
             self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
             return

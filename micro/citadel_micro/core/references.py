@@ -48,6 +48,7 @@ class References:
 
     def __init__(self, config: EngineConfig, desks: Mapping[_Key, Desk], out: Outbox) -> None:
         self._config = config
+        self.limits = config.limits
         self._out = out
         self._books: dict[_Key, _Reference] = {}
         sources: dict[str, dict[str, Source]] = {}
@@ -76,7 +77,7 @@ class References:
         sources = self._sources.get(symbol)
         if sources is None:
             return None
-        stale_ns = self._config.limits.stale_ns
+        stale_ns = self.limits.stale_ns
         return consolidate(symbol, sources.values(), now_ns, stale_ns, levels)
 
     def mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
@@ -91,11 +92,11 @@ class References:
         others = [
             source for name, source in sources.items() if name != venue and source.market.verified
         ]
-        return consolidate(symbol, others, now_ns, self._config.limits.stale_ns).mid
+        return consolidate(symbol, others, now_ns, self.limits.stale_ns).mid
 
     def for_gate(self, venue: str, symbol: str, now_ns: int) -> float | None:
         """``mid`` where the risk gate compares with one (``reference_symbols``), else None."""
-        wanted = self._config.limits.reference_symbols
+        wanted = self.limits.reference_symbols
         if not wanted or not listed(wanted, venue, symbol):
             return None
         return self.mid(venue, symbol, now_ns)
@@ -141,7 +142,7 @@ class References:
         config = self._config
         for each in self._books.values():
             market = each.market
-            if market.check_age(now_ns, config.limits.stale_ns):
+            if market.check_age(now_ns, self.limits.stale_ns):
                 each.dirty = True
                 self._publish_feed(market)
                 if market.mute:
@@ -165,7 +166,7 @@ class References:
             if each.dirty:
                 each.dirty = False
                 self._out.commands.append(PublishBook(venue=venue, symbol=symbol))
-        stale_ns = self._config.limits.stale_ns
+        stale_ns = self.limits.stale_ns
         for symbol, sources in self._sources.items():
             shown: list[object] = []
             for source in sources.values():

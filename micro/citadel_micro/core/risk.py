@@ -20,28 +20,7 @@ from citadel_micro.core.breakers import (
 )
 from citadel_micro.core.commands import AmendOrder, Note, Persist, PlaceOrder, PublishRisk
 from citadel_micro.core.risk_case import Case
-from citadel_micro.core.risk_checks import (
-    check_allowed,
-    check_book,
-    check_intent,
-    check_knowledge,
-    check_lease,
-    check_liquidity,
-    check_numbers,
-    check_price,
-    check_self_cross,
-    check_skew,
-    check_state,
-    check_stop_price,
-)
-from citadel_micro.core.risk_sizes import (
-    check_balance,
-    check_exposure,
-    check_held_count,
-    check_losses,
-    check_order_size,
-    check_position,
-)
+from citadel_micro.core.risk_table import describes, judge_all, judge_held
 from citadel_micro.core.risk_types import (
     CheckResult,
     LeaseAction,
@@ -117,15 +96,7 @@ class RiskManager:
         state = self.breakers.state(request.venue, request.symbol, request.strategy)
         case = self._case(request, view, now_ns, state, None)
         held_lots = view.held_lots(request.venue, request.symbol, request.side)
-        protects = 0 < case.exposure <= case.reducible - held_lots
-        case.reducing = True
-        check_state(case)
-        check_intent(case)
-        check_allowed(case)
-        check_numbers(case)
-        check_skew(case)
-        check_stop_price(case)
-        check_held_count(case, protects=protects)
+        judge_held(case, held_lots)
         return case.verdict()
 
     def approve_place(
@@ -135,7 +106,7 @@ class RiskManager:
 
         Raises InvariantError when the request does not describe the order.
         """
-        _match(order, request)
+        describes(request, order)
         if order.time_in_force == "IOC" and not request.ioc:
             raise InvariantError(f"{order.client_id} is IOC, its risk request is not")
         case = self._judge(request, view, now_ns, order.expires_ns)
@@ -150,7 +121,7 @@ class RiskManager:
 
         Raises InvariantError when the request does not describe the order.
         """
-        _match(order, request)
+        describes(request, order)
         case = self._judge(request, view, now_ns, order.expires_ns)
         if case.denied or case.market is None:
             return case.verdict()
@@ -359,23 +330,7 @@ class RiskManager:
     ) -> Case:
         state = self.breakers.state(request.venue, request.symbol, request.strategy)
         case = self._case(request, view, now_ns, state, order_expires_ns)
-        # One call site each: a loop over the functions costs CPython 3.11 a third of the time.
-        check_state(case)
-        check_lease(case)
-        check_knowledge(case)
-        check_intent(case)
-        check_allowed(case)
-        check_numbers(case)
-        check_book(case)
-        check_skew(case)
-        check_price(case)
-        check_liquidity(case)
-        check_order_size(case)
-        check_self_cross(case)
-        check_position(case)
-        check_exposure(case)
-        check_balance(case)
-        check_losses(case)
+        judge_all(case)
         return case
 
     def _case(
@@ -481,31 +436,3 @@ class RiskManager:
             manual_reset=trip.reset_class in {"manual", "reconcile", "kill"},
             since_ns=trip.since_ns,
         )
-
-
-def _match(order: PlaceOrder | AmendOrder, request: RiskRequest) -> None:
-    """Make sure that what was judged is what will be sent."""
-    judged = (
-        request.scope,
-        request.venue,
-        request.symbol,
-        request.side,
-        request.price_ticks,
-        request.quantity_lots,
-        request.post_only,
-        request.reduce_only,
-        request.parent_id,
-    )
-    sent = (
-        "child",
-        order.venue,
-        order.symbol,
-        order.side,
-        order.price_ticks,
-        order.quantity_lots,
-        order.post_only,
-        order.reduce_only,
-        order.parent_id,
-    )
-    if judged != sent:
-        raise InvariantError(f"the risk request {judged} does not describe the order {sent}")

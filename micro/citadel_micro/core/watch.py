@@ -115,7 +115,7 @@ class MarketWatch:
 
     def _tick_desk(self, desk: Desk, now_ns: int, *, publish: bool) -> None:
         market = desk.market
-        if market.check_age(now_ns, self._config.limits.stale_ns):
+        if market.check_age(now_ns, self._risk.limits.stale_ns):
             desk.dirty = True
             self._feed_changed(desk, now_ns)
             if market.mute:

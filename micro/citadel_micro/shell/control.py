@@ -7,8 +7,9 @@ answer, each a line of JSON::
     {"action": "reset", "scope": "", "trip_id": "t3", "reason": "compared with the venue"}
     {"ok": true, "error": "", "risk": "active", "trips": [...], …}
 
-``status`` asks without doing anything. Everything else is an ``OperatorCommand``, journaled as any
-event.
+``status`` asks without doing anything. ``limits`` reads the configuration anew and judges by its
+``[risk]`` table from then on; nothing else of it takes effect. Everything else is an
+``OperatorCommand``. All of it is journaled as any event.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_type_
 
 import msgspec
 
-from citadel_micro.core.events import OperatorCommand
+from citadel_micro.core.events import LimitsChanged, OperatorCommand
 from citadel_micro.shell import logs
 from citadel_micro.shell.health import check
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from citadel_micro.core.commands import Note
+    from citadel_micro.shell.config import MicroConfig
     from citadel_micro.shell.health import Vitals
 
 SOCKET: Final = "control.sock"
-ACTIONS: Final = ("status", *get_args(get_type_hints(OperatorCommand)["action"]))
+ACTIONS: Final = ("status", "limits", *get_args(get_type_hints(OperatorCommand)["action"]))
 """What may be asked for."""
 
 _LONGEST: Final = 64 * 1024
@@ -58,11 +60,15 @@ class ControlServer:
     Args:
         folder: the run folder; whoever holds its lock owns the file.
         vitals: the run.
+        reread: reads the configuration anew; None where nobody knows from where.
     """
 
-    def __init__(self, folder: Path, vitals: Vitals) -> None:
+    def __init__(
+        self, folder: Path, vitals: Vitals, reread: Callable[[], MicroConfig] | None = None
+    ) -> None:
         self._folder = folder
         self._vitals = vitals
+        self._reread = reread
         self._server: asyncio.Server | None = None
         self._heard: list[Note] | None = None
 
@@ -115,16 +121,22 @@ class ControlServer:
             return self._state("")
         if request.through_halt and request.action != "flatten":
             return self._state("through_halt is of flatten only")
-        self._heard = []
-        self._vitals.runner.post(
-            OperatorCommand(
-                action=cast('Literal["halt"]', request.action),  # one of them, checked above
-                scope=request.scope,
-                trip_id=request.trip_id,
-                reason=request.reason,
-                through_halt=request.through_halt,
-            )
+        event: OperatorCommand | LimitsChanged = OperatorCommand(
+            action=cast('Literal["halt"]', request.action),  # one of them, checked above
+            scope=request.scope,
+            trip_id=request.trip_id,
+            reason=request.reason,
+            through_halt=request.through_halt,
         )
+        if request.action == "limits":
+            if self._reread is None:
+                return self._state("this micro was given its configuration by a program")
+            try:
+                event = LimitsChanged(limits=self._reread().limits(), reason=request.reason)
+            except BadInput as error:
+                return self._state(str(error))
+        self._heard = []
+        self._vitals.runner.post(event)
         heard, self._heard = self._heard, None
         refusals = [dict(note.fields).get("error") for note in heard if note.event == _REFUSED]
         return self._state("; ".join(str(each) for each in refusals))

@@ -16,7 +16,8 @@ def operator(
         str,
         typer.Argument(
             help="status, pause (exits only), halt (cancels only), kill, reset, cancel_all, "
-            "flatten (until nothing is held), shutdown."
+            "flatten (until nothing is held), limits (judge by the configuration's [risk] as it is "
+            "now), shutdown."
         ),
     ],
     *,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -149,8 +148,6 @@ def check_readings(
 ) -> None:
     assert book.size_at("buy", price) == dict(bids).get(price, 0.0)
     assert book.size_at("sell", price) == dict(asks).get(price, 0.0)
-    assert book.depth_within("buy", price) == math.fsum(s for p, s in bids if p >= price)
-    assert book.depth_within("sell", price) == math.fsum(s for p, s in asks if p <= price)
     assert book.worse("buy", price) == next((row for row in bids if row[0] < price), None)
     assert book.worse("sell", price) == next((row for row in asks if row[0] > price), None)
     for side, rows in (("buy", bids), ("sell", asks)):
@@ -164,14 +161,10 @@ def check_readings(
         assert book.displayed(side, 0.3, 0.2, enough) == shown  # type: ignore[arg-type]
 
 
-def test_depth_within_and_size_at(make: type[Book]) -> None:
+def test_sizes_at_a_price(make: type[Book]) -> None:
     book = make()
     book.replace([(10.0, 1.0), (9.5, 2.0), (9.0, 4.0)], [(10.5, 8.0), (11.0, 16.0)])
 
-    assert book.depth_within("buy", 9.5) == 3.0
-    assert book.depth_within("buy", 10.25) == 0.0
-    assert book.depth_within("sell", 10.5) == 8.0
-    assert book.depth_within("sell", 99.0) == 24.0
     assert book.size_at("buy", 9.0) == 4.0
     assert book.size_at("sell", 9.0) == 0.0
 
@@ -211,6 +204,3 @@ def test_a_deep_book_stays_sorted_through_inserts_and_deletes(make: type[Book]) 
         book.apply([(price, 0.0), (price + 0.5, 1.0)], [])
     left = {price: price for price in prices[1::2]} | {price + 0.5: 1.0 for price in prices[::2]}
     assert book.top(10_000)[0] == sorted(left.items(), reverse=True)
-    assert book.depth_within("buy", 2_500.25) == math.fsum(
-        size for price, size in left.items() if price >= 2_500.25
-    )

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
-from citadel_micro.core.features import FEATURES, NAMES, FlowFeatures, imbalance_of, recompute
+from citadel_micro.core.features import FEATURES, NAMES, FlowFeatures, imbalance_of
 from citadel_micro.core.market import MarketBook
+from citadel_micro.offline.features import recompute
 from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.offline import capture_events
 from citadel_micro.shell.feeds.spec import venue_spec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from citadel_micro.core.events import MarketEvent
-    from citadel_micro.core.features import Observation
+    from citadel_micro.offline.features import Observation
 
 MS = 1_000_000
 SECOND = 1_000_000_000

@@ -93,10 +93,13 @@ def test_what_could_never_execute_is_refused_at_once(
     assert rig.report("stop").status == "rejected"
 
 
-def test_a_clock_that_is_wrong_refuses_a_stop_as_any_order() -> None:
+def test_a_clock_that_is_known_to_differ_traps_no_stop() -> None:
+    """Its time is known all the same; entries wait until the clocks agree."""
     rig = Rig(setting())
     rig.send(MacroBeat(instance="m", strategy="test", epoch=1, seq=1, skew_ns=600 * SECOND))
-    assert stop(rig) == "CLOCK_SKEW"
+    assert stop(rig) == ""
+    rig.send(signal("entry", created_ns=rig.now))
+    assert rig.report("entry").reason_code == "CLOCK_SKEW"
 
 
 @pytest.mark.parametrize(

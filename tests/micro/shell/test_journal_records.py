@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from citadel_micro.core import commands, events
 from citadel_micro.core.instrument import Instrument
+from citadel_micro.core.limits import RiskLimits, paper_defaults
 from citadel_micro.shell import records
 from citadel_proto.errors import DecodeError
 
@@ -65,6 +66,15 @@ def of(hint: object) -> st.SearchStrategy[Any]:
         return st.dictionaries(of(inner[0]), of(inner[1]), max_size=3)
     if str(origin) == "typing.Literal":
         return st.sampled_from(inner)
+    if hint is RiskLimits:  # not any numbers are limits
+        money = st.decimals(0, 10**6, places=2)
+        return st.builds(
+            paper_defaults,
+            max_order_notional=money,
+            max_order_quantity=st.dictionaries(st.text(), money, max_size=3),
+            allowed_symbols=st.lists(st.text(), max_size=3).map(tuple),
+            price_collar_bps=st.floats(0, 1_000),
+        )
     if is_dataclass(hint):
         return whole(hint)  # type: ignore[arg-type]
     return st.one_of(*(of(each) for each in inner))

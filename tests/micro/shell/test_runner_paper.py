@@ -133,7 +133,8 @@ def test_a_request_is_answered_after_its_latency_by_events() -> None:
         bench = Bench(paper())
         approval = place("c-1", 99)
         bench.submit(approval)
-        assert bench.log == ["saved"]
+        saved, status = bench.log
+        assert (saved, status.up, status.dms_armed) == ("saved", True, True)
         accepted = await bench.until(OrderAccepted)
         assert accepted.client_id == "c-1"
         assert bench.log.index("saved", 1) < bench.log.index(accepted)

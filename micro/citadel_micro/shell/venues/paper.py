@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from citadel_micro.core.approval import Approved
+from citadel_micro.core.events import VenueStatus
 from citadel_micro.shell.runner import TIMER_GRAIN_NS
 from citadel_proto.errors import InvariantError
 
@@ -79,8 +80,17 @@ class PaperAdapter:
         runner.market_taps.append(self._on_market)
 
     def start(self) -> None:
-        """Write the whole account down, once; later only what changes."""
+        """Write the whole account down, once; later only what changes. Then report for duty.
+
+        The paper venue's dead man's switch is always armed: its orders fill while micro runs, and
+        at no other time.
+        """
         self._save(whole=True)
+        if self._runner is not None:
+            status = VenueStatus(
+                venue=self.venue, up=True, reason="on paper, as long as micro runs", dms_armed=True
+            )
+            self._runner.post_many((status,))
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
         """Take a request on its way."""

@@ -1,0 +1,105 @@
+"""Every public part of the core is reached by the program itself, not by its tests alone.
+
+Safety that nothing calls is none: a breaker that nobody trips, a switch that nobody sets. A part
+counts as reached when its name stands somewhere in micro outside of its own definition.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import citadel_micro
+from citadel_micro.core import commands, events
+from citadel_micro.core.breakers import TRIPS
+from citadel_micro.core.lifecycle import ChildEvent, ParentEvent
+from citadel_micro.core.limits import RiskLimits
+from citadel_micro.core.risk_checks import CODES
+from citadel_micro.core.risk_types import RiskRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(citadel_micro.__file__).parent
+SOURCES: Final = {path: path.read_text() for path in sorted(ROOT.rglob("*.py"))}
+TREES: Final = {path: ast.parse(text) for path, text in SOURCES.items()}
+CORE: Final = [path for path in SOURCES if path.is_relative_to(ROOT / "core")]
+
+
+def public_parts() -> Iterator[tuple[str, str]]:
+    """(where, name) of every public class, function and method of the core."""
+    for path in CORE:
+        for node in ast.walk(TREES[path]):
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+                continue
+            if not node.name.startswith("_"):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.name
+
+
+def mentions() -> Counter[str]:
+    """How often each name is used: read, called, or given as text (``getattr``)."""
+    found: Counter[str] = Counter()
+    for tree in TREES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                found[node.id] += 1
+            elif isinstance(node, ast.Attribute):
+                found[node.attr] += 1
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found[node.value] += 1
+    return found
+
+
+def made(name: str) -> int:
+    """Calls of a class, in all but the module that defines it."""
+    own = {Path(events.__file__), Path(commands.__file__)}
+    called = re.compile(rf"\b{name}\(")
+    return sum(len(called.findall(text)) for path, text in SOURCES.items() if path not in own)
+
+
+def given(name: str) -> int:
+    """Uses of a name as a keyword argument, a member or text, definitions left out."""
+    used = re.compile(rf"\b{name}=|\.{name}\b|[\"']{name}[\"']")
+    return sum(len(used.findall(text)) for text in SOURCES.values())
+
+
+def test_every_function_and_class_is_used() -> None:
+    used = mentions()
+    assert [each for each in public_parts() if not used[each[1]]] == []
+
+
+def test_every_event_and_command_is_made_by_somebody() -> None:
+    kinds = [
+        name
+        for module in (events, commands)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
+    assert [name for name in kinds if not made(name)] == []
+
+
+def test_every_breaker_is_tripped_and_every_code_given() -> None:
+    """Twice at least: once in its table, and once by whoever gives it."""
+    used = mentions()
+    codes = [*TRIPS, *(code for _, code in CODES)]
+    assert [code for code in codes if used[code] < 2] == []
+
+
+def test_every_transition_is_taken() -> None:
+    names = [member.name for kind in (ChildEvent, ParentEvent) for member in kind]
+    table = SOURCES[ROOT / "core" / "lifecycle.py"]
+    elsewhere = "".join(text for text in SOURCES.values() if text is not table)
+    assert [name for name in names if not re.search(rf"\.{name}\b", elsewhere)] == []
+
+
+def test_every_limit_is_compared_with_and_every_question_is_asked() -> None:
+    limits = SOURCES[ROOT / "core" / "limits.py"]
+    elsewhere = "".join(text for text in SOURCES.values() if text is not limits)
+    unread = [
+        name for name in RiskLimits.__dataclass_fields__ if not re.search(rf"\.{name}\b", elsewhere)
+    ]
+    assert unread == []
+    assert [name for name in RiskRequest.__dataclass_fields__ if given(name) < 2] == []
