@@ -472,6 +472,31 @@ def test_a_person_at_the_controls(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
+def test_a_halted_position_is_flattened_when_asked_for_by_name(tmp_path: Path) -> None:
+    async def body(s: Stack) -> None:
+        folder = s.folder / "flat"
+        micro = await s.up(s.config(run_dir=folder))
+        buy = s.peer.signal(order_type="market")
+        s.peer.send(buy)
+        await s.peer.ended(buy.signal_id)
+        desk = (buy.venue, buy.symbol)
+        assert micro.engine.portfolio.quantity(*desk) > 0
+
+        async def do(action: str, *, through_halt: bool = False) -> dict[str, Any]:
+            request = Request(action, reason="get out", through_halt=through_halt)
+            return await asyncio.to_thread(ask, folder, request)
+
+        assert (await do("halt"))["ok"]
+        refused = await do("flatten")
+        assert not refused["ok"]
+        assert "--through-halt" in refused["error"]
+        assert (await do("flatten", through_halt=True))["ok"]
+        await until(lambda: micro.engine.portfolio.quantity(*desk) == 0)
+        await micro.close()
+
+    run(tmp_path, body)
+
+
 async def _connect(folder: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
