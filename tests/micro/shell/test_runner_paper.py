@@ -112,6 +112,8 @@ class Bench:
     def tick(self, event: DepthUpdate | TradeTick) -> None:
         if isinstance(event, DepthUpdate):
             self.market.on_depth(event)
+        else:
+            self.market.on_trade(event)
         for tap in self.runner.market_taps:
             tap(event, self.market, self.clock.now())
 
