@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -145,6 +147,55 @@ def test_a_copy_of_the_log_is_refused_by_name_until_the_first_is_gone(
         time.sleep(0.05)
     # What it repeated of its cancel meanwhile may have ended the order, for now it speaks for it.
     assert copy.submit(buy()).report is not None
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from citadel_bridge.config import ConnectorConfig, NewSignal
+from citadel_bridge.connector import HybridConnector
+connector = HybridConnector(ConnectorConfig(
+    signals=sys.argv[1], market=(sys.argv[2],), state_path=Path(sys.argv[3]), strategy="same"))
+connector.start()
+assert connector.wait_ready()
+sent = connector.submit(NewSignal(
+    venue=sys.argv[4], symbol=sys.argv[5], side="buy", quantity="0.1", limit_price="59000",
+    algo="limit", ttl=60.0))
+print(sent.signal_id, sent.report is not None, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_bot_that_starts_again_gets_its_orders_back(
+    micro: EngineMicro, connect: Connect, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    signals = f"tcp://127.0.0.1:{free_port()}"
+    micro.follow(signals)
+    words = [signals, micro.address, str(tmp_path / "a"), VENUE, SYMBOL]
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, *words], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        signal_id, acknowledged = child.stdout.readline().split()
+        child.kill()
+    assert acknowledged == "True"
+    again = connect(tmp_path / "a")
+    refusals: list[str] = []
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            found = again.query_orders(mine=True, working=True)
+            break
+        except MicroUnavailable as error:
+            refusals.append(str(error))
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert all("intent log" in each for each in refusals), refusals
+    assert [report.signal_id for report in found] == [signal_id]
+    report = again.cancel(signal_id, "after the restart", 2.0)
+    assert report is not None
+    assert report.status == "canceled"
+    assert again.submit(buy()).report is not None
 
 
 def test_an_old_working_order_is_found_behind_thousands_when_all_restart_at_once(
