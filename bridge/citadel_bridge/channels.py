@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ import zmq
 
 from citadel_bridge.readers import BATCH, Context, Sink, SubscriberFD, SubscriberThread
 from citadel_bridge.sockets import HIGH_WATER, publisher_socket
+from citadel_bridge.upstream import Upstream
 from citadel_proto import topics
 from citadel_proto.codec import MAX_FRAME, encode
 from citadel_proto.errors import DecodeError
@@ -78,6 +80,8 @@ class Publisher:
         self._stamp = dict(stamp)
         self._seq: dict[bytes, int] = {}
         self._socket, self.address = publisher_socket(context, address, keys, high_water=high_water)
+        self.upstream = Upstream(self.address)
+        """Keeps subscribers from sending more than subscriptions."""
         self.published = 0
         """Messages handed to ZeroMQ."""
         self.dropped = 0
@@ -113,11 +117,15 @@ class Publisher:
                 return 0
             # The number is used up even if the send fails: to a reader it is a lost message.
             self._seq[topic] = seq
+            # Subscriptions are taken inside, so a flood of them shows here.
+            self.upstream.busy_ns = time.monotonic_ns()
             try:
                 self._socket.send(frame, zmq.NOBLOCK)
             except zmq.Again:
                 self.dropped += 1
                 return 0
+            finally:
+                self.upstream.busy_ns = 0
             self.published += 1
             return seq
 
@@ -139,6 +147,7 @@ class Publisher:
         """Close the socket, giving the last messages 0.2 s to leave. Harmless when repeated."""
         with self._lock:
             self._socket.close()
+        self.upstream.close()
 
 
 class BookConflator:

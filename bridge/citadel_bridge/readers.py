@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from citadel_bridge.sockets import HIGH_WATER, reconnect, subscriber_socket
 
@@ -33,6 +34,11 @@ TURN: Final = 16
 LONGEST_PAUSE_NS: Final = 15_000_000_000
 """A silent publisher is connected to anew at least this often."""
 
+LONGEST_SILENCE_NS: Final = 60_000_000_000
+"""So is one whose connection seems to stand."""
+
+_UP: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_DOWN: Final = zmq.EVENT_DISCONNECTED
 _STOP: Final = b"stop"
 _RECONNECT: Final = b"reconnect"
 
@@ -64,6 +70,8 @@ class Link:
     ) -> None:
         self.endpoint = endpoint
         self.socket = subscriber_socket(context, [endpoint], subscriptions, high_water=high_water)
+        self._monitor = self.socket.get_monitor_socket(_UP | _DOWN)
+        self._up = False
         self.heard_ns = 0
         """Monotonic clock at its last frame; 0 before the first."""
         self.remade = 0
@@ -93,7 +101,8 @@ class Link:
 
     def remake_if_silent(self, after_ns: int, now_ns: int) -> bool:
         """Connect anew when nothing has come for so long, then after ever longer pauses."""
-        if self.silent_ns(now_ns) < max(after_ns, self._pause_ns):
+        patience = LONGEST_SILENCE_NS if self._is_up() else max(after_ns, self._pause_ns)
+        if self.silent_ns(now_ns) < patience:
             return False
         self._pause_ns = min(max(2 * self._pause_ns, after_ns), LONGEST_PAUSE_NS)
         self.remake(now_ns)
@@ -103,6 +112,19 @@ class Link:
             text, self.endpoint.address
         )
         return True
+
+    def _is_up(self) -> bool:
+        """Whether the connection stands, as far as ZeroMQ tells: somebody may just say nothing."""
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            self._up = event == _UP
+        return self._up
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=0)
 
     def remake(self, now_ns: int) -> None:
         """Connect anew."""
@@ -207,7 +229,7 @@ class SubscriberFD:
             self._again.cancel()
         for link, fd in self._fds.items():
             self._loop.remove_reader(fd)
-            link.socket.close(linger=0)
+            link.close()
         self._fds.clear()
         self._ready.clear()
 
@@ -274,7 +296,7 @@ class SubscriberThread:
                 self.links.append(Link(context, endpoint, prefixes, high_water))
         except BaseException:
             for link in self.links:
-                link.socket.close(linger=0)
+                link.close()
             raise
         self._orders_lock = threading.Lock()
         self._orders_in = context.socket(zmq.PAIR)
@@ -306,12 +328,10 @@ class SubscriberThread:
             if self._thread.is_alive():
                 self._orders_out.send(_STOP)
                 self._thread.join()
-            for socket in (
-                self._orders_out,
-                self._orders_in,
-                *(each.socket for each in self.links),
-            ):
+            for socket in (self._orders_out, self._orders_in):
                 socket.close(linger=0)
+            for link in self.links:
+                link.close()
 
     def _order(self, order: bytes) -> None:
         with self._orders_lock:

@@ -14,7 +14,6 @@ import zmq
 
 from citadel_bridge.auth import ClientKeys, ServerKeys, require_keys
 from citadel_bridge.errors import PortTaken
-from citadel_proto.codec import MAX_FRAME
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ MAX_MESSAGE: Final = 64 * 1024 * 1024
 """A connection that brings a larger message is dropped by ZeroMQ, for good, until its silence is
 noticed: far beyond what any sender of ours can send, so that a frame that is merely too large is
 counted and dropped instead."""
+MAX_SUBSCRIPTION: Final = 1_024
+"""Octets that a subscriber may send in one frame: a topic of 256, or a step of the handshake."""
 LINGER_MS: Final = 200
 """How long closing waits for the last messages to leave."""
 
@@ -36,6 +37,8 @@ _PEER_TIMEOUT_MS: Final = 5_000
 _KEEPALIVE_IDLE_S: Final = 2
 _KEEPALIVE_EVERY_S: Final = 1
 _KEEPALIVE_COUNT: Final = 3
+_UPSTREAM_QUEUE: Final = 100
+_UPSTREAM_OCTETS: Final = 16 * 1024
 ZAP_DOMAIN: Final = b"citadel"
 """Named so that libzmq asks the ZAP handler about every client."""
 
@@ -74,7 +77,10 @@ def publisher_socket(
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     socket.setsockopt(zmq.HEARTBEAT_IVL, _PEER_PING_MS)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PEER_TIMEOUT_MS)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+    # What comes up to a publisher is subscriptions; see ``upstream`` for how many.
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
+    socket.setsockopt(zmq.RCVHWM, _UPSTREAM_QUEUE)
+    socket.setsockopt(zmq.RCVBUF, _UPSTREAM_OCTETS)
     if keys is not None:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, keys.pair.secret)

@@ -102,6 +102,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "heard_by": vitals.uplink.heard_by(now_ns),
         "open_parents": vitals.open_parents(),
         "listening": vitals.uplink.listening(),
+        "refused": vitals.uplink.refused(),
         "clock": _clock(vitals.clock, skews),
         "feeds": feeds,
         "connections": [_connection(each) for each in vitals.connections()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from citadel_micro.core.features import DEPTHS, FlowFeatures
 from citadel_micro.shell import wire
 from citadel_micro.shell.clock import STEP_NS
 from citadel_micro.shell.peers import Peers
+from citadel_micro.shell.shares import Shares
 from citadel_micro.shell.stats import count
 from citadel_proto import topics
 from citadel_proto.bounds import LATEST_NS
@@ -36,7 +38,7 @@ from citadel_proto.messages import MacroHeartbeat, MarketChannel, MicroHeartbeat
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from citadel_bridge.channels import Context
     from citadel_micro.core.events import MarketEvent
@@ -57,6 +59,9 @@ TRADES_AT_MOST: Final = 1_000
 _WALL_TIMES: Final = frozenset(
     {"recv_ns", "published_ns", "last_recv_ns", "proof_ns", "last_proof_ns"}
 )
+TURN: Final = 32
+"""Messages of one publisher before books, venues and other publishers have their turn: about 30 ms
+where each is a new order."""
 SILENT_NS: Final = 5_000_000_000
 """An address that nothing has come from for this long, five heartbeats, is connected to anew."""
 REPEAT_RISK_BEATS: Final = 5
@@ -80,6 +85,18 @@ class UplinkConfig:
     there who has not the command line's secret one."""
     book_levels: int = 20
     started_ns: int = 0
+
+
+class _WayIn:
+    """One address that is listened to: what comes from it is counted and charged to it alone."""
+
+    def __init__(self, uplink: Uplink, address: str, *, operator: bool) -> None:
+        self.address = address
+        self.operator = operator
+        """Whether it is the command line's, which may withdraw anybody's order."""
+        self.shares = Shares()
+        self.sequences = Sequences()
+        self.inbox: Inbox[SignalChannel] = Inbox(decode_signal, partial(uplink._on_message, self))  # noqa: SLF001
 
 
 class Uplink:
@@ -111,12 +128,10 @@ class Uplink:
             context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
         )
         self.market_address = self._publisher.address
-        self._inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_message)
-        self._operator_inbox: Inbox[SignalChannel] = Inbox(decode_signal, self._on_operator)
+        self._ways_in: list[_WayIn] = []
         self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
         self.peers = Peers(clock, config.instance)
-        self._sequences = Sequences()
         self._risk: dict[str, PublishRisk] = {}
         self._trades: dict[tuple[str, str], list[TradeTick]] = {}
         self._trades_timer: asyncio.TimerHandle | None = None
@@ -133,13 +148,15 @@ class Uplink:
         self._markets = runner.engine.markets
         self._features = {key: FlowFeatures(market) for key, market in self._markets.items()}
         runner.market_taps.append(self._on_market)
-        for endpoints, inbox in (
-            (self._config.signals, self._inbox),
-            (self._config.operators, self._operator_inbox),
-        ):
-            self._readers.append(
-                SubscriberFD(self._loop, self._context, endpoints, [topics.ALL], inbox)
-            )
+        for endpoints, operator in ((self._config.signals, False), (self._config.operators, True)):
+            for endpoint in endpoints:
+                way = _WayIn(self, endpoint.address, operator=operator)
+                self._ways_in.append(way)
+                self._readers.append(
+                    SubscriberFD(
+                        self._loop, self._context, [endpoint], [topics.ALL], way.inbox, batch=TURN
+                    )
+                )
 
     def close(self) -> None:
         """Stop listening, publish what is gathered, and close both sockets."""
@@ -163,10 +180,15 @@ class Uplink:
     @property
     def undecodable(self) -> dict[str, int]:
         """Frames that did not decode, by kind."""
-        found = dict(self._inbox.undecodable)
-        for kind, number in self._operator_inbox.undecodable.items():
-            found[kind] = found.get(kind, 0) + number
-        return found
+        return _sums(way.inbox.undecodable for way in self._ways_in)
+
+    def refused(self) -> dict[str, object]:
+        """What peers asked for and did not get, since the start."""
+        return {
+            "beyond_share": _sums(way.shares.beyond for way in self._ways_in),
+            "heartbeats_of_too_many_macros": self.peers.refused,
+            "subscribers_disconnected": self._publisher.upstream.disconnected,
+        }
 
     def macro_age_ns(self, now_ns: int) -> int | None:
         """Time since the last heartbeat of any macro; None if none was heard."""
@@ -195,23 +217,23 @@ class Uplink:
 
     # in
 
-    def _on_operator(self, topic: bytes, message: SignalChannel) -> None:
-        self._on_message(topic, message, operator=True)
-
-    def _on_message(self, topic: bytes, message: SignalChannel, *, operator: bool = False) -> None:
+    def _on_message(self, way: _WayIn, topic: bytes, message: SignalChannel) -> None:
         received_ns = time.perf_counter_ns()
         runner = self._runner
         if runner is None:
             return
         owner, epoch = message.owner, message.epoch
-        lost = self._sequences.observe((owner, epoch), topic, message.seq)
+        lost = way.sequences.observe((owner, epoch), topic, message.seq)
         if lost > 0:
             self._missed(topic, message, lost)
+        if not way.shares.take(message, self._clock.now()):
+            self._beyond(way, message)
+            return
         written_ns = message.created_ns if isinstance(message, Signal) else LATEST_NS
         offset_ns = self.peers.offset_ns(owner, epoch, written_ns)
         try:
             event = wire.event_of(
-                message, missed=max(0, lost), offset_ns=offset_ns, operator=operator
+                message, missed=max(0, lost), offset_ns=offset_ns, operator=way.operator
             )
         except DecodeError as error:
             self._drop(message, error)
@@ -235,6 +257,15 @@ class Uplink:
             epoch=message.epoch,
             missing=lost,
         )
+
+    def _beyond(self, way: _WayIn, message: SignalChannel) -> None:
+        kind = type(message).__name__
+        if way.shares.beyond[kind] == 1:
+            log.warning(
+                "a publisher's share is used up: not taken (counted from now)",
+                kind=kind,
+                address=way.address,
+            )
 
     def _drop(self, message: SignalChannel, error: DecodeError) -> None:
         kind = type(message).__name__
@@ -360,3 +391,12 @@ class Uplink:
                     self._dated(wire.trades_of(ticks, self._config.instance, 0))
                 )
                 ticks.clear()
+
+
+def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by kind, over several addresses."""
+    found: dict[str, int] = {}
+    for each in counts:
+        for kind, number in each.items():
+            found[kind] = found.get(kind, 0) + number
+    return found

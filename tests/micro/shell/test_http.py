@@ -91,6 +91,9 @@ class FakeRun:
         del now_ns
         return self.macro_skews
 
+    def refused(self) -> dict[str, object]:
+        return {"subscribers_disconnected": 2}
+
     def listening(self) -> list[dict[str, object]]:
         return [{"address": "tcp://127.0.0.1:5555", "silent_ms": None, "connected_anew": 3}]
 
@@ -155,6 +158,7 @@ def test_a_well_run_is_healthy() -> None:
         assert (found["open_parents"], found["risk"]) == (3, "active")
         assert found["heard_by"] == ["macro-1"]
         assert found["listening"][0]["connected_anew"] == 3
+        assert found["refused"] == {"subscribers_disconnected": 2}
 
     serve(body)
 

@@ -122,7 +122,7 @@ def test_any_message_at_any_extreme_leaves_micro_and_its_journal_well(tmp_path: 
     async def main() -> None:
         macro = Macro()
         micro = Micro(tmp_path / "run", (macro.address,))
-        inbox = micro.uplink._inbox
+        inbox = micro.uplink._ways_in[0].inbox
 
         @settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(messages(), min_size=1, max_size=4))
