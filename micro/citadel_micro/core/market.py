@@ -80,6 +80,7 @@ class MarketBook:
         "_flow",
         "_integrity",
         "_judge",
+        "_judge_trade",
         "_news",
         "_proving",
         "_quote",
@@ -148,6 +149,7 @@ class MarketBook:
         self._was_live = False
         self._flow: Final = CellSums(FLOW_NS)
         self._news: Final = News()
+        self._judge_trade: Final = self._news.judge
 
     # --- events -------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class MarketBook:
         False, and nothing remembered, for what has been or was over before (``core.trades``).
         """
         lag_ns = self.last_recv_ns - self.exchange_ns if self.exchange_ns else None
-        if not self._news.take(trade, lag_ns):
+        if not self._judge_trade(trade, lag_ns):
             self.news = None
             return False
         self.last_trade = self.news = trade

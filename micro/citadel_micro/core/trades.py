@@ -18,7 +18,11 @@ LATE_NS: Final = 1_000_000_000
 """A trade that happened this long before the newest one comes from the past. Streams of one venue
 keep their order to some milliseconds."""
 
-_Known = dict[object, int]
+SAMPLES: Final = 64
+"""Trades after which the smallest lag is measured anew: one wrong stamp is outlived."""
+_UNKNOWN: Final = 1 << 62
+
+_Content = tuple[int, float, float, str]
 
 
 class SeenTrades:
@@ -28,45 +32,60 @@ class SeenTrades:
     in another message: one message may well tell of two equal trades.
     """
 
-    __slots__ = ("_older", "_young")
+    __slots__ = ("_older", "_older_bare", "_young", "_young_bare")
 
     def __init__(self) -> None:
-        # Two generations, so that forgetting the oldest costs nothing each time.
-        self._young: _Known = {}
-        self._older: _Known = {}
+        # Two generations of each, so that forgetting the oldest costs nothing each time.
+        self._young: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+        self._young_bare: dict[_Content, int] = {}
+        self._older_bare: dict[_Content, int] = {}
+
+    def __len__(self) -> int:
+        """Trades that are remembered."""
+        named = len(self._young) + len(self._older)
+        return named + len(self._young_bare) + len(self._older_bare)
 
     def take(self, trade: TradeTick) -> bool:
         """Remember it. False when it has been already; a trade without a time is never known."""
-        stamp = trade.exchange_ns
+        name, stamp = trade[2], trade[6]  # by position: half the time of names
         if not stamp:
             return True
-        name = trade.trade_id
-        key: object = (name, stamp) if name else (stamp, trade.price, trade.size, trade.side)
-        before = self._young.get(key)
-        if before is None:
-            before = self._older.get(key)
-        if before is not None and (name or before != trade.recv_ns):
+        if not name:
+            return self._take_bare(trade)
+        young = self._young
+        if young.get(name) == stamp or self._older.get(name) == stamp:
             return False
-        if len(self._young) >= REMEMBERED:
-            self._young, self._older = {}, self._young
-        self._young[key] = trade.recv_ns
+        young[name] = stamp
+        if len(young) > REMEMBERED:
+            self._young, self._older = {}, young
+        return True
+
+    def _take_bare(self, trade: TradeTick) -> bool:
+        key = (trade.exchange_ns, trade.price, trade.size, trade.side)
+        before = self._young_bare.get(key) or self._older_bare.get(key)
+        if before is not None and before != trade.recv_ns:
+            return False
+        self._young_bare[key] = trade.recv_ns
+        if len(self._young_bare) > REMEMBERED:
+            self._young_bare, self._older_bare = {}, self._young_bare
         return True
 
 
-class News:
+class News(SeenTrades):
     """Judges the trades of one symbol as they come; ``happened_ns`` is when the last one was."""
 
-    __slots__ = ("_lag_ns", "_samples", "_seen", "happened_ns")
+    __slots__ = ("_lag_ns", "_left", "happened_ns")
 
     def __init__(self) -> None:
-        self._seen = SeenTrades()
-        self._lag_ns: int | None = None
-        self._samples = 0
+        super().__init__()
+        self._lag_ns = _UNKNOWN
+        self._left = SAMPLES
         self.happened_ns = 0
         """Engine time at which the newest trade happened, at the latest; at most its receipt."""
 
-    def take(self, trade: TradeTick, lag_ns: int | None) -> bool:
-        """Whether the trade is news.
+    def judge(self, trade: TradeTick, lag_ns: int | None) -> bool:
+        """Whether the trade is news, by all that is known; it is remembered.
 
         Args:
             trade: as it came.
@@ -74,27 +93,32 @@ class News:
                 It holds what the clocks differ by, and the way, so what a trade has beyond it is
                 how late the trade is told.
         """
-        if trade.history or not self._seen.take(trade):
+        _, _, name, _, _, _, stamp, recv_ns, history = trade
+        if history:
             return False
-        happened_ns = trade.recv_ns
-        if trade.exchange_ns:
-            happened_ns = min(happened_ns, trade.exchange_ns + self._least(trade, lag_ns))
-        if happened_ns < self.happened_ns - LATE_NS:
+        if name and stamp:  # as ``take``, without the call
+            young = self._young
+            if young.get(name) == stamp or self._older.get(name) == stamp:
+                return False
+            young[name] = stamp
+            if len(young) > REMEMBERED:
+                self._young, self._older = {}, young
+        elif not self.take(trade):
             return False
-        self.happened_ns = max(happened_ns, self.happened_ns)
+        happened_ns = recv_ns
+        if stamp:
+            lag = recv_ns - stamp
+            least = lag if lag_ns is None else lag_ns
+            if least < self._lag_ns:
+                self._lag_ns = least
+            else:
+                least = self._lag_ns
+            self._left -= 1
+            if not self._left:
+                self._left, self._lag_ns = SAMPLES, _UNKNOWN
+            if lag > least:
+                happened_ns = stamp + least
+        if happened_ns <= self.happened_ns:
+            return happened_ns >= self.happened_ns - LATE_NS
+        self.happened_ns = happened_ns
         return True
-
-    def _least(self, trade: TradeTick, lag_ns: int | None) -> int:
-        """The smallest lag of the last samples; renewed, so that one wrong stamp is outlived."""
-        least = trade.recv_ns - trade.exchange_ns
-        if lag_ns is not None:
-            least = lag_ns if self._lag_ns is None else min(lag_ns, self._lag_ns)
-        elif self._lag_ns is not None:
-            least = min(least, self._lag_ns)
-        self._samples += 1
-        if self._samples >= 64:  # noqa: PLR2004 - some seconds of a busy market
-            self._samples = 0
-            self._lag_ns = lag_ns
-        else:
-            self._lag_ns = least
-        return least

@@ -69,7 +69,7 @@ def test_what_is_remembered_is_bounded_and_enough() -> None:
     seen = SeenTrades()
     for number in range(5 * REMEMBERED):
         assert seen.take(trade(number))
-        assert len(seen._young) + len(seen._older) <= 2 * REMEMBERED
+        assert len(seen) <= 2 * REMEMBERED + 2
     assert not any(seen.take(trade(n)) for n in range(4 * REMEMBERED + 1, 5 * REMEMBERED))
 
 
@@ -117,7 +117,7 @@ def test_a_trade_has_never_happened_after_its_receipt(steps: list[tuple[int, int
     now_ns = START
     for number, (wait, stamp) in enumerate(steps):
         now_ns += wait
-        news.take(trade(number, at_ns=START + stamp, recv_ns=now_ns), None)
+        news.judge(trade(number, at_ns=START + stamp, recv_ns=now_ns), None)
         assert news.happened_ns <= now_ns
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from citadel_micro.core.trades import SeenTrades
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from citadel_micro.core.events import TradeTick
 
 
@@ -23,7 +25,7 @@ class TradeNews:
 
     def __init__(self, *, unmarked: bool) -> None:
         self._unmarked = unmarked
-        self._seen: dict[str, SeenTrades] = {}
+        self._seen: dict[str, Callable[[TradeTick], bool]] = {}
         self._first: dict[str, tuple[int, int]] = {}
         """Of each symbol: when it was subscribed, and when the first message after that came."""
 
@@ -34,12 +36,13 @@ class TradeNews:
             trade: of any symbol of the venue.
             began_ns: when this symbol was subscribed on the connection that it came by.
         """
-        if trade.history or (self._unmarked and self._before(trade, began_ns)):
+        if trade[8] or (self._unmarked and self._before(trade, began_ns)):  # history
             return False
-        seen = self._seen.get(trade.symbol)
-        if seen is None:
-            seen = self._seen[trade.symbol] = SeenTrades()
-        return seen.take(trade)
+        symbol = trade[1]
+        take = self._seen.get(symbol)
+        if take is None:
+            take = self._seen[symbol] = SeenTrades().take
+        return take(trade)
 
     def _before(self, trade: TradeTick, began_ns: int) -> bool:
         began, first_ns = self._first.get(trade.symbol, (-1, 0))

@@ -138,16 +138,14 @@ class CoinbaseAdvancedDecoder:
 
         That of the products which were asked for; of both where both were.
         """
-        symbols = self._answered.get(product)
-        if symbols is None:
-            asked = [
-                self._symbols[name]
-                for name in (product, f"{product}C" if product.endswith("-USD") else "")
-                if name in self._symbols
-            ]
-            symbols = tuple(asked) or (self._symbols[product],)
-            if len(self._answered) < 10_000:  # noqa: PLR2004 - garbage must not fill the memory
-                self._answered[product] = symbols
+        known = self._answered.get(product)
+        if known is not None:
+            return known
+        names = (product, f"{product}C") if product.endswith("-USD") else (product,)
+        asked = [self._symbols[name] for name in names if name in self._symbols]
+        symbols = tuple(asked) or (self._symbols[product],)
+        if len(self._answered) < 10_000:  # noqa: PLR2004 - garbage must not fill the memory
+            self._answered[product] = symbols
         return symbols
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -167,7 +165,8 @@ class CoinbaseAdvancedDecoder:
                 bid=b"bid",
                 ask=b"offer",
             )
-            for symbol in self._symbols_of(book.product_id):
+            product = book.product_id
+            for symbol in self._answered.get(product) or self._symbols_of(product):
                 fields = (
                     self._venue,
                     symbol,
