@@ -69,7 +69,7 @@ class Decisions:
         answer = self._executor.sender.place(parent, desk, work, now_ns)
         if isinstance(answer, Denied):
             self._refusals.denied(parent, answer, now_ns)
-            if parent.exits and answer.code == "SELF_CROSS":
+            if parent.exits and answer.fails("SELF_CROSS"):
                 self._clear_the_way(parent, desk, work.price_ticks, now_ns)
             return
         self._executor.register.index(parent, answer)

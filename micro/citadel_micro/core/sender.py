@@ -44,6 +44,11 @@ class Denied:
         """The gate's reason; empty where it was not the gate."""
         return "" if self.verdict is None else self.verdict.code
 
+    def fails(self, code: str) -> bool:
+        """Whether the gate has found this, as the first reason or behind another."""
+        rows = () if self.verdict is None else self.verdict.rows
+        return any(row[1] == code and not row[2] for row in rows)
+
     @property
     def size(self) -> bool:
         """The gate would take a smaller order."""

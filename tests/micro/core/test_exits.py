@@ -841,3 +841,15 @@ def test_an_ioc_that_leaves_dust_ends_once_and_for_all() -> None:
     assert (report.status, report.reason_code) == ("done_dust", "DUST")
     assert report.filled == Decimal("0.498")
     assert "0.002 BTC" in report.reason
+
+
+def test_an_own_entry_in_the_way_of_a_slice_is_withdrawn_too() -> None:
+    """The size is refused first, the entry that it would trade with second."""
+    rig = large()
+    exit_(rig, "more", "0.01", side="buy", limit_price=Decimal(59_900))
+    stop(rig, quantity="1.5")
+    rig.run(100 * MS)
+    fall(rig)
+    rig.run(3 * SECOND)
+    assert held(rig) == 0
+    assert rig.report("more").reason_code == "SELF_CROSS"
