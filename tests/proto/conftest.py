@@ -269,6 +269,16 @@ SAMPLES: Final[Mapping[str, SignalChannel | MarketChannel]] = {
     ),
 }
 
+_POSITION: Final = Position(
+    venue="binance-usdm",
+    symbol="BTC/USDT:USDT",
+    quantity="-0.25",
+    entry_price="43210.1",
+    realised="-1.5",
+    unrealised="0",
+    leverage="3",
+    liquidation_price="61000",
+)
 _OWNER: Final = "k3j2n5m7p9q1r4s6t8v0w2x4"
 _GROWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "Signal+owner": {"owner": _OWNER},
@@ -282,6 +292,7 @@ _GROWN: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "MacroHeartbeat+owner": {"owner": _OWNER},
     "ExecutionReport+owner": {"owner": _OWNER},
+    "ExecutionReport+valued": {"position": msgspec.structs.replace(_POSITION, valued=False)},
     "Answer+cursor": {"truncated": True, "cursor": "1f-b"},
     "MicroHeartbeat+refused": {"macros_refused": (("macro-c", "its owner is heard"),)},
 }

@@ -127,7 +127,12 @@ def may_wait(verdict: Verdict) -> bool:
 
 
 def admission_request(
-    parent: Parent, *, post_only: bool, now_ns: int, reference_mid: float | None
+    parent: Parent,
+    *,
+    post_only: bool,
+    duplicate: bool,
+    now_ns: int,
+    reference_mid: float | None,
 ) -> RiskRequest:
     """What the gate is asked at admission.
 
@@ -155,6 +160,7 @@ def admission_request(
         parent_id=parent.id,
         signal_created_ns=created_ns,
         signal_expires_ns=signal.expires_ns,
+        duplicate=duplicate,
         missed_signals=_missed(signal, now_ns),
         owner=signal.owner,
         epoch=signal.epoch,

@@ -86,13 +86,14 @@ class Holdings:
             return
         found: dict[_Key, _Difference] = {}
         spot: dict[str, list[Desk]] = {}
+        positions = None if snapshot.positions is None else dict(snapshot.positions)
         for key, desk in self._desks.items():
             if key[0] != snapshot.venue or not self._comparable(desk, snapshot, now_ns):
                 continue
             if desk.instrument.kind == "spot":
                 spot.setdefault(desk.instrument.base, []).append(desk)
-            elif snapshot.positions is not None:
-                self._derivative(desk, dict(snapshot.positions).get(key[1], _ZERO), found)
+            elif positions is not None:
+                self._derivative(desk, positions.get(key[1], _ZERO), found)
         if snapshot.balances:
             totals = {currency: free + used for currency, free, used in snapshot.balances}
             for base, desks in spot.items():
@@ -165,7 +166,7 @@ class Holdings:
         if again:
             # The second look completes the reconciliation that a reset needs.
             self._ask_ns[venue] = now_ns + AGAIN_NS
-        else:
+        elif not any(self._view.unknown_children(*key) for key in self._desks if key[0] == venue):
             self._out.commands.extend(self._risk.on_reconciled(venue))
 
     def _accept(self, key: _Key, now_ns: int) -> None:

@@ -123,6 +123,7 @@ class Intake:
         request = admission_request(
             parent,
             post_only=post_only,
+            duplicate=self._judged_before(parent),
             now_ns=now_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
@@ -141,6 +142,11 @@ class Intake:
         parent.reducing = verdict.reducing
         parent.step(_V.ADMIT)
         self._executor.begin(parent, desk, now_ns)
+
+    def _judged_before(self, parent: Parent) -> bool:
+        """A second lock on top of ``on_signal``: what was judged under this name is not again."""
+        other = self._register.known.get(parent.id)
+        return other is not parent or parent.id in self._register.remembered.ended
 
     def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
         parent.step(_V.HOLD)

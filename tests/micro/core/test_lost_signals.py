@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from engine_kit import MS, SECOND, Rig, signal
 
+from citadel_micro.core.remembered import Ended
+
 
 def send(rig: Rig, name: str, missed: int, *, age_ns: int = 0, **changes: object) -> str:
     """The reason code that a signal ends with; empty when it is taken."""
@@ -37,3 +39,13 @@ def test_an_exit_is_taken_all_the_same() -> None:
     assert rig.report("first").filled == Decimal("0.5")
     assert send(rig, "entry", 1) == "SEQ_GAP"
     assert send(rig, "exit", 4, side="sell") == ""
+
+
+def test_what_ended_under_a_name_is_not_begun_again_whoever_hands_it_in() -> None:
+    """A second lock, behind the intake that answers a repeated signal with what became of it."""
+    rig = Rig()
+    register = rig.engine.register
+    register.remembered.end("s1", Ended.refused(signal("s1"), "KILLED", rig.now), rig.now)
+    parent = register.open(signal("s1", created_ns=rig.now), rig.now, own=False)
+    rig.engine._intake.admit(parent, rig.now)
+    assert (parent.reason_code, rig.venue.placed) == ("DUPLICATE", [])
