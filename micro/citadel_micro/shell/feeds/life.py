@@ -19,6 +19,7 @@ from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import Control, is_beside, mentioned
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
 from citadel_micro.shell.feeds.quiet import Quiet
+from citadel_micro.shell.feeds.spec import broken_venue
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
@@ -355,6 +356,11 @@ class Life:
             events = self._decode(data, recv_ns)
         except VenueViolation as error:
             self._violated(error, data)
+            return
+        except Exception as error:  # noqa: BLE001 - a venue's file may be anybody's
+            broken = broken_venue(self._spec.venue, error)
+            self._outlet.fault(broken)
+            self.restart(str(broken))
             return
         for event in events:
             kind = type(event)

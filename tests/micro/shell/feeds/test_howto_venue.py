@@ -193,3 +193,24 @@ def test_a_decoder_that_fails_in_its_own_way_reads_as_its_files_error(
     ) as caught:
         rebuild(path, "yak")
     assert "pairs" in str(caught.value)
+
+
+def test_a_live_decoder_that_fails_in_its_own_way_ends_with_its_files_error(
+    examples: dict[str, str], install: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    text = examples["yak"].replace("from citadel_micro.shell.feeds.levels import pairs\n", "")
+    install("yak", text)
+
+    async def main() -> None:
+        server = ScriptedVenue(yak)
+        await server.start()
+        feed = FeedConfig(
+            venue="yak", symbols={"BTC/USD": ""}, websocket_url=server.url, channels=["depth"]
+        )
+        try:
+            await Recording(feed, tmp_path / "x.jsonl.gz").run(20.0)
+        finally:
+            await server.stop()
+
+    with pytest.raises(BadInput, match=r"yak.py, line \d+"):
+        asyncio.run(main())
