@@ -25,17 +25,33 @@ Sources of the rules: the venues' own pages on keeping a local order book.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.checksum import Checksum, make_checksum
 from citadel_micro.core.range_bridge import RangeBridgeFutures, RangeBridgeSpot
-from citadel_micro.core.verdicts import APPLY, BUFFER, GAP, IGNORE, NOTHING, Integrity, older
+from citadel_micro.core.verdicts import (
+    APPLY,
+    BUFFER,
+    GAP,
+    IGNORE,
+    NOTHING,
+    OLD_LIMIT,
+    REMEMBERED,
+    Integrity,
+    follows,
+    older,
+)
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_micro.core.events import DepthUpdate
+
+
+LATE_NS: Final = 1_000_000_000
+"""By so much a whole book may come late, behind a younger one, and is left out."""
 
 
 class Chain:
@@ -45,12 +61,14 @@ class Chain:
     lower after maintenance. Source: OKX, "Order book channel"; Deribit, "book.{instrument}".
     """
 
-    __slots__ = ("_last", "_numbered", "_old", "reason")
+    __slots__ = ("_last", "_numbered", "_old", "_remember", "_seen", "reason")
 
     bridges = False
 
     def __init__(self) -> None:
         self.reason = ""
+        self._seen: deque[int] = deque(maxlen=REMEMBERED)
+        self._remember = self._seen.append
         self.reset()
 
     @property
@@ -63,12 +81,14 @@ class Chain:
         self._last = NOTHING
         self._old = 0
         self._numbered = True
+        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""
         self._last = update.last_seq
         self._old = 0
         self._numbered = update.first_seq >= 0
+        self._remember(update.last_seq)
         return APPLY
 
     def judge(self, update: DepthUpdate) -> int:
@@ -77,13 +97,15 @@ class Chain:
         if update.prev_seq == last:
             self._last = update.last_seq
             self._old = 0
+            self._remember(update.last_seq)
             return APPLY
         if last == NOTHING:
             return BUFFER
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if update.prev_seq < last and update.last_seq <= last:
-            return older(self, update.last_seq, last)
+            seq = update.last_seq
+            return older(self, seq, last, known=follows(self._seen, update.prev_seq, seq))
         self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
         return GAP
 
@@ -94,7 +116,7 @@ class Contiguous:
     Source: Bybit v5, "Orderbook"; Kraken Futures, "Book".
     """
 
-    __slots__ = ("_last", "_numbered", "_old", "reason")
+    __slots__ = ("_first", "_last", "_numbered", "_old", "reason")
 
     bridges = False
 
@@ -109,13 +131,13 @@ class Contiguous:
 
     def reset(self) -> None:
         """Forget everything: the next update needs a snapshot."""
-        self._last = NOTHING
+        self._first = self._last = NOTHING
         self._old = 0
         self._numbered = True
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""
-        self._last = update.last_seq
+        self._first = self._last = update.last_seq
         self._old = 0
         self._numbered = update.first_seq >= 0
         return APPLY
@@ -133,7 +155,7 @@ class Contiguous:
         if not self._numbered and update.first_seq < 0:
             return APPLY
         if seq <= last:
-            return older(self, seq, last)
+            return older(self, seq, last, known=seq > last - REMEMBERED and seq >= self._first)
         if update.first_seq == last + 1:
             # Several that a slow consumer let wait, joined to one.
             self._last = seq
@@ -185,10 +207,10 @@ class ConnectionSequence:
     ``judge`` answers APPLY for the next number, IGNORE for one that has been, GAP for one too far.
     """
 
-    __slots__ = ("_last", "_old", "reason")
+    __slots__ = ("_first", "_last", "_old", "reason")
 
     def __init__(self) -> None:
-        self._last = NOTHING
+        self._first = self._last = NOTHING
         self._old = 0
         self.reason = ""
 
@@ -197,39 +219,57 @@ class ConnectionSequence:
         last = self._last
         if seq == last + 1 or last == NOTHING:
             self._last = seq
+            if last == NOTHING:
+                self._first = seq
             self._old = 0
             return APPLY
         if seq <= last:
-            verdict = older(self, seq, last)
+            verdict = older(self, seq, last, known=seq > last - REMEMBERED and seq >= self._first)
             if verdict == GAP:
-                self._last = seq
+                self._first = self._last = seq
             return verdict
         self.reason = f"expected message {last + 1} of the connection, got {seq}"
-        self._last = seq
+        self._first = self._last = seq
         return GAP
 
 
 class SnapshotOnly:
-    """Every message is the whole book; ``last_seq`` is the venue's time or number, and rises."""
+    """Every message is the whole book; ``last_seq`` is the venue's time or number, and rises.
 
-    __slots__ = ("_last", "reason")
+    A lower one that has been is a duplicate or a replay, and one of nearly the same time came late. Any
+    other says that the last number was wrong, or that the venue counts anew.
+    """
+
+    __slots__ = ("_exchange_ns", "_last", "_old", "_seen", "reason")
 
     bridges = False
     proves = True
 
     def __init__(self) -> None:
         self.reason = ""
+        self._seen: deque[int] = deque(maxlen=REMEMBERED)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._last = NOTHING
+        self._exchange_ns = 0
+        self._old = 0
+        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """IGNORE one that is older than the book."""
-        if update.last_seq < self._last:
-            return IGNORE
-        self._last = update.last_seq
+        seq = update.last_seq
+        if seq < self._last:
+            before_ns = self._exchange_ns - update.exchange_ns
+            self._old += 1
+            if seq in self._seen or (0 <= before_ns <= LATE_NS and self._old < OLD_LIMIT):
+                return IGNORE
+            self._seen.clear()
+        self._old = 0
+        self._last = seq
+        self._exchange_ns = update.exchange_ns
+        self._seen.append(seq)
         return APPLY
 
     def judge(self, update: DepthUpdate) -> int:  # noqa: ARG002

@@ -35,12 +35,21 @@ CROSSED_LIMIT_NS: Final = 5_000_000_000
 """A book that stays crossed for this long is fetched anew. Auctions and single-change streams may
 cross for a moment; a wrong level stays."""
 USELESS_LIMIT_NS: Final = 5_000_000_000
-"""Updates that come for this long and never fit (all older than the book, or all without a snapshot
-to put them on) say that the snapshot was wrong or lost. Streams lag their snapshots by less."""
+"""Updates that come for this long without a snapshot to put them on say that it was lost."""
 FEW_LEVELS: Final = 100
 """A snapshot with so many levels on its longer side may have been cut there: a whole one follows."""
 RECENT: Final = 64
 """Updates of such a book that are kept: some seconds, longer than a snapshot is under way."""
+BELOW_LIMIT_NS: Final = 2_000_000_000
+"""The same for updates that are all older than the snapshot: streams lag it by less than a second."""
+OLDER_NS: Final = 250_000_000
+"""Quotes of one stream come in order, but for some that come twice; one of a lower number that comes
+later than this says that the number before was wrong."""
+QUOTE_NS: Final = 1_000_000_000
+"""A best bid and ask whose number is ahead of the depth is believed against it for so long. Depth
+follows within a second, so a number that is farther ahead is wrong."""
+STAMP_NS: Final = 60_000_000_000
+"""A stamp that is ahead of all others by more than this is wrong, and orders nothing."""
 FLOW_NS: Final = 60_000_000_000
 """Longest window of ``signed_flow``."""
 
@@ -84,6 +93,7 @@ class MarketBook:
         "_news",
         "_proving",
         "_quote",
+        "_quote_ns",
         "_quote_seq",
         "_recent",
         "_unproven",
@@ -142,6 +152,7 @@ class MarketBook:
         self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
+        self._quote_ns = 0
         self._quote_seq = -1
         self._recent: deque[DepthUpdate] | None = None
         """The last updates of a book of few levels: they join a whole one to it that is older."""
@@ -174,7 +185,8 @@ class MarketBook:
             self._keep(update)
             return self._useless(update, "no snapshot")
         self.last_recv_ns = update.recv_ns
-        return self._useless(update, "nothing newer than the snapshot") or self._revive()
+        below = self._useless(update, "nothing newer than the snapshot", BELOW_LIMIT_NS)
+        return below or self._revive()
 
     def on_quote(self, quote: QuoteTick) -> bool:
         """Take a best bid and ask if it is newer than the depth. True when the best changed.
@@ -183,10 +195,13 @@ class MarketBook:
         the venue's time.
         """
         if quote.seq >= 0:
-            if quote.seq <= self.last_seq or quote.seq < self._quote_seq:
+            if quote.seq <= self.last_seq:
+                return False
+            # One that is lower than the last quote's is older, as long as that one is young.
+            if quote.seq < self._quote_seq and quote.recv_ns - self._quote_ns < OLDER_NS:
                 return False
             self._quote_seq = quote.seq
-        elif quote.exchange_ns < self.exchange_ns:
+        elif quote.exchange_ns < self.exchange_ns < quote.exchange_ns + STAMP_NS:
             return False
         else:
             self._quote_seq = -1
@@ -196,6 +211,7 @@ class MarketBook:
         if self._check.quoted_ns <= self.last_recv_ns:
             self._check.quoted_ns = quote.recv_ns
         self._quote = new
+        self._quote_ns = quote.recv_ns
         return True
 
     def on_trade(self, trade: TradeTick) -> bool:
@@ -357,7 +373,9 @@ class MarketBook:
         self.deltas += 1
         if self._recent is not None:
             self._recent.append(update)
-        if self._quote is not None and self._quote_seq <= update.last_seq:
+        if self._quote is not None and (
+            self._quote_seq <= update.last_seq or update.recv_ns - self._quote_ns > QUOTE_NS
+        ):
             self._quote = None
         if self._proving and not self._proven(update):
             return self._gap(self._checksum.reason if self._checksum is not None else "")
@@ -488,13 +506,13 @@ class MarketBook:
         self._lose(reason)
         return Change.GAP | Change.STATE
 
-    def _useless(self, update: DepthUpdate, reason: str) -> int:
+    def _useless(self, update: DepthUpdate, reason: str, limit_ns: int = USELESS_LIMIT_NS) -> int:
         """An update that did not fit: one is nothing, a series of them asks for a new snapshot."""
         if not self._useless_ns:
             self._useless_ns = update.recv_ns
-        elif update.recv_ns - self._useless_ns > USELESS_LIMIT_NS:
+        elif update.recv_ns - self._useless_ns > limit_ns:
             self._useless_ns = update.recv_ns
-            self._lose(f"{reason}, after {USELESS_LIMIT_NS // 10**9} s of updates")
+            self._lose(f"{reason}, after {limit_ns // 10**9} s of updates")
             return Change.GAP | Change.STATE
         return Change.NONE
 
@@ -517,5 +535,15 @@ class MarketBook:
         self._integrity.reset()
 
     def _keep(self, update: DepthUpdate) -> None:
-        if self._integrity.bridges:
-            self._buffer.append(update)
+        if not self._integrity.bridges:
+            return
+        buffer = self._buffer
+        seq = update.last_seq
+        if buffer and seq <= buffer[-1].last_seq:
+            # The order of receipt is that of the stream, so a number above those that follow it was
+            # wrong; but for what comes twice.
+            if any(each.last_seq == seq for each in buffer):
+                return
+            while buffer and buffer[-1].last_seq > seq:
+                buffer.pop()
+        buffer.append(update)

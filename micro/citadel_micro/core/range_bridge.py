@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.verdicts import APPLY, BUFFER, GAP, IGNORE, older
+from citadel_micro.core.verdicts import APPLY, BUFFER, GAP, IGNORE, REMEMBERED, follows, older
 
 if TYPE_CHECKING:
     from citadel_micro.core.events import DepthUpdate
@@ -17,13 +18,15 @@ class RangeBridgeSpot:
     U = previous u + 1. Source: Binance spot, "How to manage a local order book correctly".
     """
 
-    __slots__ = ("_bridged", "_last", "_old", "reason")
+    __slots__ = ("_bridge", "_bridged", "_last", "_old", "_remember", "_seen", "reason")
 
     bridges = True
     proves = True
 
     def __init__(self) -> None:
         self.reason = ""
+        self._seen: deque[int] = deque(maxlen=REMEMBERED)
+        self._remember = self._seen.append
         self.reset()
 
     def reset(self) -> None:
@@ -31,6 +34,8 @@ class RangeBridgeSpot:
         self._last = -1
         self._old = 0
         self._bridged = False
+        self._bridge = (0, 0)
+        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """APPLY unless the book is already past it."""
@@ -38,6 +43,7 @@ class RangeBridgeSpot:
             return IGNORE
         self._last = update.last_seq
         self._bridged = False
+        self._remember(update.last_seq)
         return APPLY
 
     def judge(self, update: DepthUpdate) -> int:
@@ -48,6 +54,7 @@ class RangeBridgeSpot:
             self._last = last_seq
             self._old = 0
             self._bridged = True
+            self._remember(last_seq)
             return APPLY
         if last < 0:
             return BUFFER
@@ -55,7 +62,7 @@ class RangeBridgeSpot:
             self.reason = f"update runs backwards, from {first_seq} to {last_seq}"
             return GAP
         if last_seq <= last:
-            return older(self, last_seq, last) if self._bridged else IGNORE
+            return self._below(first_seq, last_seq) if self._bridged else IGNORE
         if first_seq > last + 1:
             self.reason = f"expected update {last + 1}, got {first_seq}"
             return GAP
@@ -64,7 +71,13 @@ class RangeBridgeSpot:
             return GAP
         self._last = last_seq
         self._bridged = True
+        self._bridge = first_seq, last_seq
+        self._remember(last_seq)
         return APPLY
+
+    def _below(self, first: int, seq: int) -> int:
+        known = (first, seq) == self._bridge or follows(self._seen, first - 1, seq)
+        return older(self, seq, self._last, known=known)
 
 
 class RangeBridgeFutures:
@@ -75,13 +88,15 @@ class RangeBridgeFutures:
     Source: Binance USD-M futures, "How to manage a local order book correctly".
     """
 
-    __slots__ = ("_bridged", "_last", "_old", "reason")
+    __slots__ = ("_bridge", "_bridged", "_last", "_old", "_remember", "_seen", "reason")
 
     bridges = True
     proves = True
 
     def __init__(self) -> None:
         self.reason = ""
+        self._seen: deque[int] = deque(maxlen=REMEMBERED)
+        self._remember = self._seen.append
         self.reset()
 
     def reset(self) -> None:
@@ -89,6 +104,8 @@ class RangeBridgeFutures:
         self._last = -1
         self._old = 0
         self._bridged = False
+        self._bridge = (0, 0)
+        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """APPLY unless the book is already past it."""
@@ -96,6 +113,7 @@ class RangeBridgeFutures:
             return IGNORE
         self._last = update.last_seq
         self._bridged = False
+        self._remember(update.last_seq)
         return APPLY
 
     def judge(self, update: DepthUpdate) -> int:
@@ -106,6 +124,7 @@ class RangeBridgeFutures:
             self._last = last_seq
             self._old = 0
             self._bridged = True
+            self._remember(last_seq)
             return APPLY
         if last < 0:
             return BUFFER
@@ -114,7 +133,7 @@ class RangeBridgeFutures:
             return GAP
         if self._bridged:
             if last_seq <= last:
-                return older(self, last_seq, last)
+                return self._below(update.prev_seq, last_seq)
             self.reason = f"expected an update after {last}, got one after {update.prev_seq}"
             return GAP
         if last_seq < last:
@@ -124,4 +143,10 @@ class RangeBridgeFutures:
             return GAP
         self._last = last_seq
         self._bridged = True
+        self._bridge = update.prev_seq, last_seq
+        self._remember(last_seq)
         return APPLY
+
+    def _below(self, prev: int, seq: int) -> int:
+        known = (prev, seq) == self._bridge or follows(self._seen, prev, seq)
+        return older(self, seq, self._last, known=known)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from citadel_micro.core.events import DepthUpdate
 
 APPLY: Final = 0
@@ -17,9 +20,12 @@ GAP: Final = 3
 """Something is missing or impossible; ``reason`` says what. The book must be fetched anew."""
 
 
+REMEMBERED: Final = 64
+"""Numbers of the last updates that are remembered, to tell what is old from what is wrong: a lower
+number that has been, behind the same one, is a duplicate or a replay; any other says that the book's own
+number is wrong, or that the venue counts anew."""
 OLD_LIMIT: Final = 8
-"""Updates in a row that are older than a book which has already followed the stream. A duplicate or
-two happen; a stream that goes on below the book says that the book's own number is wrong."""
+"""Even of numbers that have been, so many in a row are a stream that goes on below the book."""
 NOTHING: Final = -2
 """No sequence yet. Not -1, which is what venues send as "the one before the first"."""
 
@@ -53,11 +59,19 @@ class CountsOld(Protocol):
     reason: str
 
 
-def older(judge: CountsOld, seq: int, last: int) -> int:
-    """IGNORE an update that is older than the book, GAP when the whole stream seems to be."""
+def older(judge: CountsOld, seq: int, last: int, *, known: bool) -> int:
+    """IGNORE an update that is older than the book; GAP where its number has never been.
+
+    ``known``: the number is remembered.
+    """
     judge._old += 1  # noqa: SLF001 - a method of all judges, but for the call that it would cost
-    if judge._old < OLD_LIMIT:  # noqa: SLF001
+    if known and judge._old < OLD_LIMIT:  # noqa: SLF001
         return IGNORE
     judge._old = 0  # noqa: SLF001
     judge.reason = f"the stream goes on at {seq}, below {last}"
     return GAP
+
+
+def follows(seen: Sequence[int], before: int, seq: int) -> bool:
+    """Whether ``seq`` is among these numbers right behind ``before``: then it has been just so."""
+    return any(pair == (before, seq) for pair in pairwise(seen))

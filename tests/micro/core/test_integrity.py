@@ -285,7 +285,10 @@ def test_chains_may_repeat_and_start_lower() -> None:
     assert judged("chain", start, update(10, 10, 10), update(15, 15, 10)) == [APPLY, APPLY]
     # After maintenance the number falls, and the chain goes on from there.
     assert judged("chain", start, update(3, 3, 10), update(5, 5, 3)) == [APPLY, APPLY]
-    assert judged("chain", start, update(7, 7, 6)) == [IGNORE]
+    # A number below the snapshot's that has never been is no old one: the venue counts anew.
+    assert judged("chain", start, update(7, 7, 6)) == [GAP]
+    twice = update(15, 15, 10)
+    assert judged("chain", start, twice, update(16, 16, 15), twice) == [APPLY, APPLY, IGNORE]
     assert judged("chain", start, update(17, 17, 16)) == [GAP]
 
 
@@ -310,7 +313,9 @@ def test_connection_sequence() -> None:
         APPLY, APPLY, IGNORE, APPLY, GAP, APPLY,
     ]  # fmt: skip
     assert sequence.reason == "expected message 3 of the connection, got 4"
-    assert [sequence.judge(3) for _ in range(OLD_LIMIT)] == [IGNORE] * (OLD_LIMIT - 1) + [GAP]
+    again = [sequence.judge(5) for _ in range(OLD_LIMIT)]
+    assert again == [IGNORE] * (OLD_LIMIT - 1) + [GAP]
+    assert sequence.judge(3) == GAP, "below its beginning, so it is counted anew"
     assert sequence.judge(4) == APPLY, "it has taken the stream's word for where it is"
 
 
