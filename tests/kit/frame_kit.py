@@ -16,6 +16,7 @@ from citadel_micro.shell.feeds import venues
 from citadel_micro.shell.feeds.capture import read_capture
 from citadel_micro.shell.feeds.decode import Control
 from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.records import encode
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Victim:
             if isinstance(event, Control):
                 assert isinstance(event.text, str)
                 continue
+            encode(event)  # raises for a number that nothing can write down
             market = self.markets.get(event.symbol)
             if market is None:
                 if len(self.markets) > 50:

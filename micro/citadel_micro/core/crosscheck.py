@@ -21,39 +21,40 @@ MUTE_NS: Final = 2_000_000_000
 
 
 class CrossCheck:
-    """One symbol's witnesses. Times are of receipt, and count only when newer than the depth's.
+    """Judges one symbol's witnesses.
 
     Args:
         counts_changes: every number of the venue's stands for a change of this very book.
     """
 
-    __slots__ = ("_counts_changes", "look", "quoted_ns", "traded_ns")
+    __slots__ = ("_counts_changes", "look")
 
     def __init__(self, *, counts_changes: bool) -> None:
         self._counts_changes = counts_changes
-        self.quoted_ns = 0
-        """First best bid and ask after the last depth update that differed from it."""
-        self.traded_ns = 0
-        """First trade after the last depth update."""
         self.look: BookLook | None = None
         """The venue's book as it was asked for, as long as it is ahead of the depth."""
 
-    def why(self, market: MarketBook, quote: Best | None, now_ns: int) -> str:
+    def why(
+        self, market: MarketBook, quote: Best | None, spoke_ns: tuple[int, int], now_ns: int
+    ) -> str:
         """Why the depth is mute; empty when nothing says so.
 
         Args:
             market: whose LIVE book it is.
             quote: its best bid and ask where they are newer than the depth.
+            spoke_ns: receipt of the first quote that differed, and of the first trade, after the
+                last depth update; older than that where there was none.
             now_ns: engine time.
         """
         recv_ns = market.last_recv_ns
         late = now_ns - MUTE_NS
+        quoted_ns, traded_ns = spoke_ns
         seen = ""
-        if recv_ns < self.quoted_ns < late and quote is not None:
+        if recv_ns < quoted_ns < late and quote is not None:
             depth = market.book.best()
             if depth is not None and (quote[0], quote[2]) != (depth[0], depth[2]):
                 seen = f"best bid and ask are {quote[0]} and {quote[2]}"
-        if not seen and recv_ns < self.traded_ns < late and market.last_trade is not None:
+        if not seen and recv_ns < traded_ns < late and market.last_trade is not None:
             depth, price = market.book.best(), market.last_trade.price
             if depth is not None and not depth[0] <= price <= depth[2]:
                 seen = f"{price} was traded"

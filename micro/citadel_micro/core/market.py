@@ -90,12 +90,14 @@ class MarketBook:
         "_integrity",
         "_judge",
         "_judge_trade",
+        "_last_quote",
         "_news",
         "_proving",
         "_quote",
-        "_quote_ns",
         "_quote_seq",
+        "_quoted_ns",
         "_recent",
+        "_traded_ns",
         "_unproven",
         "_useless_ns",
         "_was_live",
@@ -152,8 +154,10 @@ class MarketBook:
         self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
         self._quote: Best | None = None
-        self._quote_ns = 0
         self._quote_seq = -1
+        self._last_quote: QuoteTick | None = None
+        self._quoted_ns = self._traded_ns = 0
+        """Receipt of the first quote that differed, and of the first trade, after the last update."""
         self._recent: deque[DepthUpdate] | None = None
         """The last updates of a book of few levels: they join a whole one to it that is older."""
         self._useless_ns = 0
@@ -198,7 +202,7 @@ class MarketBook:
             if quote.seq <= self.last_seq:
                 return False
             # One that is lower than the last quote's is older, as long as that one is young.
-            if quote.seq < self._quote_seq and quote.recv_ns - self._quote_ns < OLDER_NS:
+            if quote.seq < self._quote_seq and quote.recv_ns - self._quote_ns() < OLDER_NS:
                 return False
             self._quote_seq = quote.seq
         elif quote.exchange_ns < self.exchange_ns < quote.exchange_ns + STAMP_NS:
@@ -208,10 +212,10 @@ class MarketBook:
         new = quote[3:7]  # bid, bid_size, ask, ask_size
         if new == (self._quote or self.best()):
             return False
-        if self._check.quoted_ns <= self.last_recv_ns:
-            self._check.quoted_ns = quote.recv_ns
+        if self._quoted_ns <= self.last_recv_ns:
+            self._quoted_ns = quote.recv_ns
         self._quote = new
-        self._quote_ns = quote.recv_ns
+        self._last_quote = quote
         return True
 
     def on_trade(self, trade: TradeTick) -> bool:
@@ -224,8 +228,8 @@ class MarketBook:
             self.news = None
             return False
         self.last_trade = self.news = trade
-        if self._check.traded_ns <= self.last_recv_ns and trade.exchange_ns > self.exchange_ns:
-            self._check.traded_ns = trade.recv_ns
+        if self._traded_ns <= self.last_recv_ns and trade.exchange_ns > self.exchange_ns:
+            self._traded_ns = trade.recv_ns
         self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)
         return True
 
@@ -263,7 +267,9 @@ class MarketBook:
             if age_ns > stale_ns:
                 reason = f"nothing heard of its stream for {age_ns / 1e9:.1f} s"
             else:
-                reason = self._check.why(self, self._quote, now_ns)
+                reason = self._check.why(
+                    self, self._quote, (self._quoted_ns, self._traded_ns), now_ns
+                )
                 self.mute = bool(reason)
             if reason:
                 self.state = "STALE"
@@ -374,7 +380,7 @@ class MarketBook:
         if self._recent is not None:
             self._recent.append(update)
         if self._quote is not None and (
-            self._quote_seq <= update.last_seq or update.recv_ns - self._quote_ns > QUOTE_NS
+            self._quote_seq <= update.last_seq or update.recv_ns - self._quote_ns() > QUOTE_NS
         ):
             self._quote = None
         if self._proving and not self._proven(update):
@@ -533,6 +539,10 @@ class MarketBook:
         self.reason = reason
         self.mute = False
         self._integrity.reset()
+
+    def _quote_ns(self) -> int:
+        """Receipt of the last quote that changed the best."""
+        return 0 if self._last_quote is None else self._last_quote.recv_ns
 
     def _keep(self, update: DepthUpdate) -> None:
         if not self._integrity.bridges:

@@ -26,6 +26,14 @@ Price = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 """A size, or a price that may be 0 where the venue means that there is none."""
 Level = tuple[Price, Size]
+Whole = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""A number of the venue's, with room for arithmetic: beyond 64 bits nothing can write it down."""
+Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+"""Milliseconds since the Unix epoch, to the year 2255: as nanoseconds they fit into 64 bits."""
+Moment = Annotated[float, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+"""The same with a fraction."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=9_000_000_000)]
+"""The same in seconds."""
 
 MS_NS: Final = 1_000_000
 SHOWN: Final = 200
@@ -124,7 +132,7 @@ def iso_ns(text: str) -> int:
 
 
 def _second_ns(text: str) -> int:
-    if len(text) < _SECOND or text[10] not in "T ":
+    if len(text) < _SECOND or text[10] not in "T " or not "1970" <= text[:4] <= "2255":
         raise ValueError(f"{text!r} is not a time")
     day = datetime.strptime(text[:10], "%Y-%m-%d").replace(tzinfo=UTC)
     seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])

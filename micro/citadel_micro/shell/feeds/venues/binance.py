@@ -18,8 +18,10 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Size,
     Symbols,
+    Whole,
     make,
     one_sided,
     violation,
@@ -37,23 +39,23 @@ from citadel_micro.shell.feeds.spec import Channel
 
 class _Depth(msgspec.Struct, gc=False):
     s: str
-    U: int
-    u: int
+    U: Whole
+    u: Whole
     b: msgspec.Raw
     a: msgspec.Raw
-    E: int
-    T: int = 0
-    pu: int = -1
+    E: Millis
+    T: Millis = 0
+    pu: Whole = -1
 
 
 class _Quote(msgspec.Struct, gc=False):
     s: str
-    u: int
+    u: Whole
     b: Size
     B: Size
     a: Size
     A: Size
-    T: int = 0
+    T: Millis = 0
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -61,47 +63,47 @@ class _Trade(msgspec.Struct, gc=False):
     p: Size
     q: Size
     m: bool
-    T: int
-    t: int = -1
-    a: int = -1
+    T: Millis
+    t: Whole = -1
+    a: Whole = -1
     X: str = "MARKET"
 
 
 class _Snapshot(msgspec.Struct):
-    lastUpdateId: int  # noqa: N815 - the venue's name
+    lastUpdateId: Whole  # noqa: N815 - the venue's name
     bids: msgspec.Raw
     asks: msgspec.Raw
-    T: int = 0
+    T: Millis = 0
 
 
 class _QuickDepth(msgspec.Struct, gc=False):
     """What is left to read of a frame whose symbol is known from its stream's name."""
 
-    U: int
-    u: int
+    U: Whole
+    u: Whole
     b: msgspec.Raw
     a: msgspec.Raw
-    E: int
-    T: int = 0
-    pu: int = -1
+    E: Millis
+    T: Millis = 0
+    pu: Whole = -1
 
 
 class _QuickQuote(msgspec.Struct, gc=False):
-    u: int
+    u: Whole
     b: Size
     B: Size
     a: Size
     A: Size
-    T: int = 0
+    T: Millis = 0
 
 
 class _QuickTrade(msgspec.Struct, gc=False):
     p: Size
     q: Size
     m: bool
-    T: int
-    t: int = -1
-    a: int = -1
+    T: Millis
+    t: Whole = -1
+    a: Whole = -1
     X: str = "MARKET"
 
 

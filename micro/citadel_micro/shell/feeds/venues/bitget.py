@@ -18,9 +18,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     make,
     oldest_first,
     one_sided,
@@ -45,10 +47,10 @@ class _Arg(msgspec.Struct, gc=False):
 class _Book(msgspec.Struct, gc=False):
     bids: msgspec.Raw
     asks: msgspec.Raw
-    ts: int
-    checksum: int = 0
-    seq: int = -1
-    pseq: int = -1
+    ts: Millis
+    checksum: Whole = 0
+    seq: Whole = -1
+    pseq: Whole = -1
 
 
 class _BookFrame(msgspec.Struct, gc=False):
@@ -58,7 +60,7 @@ class _BookFrame(msgspec.Struct, gc=False):
 
 
 class _Trade(msgspec.Struct, gc=False):
-    ts: int
+    ts: Millis
     price: Price
     size: Size
     side: Literal["buy", "sell"]
@@ -70,11 +72,11 @@ class _TradeFrame(msgspec.Struct):
 
 
 class _OldTradeFrame(msgspec.Struct):
-    data: list[tuple[int, Price, Size, Literal["buy", "sell"]]]
+    data: list[tuple[Millis, Price, Size, Literal["buy", "sell"]]]
 
 
 class _Ticker(msgspec.Struct):
-    ts: int
+    ts: Millis
     bidPr: Size = 0.0  # noqa: N815
     bidSz: Size = 0.0  # noqa: N815
     askPr: Size = 0.0  # noqa: N815

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
@@ -17,9 +17,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     make,
     oldest_first,
     one_sided,
@@ -40,19 +42,19 @@ class _Book(msgspec.Struct, gc=False):
     s: str
     b: msgspec.Raw
     a: msgspec.Raw
-    u: int
+    u: Whole
 
 
 class _BookFrame(msgspec.Struct, gc=False):
     data: _Book
     type: str
-    ts: int
-    cts: int = 0
+    ts: Millis
+    cts: Millis = 0
 
 
 class _Trade(msgspec.Struct, gc=False):
     s: str
-    T: int
+    T: Millis
     S: Literal["Buy", "Sell"]
     v: Size
     p: Price
@@ -81,8 +83,8 @@ class _OldBookFrame(msgspec.Struct):
     topic: str
     type: str
     data: _OldData
-    cross_seq: int
-    timestamp_e6: int
+    cross_seq: Whole
+    timestamp_e6: Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000)]
 
 
 class _OldTrade(msgspec.Struct):
@@ -90,7 +92,7 @@ class _OldTrade(msgspec.Struct):
     price: Price
     size: Size
     side: Literal["Buy", "Sell"]
-    trade_time_ms: int
+    trade_time_ms: Millis
     trade_id: str
 
 

@@ -22,6 +22,7 @@ from citadel_micro.shell.feeds.decode import (
     Price,
     Size,
     Symbols,
+    Whole,
     iso_ns,
     make,
     oldest_first,
@@ -47,7 +48,7 @@ class _Book(msgspec.Struct, gc=False):
 
 
 class _BookFrame(msgspec.Struct, gc=False):
-    sequence_num: int
+    sequence_num: Whole
     timestamp: str
     events: list[_Book]
 
@@ -89,7 +90,7 @@ class _TickerFrame(msgspec.Struct):
 
 class _Head(msgspec.Struct):
     channel: str = ""
-    sequence_num: int | None = None
+    sequence_num: Whole | None = None
     type: str = ""
     message: str = ""
 
@@ -269,7 +270,7 @@ class _OldUpdate(msgspec.Struct, gc=False):
 
 class _OldMatch(msgspec.Struct):
     product_id: str
-    trade_id: int
+    trade_id: Whole
     side: Literal["buy", "sell"]
     size: Size
     price: Price

@@ -15,9 +15,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     make,
     oldest_first,
     one_sided,
@@ -38,16 +40,16 @@ Change = tuple[Literal["new", "change", "delete"], Price, Size]
 class _Book(msgspec.Struct, gc=False):
     type: Literal["snapshot", "change"]
     instrument_name: str
-    change_id: int
-    timestamp: int
+    change_id: Whole
+    timestamp: Millis
     bids: list[Change]
     asks: list[Change]
-    prev_change_id: int = -1
+    prev_change_id: Whole = -1
 
 
 class _Quote(msgspec.Struct, gc=False):
     instrument_name: str
-    timestamp: int
+    timestamp: Millis
     best_bid_price: Size | None = None
     best_bid_amount: Size = 0.0
     best_ask_price: Size | None = None
@@ -60,7 +62,7 @@ class _Trade(msgspec.Struct, gc=False):
     price: Price
     amount: Size
     direction: Literal["buy", "sell"]
-    timestamp: int
+    timestamp: Millis
 
 
 class _BookParams(msgspec.Struct, gc=False):

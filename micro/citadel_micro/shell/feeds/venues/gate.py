@@ -20,9 +20,13 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
+    Moment,
     Price,
+    Seconds,
     Size,
     Symbols,
+    Whole,
     oldest_first,
     one_sided,
     violation,
@@ -41,28 +45,28 @@ if TYPE_CHECKING:
 
 class _SpotBook(msgspec.Struct, gc=False):
     s: str
-    t: int
+    t: Millis
     b: msgspec.Raw = NONE
     a: msgspec.Raw = NONE
-    U: int = -1
-    u: int = -1
+    U: Whole = -1
+    u: Whole = -1
     full: bool = False
 
 
 class _ContractBook(msgspec.Struct, gc=False):
     s: str
-    t: int
+    t: Millis
     b: msgspec.Raw = NONE
     a: msgspec.Raw = NONE
-    U: int = -1
-    u: int = -1
+    U: Whole = -1
+    u: Whole = -1
     full: bool = False
 
 
 class _Quote(msgspec.Struct, gc=False):
     s: str
-    t: int
-    u: int
+    t: Millis
+    u: Whole
     b: Size | None = None
     B: Size = 0.0
     a: Size | None = None
@@ -70,8 +74,8 @@ class _Quote(msgspec.Struct, gc=False):
 
 
 class _SpotTrade(msgspec.Struct, gc=False):
-    id: int
-    create_time_ms: float
+    id: Whole
+    create_time_ms: Moment
     side: str
     currency_pair: str
     amount: Size
@@ -79,8 +83,8 @@ class _SpotTrade(msgspec.Struct, gc=False):
 
 
 class _ContractTrade(msgspec.Struct, gc=False):
-    id: int
-    create_time_ms: float
+    id: Whole
+    create_time_ms: Moment
     contract: str
     size: float
     price: Price
@@ -107,17 +111,17 @@ class _ContractTradeFrame(msgspec.Struct):
 
 
 class _SpotSnapshot(msgspec.Struct):
-    id: int
+    id: Whole
     bids: msgspec.Raw
     asks: msgspec.Raw
-    update: float = 0.0
+    update: Moment = 0.0
 
 
 class _ContractSnapshot(msgspec.Struct):
-    id: int
+    id: Whole
     bids: msgspec.Raw
     asks: msgspec.Raw
-    update: float = 0.0
+    update: Seconds = 0.0
 
 
 class _Error(msgspec.Struct):

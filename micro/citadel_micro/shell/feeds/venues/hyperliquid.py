@@ -15,9 +15,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     make,
     oldest_first,
     one_sided,
@@ -39,13 +41,13 @@ class _Level(msgspec.Struct, gc=False):
 
 class _Book(msgspec.Struct, gc=False):
     coin: str
-    time: int
+    time: Millis
     levels: tuple[list[_Level], list[_Level]]
 
 
 class _Best(msgspec.Struct, gc=False):
     coin: str
-    time: int
+    time: Millis
     bbo: tuple[_Level | None, _Level | None]
 
 
@@ -54,8 +56,8 @@ class _Trade(msgspec.Struct, gc=False):
     side: Literal["A", "B"]
     px: Price
     sz: Size
-    time: int
-    tid: int
+    time: Millis
+    tid: Whole
 
 
 class _BookFrame(msgspec.Struct, gc=False):

@@ -20,6 +20,7 @@ from citadel_micro.shell.feeds.decode import (
     Price,
     Size,
     Symbols,
+    Whole,
     iso_ns,
     make,
     oldest_first,
@@ -61,7 +62,7 @@ class _Trade(msgspec.Struct, gc=False):
     side: Literal["buy", "sell"]
     price: Price
     qty: Size
-    trade_id: int
+    trade_id: Whole
     timestamp: str
 
 
@@ -89,7 +90,7 @@ class _Head(msgspec.Struct):
     success: bool = True
     error: str = ""
     symbol: str = ""
-    req_id: int = -1
+    req_id: Whole = -1
 
 
 _head: Final = msgspec.json.Decoder(_Head).decode
@@ -240,7 +241,7 @@ class _OldStatus(msgspec.Struct):
     status: str = ""
     pair: str = ""
     errorMessage: str = ""  # noqa: N815 - the venue's name
-    reqid: int = -1
+    reqid: Whole = -1
 
 
 _old_status: Final = msgspec.json.Decoder(_OldStatus).decode
@@ -330,6 +331,8 @@ class KrakenV1Decoder:
 def _seconds_ns(text: str) -> int:
     """``1618678133.123456`` in nanoseconds."""
     whole, _, part = text.partition(".")
+    if not 0 <= int(whole) <= 9_000_000_000:  # noqa: PLR2004 - the year 2255, and what fits into 64 bits
+        raise ValueError(f"{text!r} is not a time")
     return int(whole) * 1_000_000_000 + int(part[:9].ljust(9, "0") or 0)
 
 

@@ -16,9 +16,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     one_sided,
     violation,
 )
@@ -39,8 +41,8 @@ class _Level(msgspec.Struct, gc=False):
 
 class _Snapshot(msgspec.Struct):
     product_id: str
-    timestamp: int
-    seq: int
+    timestamp: Millis
+    seq: Whole
     bids: list[_Level]
     asks: list[_Level]
 
@@ -48,10 +50,10 @@ class _Snapshot(msgspec.Struct):
 class _Change(msgspec.Struct, gc=False):
     product_id: str
     side: Literal["buy", "sell"]
-    seq: int
+    seq: Whole
     price: Price
     qty: Size
-    timestamp: int
+    timestamp: Millis
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -59,7 +61,7 @@ class _Trade(msgspec.Struct, gc=False):
     uid: str
     side: Literal["buy", "sell"]
     type: str
-    time: int
+    time: Millis
     qty: Size
     price: Price
 
@@ -70,7 +72,7 @@ class _Ticker(msgspec.Struct):
     ask: Size = 0.0
     bid_size: Size = 0.0
     ask_size: Size = 0.0
-    time: int = 0
+    time: Millis = 0
 
 
 class _Head(msgspec.Struct):

@@ -17,9 +17,11 @@ from citadel_micro.shell.feeds.decode import (
     MS_NS,
     Control,
     Level,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     one_sided,
     violation,
 )
@@ -42,10 +44,10 @@ class _Changes(msgspec.Struct, gc=False):
 
 class _Book(msgspec.Struct, gc=False):
     symbol: str
-    sequenceStart: int  # noqa: N815 - the venue's names, here and below
-    sequenceEnd: int  # noqa: N815
+    sequenceStart: Whole  # noqa: N815 - the venue's names, here and below
+    sequenceEnd: Whole  # noqa: N815
     changes: _Changes
-    time: int = 0
+    time: Millis = 0
 
 
 class _BookFrame(msgspec.Struct, gc=False):
@@ -58,7 +60,7 @@ class _Match(msgspec.Struct, gc=False):
     size: Size
     price: Price
     tradeId: str  # noqa: N815
-    time: int
+    time: Millis
 
 
 class _MatchFrame(msgspec.Struct):
@@ -70,7 +72,7 @@ class _Ticker(msgspec.Struct):
     bestBidSize: Size  # noqa: N815
     bestAsk: Size  # noqa: N815
     bestAskSize: Size  # noqa: N815
-    time: int
+    time: Millis
 
 
 class _TickerFrame(msgspec.Struct):
@@ -79,10 +81,10 @@ class _TickerFrame(msgspec.Struct):
 
 
 class _Snapshot(msgspec.Struct):
-    sequence: int
+    sequence: Whole
     bids: list[Level] | None = None
     asks: list[Level] | None = None
-    time: int = 0
+    time: Millis = 0
 
 
 class _SnapshotAnswer(msgspec.Struct):

@@ -18,9 +18,11 @@ from citadel_micro.shell.feeds.decode import (
     DECODE_ERRORS,
     MS_NS,
     Control,
+    Millis,
     Price,
     Size,
     Symbols,
+    Whole,
     make,
     oldest_first,
     one_sided,
@@ -45,10 +47,10 @@ class _Arg(msgspec.Struct, gc=False):
 class _Book(msgspec.Struct, gc=False):
     bids: msgspec.Raw
     asks: msgspec.Raw
-    ts: int
-    checksum: int = 0
-    seqId: int = -1  # noqa: N815
-    prevSeqId: int = -1  # noqa: N815
+    ts: Millis
+    checksum: Whole = 0
+    seqId: Whole = -1  # noqa: N815
+    prevSeqId: Whole = -1  # noqa: N815
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -57,7 +59,7 @@ class _Trade(msgspec.Struct, gc=False):
     px: Price
     sz: Size
     side: str
-    ts: int
+    ts: Millis
 
 
 class _BookFrame(msgspec.Struct, gc=False):
