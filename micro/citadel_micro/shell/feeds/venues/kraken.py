@@ -48,7 +48,7 @@ class _Book(msgspec.Struct, gc=False):
     symbol: str
     bids: msgspec.Raw = NONE
     asks: msgspec.Raw = NONE
-    checksum: int | None = None
+    checksum: Whole | None = None
     timestamp: str = ""
 
 
