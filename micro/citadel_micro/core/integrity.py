@@ -77,11 +77,10 @@ class Chain:
         return self._numbered
 
     def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
+        """Forget everything but what has been: the next update needs a snapshot."""
         self._last = NOTHING
         self._old = 0
         self._numbered = True
-        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """A snapshot in the stream always starts anew."""

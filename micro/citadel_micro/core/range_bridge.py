@@ -30,12 +30,11 @@ class RangeBridgeSpot:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
+        """Forget everything but what has been: the next update needs a snapshot."""
         self._last = -1
         self._old = 0
         self._bridged = False
         self._bridge = (0, 0)
-        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """APPLY unless the book is already past it."""
@@ -100,12 +99,11 @@ class RangeBridgeFutures:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next update needs a snapshot."""
+        """Forget everything but what has been: the next update needs a snapshot."""
         self._last = -1
         self._old = 0
         self._bridged = False
         self._bridge = (0, 0)
-        self._seen.clear()
 
     def snapshot(self, update: DepthUpdate) -> int:
         """APPLY unless the book is already past it."""
