@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.approval import VOID
 from citadel_micro.core.lifecycle import ParentEvent, ParentState
 from citadel_micro.core.times import MS
+from citadel_micro.core.venue_reports import post_only_pause_ns
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Wait
@@ -40,7 +41,6 @@ _ENTRY_ENDS: Final = (
 every one for want of an input: a mark, a rate or a balance comes back with its source."""
 BUSY: Final = "POSITION_BUSY"
 """It waits for what others have of the position."""
-POST_ONLY_BACKOFF_NS: Final = 50 * MS
 POST_ONLY_LIMIT: Final = 5
 REJECT_BACKOFF_NS: Final = 100 * MS
 REJECT_LIMIT: Final = 5
@@ -126,8 +126,7 @@ class Refusals:
             return
         if code == "POST_ONLY":
             parent.post_only_rejects += 1
-            backoff = POST_ONLY_BACKOFF_NS << (parent.post_only_rejects - 1)
-            parent.resume_ns = now_ns + min(backoff, RATE_PAUSE_NS)
+            parent.resume_ns = now_ns + post_only_pause_ns(parent)
             parent.await_book(desk.book_id(), now_ns)
             if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
                 text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"

@@ -19,7 +19,7 @@ from citadel_micro.core.events import (
     RequestTimedOut,
 )
 from citadel_micro.core.lifecycle import ChildEvent, ChildState
-from citadel_micro.core.times import FAR
+from citadel_micro.core.times import FAR, MS
 
 if TYPE_CHECKING:
     from citadel_micro.core.config import EngineConfig
@@ -50,8 +50,16 @@ _REFUSABLE: Final = (
 )
 _UNSEEN: Final = (ChildState.REJECTED, ChildState.LOST)
 _UNSURE: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
+POST_ONLY_BACKOFF_NS: Final = 50 * MS
+POST_ONLY_PAUSE_NS: Final = 1_000 * MS
 CANCEL_PAUSE_NS: Final = 250_000_000
 """After a refused cancel."""
+
+
+def post_only_pause_ns(parent: Parent) -> int:
+    """After a price that would have taken: 50 ms, doubled by each in a row, up to a second."""
+    doublings = min(parent.post_only_rejects - 1, 5)
+    return min(POST_ONLY_BACKOFF_NS << doublings, POST_ONLY_PAUSE_NS)
 
 
 class ReportReader:
@@ -77,7 +85,7 @@ class ReportReader:
         elif isinstance(report, CancelRejected):
             self._cancel_rejected(parent, child, report, now_ns)
         elif isinstance(report, OrderAmended):
-            self._amended(child, report, now_ns)
+            self._amended(parent, child, report, now_ns)
         else:
             self._amend_rejected(parent, child, report, now_ns)
 
@@ -166,7 +174,7 @@ class ReportReader:
         else:
             self._sender.doubt(parent, child, now_ns, f"cancel: {report.code}")
 
-    def _amended(self, child: Child, report: OrderAmended, now_ns: int) -> None:
+    def _amended(self, parent: Parent, child: Child, report: OrderAmended, now_ns: int) -> None:
         self.alive(child, now_ns)
         asked = (child.amend_price_ticks, child.amend_quantity_lots)
         repeated = 0 < report.exchange_ns <= child.amended_exchange_ns
@@ -175,6 +183,7 @@ class ReportReader:
         child.amended_exchange_ns = report.exchange_ns
         child.settle_amend(report.price_ticks, report.quantity_lots, now_ns)
         child.step(ChildEvent.AMENDED)
+        parent.post_only_rejects = 0
         if child.state is ChildState.WORKING:
             self._settled_down(child, now_ns)
 
@@ -190,6 +199,9 @@ class ReportReader:
             return  # one of two answers about an order in doubt; the question decides
         child.settle_amend(child.price_ticks, child.quantity_lots, now_ns)
         child.step(ChildEvent.AMEND_REFUSED)
+        if report.code == "POST_ONLY":
+            parent.post_only_rejects += 1
+            parent.resume_ns = now_ns + post_only_pause_ns(parent)
         if child.state is ChildState.WORKING:
             self._settled_down(child, now_ns)
 

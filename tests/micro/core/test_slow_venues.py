@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from citadel_micro.core.buckets import MessageBucket
 from citadel_micro.core.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder, QueryVenue
 from citadel_micro.core.config import VenueConfig
-from citadel_micro.core.events import OrderRejected, VenueStatus
+from citadel_micro.core.events import AmendRejected, OrderRejected, VenueStatus
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine import Command
@@ -205,6 +206,32 @@ def test_a_venue_that_is_down_at_a_restart_is_asked_when_it_is_back() -> None:
     rig.run(5 * SECOND)
     assert not rig.recovering()
     assert rig.report().status == "working"
+
+
+def test_an_amend_that_would_take_steps_back_and_waits() -> None:
+    """As a new order that is refused so, and what rests stays at rest."""
+    rig = Rig(config(VenueConfig(shows_own_orders=False, amend_native=True)))
+    rig.send(signal())
+    rig.run(1 * SECOND)
+    child = rig.live().place.client_id
+    rig.book(60_002.0, 60_002.1)
+    for refused in range(12):
+        while len(rig.sent(AmendOrder)) == refused:
+            rig.run(5 * MS, refresh_ns=0)
+            rig.book(rig.bid, rig.ask)
+        rig.venue._inbox.clear()
+        refusal = AmendRejected(
+            venue=VENUE, symbol=SYMBOL, client_id=child, code="POST_ONLY", text="would take"
+        )
+        rig.send(refusal)
+    sent = rig.sent(AmendOrder)
+    prices = [order.price_ticks for _, order in sent if isinstance(order, AmendOrder)]
+    assert prices == [600_020 - step for step in range(12)]
+    pauses = [after - before for (before, _), (after, _) in pairwise(sent)]
+    assert all(pause >= 250 * MS for pause in pauses)
+    assert pauses[-1] >= 1 * SECOND
+    assert rig.report().status == "working"
+    assert rig.live().price_ticks == 600_000
 
 
 # --- will not let it rest -------------------------------------------------------------------------

@@ -172,7 +172,7 @@ class ChaseLimit(Algorithm):
         if target >= far or self._post_only:
             resting = resting_price(parent, target, far)
             if isinstance(resting, Finish):
-                return resting
+                return resting if child is None else KEEP  # what rests has been taken
             target = resting
         capped = target > cap
         if capped:
