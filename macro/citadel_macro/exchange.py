@@ -370,7 +370,7 @@ class BridgeMixin(AccountMixin):
         elif orders.failed(report):
             reason = f"{report.reason_code or report.status} ({report.reason})"
             self.pace.failed(key, reason, time.monotonic(), entry=entry)
-        if not entry and report.reason_code in orders.MINIMUM_CODES:
+        if not entry and orders.too_small(report):
             self.unsellable.add(report.symbol)
 
     def ended(self) -> set[str]:

@@ -25,6 +25,8 @@ FUNDS_CODES: Final = frozenset({"INSUFFICIENT_FUNDS", "FREE_BALANCE"})
 
 MINIMUM_CODES: Final = frozenset({"BELOW_MIN", "DUST"})
 """Ends for being smaller than the venue takes."""
+_UNJUDGED: Final = ("there is no price", "there are no trading rules")
+"""Micro refuses so as well while it cannot value the minimum, which says nothing of the size."""
 
 _STATUS: Final[dict[str, OrderStatus]] = {
     "accepted": "open",
@@ -64,6 +66,11 @@ def _cost(report: ExecutionReport) -> Decimal:
     if report.fills or report.average is None:
         return sum((Decimal(f.price) * Decimal(f.quantity) for f in report.fills), Decimal(0))
     return Decimal(report.average) * Decimal(report.filled)
+
+
+def too_small(report: ExecutionReport) -> bool:
+    """Whether an order ended because what is to be sold is below the venue's minimum."""
+    return report.reason_code in MINIMUM_CODES and not report.reason.startswith(_UNJUDGED)
 
 
 def failed(report: ExecutionReport) -> bool:

@@ -63,6 +63,8 @@ class Script:
     after_s: float = 0.0
     pieces: int = 1
     reject: str = ""
+    why: str = "scripted"
+    """Reason in words of a rejection."""
     silent: bool = False
     lose_reports: bool = False
     maker: bool = False
@@ -294,7 +296,7 @@ class ScriptedMicro:
         self.parents[signal.signal_id] = parent
         if script.reject or time.time_ns() > signal.expires_ns:
             parent.reason_code = script.reject or "INTENT_EXPIRED"
-            parent.reason = "scripted"
+            parent.reason = script.why
             self._end(parent, "rejected")
             return
         parent.status = "accepted" if signal.kind == "stop" else "working"

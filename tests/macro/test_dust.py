@@ -175,6 +175,21 @@ def test_what_fell_below_the_minimum_is_dust_when_micro_says_so(rig: Rig) -> Non
     assert trade.select_filled_orders("sell") == []
 
 
+def test_a_minimum_that_could_not_be_judged_is_no_dust(rig: Rig) -> None:
+    pair = "XRP/USDT"
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0.03", dust=True)  # about 6 USDT
+    protected(rig, pair)
+    why = "there is no price to value the minimum by"
+    rig.micro.scripts[pair, "sell"] = Script(reject="BELOW_MIN", why=why)
+    rig.strategy.leave = {pair}
+    for _ in range(10):
+        rig.step()
+    assert rig.trade(pair) is not None
+    rig.micro.scripts.clear()
+    rig.until(lambda: rig.trade(pair) is None)
+    assert rig.trade(pair, is_open=False).get_custom_data(f"{DATA_PREFIX}dust") is None
+
+
 # --- the rule alone -------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,13 +18,13 @@ from freqtrade.persistence import Trade
 from freqtrade_kit import STRATEGIES
 from scripted_micro import Script, ScriptedMicro
 
-from citadel_macro import markets_cache
+from citadel_macro import late, markets_cache
 from citadel_macro.demo import demo_config
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PAIR = "BTC/USDT:USDT"
 NOWHERE = "http://127.0.0.1:9"
@@ -162,6 +163,43 @@ def test_a_short_with_leverage_and_back(
     # Freqtrade counts profit with fee rates rounded to 1e-8.
     assert trade.close_profit_abs == pytest.approx(float(gained - paid), abs=1e-4)
     quotes[PAIR] = (50_000.0, 50_000.1)
+
+
+def test_a_further_entry_that_outlives_its_short_becomes_a_short_of_its_own(
+    bot: FreqtradeBot,
+    exchange: BridgeMixin,
+    micro: ScriptedMicro,
+    quotes: dict[str, tuple[float, float]],
+) -> None:
+    assert bot.execute_entry(PAIR, 100.0, is_short=True, leverage_=3.0)
+    trade = Trade.get_open_trades()[0]
+    assert bot.create_stoploss_order(trade, 51_000.0)
+    micro.scripts[PAIR, "sell"] = Script(fraction="0", sticky=True)
+    assert bot.execute_entry(PAIR, 200.0, trade=trade, is_short=True, mode="pos_adjust")
+    further = micro.parents[micro.signals_of(PAIR, "sell")[-1].signal_id]
+    quotes[PAIR] = (51_000.0, 51_000.1)
+    until(lambda: bot.handle_stoploss_on_exchange(trade))
+    assert not trade.is_open
+
+    further.script = Script(sticky=True)
+    until(lambda: late.settle(bot, exchange) or Trade.get_open_trades())
+    (lone,) = Trade.get_open_trades()
+    assert (lone.is_short, lone.leverage) == (True, 3.0)
+    assert lone.amount == float(further.filled) == float(Decimal(further.signal.quantity))
+    assert [order.order_id for order in lone.orders] == [further.signal.signal_id]
+    assert micro.positions[PAIR].quantity == f"-{further.filled}"
+    micro.scripts.clear()
+    told = ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="told")
+    assert bot.execute_trade_exit(lone, 51_000.1, told)
+    assert not lone.is_open
+    quotes[PAIR] = (50_000.0, 50_000.1)
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_stop_is_reduce_only_and_held(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
