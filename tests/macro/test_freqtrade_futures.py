@@ -182,7 +182,12 @@ def test_a_further_entry_that_outlives_its_short_becomes_a_short_of_its_own(
     assert not trade.is_open
 
     further.script = Script(sticky=True)
-    until(lambda: late.settle(bot, exchange) or Trade.get_open_trades())
+
+    def adopted() -> list[Trade]:
+        late.settle(bot, exchange)
+        return Trade.get_open_trades()
+
+    until(adopted)
     (lone,) = Trade.get_open_trades()
     assert (lone.is_short, lone.leverage) == (True, 3.0)
     assert lone.amount == float(further.filled) == float(Decimal(further.signal.quantity))
