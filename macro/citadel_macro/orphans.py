@@ -68,6 +68,13 @@ def reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> Reconciled:
     done: dict[str, list[str]] = {"forgotten": [], "attached": [], "adopted": [], "flattened": []}
     for signal_id, symbol, signal in _unknown(exchange):
         report = _final(exchange, signal_id, symbol)
+        if report is None and exchange.link.was_acknowledged(signal_id):
+            logger.error(
+                "micro had acknowledged order %s on %s and does not know it any more: what it has "
+                "traded is in no books. Compare the account with the trades.",
+                signal_id,
+                symbol,
+            )
         # What an order of long ago has filled is known when its single fills are not any more.
         if report is None or not Decimal(report.filled):
             what = "forgotten"
@@ -78,7 +85,7 @@ def reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> Reconciled:
             "Orphan order %s on %s (%s, filled %s): %s.",
             signal_id,
             symbol,
-            report.status if report else "never arrived",
+            report.status if report else "unknown to micro",
             report.filled if report else "0",
             what,
         )

@@ -16,7 +16,9 @@ from freqtrade.persistence import Trade
 from freqtrade_kit import puppet_config, running
 from scripted_micro import Script, ScriptedMicro
 
+from citadel_bridge.intents import IntentLog
 from citadel_macro import orders
+from citadel_macro.config import INTENTS_FILE
 from citadel_macro.orphans import ADOPTED_TAG
 
 if TYPE_CHECKING:
@@ -130,3 +132,25 @@ def test_a_signal_that_never_arrived_is_forgotten_and_cannot_arrive_later(
                 rig.step()
             assert micro.parents == {}
             assert Trade.get_trades([]).all() == []
+
+
+def test_an_orphan_that_micro_has_lost_is_an_error_and_not_one_that_never_arrived(
+    simulator: Simulator,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port, pair, quotes = free_port(), "ETH/USDT", simulator.quotes()
+    signals = f"tcp://127.0.0.1:{port}"
+    with ScriptedMicro(signals=signals, quotes=lambda: quotes) as micro:
+        config = puppet_config(simulator, tmp_path, signals, micro.address)
+        die_on("buy", config | {"puppet_enter": [pair]}, tmp_path)
+        (entry,) = micro.parents.values()
+        log = IntentLog(tmp_path / INTENTS_FILE)
+        log.acknowledge(entry.signal.signal_id, "working", 1)
+        log.close()
+        micro.parents.clear()
+        with running(simulator, tmp_path, port, micro=micro, quotes=quotes) as rig:
+            rig.until(lambda: not rig.exchange.reconcile_due)
+            assert Trade.get_trades([]).all() == []
+    assert f"had acknowledged order {entry.signal.signal_id} on {pair}" in caplog.text
