@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from citadel_bridge.auth import KeyStore, require_keys
 from citadel_bridge.sockets import Endpoint
+from citadel_proto.bounds import cut_name, is_name, is_symbol
 from citadel_proto.codec import parse_decimal
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import (
@@ -130,6 +131,7 @@ class NewSignal:
     confidence: float | None = None
     model_id: str = ""
     tag: str = ""
+    """For people; as ``model_id``, cut to 80 bytes on the wire."""
     candle_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -138,6 +140,15 @@ class NewSignal:
         Raises:
             BadInput: says which field and why.
         """
+        for name in ("venue", "algo", "strategy"):
+            if not is_name(getattr(self, name)):
+                raise BadInput(
+                    f"{name} {getattr(self, name)[:80]!r}", allowed="at most 80 bytes, printable"
+                )
+        if not is_symbol(self.symbol):
+            raise BadInput(
+                f"symbol {self.symbol[:80]!r}", allowed="at most 80 bytes, printable, no blanks"
+            )
         positive(self.quantity, "quantity")
         positive(self.leverage, "leverage")
         for name in ("limit_price", "stop_price"):
@@ -181,8 +192,8 @@ class NewSignal:
             algo=self.algo,
             params=dict(self.params),
             confidence=self.confidence,
-            model_id=self.model_id,
-            tag=self.tag,
+            model_id=cut_name(self.model_id),
+            tag=cut_name(self.tag),
             candle_ns=self.candle_ns,
             created_ns=now_ns,
             expires_ns=now_ns + int(self.ttl * 1_000_000_000),

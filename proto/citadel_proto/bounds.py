@@ -42,3 +42,22 @@ Count = Annotated[int, Meta(ge=0, le=LATEST_NS)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=LATEST_NS)]
 """A venue's own number, or a difference: either sign, 64 bits."""
 Levels = Annotated[bytes, Meta(max_length=16 * MOST_LEVELS)]
+
+LONGEST_PRINTED: Final = 80
+"""Bytes of a name that a macro may give: three of them and their separators fit a topic."""
+
+
+def is_name(text: str) -> bool:
+    """Whether micro takes this as a name: at most 80 bytes of printable text, perhaps none."""
+    return len(text.encode("utf-8", "replace")) <= LONGEST_PRINTED and text.isprintable()
+
+
+def is_symbol(text: str) -> bool:
+    """Whether micro takes this as a symbol: a name without blanks. Coins are not all ASCII."""
+    return bool(text) and is_name(text) and not any(map(str.isspace, text))
+
+
+def cut_name(text: str) -> str:
+    """As much of a text as fits a name: for what only people read, as a tag."""
+    plain = "".join(each if each.isprintable() else "?" for each in text)
+    return plain.encode("utf-8", "replace")[:LONGEST_PRINTED].decode(errors="ignore")

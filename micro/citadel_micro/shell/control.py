@@ -18,13 +18,14 @@ import asyncio
 import os
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args, get_type_hints
 
 import msgspec
 
 from citadel_micro.core.events import LimitsChanged, OperatorCommand
 from citadel_micro.shell import logs
 from citadel_micro.shell.health import check
+from citadel_proto.bounds import Name, Scope
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ _REFUSED: Final = "operator_command_refused"
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One request."""
 
-    action: str
-    scope: str = ""
-    trip_id: str = ""
-    reason: str = ""
+    action: Name
+    scope: Scope = ""
+    trip_id: Name = ""
+    reason: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
     through_halt: bool = False
 
 

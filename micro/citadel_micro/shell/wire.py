@@ -19,7 +19,7 @@ from citadel_micro.core.events import (
     SignalReceived,
     SignalRefused,
 )
-from citadel_proto.bounds import LATEST_NS
+from citadel_proto.bounds import LATEST_NS, LONGEST_PRINTED, is_name, is_symbol
 from citadel_proto.codec import pack_levels, parse_decimal
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
@@ -67,8 +67,7 @@ _EXPONENT: Final = 24
 """Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
 _ID: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_LONGEST_NAME: Final = 80
-"""Three names and their separators fit a topic's 256 bytes."""
+_LONGEST_NAME: Final = LONGEST_PRINTED
 _REASON_LENGTH: Final = 1_000
 """Characters of a reason, on the way in and out; one that lists a thousand symbols is cut."""
 _PARAMS: Final = 64
@@ -117,8 +116,9 @@ def event_of(
 
 def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | SignalRefused:
     signal_id = _id(message.signal_id, "signal_id")
-    for what in ("venue", "symbol", "algo"):
+    for what in ("venue", "algo"):
         _id(getattr(message, what), what)
+    _symbol(message.symbol)
     for what in ("strategy", "model_id", "tag"):
         _name(getattr(message, what), what)
     _owner(message.owner)
@@ -209,8 +209,16 @@ def _id(text: str, what: str) -> str:
     return text
 
 
+def _symbol(text: str) -> str:
+    if not is_symbol(text):
+        raise DecodeError(
+            f"symbol must be 1 to {_LONGEST_NAME} bytes of printable text without blanks"
+        )
+    return text
+
+
 def _name(text: str, what: str) -> str:
-    if len(text.encode()) > _LONGEST_NAME or not text.isprintable():
+    if not is_name(text):
         raise DecodeError(f"{what} must be at most {_LONGEST_NAME} bytes of printable text")
     return text
 

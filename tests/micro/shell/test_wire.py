@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citadel_bridge.config import NewSignal
 from citadel_micro.core.commands import (
     BalanceView,
     FillView,
@@ -333,3 +334,28 @@ def test_trades_keep_their_order() -> None:
     assert [trade.trade_id for trade in message.trades] == ["0", "1", "2"]
     assert message.recv_ns == 3
     assert codec.decode_market(codec.encode(message)) == message
+
+
+def test_a_symbol_need_not_be_ascii_but_one_word() -> None:
+    event = wire.event_of(signal(symbol="币安人生/USDT"))
+    assert isinstance(event, SignalReceived)
+    assert event.symbol == "币安人生/USDT"
+    for symbol in ("", "BTC USDT", "BTC\u2003USDT", "币" * 27, "a\0b"):
+        with pytest.raises(DecodeError, match="symbol"):
+            wire.event_of(signal(symbol=symbol))
+
+
+@given(tag=st.text(max_size=300))
+def test_no_tag_of_a_strategy_keeps_micro_from_taking_its_order(tag: str) -> None:
+    new = NewSignal(
+        venue="binance-spot",
+        symbol="BTC/USDT",
+        side="buy",
+        quantity="1",
+        ttl=5,
+        strategy="S",
+        tag=tag,
+        model_id=tag,
+    )
+    sent = new.signal(signal_id="s-1", strategy="S", now_ns=1, epoch=1, owner="o")
+    assert isinstance(wire.event_of(codec.decode_signal(codec.encode(sent))), SignalReceived)
