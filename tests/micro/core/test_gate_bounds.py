@@ -152,6 +152,8 @@ def test_a_worst_price_off_the_tick_is_rounded_to_the_safe_side(algo: str) -> No
     depth(rig, [(100.0, 1e6)], [(100.01, 1e6)])
     assert code_of(rig, "b", quantity=Decimal(1), algo=algo, limit_price=Decimal("100.019")) == ""
     assert rig.parent("b").limit_ticks == 10_001
+    rig = rig_of()
+    depth(rig, [(100.0, 1e6)], [(100.01, 1e6)])
     sell = {"side": "sell", "quantity": Decimal(1), "algo": algo}
     assert code_of(rig, "s", **sell, limit_price=Decimal("99.991")) == ""
     assert rig.parent("s").limit_ticks == 10_000
