@@ -20,7 +20,7 @@ from citadel_micro.core.config import VenueConfig as EngineVenue
 from citadel_micro.core.engine import Engine
 from citadel_micro.core.events import OperatorCommand, Started
 from citadel_micro.shell import logs
-from citadel_micro.shell.clock import STEP_NS, Clock
+from citadel_micro.shell.clock import STEP_NS, Clock, goes_on_at, mark
 from citadel_micro.shell.control import ControlServer
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.feeds.generic import integrity_of
@@ -163,7 +163,8 @@ class PaperMicro:
         parts = self._parts
         folder = RunFolder(config.run_dir, instance=config.instance)
         parts.callback(folder.close)
-        clock = Clock(not_before_ns=folder.last_ns + 1)
+        clock = Clock(not_before_ns=goes_on_at(config.run_dir, folder.last_ns))
+        mark(config.run_dir, clock)
         behind_ns = -clock.drift_ns()
         if behind_ns >= STEP_NS:
             log.warning(

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from process_kit import Program, citadel, health, until
+from process_kit import citadel, health, until
 
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
@@ -329,9 +329,6 @@ def test_played_today_every_signal_is_too_old(played: PlayedTape, tmp_path: Path
 
 def test_a_running_micro_refuses_recorded_signals(bench: Bench, recorded: Path) -> None:
     """The recorded signals through real sockets into a micro of now."""
-    bench.micro = Program(
-        bench.folder, "micro", *bench.micro.arguments[3:-2], "--signals", bench.commands
-    )
     ready = bench.up()
     connector = HybridConnector(
         ConnectorConfig(signals="tcp://127.0.0.1:0", market=(bench.market,), role="recorder")

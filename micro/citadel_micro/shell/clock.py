@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,3 +81,49 @@ class Clock:
 def _wall() -> int:
     # Looked up at every call, so that whoever replaces the clock of ``time`` replaces this one.
     return time.time_ns()
+
+
+def goes_on_at(folder: Path, last_ns: int) -> int:
+    """Engine time now, if it had gone on since the run before, whatever the wall clock was set to.
+
+    The monotonic clock knows how long ago that run stopped, as long as the machine was not started
+    anew; else engine time goes on right behind the last stamp.
+    """
+    try:
+        then = msgspec.json.decode((folder / _MARK).read_bytes(), type=_Mark)
+    except (OSError, msgspec.MsgspecError):
+        return last_ns + 1
+    since_ns = time.monotonic_ns() - then.mono_ns
+    if then.boot != _boot() or not then.boot or not 0 <= last_ns - then.engine_ns <= since_ns:
+        return last_ns + 1
+    return max(then.engine_ns + since_ns, last_ns + 1)
+
+
+def mark(folder: Path, clock: Clock) -> None:
+    """Note for the next run how this run's engine time belongs to the monotonic clock."""
+    noted = _Mark(boot=_boot(), engine_ns=clock.now(), mono_ns=clock.mono())
+    partial = folder / f"{_MARK}.partial"
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(noted))
+    partial.replace(folder / _MARK)
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """One moment by both clocks, and the start of the machine that it is of."""
+
+    boot: str
+    engine_ns: int
+    mono_ns: int
+
+
+_MARK: Final = "clock.json"
+
+
+def _boot() -> str:
+    """Name of this start of the machine; empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

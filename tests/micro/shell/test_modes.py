@@ -705,3 +705,51 @@ def test_with_keys_both_ways(tmp_path: Path) -> None:
             assert (await s.peer.ended(signal.signal_id)).status == "filled"
 
     asyncio.run(main())
+
+
+def test_a_run_after_one_under_a_clock_ten_minutes_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time_ns
+
+    async def body(s: Stack) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: real() + 600 * SECOND)
+            ahead = await s.up()
+            order = s.peer.signal()
+            s.peer.send(order)
+            assert (await s.peer.ended(order.signal_id)).status == "filled"
+            await ahead.stop("the clock is set right")
+            await ahead.close()
+        micro = await s.up()
+        assert micro.vitals.clock.drift_ns() == pytest.approx(-600 * SECOND, abs=SECOND)
+        order = s.peer.signal()
+        s.peer.send(order)
+        assert (await s.peer.ended(order.signal_id)).status == "filled"
+        now = time.time_ns()
+        expired = s.peer.signal(created_ns=now - 2 * SECOND, expires_ns=now - SECOND)
+        s.peer.send(expired)
+        assert (await s.peer.ended(expired.signal_id)).reason_code == "INTENT_EXPIRED"
+
+    run(tmp_path, body)
+
+
+def test_the_machines_clock_is_set_while_micro_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time_ns
+
+    async def body(s: Stack) -> None:
+        await s.up()
+        with monkeypatch.context() as patch:
+            for step_s in (3, -3, 600):
+                patch.setattr(time, "time_ns", lambda step_s=step_s: real() + step_s * SECOND)
+                for _ in range(15):
+                    s.peer.beat()
+                    await asyncio.sleep(0.1)
+                order = s.peer.signal()
+                s.peer.send(order)
+                report = await s.peer.ended(order.signal_id)
+                assert (report.status, report.reason_code) == ("filled", ""), step_s
+
+    run(tmp_path, body)

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
-from citadel_micro.shell.clock import Clock
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from citadel_micro.shell.clock import Clock, goes_on_at, mark
 from citadel_micro.shell.stats import Histogram, SignalTimes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_steps_of_the_wall_clock_do_not_move_engine_time() -> None:
@@ -49,3 +57,41 @@ def test_signals_that_never_place_do_not_pile_up() -> None:
     assert times.histogram.total == 0
     times.submitted("4999", 5_000)
     assert times.histogram.total == 1
+
+
+def test_the_time_between_two_runs_is_known_whatever_the_clock_was_set_to(tmp_path: Path) -> None:
+    second = 1_000_000_000
+    ahead = Clock(wall=lambda: 600 * second)
+    mark(tmp_path, ahead)
+    last_ns = ahead.now()
+    time.sleep(0.3)
+    goes_on_ns = goes_on_at(tmp_path, last_ns)
+    assert goes_on_ns - last_ns == pytest.approx(0.3 * second, abs=0.2 * second)
+    again = Clock(not_before_ns=goes_on_ns, wall=lambda: second)
+    assert again.now() >= goes_on_ns
+    assert (tmp_path / "clock.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"boot": "another", "engine_ns": 1, "mono_ns": 1}',
+        '{"boot": "", "engine_ns": 1, "mono_ns": 1}',
+        '{"boot": "another", "engine_ns": "x", "mono_ns": []}',
+    ],
+)
+def test_engine_time_goes_on_behind_the_last_stamp_where_nothing_is_known(
+    text: str, tmp_path: Path
+) -> None:
+    assert goes_on_at(tmp_path, 77) == 78
+    (tmp_path / "clock.json").write_text(text)
+    assert goes_on_at(tmp_path, 77) == 78
+
+
+def test_a_mark_that_cannot_be_of_the_last_run_is_not_believed(tmp_path: Path) -> None:
+    clock = Clock()
+    mark(tmp_path, clock)
+    for last_ns in (clock.now() - 10**12, clock.now() + 10**12):
+        assert goes_on_at(tmp_path, last_ns) == last_ns + 1
