@@ -13,45 +13,30 @@ from typing import TYPE_CHECKING, Final, Literal
 from citadel_micro.core.crosscheck import CrossCheck
 from citadel_micro.core.integrity import Unnumbered, make_integrity
 from citadel_micro.core.kernel import Book
+from citadel_micro.core.readings import Readings
 from citadel_micro.core.streams import Stream
 from citadel_micro.core.trades import News
 from citadel_micro.core.verdicts import APPLY, BUFFER, GAP
-from citadel_micro.core.windows import CellSums
+from citadel_micro.core.waiting import (
+    BELOW_LIMIT_NS,
+    BUFFER_LIMIT,
+    CROSSED_LIMIT_NS,
+    OLDER_NS,
+    QUOTE_NS,
+    STAMP_NS,
+    USELESS_LIMIT_NS,
+    deepen,
+    keep,
+    received,
+    recent_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from citadel_micro.core.book import Best, Level
     from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, QuoteTick, TradeTick
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
 """SYNCING: no trustworthy content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but
 nobody has heard of its stream for too long, or it is crossed. BROKEN: the venue will not serve it."""
-
-BUFFER_LIMIT: Final = 2_000
-"""Updates kept while a snapshot is fetched: 200 s of a 100 ms stream, 20 s of the quickest seen.
-The oldest go first; a snapshot that they would have joined then counts as too old."""
-CROSSED_LIMIT_NS: Final = 5_000_000_000
-"""A book that stays crossed for this long is fetched anew. Auctions and single-change streams may
-cross for a moment; a wrong level stays."""
-USELESS_LIMIT_NS: Final = 5_000_000_000
-"""Updates that come for this long without a snapshot to put them on say that it was lost."""
-FEW_LEVELS: Final = 100
-"""A snapshot with so many levels on its longer side may have been cut there: a whole one follows."""
-RECENT: Final = 64
-"""Updates of such a book that are kept: some seconds, longer than a snapshot is under way."""
-BELOW_LIMIT_NS: Final = 2_000_000_000
-"""The same for updates that are all older than the snapshot: streams lag it by less than a second."""
-OLDER_NS: Final = 250_000_000
-"""Quotes of one stream come in order, but for some that come twice; one of a lower number that comes
-later than this says that the number before was wrong."""
-QUOTE_NS: Final = 1_000_000_000
-"""A best bid and ask whose number is ahead of the depth is believed against it for so long. Depth
-follows within a second, so a number that is farther ahead is wrong."""
-STAMP_NS: Final = 60_000_000_000
-"""A stamp that is ahead of all others by more than this is wrong, and orders nothing."""
-FLOW_NS: Final = 60_000_000_000
-"""Longest window of ``signed_flow``."""
 
 UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
 """Reason of a LIVE book that a generic connector keeps."""
@@ -70,7 +55,7 @@ class Change:
     """``state`` or its reason changed."""
 
 
-class MarketBook:
+class MarketBook(Readings):
     """One instrument on one venue. See the module.
 
     Args:
@@ -86,22 +71,19 @@ class MarketBook:
         "_crossed_ns",
         "_depth",
         "_depths",
-        "_flow",
         "_integrity",
         "_judge",
         "_judge_trade",
         "_last_quote",
         "_news",
         "_proving",
-        "_quote",
         "_quote_seq",
-        "_quoted_ns",
+        "_quoted_ns",  # receipt of the first quote that differed after the last update
         "_recent",
-        "_traded_ns",
+        "_traded_ns",  # and of the first trade after it
         "_unproven",
         "_useless_ns",
         "_was_live",
-        "book",
         "deltas",
         "exchange_ns",
         "gaps",
@@ -123,7 +105,7 @@ class MarketBook:
         self.symbol: Final = symbol
         rules = make_integrity(integrity)
         deepest = rules.depths[-1] if rules.depths else 0
-        self.book: Final = Book(keep_text=rules.checksum is not None, depth=deepest)
+        super().__init__(Book(keep_text=rules.checksum is not None, depth=deepest))
         self.state: BookState = "SYNCING"
         self.reason = "no snapshot yet"
         self.last_seq = -1
@@ -153,16 +135,12 @@ class MarketBook:
         self._check: Final = CrossCheck(counts_changes=integrity.startswith("range_bridge_spot"))
         self._crossed_ns = 0
         self._buffer: Final[deque[DepthUpdate]] = deque(maxlen=BUFFER_LIMIT)
-        self._quote: Best | None = None
         self._quote_seq = -1
         self._last_quote: QuoteTick | None = None
         self._quoted_ns = self._traded_ns = 0
-        """Receipt of the first quote that differed, and of the first trade, after the last update."""
         self._recent: deque[DepthUpdate] | None = None
-        """The last updates of a book of few levels: they join a whole one to it that is older."""
         self._useless_ns = 0
         self._was_live = False
-        self._flow: Final = CellSums(FLOW_NS)
         self._news: Final = News()
         self._judge_trade: Final = self._news.judge
 
@@ -202,7 +180,10 @@ class MarketBook:
             if quote.seq <= self.last_seq:
                 return False
             # One that is lower than the last quote's is older, as long as that one is young.
-            if quote.seq < self._quote_seq and quote.recv_ns - self._quote_ns() < OLDER_NS:
+            if (
+                quote.seq < self._quote_seq
+                and quote.recv_ns - received(self._last_quote) < OLDER_NS
+            ):
                 return False
             self._quote_seq = quote.seq
         elif quote.exchange_ns < self.exchange_ns < quote.exchange_ns + STAMP_NS:
@@ -279,68 +260,7 @@ class MarketBook:
             return self._revive() != Change.NONE
         return False
 
-    # --- readings -----------------------------------------------------------------------------
-
-    def best(self) -> Best | None:
-        """(bid, bid size, ask, ask size), the fresher of depth and quote; None if one-sided."""
-        if self._quote is not None:
-            return self._quote
-        return self.book.best()
-
-    def top(self, count: int) -> tuple[list[Level], list[Level]]:
-        """Up to ``count`` levels of each side, (bids, asks), best first and beginning at ``best``.
-
-        A quote may be newer than the depth: what the depth shows better than it is gone.
-        """
-        bids, asks = self.book.top(count)
-        if self._quote is None or count <= 0:
-            return bids, asks
-        bid, bid_size, ask, ask_size = self._quote
-        return (
-            [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count],
-            [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count],
-        )
-
-    def mid(self) -> float | None:
-        """Half-way between best bid and ask, in price units; None if one-sided."""
-        best = self.best()
-        return None if best is None else (best[0] + best[2]) / 2
-
-    def spread(self) -> float | None:
-        """Best ask minus best bid, in price units; None if one-sided."""
-        best = self.best()
-        return None if best is None else best[2] - best[0]
-
-    def microprice(self) -> float | None:
-        """Mid weighted by the opposite sizes (Stoikov 2018, first order); None if one-sided."""
-        best = self.best()
-        if best is None:
-            return None
-        bid, bid_size, ask, ask_size = best
-        total = bid_size + ask_size
-        return (bid * ask_size + ask * bid_size) / total if total > 0 else (bid + ask) / 2
-
-    def imbalance(self, count: int) -> float:
-        """(bid size - ask size) / (bid size + ask size) over the best ``count`` levels; 0 if empty.
-
-        In [-1, 1]; positive means more is bid than offered.
-        """
-        bids, asks = self.top(count)
-        bid_size = sum(size for _, size in bids)
-        ask_size = sum(size for _, size in asks)
-        total = bid_size + ask_size
-        return (bid_size - ask_size) / total if total > 0 else 0.0
-
-    def signed_flow(self, now_ns: int, window_ns: int) -> float:
-        """Taker buys minus taker sells of the last ``window_ns``, at most a minute, in size.
-
-        Windows are as ``core.windows`` cuts them.
-        """
-        return self._flow.sums(now_ns, (window_ns,))[0]
-
-    def signed_flows(self, now_ns: int, windows_ns: Sequence[int]) -> list[float]:
-        """``signed_flow`` over several windows, shortest first, at the cost of the longest."""
-        return self._flow.sums(now_ns, windows_ns)
+    # --- how far to trust it ------------------------------------------------------------------
 
     @property
     def verified(self) -> bool:
@@ -356,12 +276,6 @@ class MarketBook:
         An order that is younger was not there for it.
         """
         return self._news.happened_ns
-
-    @property
-    def crossed(self) -> bool:
-        """Best bid at or above best ask. Locked counts: neither is a price to quote from."""
-        best = self.best()
-        return best is not None and best[0] >= best[2]
 
     @property
     def checksums(self) -> tuple[int, int]:
@@ -380,7 +294,8 @@ class MarketBook:
         if self._recent is not None:
             self._recent.append(update)
         if self._quote is not None and (
-            self._quote_seq <= update.last_seq or update.recv_ns - self._quote_ns() > QUOTE_NS
+            self._quote_seq <= update.last_seq
+            or update.recv_ns - received(self._last_quote) > QUOTE_NS
         ):
             self._quote = None
         if self._proving and not self._proven(update):
@@ -414,8 +329,7 @@ class MarketBook:
             self._lose("the snapshot is crossed")
             return Change.GAP | Change.STATE
         self._useless_ns = 0
-        few = self._integrity.bridges and max(len(bids), len(asks)) == FEW_LEVELS
-        self._recent = deque(maxlen=RECENT) if few else None
+        self._recent = recent_of(update) if self._integrity.bridges else None
         self.book.replace(bids, asks, update.texts)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
@@ -429,19 +343,9 @@ class MarketBook:
         return self._replay()
 
     def _deepen(self, whole: DepthUpdate) -> int:
-        """Put the updates since a whole snapshot onto it, which is older than this book of few levels.
-
-        The book stays what and where it is, and gets the levels that it lacked.
-        """
-        recent = self._recent
-        if self.state != "LIVE" or not recent or recent[0].last_seq > whole.last_seq:
+        """Take the levels that a book of few lacks from a snapshot that is older than it."""
+        if self.state != "LIVE" or not deepen(self.book, whole, self._recent):
             return Change.NONE
-        if max(len(whole.bids), len(whole.asks)) <= FEW_LEVELS:
-            return Change.NONE
-        self.book.replace(whole.bids, whole.asks, whole.texts)
-        for update in recent:
-            if update.last_seq > whole.last_seq:
-                self.book.apply(update.bids, update.asks, update.texts)
         self._recent = None
         return Change.UPDATED
 
@@ -540,20 +444,7 @@ class MarketBook:
         self.mute = False
         self._integrity.reset()
 
-    def _quote_ns(self) -> int:
-        """Receipt of the last quote that changed the best."""
-        return 0 if self._last_quote is None else self._last_quote.recv_ns
-
     def _keep(self, update: DepthUpdate) -> None:
         if not self._integrity.bridges:
             return
-        buffer = self._buffer
-        seq = update.last_seq
-        if buffer and seq <= buffer[-1].last_seq:
-            # The order of receipt is that of the stream, so a number above those that follow it was
-            # wrong; but for what comes twice.
-            if any(each.last_seq == seq for each in buffer):
-                return
-            while buffer and buffer[-1].last_seq > seq:
-                buffer.pop()
-        buffer.append(update)
+        keep(self._buffer, update)

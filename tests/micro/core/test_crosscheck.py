@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from citadel_micro.core.crosscheck import MUTE_NS
 from citadel_micro.core.events import BookLook, DepthUpdate, QuoteTick, TradeTick
-from citadel_micro.core.market import FEW_LEVELS, Change, MarketBook
+from citadel_micro.core.market import Change, MarketBook
+from citadel_micro.core.waiting import FEW_LEVELS
 
 if TYPE_CHECKING:
     from citadel_micro.core.events import Side

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from citadel_micro.core.events import DepthUpdate, Levels, TextLevels
 from citadel_micro.core.integrity import ConnectionSequence, make_integrity
-from citadel_micro.core.market import CROSSED_LIMIT_NS, Change, MarketBook
+from citadel_micro.core.market import Change, MarketBook
 from citadel_micro.core.verdicts import APPLY, GAP, IGNORE, OLD_LIMIT
+from citadel_micro.core.waiting import CROSSED_LIMIT_NS
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

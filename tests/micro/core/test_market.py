@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from citadel_micro.core.events import DepthUpdate, FeedStatus, Levels, QuoteTick, TradeTick
-from citadel_micro.core.market import BUFFER_LIMIT, Change, MarketBook
+from citadel_micro.core.market import Change, MarketBook
+from citadel_micro.core.waiting import BUFFER_LIMIT
 from citadel_proto.errors import BadInput
 
 VENUE, SYMBOL = "binance-spot", "BTC/USDT"

@@ -13,9 +13,8 @@ The faults:
 - ``replay``: the last messages of the connection come once more, without a word;
 - ``reconnect``: the connection is lost; the new one begins with a window of old messages, goes on,
   and its snapshot comes some updates later;
-- ``silence``: no more depth comes for this book, while the connection lives and proves it; quotes and
-  trades of the symbol go on where the capture has them. What must tell is what they say, or a look at
-  the venue's book where it can be had, or else that it is subscribed anew;
+- ``silence``: no more depth comes for this book, while its connection lives, and its quotes and trades
+  where the capture has them; they, a look at the venue's book or subscribing anew must tell;
 - ``clock jump``: the venue's clock, and with it every stamp, jumps by an hour, back or forth;
 - ``late snapshot``: see ``delay_snapshot``, for it happens once a capture.
 """
@@ -62,8 +61,7 @@ WINDOW: Final = 20
 SNAPSHOT_AFTER: Final = 5
 """Updates of the book between a reconnection and its snapshot."""
 SILENT_NS: Final = 1_000_000_000
-"""Silence after which a book is looked at, or subscribed anew, here: captures are too short for the
-limits of a trading day."""
+"""Silence after which a book is looked at, or subscribed anew: captures are short."""
 TELL_NS: Final = 5_000_000_000
 """A silence that has not been told after this long is missed."""
 JUMP_NS: Final = 3_600_000_000_000
@@ -226,10 +224,7 @@ class _Session:
             now = self._true.snapshot(self._symbol)
             book.on_look(BookLook(*now[:2], now.last_seq, now.bids, now.asks, now_ns))
         else:
-            status = FeedStatus(
-                venue=book.venue, symbol=book.symbol, up=False, reason="silent", refused=False
-            )
-            book.on_status(status)
+            book.on_status(FeedStatus(venue=book.venue, symbol=book.symbol, up=False, reason=""))
 
     def _begin(self, line: int, record: Record, symbol: str) -> None:
         self._fault = self._faults[self._number % len(self._faults)]
@@ -302,10 +297,8 @@ class _Session:
         if self._symbol and self._fault == "silence":
             book = self._false.by_symbol[self._symbol]
             for event in decoded.events:
-                if isinstance(event, QuoteTick) and event.symbol == self._symbol:
-                    book.on_quote(event)
-                elif isinstance(event, TradeTick) and event.symbol == self._symbol:
-                    book.on_trade(event)
+                if isinstance(event, QuoteTick | TradeTick) and event.symbol == self._symbol:
+                    (book.on_quote if isinstance(event, QuoteTick) else book.on_trade)(event)  # type: ignore[arg-type]
 
     def _give_jumped(self, line: int, record: Record) -> None:
         decoded = self._false.decoder.line(line, record)

@@ -18,7 +18,8 @@ from citadel_micro.shell.feeds.asking import Asking
 from citadel_micro.shell.feeds.clock_offset import ClockOffset
 from citadel_micro.shell.feeds.decode import Control, is_beside, mentioned
 from citadel_micro.shell.feeds.link import CLOSE_TIMEOUT_S, Link, open_link
-from citadel_micro.shell.feeds.quiet import Quiet
+from citadel_micro.shell.feeds.pulse import Pulse
+from citadel_micro.shell.feeds.quiet import MUTES, Quiet
 from citadel_micro.shell.feeds.spec import broken_venue
 from citadel_proto.errors import VenueViolation
 
@@ -33,21 +34,8 @@ WATCH_S: Final = 0.25
 """How often silence is looked for."""
 FIRST_UPDATE_S: Final = 3.0
 """A quiet symbol gets its snapshot after this even if no update has come to join it to."""
-PROBE_S: Final = 5.0
-"""How often a round trip is measured: of the budgets of venues that count pings, a small part."""
-PROOF_NS: Final = 500_000_000
-"""A connection that lives says so to the books this often: one event for all of them, a third of the
-age at which a book counts as stale."""
-SILENT_NS: Final = 500_000_000
-"""After this long without a frame a pong is asked for,"""
-PING_NS: Final = 750_000_000
-"""and again no sooner than this: with ``WATCH_S`` at most one a second or so."""
 SAMPLE_NS: Final = 5_000_000
 """Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
-MUTE_NS: Final = 300_000_000_000
-MUTES: Final = 2
-"""A depth that falls mute more often than this within that time is BROKEN, however often it is
-subscribed anew."""
 WARN_NS: Final = 10_000_000_000
 """Unreadable messages of one kind are logged at most this often."""
 _FAR: Final = 1 << 62
@@ -100,12 +88,9 @@ class Life:
         self._answers = Answers()
         self._unanswered = self._answers.waiting
         self._refused: dict[str, str] = {}
-        self._mutes: dict[str, tuple[int, int]] = {}
-        """How often a symbol's depth has fallen mute lately, and when it last did."""
         self._warned_ns = 0
         self._held = False
-        self._last_frame_ns = 0
-        self._pong_ns = self._ping_ns = self._proof_ns = 0
+        self._pulse = Pulse()
         self._sample_ns = 0
         self._sampled = counts.frames
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,7 +112,7 @@ class Life:
         """Subscribe and watch. One that succeeds another has no book to fetch: it is handed over."""
         now_ns = self._clock()
         self._counts.connects += 1
-        self._last_frame_ns = self._counts.last_frame_ns = now_ns
+        self._pulse.frame_ns = self._counts.last_frame_ns = now_ns
         if self._tap is not None:
             self._tap(now_ns, "open", self._number, self._shared.url, "")
         for symbol in self._natives:
@@ -197,11 +182,7 @@ class Life:
 
     def _fell_mute(self, symbol: str, reason: str) -> None:
         """Subscribe anew; what falls mute again and again is BROKEN until it speaks."""
-        now_ns = self._clock()
-        count, last_ns = self._mutes.get(symbol, (0, 0))
-        count = count + 1 if now_ns - last_ns < MUTE_NS else 1
-        self._mutes[symbol] = (count, now_ns)
-        if count <= MUTES:
+        if self._quiet.fell_mute(symbol, self._clock()):
             self.status(symbol, up=False, reason=reason)
             self._resubscribe(symbol, reason)
             return
@@ -256,23 +237,18 @@ class Life:
         beat = self._spec.heartbeat
         silence_ns = int(beat.silence_s * 1e9)
         frames_come = beat.frames or bool(beat.text)
-        probe_s = opened_s
         while True:
-            now_ns = self._clock()
-            silent = now_ns - self._alive_ns >= SILENT_NS
-            if loop.time() >= probe_s or (silent and now_ns - self._ping_ns >= PING_NS):
-                probe_s = loop.time() + PROBE_S
-                self._ping_ns = now_ns
+            if self._pulse.ping_due(self._clock()):
                 link.ping()
             await asyncio.sleep(WATCH_S)
             now_ns = self._clock()
             if self._held:
                 # The silence is ours.
-                self._last_frame_ns = now_ns
+                self._pulse.frame_ns = now_ns
                 self._quiet.pause(now_ns)
             else:
                 self._prove()
-            heard_ns = self._last_frame_ns if frames_come else self._alive_ns
+            heard_ns = self._pulse.frame_ns if frames_come else self._pulse.alive_ns
             if now_ns - heard_ns > silence_ns:
                 self.restart(f"no frame for {beat.silence_s:g} s")
             elif lifetime_s and loop.time() - opened_s > lifetime_s:
@@ -285,16 +261,10 @@ class Life:
             if "depth" in self._shared.channels:
                 self._watch_quiet(now_ns)
 
-    @property
-    def _alive_ns(self) -> int:
-        """When this connection was last heard, be it a pong."""
-        return max(self._last_frame_ns, self._pong_ns)
-
     def _prove(self) -> None:
         """Tell the books when this connection was last heard, if that is news."""
-        heard_ns = self._alive_ns
-        if heard_ns - self._proof_ns >= PROOF_NS:
-            self._proof_ns = heard_ns
+        heard_ns = self._pulse.news()
+        if heard_ns:
             proof = StreamProof(venue=self._spec.venue, stream=self._number, recv_ns=heard_ns)
             self.emit(proof, heard_ns)
 
@@ -349,7 +319,7 @@ class Life:
         counts = self._counts
         counts.frames += 1
         counts.octets += len(data)
-        counts.last_frame_ns = self._last_frame_ns = recv_ns
+        counts.last_frame_ns = self._pulse.frame_ns = recv_ns
         if self._tap is not None:
             self._tap(recv_ns, "frame", self._number, "", data.decode("utf-8", "replace"))
         try:
@@ -395,8 +365,7 @@ class Life:
         now_ns = self._clock()
         self.clock.round_trip(rtt_ns, now_ns)
         if not self._held:
-            # It comes behind all that the venue had sent, as any frame does.
-            self._pong_ns = now_ns
+            self._pulse.pong(now_ns)
             self._prove()
 
     def _first_update(self, symbol: str) -> None:

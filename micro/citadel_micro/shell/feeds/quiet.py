@@ -20,6 +20,11 @@ QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is subscribed anew at most this many times less often."""
 
 
+MUTE_NS: Final = 300_000_000_000
+MUTES: Final = 2
+"""A depth that falls mute more often than this within that time is not mended by subscribing anew."""
+
+
 class Quiet:
     """See the module.
 
@@ -35,6 +40,7 @@ class Quiet:
         self._patience: dict[str, float] = {}
         self._proven_ns: dict[str, int] = {}
         self._next_look: dict[str, tuple[int, int]] = {}
+        self._mutes: dict[str, tuple[int, int]] = {}
         self.heard_ns: dict[str, int] = {}
         """When the depth of each symbol was last heard, or subscribed."""
 
@@ -49,6 +55,13 @@ class Quiet:
     def begun(self, symbol: str) -> None:
         """It has spoken after subscribing."""
         self._patience.pop(symbol, None)
+
+    def fell_mute(self, symbol: str, now_ns: int) -> bool:
+        """Its depth is mute while others go on. Whether subscribing anew may still help."""
+        count, last_ns = self._mutes.get(symbol, (0, 0))
+        count = count + 1 if now_ns - last_ns < MUTE_NS else 1
+        self._mutes[symbol] = (count, now_ns)
+        return count <= MUTES
 
     def due(self, now_ns: int, refused: Container[str]) -> list[tuple[str, Due, int]]:
         """(symbol, what to do, how long it has been silent in ns)."""

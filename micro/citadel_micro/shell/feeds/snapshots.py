@@ -13,7 +13,7 @@ import aiohttp
 import structlog
 
 from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus
-from citadel_micro.core.market import FEW_LEVELS
+from citadel_micro.core.waiting import FEW_LEVELS
 from citadel_micro.shell.feeds.pace import Backoff, Pacer
 from citadel_proto.errors import VenueViolation
 

@@ -12,7 +12,7 @@ from hard_venue import BinanceSpot, BybitLinear, Observer, run_hard, until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.shell.feeds import life as life_module
+from citadel_micro.shell.feeds import pulse as pulse_module
 from citadel_micro.shell.feeds.clock_offset import MS_NS, PARTS, ClockOffset
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class ShiftedBybit(BybitLinear):
 def test_a_server_with_a_wrong_clock(
     monkeypatch: pytest.MonkeyPatch, shift_ns: int, *, deflate: bool
 ) -> None:
-    monkeypatch.setattr(life_module, "PROBE_S", 0.05)
+    monkeypatch.setattr(pulse_module, "PROBE_NS", 50_000_000)
     dialect = ShiftedBybit(shift_ns) if deflate else Shifted(shift_ns)
 
     async def scenario(seen: Observer) -> None:
@@ -171,7 +171,7 @@ def test_a_server_with_a_wrong_clock(
 def test_a_server_that_never_answers_pings_is_kept_and_has_no_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(life_module, "PROBE_S", 0.05)
+    monkeypatch.setattr(pulse_module, "PROBE_NS", 50_000_000)
     monkeypatch.setattr("aiohttp.web.WebSocketResponse.pong", _deaf)
 
     async def scenario(seen: Observer) -> None:

@@ -370,11 +370,15 @@ def _unsubscribe(symbols: Sequence[str], channels: Sequence[Channel], number: in
 
 
 _DAY_S: Final = 86_400.0
-_BESIDE: Final = (
-    *(b"@bookTicker", b"@trade", b"@aggTrade", b'"e":"trade"', b'"e":"aggTrade"'),
-    *(b'"e":"bookTicker"', b'"B":"'),
-)
+_BESIDE: Final = (b"@trade", b"@aggTrade", b'"e":"trade"', b'"e":"aggTrade"', b'"B":"')
 """What quotes and trades hold, and no message of a book does."""
+_FUTURES: Final = Limits(
+    symbols_per_connection=60,
+    messages_per_s=8.0,
+    snapshots_per_s=1.5,
+    snapshot_burst=20,
+    lifetime_s=_DAY_S,
+)
 
 SPECS: Final = {
     "binance-spot": VenueSpec(
@@ -422,13 +426,7 @@ SPECS: Final = {
         unify=_unify_usdm,
         native=_native,
         heartbeat=Heartbeat(silence_s=60.0),
-        limits=Limits(
-            symbols_per_connection=60,
-            messages_per_s=8.0,
-            snapshots_per_s=1.5,
-            snapshot_burst=20,
-            lifetime_s=_DAY_S,
-        ),
+        limits=_FUTURES,
     ),
     "binance-coinm": VenueSpec(
         venue="binance-coinm",
@@ -447,12 +445,6 @@ SPECS: Final = {
         unify=_unify_coinm,
         native=_native_coinm,
         heartbeat=Heartbeat(silence_s=60.0),
-        limits=Limits(
-            symbols_per_connection=60,
-            messages_per_s=8.0,
-            snapshots_per_s=1.5,
-            snapshot_burst=20,
-            lifetime_s=_DAY_S,
-        ),
+        limits=_FUTURES,
     ),
 }
