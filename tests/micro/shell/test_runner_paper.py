@@ -7,6 +7,8 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from citadel_micro.core.approval import Approvals
 from citadel_micro.core.commands import CancelOrder, PlaceOrder, QueryVenue
 from citadel_micro.core.events import DepthUpdate, OrderAccepted, OrderDone, OrderFilled, TradeTick
@@ -16,6 +18,7 @@ from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.venues.paper import PaperAdapter, paper_state
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
+from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -261,5 +264,20 @@ def test_nothing_is_delivered_after_closing() -> None:
         bench.adapter.close()
         await asyncio.sleep(0.01)
         assert not [each for each in bench.log if isinstance(each, OrderAccepted)]
+
+    asyncio.run(main())
+
+
+def test_an_order_without_an_approval_of_this_gate_does_not_leave() -> None:
+    async def main() -> None:
+        bench = Bench(paper())
+        approved = place("c-1", 99)
+        theirs = Approvals(lambda: 0).issue(approved.order, book_seq=0)
+        for command in (approved.order, theirs):
+            with pytest.raises(InvariantError):
+                bench.submit(command)
+        bench.submit(approved)
+        with pytest.raises(InvariantError, match="spent before"):
+            bench.submit(approved)
 
     asyncio.run(main())

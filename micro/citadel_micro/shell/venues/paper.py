@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from citadel_micro.core.approval import Approved
+from citadel_micro.core.commands import CancelOrder, QueryOrder, QueryVenue
 from citadel_micro.core.events import VenueStatus
 from citadel_micro.shell.runner import TIMER_GRAIN_NS
 from citadel_proto.errors import InvariantError
@@ -98,8 +99,10 @@ class PaperAdapter:
             if self._runner is None:
                 raise InvariantError(f"{self.venue}: an order without a gate to open it")
             self.paper.submit(self._runner.engine.risk.open(command), now_ns)
-        else:
+        elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
             self.paper.submit(command, now_ns)
+        else:
+            raise InvariantError(f"{self.venue}: {type(command).__name__} without an approval")
         self._arm()
 
     def close(self) -> None:
