@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
@@ -60,7 +60,8 @@ class _Match(msgspec.Struct, gc=False):
     size: Size
     price: Price
     tradeId: str  # noqa: N815
-    time: Millis
+    time: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    """In nanoseconds, as nothing else of this venue."""
 
 
 class _MatchFrame(msgspec.Struct):
