@@ -766,6 +766,9 @@ class ChaosRun:
         for parent in self.engine.register.active.values():
             if not parent.triggered or parent.terminal or parent.verdict is not None:
                 continue
+            market = self.engine.markets[VENUE, parent.signal.symbol]
+            if market.crossed or self.now - parent.accepted_ns < 30 * SECOND:
+                continue  # the market was left locked, or it has only just triggered
             in_doubt = any(child.state.value == "quarantined" for child in parent.children)
             assert in_doubt or parent.reason_code in STOPPED, (parent.reason_code, parent)
 
