@@ -15,12 +15,11 @@ LONGEST_NAME: Final = 128
 LONGEST_NUMBER: Final = 128
 """Twice ``codec.MAX_DECIMAL_TEXT``: a signal's number that is merely too long is answered with a
 rejection, not dropped."""
-LONGEST_TEXT: Final = 4_096
+LONGEST_TEXT: Final = 65_536
+"""A setting can be a list of a thousand symbols; micro itself cuts its reasons at 1,000."""
 LATEST_NS: Final = 2**63 - 1
 """What 64 bits with a sign hold; as a time it is in the year 2262."""
 MOST_LEVELS: Final = 1_000
-MOST_MACROS: Final = 256
-"""Macros that one micro listens to at a time."""
 
 Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 """An id, a venue, a symbol, a code."""
@@ -28,8 +27,6 @@ Scope = Annotated[str, Meta(max_length=2 * LONGEST_NAME)]
 """Several names in one."""
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 """A reason, for people."""
-Setting = Annotated[str, Meta(max_length=65_536)]
-"""One of micro's own settings as text; a list of symbols is long."""
 RawNumber = Annotated[str, Meta(max_length=LONGEST_NUMBER)]
 """Decimal text that the reader judges by itself, and answers."""
 Number = Annotated[str, Meta(max_length=LONGEST_NUMBER)]

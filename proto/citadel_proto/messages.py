@@ -15,22 +15,8 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
 
-# Not only for type checkers: msgspec reads the annotations.
-from citadel_proto.bounds import (
-    MOST_MACROS,
-    Count,
-    Integer,
-    Levels,
-    Name,
-    Number,
-    RawNumber,
-    Scope,
-    Setting,
-    Text,
-    Time,
-)
+from citadel_proto.bounds import Count, Integer, Levels, Name, Number, RawNumber, Scope, Text, Time
 
 SCHEMA_VERSION: Final = 1
 """Version of the message set; raised only when a reader must know of a change."""
@@ -58,7 +44,7 @@ BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
 MicroState = Literal["recovering", "active", "reducing", "halted", "killed"]
 MacroState = Literal["starting", "running", "stopping"]
 QueryKind = Literal["order", "orders", "balances", "positions", "limits"]
-Param = Annotated[str, Meta(max_length=1_024)] | int | float | bool
+Param = Annotated[str, msgspec.Meta(max_length=1_024)] | int | float | bool
 
 
 # msgspec hands options down to subclasses, except kw_only; type checkers want frozen repeated too.
@@ -94,7 +80,7 @@ class Signal(_Message, frozen=True, kw_only=True):
     reduce_only: bool = False
     leverage: RawNumber = "1"
     algo: Name = "chase_limit"
-    params: Annotated[dict[Name, Param], Meta(max_length=1_024)] = {}
+    params: Annotated[dict[Name, Param], msgspec.Meta(max_length=1_024)] = {}
     confidence: float | None = None
     """Calibrated probability in [0, 1]; micro may scale down or veto on it, never amplify."""
     model_id: Name = ""
@@ -201,7 +187,7 @@ class BookSnapshot(_Message, frozen=True, kw_only=True):
     published_ns: Time
     instance: Name
     seq: Count
-    features: Annotated[dict[Name, float], Meta(max_length=256)] = {}
+    features: Annotated[dict[Name, float], msgspec.Meta(max_length=256)] = {}
     proof_ns: Time = 0
     """When micro last knew this to be the venue's book: its last update, or a later sign of life of
     the connection that carries it. 0 from a micro that does not tell: ``recv_ns`` then."""
@@ -222,7 +208,7 @@ class Trades(_Message, frozen=True, kw_only=True):
 
     venue: Name
     symbol: Name
-    trades: Annotated[tuple[Trade, ...], Meta(max_length=10_000)]
+    trades: Annotated[tuple[Trade, ...], msgspec.Meta(max_length=10_000)]
     recv_ns: Time
     instance: Name
     seq: Count
@@ -290,8 +276,8 @@ class ExecutionReport(_Message, frozen=True, kw_only=True):
     reason: Text
     permitted: Number | None
     """On a rejection, the largest quantity that would have passed."""
-    fills: Annotated[tuple[Fill, ...], Meta(max_length=100_000)]
-    balances: Annotated[tuple[Balance, ...], Meta(max_length=10_000)]
+    fills: Annotated[tuple[Fill, ...], msgspec.Meta(max_length=100_000)]
+    balances: Annotated[tuple[Balance, ...], msgspec.Meta(max_length=10_000)]
     """Never older than ``fills``."""
     position: Position | None
     strategy: Name
@@ -315,10 +301,10 @@ class Answer(_Message, frozen=True, kw_only=True):
     query_id: Name
     kind: QueryKind
     found: bool
-    reports: Annotated[tuple[ExecutionReport, ...], Meta(max_length=10_000)] = ()
-    balances: Annotated[tuple[Balance, ...], Meta(max_length=10_000)] = ()
-    positions: Annotated[tuple[Position, ...], Meta(max_length=10_000)] = ()
-    limits: Annotated[dict[Name, Setting], Meta(max_length=256)] = {}
+    reports: Annotated[tuple[ExecutionReport, ...], msgspec.Meta(max_length=10_000)] = ()
+    balances: Annotated[tuple[Balance, ...], msgspec.Meta(max_length=10_000)] = ()
+    positions: Annotated[tuple[Position, ...], msgspec.Meta(max_length=10_000)] = ()
+    limits: Annotated[dict[Name, Text], msgspec.Meta(max_length=256)] = {}
     error: Text = ""
     instance: Name
     seq: Count
@@ -366,7 +352,7 @@ class FeedHealth(_Part, frozen=True, kw_only=True):
     unread_octets_peak: Count = 0
     conflated: Count = 0
     """Book updates that were handled as part of a younger one."""
-    handled_ns: Annotated[tuple[Integer, ...], Meta(max_length=16)] = ()
+    handled_ns: Annotated[tuple[Integer, ...], msgspec.Meta(max_length=16)] = ()
     """From receipt to handled, at 50, 90 and 99 % of the last events."""
     clock_offset_ns: Integer | None = None
     """The venue's clock minus micro's; None until it is known."""
@@ -409,14 +395,13 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     """Parent orders not yet terminal."""
     schema: Count = SCHEMA_VERSION
     mode: Name = "paper"
-    macros_seen: Annotated[tuple[tuple[Name, Count], ...], Meta(max_length=MOST_MACROS)] = ()
+    macros_seen: Annotated[tuple[tuple[Name, Count], ...], msgspec.Meta(max_length=256)] = ()
     """(instance, last heartbeat sequence) of every macro that is alive; ``macro_instance_seen`` is
     only the latest of them, so it cannot serve two macros at once."""
-    macros_refused: Annotated[tuple[tuple[Name, Text], ...], Meta(max_length=MOST_MACROS)] = ()
+    macros_refused: Annotated[tuple[tuple[Name, Text], ...], msgspec.Meta(max_length=256)] = ()
     """(instance, reason) of every macro that is heard and whose orders are not taken."""
     clock_drift_ns: Integer = 0
-    """``wall_ns`` minus the clock that orders are stamped with, which never goes back: how far the
-    machine's clock was set since micro started."""
+    """``wall_ns`` minus the clock that orders are stamped with, which never goes back."""
 
 
 class VenueQuote(_Part, frozen=True, kw_only=True):
@@ -443,9 +428,9 @@ class ConsolidatedBook(_Message, frozen=True, kw_only=True):
     bids: Levels
     """As ``BookSnapshot.bids``; sizes in base units, summed over the venues at each price."""
     asks: Levels
-    venues: Annotated[tuple[VenueQuote, ...], Meta(max_length=1_024)]
+    venues: Annotated[tuple[VenueQuote, ...], msgspec.Meta(max_length=1_024)]
     """Whose books are in it, by venue id. Empty: there is no consolidated book now."""
-    left_out: Annotated[dict[Name, Text], Meta(max_length=1_024)]
+    left_out: Annotated[dict[Name, Text], msgspec.Meta(max_length=1_024)]
     """Whose books are not, and why."""
     published_ns: Time
     instance: Name
