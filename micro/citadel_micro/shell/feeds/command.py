@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def books(
     capture: Annotated[Path, typer.Argument(help="Capture: *.jsonl.gz or *.jsonl.zst.")],
     *,
-    venue: Annotated[str, typer.Option(help="Venue id, such as binance-spot or okx.")],
+    venue: Annotated[
+        str, typer.Option(help="Venue id, such as binance-spot or okx; ccxt-... are live only.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     trace: Annotated[
         int, typer.Option(min=0, help="Checksum the top every N applied updates (with --json).")

@@ -78,11 +78,12 @@ def exchange_class(venue: str) -> Callable[[Mapping[str, Any]], Exchange]:
 
     name = venue.removeprefix(PREFIX)
     if name not in ccxt.pro.exchanges:
-        near = difflib.get_close_matches(name, ccxt.pro.exchanges, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, ccxt.pro.exchanges, n=3, cutoff=0.7)
         raise BadInput(
             f"ccxt.pro has no exchange {name!r}",
             where=f"venue {venue}",
-            allowed=", ".join(PREFIX + each for each in near or ccxt.pro.exchanges[:10]),
+            allowed=", ".join(PREFIX + each for each in near)
+            or f"{PREFIX} and one of the {len(ccxt.pro.exchanges)} exchanges in ccxt.pro.exchanges",
             mend=f"did you mean {PREFIX}{near[0]}?" if near else None,
         )
     made: Callable[[Mapping[str, Any]], Exchange] = getattr(ccxt.pro, name)
