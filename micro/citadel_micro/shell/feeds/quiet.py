@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     Due = Literal["look", "resubscribe"]
 
 LOOK_NS: Final = 5_000_000_000
-"""A silence of this long is looked into; the next look comes when it is three times as long."""
+"""A silence of this long is looked into; the next look comes when it is three times as long,
+and before the time after which a symbol that nobody has looked at is subscribed anew."""
 QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is subscribed anew at most this many times less often."""
 
 
+PENDING: Final = 5
+"""Where many symbols are quiet their looks wait for one another; so many times longer is waited before
+one of them is subscribed anew instead."""
 MUTE_NS: Final = 300_000_000_000
 MUTES: Final = 2
 """A depth that falls mute more often than this within that time is not mended by subscribing anew."""
@@ -39,6 +43,8 @@ class Quiet:
         self._least_ns = min(LOOK_NS, self._quiet_ns) if looks else self._quiet_ns
         self._patience: dict[str, float] = {}
         self._proven_ns: dict[str, int] = {}
+        self._looking: set[str] = set()
+        """Symbols whose look has not been answered yet."""
         self._next_look: dict[str, tuple[int, int]] = {}
         self._mutes: dict[str, tuple[int, int]] = {}
         self.heard_ns: dict[str, int] = {}
@@ -51,6 +57,7 @@ class Quiet:
     def proven(self, symbol: str, now_ns: int) -> None:
         """A look was answered: whether the depth follows is known without subscribing anew."""
         self._proven_ns[symbol] = now_ns
+        self._looking.discard(symbol)
 
     def begun(self, symbol: str) -> None:
         """It has spoken after subscribing."""
@@ -72,12 +79,16 @@ class Quiet:
                 continue
             since_ns = max(heard_ns, self._proven_ns.get(symbol, 0))
             patience = self._patience.get(symbol, 1.0)
-            if now_ns - since_ns > self._quiet_ns * patience:
+            longer = PENDING if symbol in self._looking else 1
+            if now_ns - since_ns > self._quiet_ns * patience * longer:
                 self._patience[symbol] = min(QUIET_CAP, patience * 2.0)
+                self._looking.discard(symbol)
                 self.heard_ns[symbol] = now_ns
                 found.append((symbol, "resubscribe", silent_ns))
             elif self._looks and self._look_due(symbol, heard_ns, now_ns):
-                self._next_look[symbol] = (heard_ns, now_ns + 2 * silent_ns)
+                wait_ns = min(2 * silent_ns, self._quiet_ns * 4 // 5)
+                self._next_look[symbol] = (heard_ns, now_ns + wait_ns)
+                self._looking.add(symbol)
                 found.append((symbol, "look", silent_ns))
         return found
 

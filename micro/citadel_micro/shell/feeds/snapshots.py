@@ -32,7 +32,7 @@ CROWD: Final = 10
 """With more symbols than this without a book, snapshots are quick ones."""
 DEEPEN_AFTER_S: Final = 5.0
 """Whole snapshots follow the quick ones when nobody has asked for one for this long."""
-LOOK_PAUSE_S: Final = 1.0
+LOOK_PAUSE_S: Final = 0.2
 """Between two looks: they are a courtesy, and leave the venue's budget to the snapshots."""
 NO_CONNECTION: Final = -1
 """Number of the connection of what came over HTTP, for taps."""

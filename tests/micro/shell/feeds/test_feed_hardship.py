@@ -433,7 +433,7 @@ def test_a_quiet_symbol_is_looked_at_ever_more_seldom_and_stays_live(
         assert 2 <= asked <= 9
         assert not [r for r in seen.venue.requests if r["method"] == "UNSUBSCRIBE"]
 
-    run_hard(monkeypatch, scenario, quiet_s=2.5)
+    run_hard(monkeypatch, scenario, quiet_s=3.5)
 
 
 @pytest.mark.parametrize(
