@@ -17,19 +17,22 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
 import structlog
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
-from citadel_micro.shell.feeds.decode import oldest_first
+from citadel_micro.core.events import FeedStatus, StreamProof
+from citadel_micro.core.streams import WHOLE_VENUE
+from citadel_micro.shell.feeds.ccxt_data import book_update, trade_ticks
 from citadel_micro.shell.feeds.health import ConnectionHealth
 from citadel_micro.shell.feeds.naming import nearest
 from citadel_micro.shell.feeds.news import TradeNews
 from citadel_micro.shell.feeds.overload import Load
 from citadel_micro.shell.feeds.pace import Backoff
+from citadel_micro.shell.feeds.pulse import PING_NS, PROOF_NS, SILENT_NS
 from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
@@ -42,15 +45,11 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "ccxt-"
 INTEGRITY: Final = "unverified"
-LEVELS: Final = 200
-"""Levels of a side that are copied; some venues send thousands on every update."""
 WATCH_S: Final = 0.25
 SETTLED_S: Final = 20.0
 """A life this long was a good one: the next failure retries quickly."""
 QUIET_CAP: Final = 16.0
 """A symbol that stays quiet is asked about at most this many times less often."""
-MAX_NUMBER: Final = 1e18
-_MS_NS: Final = 1_000_000
 
 Exchange = Any
 """An object of ccxt.pro, which has no types to speak of."""
@@ -138,6 +137,10 @@ class GenericFeed:
         self._patience: dict[str, float] = {}
         self._heard_ns: dict[str, int] = {}
         self._taken: dict[str, bool] = {}
+        self._client_ns: dict[str, int] = {}
+        """When each of ccxt's connections was last heard, pongs included."""
+        self._proof_ns = self._ping_ns = 0
+        self._pings: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Future[str] | None = None
         self._log = structlog.get_logger("feeds").bind(venue=venue)
         self.up = False
@@ -229,13 +232,15 @@ class GenericFeed:
                     tasks.append(asyncio.create_task(self._watch_book(exchange, symbol)))
                 if "trade" in self._channels and exchange.has.get("watchTrades"):
                     tasks.append(asyncio.create_task(self._watch_trades(exchange, symbol)))
-            tasks.append(asyncio.create_task(self._watch_silence()))
+            tasks.append(asyncio.create_task(self._watch_silence(exchange)))
             for task in tasks:
                 task.set_name(f"feed {self.venue} ccxt")
             return await ending
         finally:
             self._heard_ns.clear()
             self._taken.clear()
+            self._client_ns.clear()
+            tasks += self._pings
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -255,19 +260,19 @@ class GenericFeed:
                 raise PeerUnavailable(f"the connection to {url} was lost")
             dialled.append(url)
             made = plain_client(url)
-            made.handle_message = self._guarded(made.handle_message)
+            made.handle_message = self._guarded(made.handle_message, url)
             return made
 
         exchange.client = client
 
-    def _guarded(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _guarded(self, handle: Callable[[Any], None], url: str) -> Callable[[Any], None]:
         """Wrap a handler whose exceptions would otherwise end the reading of a socket unseen."""
 
         def guarded(message: Any) -> None:  # noqa: ANN401 - aiohttp's message
             self.frames += 1
             data = message.data
             self.octets += len(data) if isinstance(data, str | bytes) else 0
-            self.last_frame_ns = self._clock()
+            self.last_frame_ns = self._client_ns[url] = self._clock()
             try:
                 handle(message)
             except Exception as error:  # noqa: BLE001 - somebody else's code; this life ends here
@@ -351,10 +356,12 @@ class GenericFeed:
             self.failures += 1
             self._end(words)
 
-    async def _watch_silence(self) -> None:
+    async def _watch_silence(self, exchange: Exchange) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
             now_ns = self._clock()
+            if self._room.is_set() and self._client_ns:
+                self._watch_pulse(exchange, now_ns)
             for symbol, heard_ns in self._heard_ns.items():
                 patience = self._patience.get(symbol, 1.0)
                 if now_ns - heard_ns > self._quiet_s * patience * 1e9:
@@ -363,70 +370,36 @@ class GenericFeed:
                     self._end(f"{symbol}: nothing for {(now_ns - heard_ns) / 1e9:.1f} s")
                     return
 
+    def _watch_pulse(self, exchange: Exchange, now_ns: int) -> None:
+        """Tell the books that all of ccxt's connections live, and ask the silent ones for a pong.
+
+        Which of them carries a book, ccxt does not say, so the one that was heard least counts.
+        """
+        heard_ns = min(self._client_ns.values())
+        if heard_ns - self._proof_ns >= PROOF_NS:
+            self._proof_ns = heard_ns
+            proof = StreamProof(venue=self.venue, stream=WHOLE_VENUE, recv_ns=heard_ns)
+            self._emit(proof, heard_ns)
+        if now_ns - heard_ns < SILENT_NS or now_ns - self._ping_ns < PING_NS:
+            return
+        self._ping_ns = now_ns
+        for url, client in exchange.clients.items():
+            # Some venues hang up on a ping that comes before they have said anything.
+            if url in self._client_ns:
+                ping = asyncio.create_task(_ping(client.connection))
+                self._pings.add(ping)
+                ping.add_done_callback(self._pings.discard)
+
     def _status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
         status = FeedStatus(venue=self.venue, symbol=symbol, up=up, reason=reason, refused=refused)
         self._emit(status, self._clock())
 
 
-# --- ccxt's data as ours ------------------------------------------------------------------------
-
-
-def book_update(venue: str, symbol: str, book: Mapping[str, Any], recv_ns: int) -> DepthUpdate:
-    """A copy of ccxt's book, as a whole. Raises VenueViolation for what cannot be a book."""
-    try:
-        bids = [_level(row) for row in book["bids"][:LEVELS]]
-        asks = [_level(row) for row in book["asks"][:LEVELS]]
-        nonce = book.get("nonce")
-        seq = nonce if isinstance(nonce, int) else -1
-        exchange_ns = int(book.get("timestamp") or 0) * _MS_NS
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise VenueViolation(f"{venue}: no book of {symbol}: {error!r}") from None
-    return DepthUpdate(
-        venue=venue,
-        symbol=symbol,
-        snapshot=True,
-        first_seq=seq,
-        last_seq=seq,
-        prev_seq=-1,
-        checksum=None,
-        bids=bids,
-        asks=asks,
-        exchange_ns=exchange_ns,
-        recv_ns=recv_ns,
-    )
-
-
-def trade_ticks(
-    venue: str, symbol: str, trades: Sequence[Mapping[str, Any]], recv_ns: int
-) -> list[TradeTick]:
-    """New trades, oldest first; those of which ccxt does not know who took are left out.
-
-    Raises VenueViolation for what cannot be a trade.
-    """
-    ticks = []
-    for trade in trades:
-        try:
-            side = trade["side"]
-            if side not in ("buy", "sell"):
-                continue
-            price, size = _number(trade["price"]), _number(trade["amount"])
-            exchange_ns = int(trade.get("timestamp") or 0) * _MS_NS
-            name = str(trade.get("id") or "")
-        except (KeyError, TypeError, ValueError) as error:
-            raise VenueViolation(f"{venue}: no trade of {symbol}: {error!r}") from None
-        ticks.append(TradeTick(venue, symbol, name, price, size, side, exchange_ns, recv_ns))
-    return oldest_first(ticks)
-
-
-def _level(row: Sequence[Any]) -> tuple[float, float]:
-    return _number(row[0]), _number(row[1])
-
-
-def _number(value: Any) -> float:  # noqa: ANN401 - a float, or text that means one
-    number = float(value)
-    if not 0 < number <= MAX_NUMBER or not math.isfinite(number):
-        raise ValueError(f"{value!r} is no price or size")
-    return number
+async def _ping(connection: Any) -> None:  # noqa: ANN401 - aiohttp's, or None
+    """Ask for a pong; a connection that has ended says so elsewhere."""
+    with suppress(ConnectionError, aiohttp.ClientError):
+        if connection is not None and not connection.closed:
+            await connection.ping()
 
 
 def _moved(urls: Any, ws_url: str, rest_url: str) -> Any:  # noqa: ANN401 - nested tables of text

@@ -13,10 +13,12 @@ import pytest
 from ccxt_kit import Player, frames_of, okx
 from waiting import until
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, TradeTick
+from citadel_micro.core.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.core.market import MarketBook
+from citadel_micro.core.streams import WHOLE_VENUE, Streams
 from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.generic import GenericFeed, book_update, integrity_of, trade_ticks
+from citadel_micro.shell.feeds.ccxt_data import book_update, trade_ticks
+from citadel_micro.shell.feeds.generic import GenericFeed, integrity_of
 from citadel_proto.errors import BadInput, VenueViolation
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class Rig:
         self.player = player
         self.venue = f"ccxt-{exchange}"
         self.markets = {symbol: MarketBook(self.venue, symbol, "unverified") for symbol in symbols}
+        self.streams = Streams()
+        for market in self.markets.values():
+            market.stream = self.streams.of(self.venue, WHOLE_VENUE)
         self.trades: list[TradeTick] = []
         self.reasons: list[str] = []
         self.feed = GenericFeed(
@@ -52,6 +57,8 @@ class Rig:
         elif isinstance(event, FeedStatus):
             self.markets[event.symbol].on_status(event)
             self.reasons.append(event.reason)
+        elif isinstance(event, StreamProof):
+            self.streams.on_proof(event, time.time_ns())
         elif isinstance(event, TradeTick):
             self.markets[event.symbol].on_trade(event)
             self.trades.append(event)
@@ -213,6 +220,22 @@ def test_a_silent_subscription_is_noticed_and_made_anew(shared_dir: Path) -> Non
             player.stop_at = None
             await until(lambda: player.connects >= 2 and rig.market().state == "LIVE")
             assert rig.feed.resubscribed >= 1
+
+    asyncio.run(main())
+
+
+def test_a_quiet_market_is_live_by_the_pongs_of_its_connection(shared_dir: Path) -> None:
+    async def main() -> None:
+        player = okx(shared_dir)
+        player.stop_at = 30
+        async with running(player, "okx", [SYMBOL], quiet_s=60.0) as rig:
+            await until(lambda: rig.market().state == "LIVE")
+            end = time.monotonic() + 4.0
+            while time.monotonic() < end:
+                await asyncio.sleep(0.1)
+                rig.market().check_age(time.time_ns(), 1_500_000_000)
+                assert rig.market().state == "LIVE", rig.market().reason
+            assert time.time_ns() - rig.market().last_recv_ns > 2_000_000_000
 
     asyncio.run(main())
 

@@ -15,8 +15,8 @@ from ws_kit import ScriptedVenue, follow
 
 from citadel_micro.core.events import TradeTick
 from citadel_micro.shell.feeds.books import rebuild
+from citadel_micro.shell.feeds.ccxt_data import trade_ticks
 from citadel_micro.shell.feeds.decode import Symbols
-from citadel_micro.shell.feeds.generic import trade_ticks
 from citadel_micro.shell.feeds.spec import venue_spec
 
 if TYPE_CHECKING:
