@@ -176,25 +176,24 @@ class MarketBook(Readings):
         Where the venue numbers both channels in one space (``seq`` >= 0) the number decides, else
         the venue's time.
         """
-        if quote.seq >= 0:
-            if quote.seq <= self.last_seq:
+        # By position and once: names take twice the time, and most of what comes are quotes.
+        _, _, seq, bid, bid_size, ask, ask_size, stamp, recv_ns = quote
+        if seq >= 0:
+            if seq <= self.last_seq:
                 return False
             # One that is lower than the last quote's is older, as long as that one is young.
-            if (
-                quote.seq < self._quote_seq
-                and quote.recv_ns - received(self._last_quote) < OLDER_NS
-            ):
+            if seq < self._quote_seq and recv_ns - received(self._last_quote) < OLDER_NS:
                 return False
-            self._quote_seq = quote.seq
-        elif quote.exchange_ns < self.exchange_ns < quote.exchange_ns + STAMP_NS:
+            self._quote_seq = seq
+        elif stamp < self.exchange_ns < stamp + STAMP_NS:
             return False
         else:
             self._quote_seq = -1
-        new = quote[3:7]  # bid, bid_size, ask, ask_size
+        new = (bid, bid_size, ask, ask_size)
         if new == (self._quote or self.best()):
             return False
         if self._quoted_ns <= self.last_recv_ns:
-            self._quoted_ns = quote.recv_ns
+            self._quoted_ns = recv_ns
         self._quote = new
         self._last_quote = quote
         return True

@@ -54,6 +54,8 @@ class OfflineDriver:
         self.requests = {"place": 0, "amend": 0, "cancel": 0, "query": 0}
         self.snapshots_wanted = 0
         self._journal = journal
+        self._markets = engine.markets
+        self._paper_ns = NEVER
         self._due_ns = NEVER
 
     def market(self, event: MarketEvent, now_ns: int) -> None:
@@ -63,12 +65,16 @@ class OfflineDriver:
         if self._journal is not None:
             self._journal.event(now_ns, event)
         commands = self.engine.handle(event, now_ns)
-        market = self.engine.markets.get((event.venue, event.symbol))
-        if market is not None:
-            self.paper.on_market(event, market, now_ns)
+        market = self._markets.get(event[:2])
+        moved = market is not None and self.paper.on_market(event, market, now_ns)
         if commands:
             self._carry_out(commands, now_ns)
-        self._arm()
+        if commands or moved:
+            self._arm()
+            return
+        timer_ns = self.engine.next_timer()
+        paper_ns = self._paper_ns
+        self._due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
 
     def post(self, event: Event, now_ns: int) -> None:
         """Take any other event."""
@@ -119,5 +125,5 @@ class OfflineDriver:
 
     def _arm(self) -> None:
         timer_ns, paper_ns = self.engine.next_timer(), self.paper.next_timer()
-        due_ns = NEVER if timer_ns is None else timer_ns
-        self._due_ns = due_ns if paper_ns is None or paper_ns > due_ns else paper_ns
+        self._paper_ns = NEVER if paper_ns is None else paper_ns
+        self._due_ns = self._paper_ns if timer_ns is None else min(timer_ns, self._paper_ns)

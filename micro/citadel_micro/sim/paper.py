@@ -83,22 +83,26 @@ class PaperVenue:
         """Take a request on its way. Nothing happens before it arrives."""
         self._link.send_request(command, now_ns)
 
-    def on_market(self, event: MarketEvent, market: MarketBook, now_ns: int) -> None:
-        """Match against the public market. Call after the market's book has taken the event."""
+    def on_market(self, event: MarketEvent, market: MarketBook, now_ns: int) -> bool:
+        """Match against the public market. Call after the market's book has taken the event.
+
+        Returns whether ``next_timer`` may have changed.
+        """
         book = self._books.get(event.symbol)
         if book is None:
             if event.symbol not in self._instruments:
-                return
+                return False
             instrument = self._instruments[event.symbol]
             book = PaperBook(instrument, market, self._config.queue_model)
             self._books[event.symbol] = book
             for order in self.orders.values():
                 if order.symbol == event.symbol and order.open:
                     book.rest(order, order.placed_ns)
-        if self._link.waiting_ns <= now_ns:
+        received = self._link.waiting_ns <= now_ns
+        if received:
             self._receive(now_ns)
         if not book.resting:
-            return
+            return received
         if isinstance(event, TradeTick):
             # The market has judged it first: what is no news to it has filled nobody here.
             fills = book.traded(event) if market.news is event else []
@@ -107,6 +111,7 @@ class PaperVenue:
         for resting, lots in fills:
             order = self.orders[resting.client_id]
             self._fill(order, order.price_ticks, lots, now_ns, maker=True)
+        return received or bool(fills)
 
     def due(self, now_ns: int) -> list[VenueReport]:
         """Let requests arrive, and return the reports whose time has come, oldest first."""

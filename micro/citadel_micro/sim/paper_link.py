@@ -102,11 +102,11 @@ class PaperLink:
 
     def next_due(self) -> int | None:
         """When the next request arrives or the next report is delivered."""
-        if self._inbox and self._outbox:
-            return min(self._inbox[0][0], self._outbox[0][0])
-        if self._inbox:
+        if not self._inbox:
+            return self._outbox[0][0] if self._outbox else None
+        if not self._outbox:
             return self._inbox[0][0]
-        return self._outbox[0][0] if self._outbox else None
+        return min(self._inbox[0][0], self._outbox[0][0])
 
     # faults
 

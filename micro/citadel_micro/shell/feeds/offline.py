@@ -47,13 +47,20 @@ class Decoded(NamedTuple):
 
 
 class CaptureDecoder:
-    """Decodes the lines of one capture of one venue; one decoder a connection, as in life."""
+    """Decodes the lines of one capture of one venue; one decoder a connection, as in life.
 
-    def __init__(self, spec: VenueSpec, symbols: Symbols | None = None) -> None:
+    ``judged``: whoever takes the trades knows repeated ones by itself, as a ``MarketBook`` does, so
+    that only what a venue does not mark as history is kept back here.
+    """
+
+    def __init__(
+        self, spec: VenueSpec, symbols: Symbols | None = None, *, judged: bool = False
+    ) -> None:
         self.spec = spec
         self.symbols: Symbols = spec.symbols() if symbols is None else symbols
         self._decoders: dict[int, Decoder] = {}
         self._news = TradeNews(unmarked=spec.unmarked_history)
+        self._judges = spec.unmarked_history or not judged
         self._began_ns: dict[int, int] = {}
         self._early_snapshot = b""
         """Came before anything that says of which symbol it is."""
@@ -62,51 +69,40 @@ class CaptureDecoder:
         """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
         origin = Origin(self.spec, str(path))
         frames = 0
-        for line, record in read_capture(path):
+        for number, record in read_capture(path):
             if record.url:
                 origin.address(record.url)
-            decoded = self._line(line, record)
-            frames += decoded.is_frame
-            if decoded.error and not origin.first_error:
-                origin.first_error = f"line {line}: {decoded.error}"
-            origin.take(decoded.events)
-            if not origin.understood and origin.first_error and frames >= RECOGNISED_WITHIN:
-                break
-            yield self._told(decoded)
+            decoded = self.line(number, record)
+            if not origin.settled:
+                frames += decoded.is_frame
+                if decoded.error and not origin.first_error:
+                    origin.first_error = f"line {number}: {decoded.error}"
+                origin.take(decoded.events)
+                if not origin.understood and origin.first_error and frames >= RECOGNISED_WITHIN:
+                    break
+            yield decoded
         origin.judge()
 
     def line(self, line: int, record: Record) -> Decoded:
-        """One line decoded. Never raises: what is wrong with it is in ``error``."""
-        return self._told(self._line(line, record))
+        """One line decoded. What is wrong with it is in ``error``.
 
-    def _told(self, decoded: Decoded) -> Decoded:
-        """Without the trades that a live feed would not pass on."""
-        began_ns = self._began_ns.get(decoded.conn, 0)
-        take = self._news.take
-        if any(type(event) is TradeTick for event in decoded.events):
-            told = [
-                event
-                for event in decoded.events
-                if not isinstance(event, TradeTick) or take(event, began_ns)
-            ]
-            return decoded._replace(events=told)
-        return decoded
-
-    def _line(self, line: int, record: Record) -> Decoded:
+        Raises what a decoder may not: see ``broken_venue``.
+        """
         conn = record.conn or 0
-        if record.kind == "open" or conn not in self._began_ns:
+        kind = record.kind
+        if kind == "open" or conn not in self._began_ns:
             self._began_ns[conn] = record.recv_ns
         data = record.text.encode()
-        is_frame = record.kind == "frame"
+        is_frame = kind == "frame"
         events: Sequence[FeedEvent] = ()
         try:
             if is_frame:
                 events = self._frame(conn, data, record.recv_ns)
-            elif record.kind == "rest":
+            elif kind == "rest":
                 symbol = self.spec.snapshot_symbol(record.url)
                 if symbol is not None:
                     events = self._decoder(conn).rest(unquote(symbol), data, record.recv_ns)
-            elif record.kind == "open":
+            elif kind == "open":
                 self._decoders.pop(conn, None)
         except VenueViolation as error:
             return Decoded(line, record.recv_ns, conn, is_frame, (), str(error), data)
@@ -115,8 +111,17 @@ class CaptureDecoder:
         except Exception as error:
             # A decoder gives events or a VenueViolation; this one is not finished.
             raise broken_venue(self.spec.venue, error) from error
-        opened = record.kind == "open"
-        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", opened)
+        if self._judges:
+            for event in events:
+                if type(event) is TradeTick:
+                    events = self._news_of(events, conn)
+                    break
+        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", kind == "open")
+
+    def _news_of(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
+        """Without the trades that a live feed would not pass on."""
+        began_ns, take = self._began_ns[conn], self._news.take
+        return [event for event in events if type(event) is not TradeTick or take(event, began_ns)]
 
     def _decoder(self, conn: int) -> Decoder:
         decoder = self._decoders.get(conn)
@@ -125,7 +130,7 @@ class CaptureDecoder:
         return decoder
 
     def _frame(self, conn: int, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        decoder = self._decoder(conn)
+        decoder = self._decoders.get(conn) or self._decoder(conn)
         if data.startswith(b'{"lastUpdateId"') and self.spec.snapshot is not None:
             # Some recordings hold the HTTP snapshot as a frame; it is of the file's only symbol.
             if not self.symbols:
@@ -154,7 +159,7 @@ def capture_events(
     """
     for decoded in CaptureDecoder(venue_spec(venue)).decode(path):
         if decoded.is_frame or decoded.events:
-            yield decoded.recv_ns, _of(decoded, symbol)
+            yield decoded.recv_ns, _of(decoded.events, symbol)
 
 
 def capture_life(
@@ -170,28 +175,36 @@ def capture_life(
     spec = venue_spec(venue)
     silence_ns = int(spec.heartbeat.silence_s * 1e9)
     conn, heard_ns, proven_ns = -1, 0, 0
-    for decoded in CaptureDecoder(spec).decode(path):
-        recv_ns = decoded.recv_ns
-        own = decoded.conn == conn and not decoded.opened
-        if heard_ns and (own or (decoded.conn != conn and recv_ns - heard_ns <= silence_ns)):
+    for decoded in CaptureDecoder(spec, judged=True).decode(path):
+        _, recv_ns, at, is_frame, found, _, _, opened = decoded
+        own = at == conn and not opened
+        if (
+            recv_ns - proven_ns > PULSE_NS
+            and heard_ns
+            and (own or (at != conn and recv_ns - heard_ns <= silence_ns))
+        ):
             while proven_ns + PULSE_NS < recv_ns:
                 proven_ns += PULSE_NS
                 yield proven_ns, StreamProof(venue=venue, stream=WHOLE_VENUE, recv_ns=proven_ns)
-        events = _of(decoded, symbol)
-        if decoded.is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
-            conn, own = decoded.conn, True
+        if len(found) == 1 and found[0][1] == symbol and type(found[0]) is not Control:
+            events: Sequence[MarketEvent] = found  # type: ignore[assignment]  # just looked
+        else:
+            events = _of(found, symbol)
         if own:
             heard_ns = proven_ns = recv_ns
-        elif decoded.opened and decoded.conn == conn:
+        elif is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
+            conn = at
+            heard_ns = proven_ns = recv_ns
+        elif opened and at == conn:
             heard_ns = 0
-        if decoded.is_frame or decoded.events:
+        if is_frame or found:
             yield recv_ns, events
 
 
-def _of(decoded: Decoded, symbol: str | None) -> list[MarketEvent]:
+def _of(events: Sequence[FeedEvent], symbol: str | None) -> list[MarketEvent]:
     """The market events of one symbol, or of all."""
     return [
         event
-        for event in decoded.events
+        for event in events
         if not isinstance(event, Control) and (symbol is None or event.symbol == symbol)
     ]

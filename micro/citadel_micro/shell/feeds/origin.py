@@ -47,6 +47,8 @@ class Origin:
         self._where = where
         self._named = False
         self._symbols: set[str] = set()
+        self.settled = False
+        """It is of this venue, whatever else comes."""
         self.understood = False
         """Something in it is a market event of this venue."""
         self.first_error = ""
@@ -69,8 +71,10 @@ class Origin:
         for event in events:
             if not isinstance(event, Control):
                 self.understood = True
-                if not self._named:
+                if not self._named and event.symbol not in self._symbols:
                     self._symbols.add(event.symbol)
+                    self.settled = self.settled or self._plausible(event.symbol)
+        self.settled = self.settled or (self._named and self.understood)
 
     def judge(self) -> None:
         """At the end of a capture. Raises BadInput if it is not of this venue."""
@@ -81,7 +85,7 @@ class Origin:
                 where=self._where,
                 mend="give the venue that it was captured from with --venue",
             )
-        if not self._named and not any(map(self._plausible, self._symbols)):
+        if not self.settled:
             shown = ", ".join(sorted(self._symbols)[:3])
             raise BadInput(
                 f"nothing in it is of {self._spec.venue}, which has no symbols such as {shown}",

@@ -86,9 +86,12 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
         (b"PK\x03\x04 a zip file", "not gzip and not zstd"),
         (LINES, "not gzip and not zstd"),
         (gzip.compress(b"", mtime=0), "the capture is empty"),
-        (gzip.compress(b"hello\n", mtime=0), "line 1: not a line of a capture.*nothing in the file"),
+        (
+            gzip.compress(b"hello\n", mtime=0),
+            "line 1: not a line of a capture.*nothing in the file",
+        ),
         (gzip.compress(LINES + b"{}\n", mtime=0), "line 2001: .*the lines before are usable"),
-        (gzip.compress(line(1, kind="tape"), mtime=0), "line 1: .*kind is 'tape'"),
+        (gzip.compress(line(1, kind="tape"), mtime=0), "line 1: .*'tape'.*kind"),
         (gzip.compress(LINES, mtime=0)[:5], "cut or damaged"),
     ],
 )
