@@ -352,9 +352,13 @@ def check_liquidity(case: Case) -> None:
         kept = wide * 10_000 <= _exact(limits.max_spread_bps) * _exact_mid(case)
     if kept:
         case.rows.append((9, "SPREAD_WIDE", True, spread, limits.max_spread_bps, ""))
+    elif case.reducing:
+        # What an exit pays is bounded by its own worst price and the collar; on a pair whose
+        # spread is always wide it would wait for ever.
+        case.rows.append(SKIPPED["SPREAD_WIDE"])
     else:
         text = f"the spread is {spread:.1f} bps"
-        case.failed(9, "SPREAD_WIDE", text, value=spread, limit=limits.max_spread_bps)
+        case.failed_entry(9, "SPREAD_WIDE", text, value=spread, limit=limits.max_spread_bps)
 
     # A price that can trade now is judged by what it would take; one that rests, by the queue
     # that it joins, since it would otherwise be the market.

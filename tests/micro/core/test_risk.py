@@ -743,11 +743,23 @@ def test_limits_never_trap_an_exit(side: Side, position: str) -> None:
     assert set(skipped) | {"REDUCE_ONLY"} == set(failed(entry))
 
 
+SKIPPED_ALONE = {"SEQ_GAP", "UNKNOWN_EXPOSURE", "CLOCK_SKEW", "SPREAD_WIDE"}
+"""Skipped by reductions, though others of their row are not."""
+
+
+def test_an_exit_leaves_through_a_wide_spread_and_an_entry_does_not_enter() -> None:
+    narrow = limits(max_spread_bps=19.9)
+    held = calm("1")
+    assert judge(child(side="sell", price_ticks=200, quantity_lots=50), held, narrow).ok
+    assert judge(child(side="sell", quantity_lots=101), held, narrow).code == "SPREAD_WIDE"
+    assert judge(child(), held, narrow).code == "SPREAD_WIDE"
+
+
 def test_only_the_marked_checks_are_skipped() -> None:
     marked = {2, 12, 13, 15}
     for code, request, view, bounds, _ in DENIALS:
         number = next(n for n, c in CODES if c == code)
-        if number in marked | {1} or code in {"SEQ_GAP", "UNKNOWN_EXPOSURE", "CLOCK_SKEW"}:
+        if number in marked | {1} or code in SKIPPED_ALONE:
             continue
         if number == 10 or code == "DEPTH_PARTICIPATION":
             continue  # how large it may be, below
