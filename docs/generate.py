@@ -52,7 +52,7 @@ def exit_codes() -> str:
         "# Exit codes and errors\n\n| code | name | meaning |\n| ---: | --- | --- |\n"
         f"{table}\n\n`citadel micro` ends with 0 after any signal that ends a process (SIGINT, SIGTERM, "
         "SIGHUP, SIGQUIT, SIGUSR1 …)\nonce every order is proven withdrawn, with 4 when that proof does "
-        "not come in time, and with 130 when it is told\nagain.\n\n"
+        "not come in time, and with 130 when it is told\nagain more than a second later.\n\n"
         f"The errors behind them, and whose fault each is:\n\n```\n{tree}\n```\n"
     )
 

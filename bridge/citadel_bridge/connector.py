@@ -27,6 +27,7 @@ from citadel_bridge.outbox import Outbox
 from citadel_bridge.questions import Asked, Questions
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
+from citadel_proto.base36 import base36
 from citadel_proto.codec import decode_market
 from citadel_proto.errors import BadInput, InvariantError
 from citadel_proto.messages import (
@@ -48,7 +49,6 @@ OPERATOR_ROLE: Final = "cli"
 _S: Final = 1_000_000_000
 _CANCEL_FOR_S: Final = 30.0
 _QUERY_PAUSE_S: Final = 0.1
-_BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class HybridConnector(MicroInquiries):
@@ -98,7 +98,7 @@ class HybridConnector(MicroInquiries):
         self.intents = IntentLog(config.state_path, config.owner)
         self.epoch = self.intents.next_epoch(time.time_ns())
         """Start of this run (ns); larger than that of every earlier run."""
-        self.instance = f"{config.role}-{_base36(self.epoch)}"
+        self.instance = f"{config.role}-{base36(self.epoch)}"
         """Name of this run; answers to us are published under it."""
         self.owner = self.intents.owner
         """Lasting id of the intent log: whose orders these are, for micro and for others."""
@@ -358,7 +358,7 @@ class HybridConnector(MicroInquiries):
             self._count += 1
             count = self._count
         return new.signal(
-            signal_id=new.signal_id or f"{_base36(self.epoch // 1000)}-{count}",
+            signal_id=new.signal_id or f"{base36(self.epoch // 1000)}-{count}",
             strategy=new.strategy or self.strategy,
             now_ns=time.time_ns(),
             epoch=self.epoch,
@@ -445,11 +445,3 @@ class HybridConnector(MicroInquiries):
         if waiter is not None:
             waiter.set()
         return waiter is not None
-
-
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _BASE36[digit] + digits
-    return digits or "0"

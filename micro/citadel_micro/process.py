@@ -23,6 +23,9 @@ log: Final = structlog.get_logger("micro")
 
 _INSISTING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 """What a person or a supervisor sends who will not wait."""
+SAME_WISH_S: Final = 1.0
+"""Signals this close together are one wish: a terminal, a shell and a supervisor may each pass it
+on, and nobody who waits for less has seen whether the cancels were confirmed."""
 _OTHERS: Final = frozenset(
     getattr(signal, name)
     for name in (
@@ -42,9 +45,9 @@ def run_paper(
 ) -> Exit:
     """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
 
-    The first signal that would end a process withdraws all orders and ends the run. A second SIGINT,
-    SIGTERM or SIGQUIT ends it at once; any other is taken for the same wish said twice, as a
-    terminal that closes says it.
+    The first signal that would end a process withdraws all orders and ends the run. A SIGINT,
+    SIGTERM or SIGQUIT more than a second later ends it at once; any other is taken for the same wish
+    said twice, as a terminal that closes says it.
 
     Args:
         config: what to run.
@@ -65,13 +68,16 @@ async def _main(
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     forced = asyncio.Event()
+    insist_s = 0.0
 
     def on_signal(number: int) -> None:
+        nonlocal insist_s
         name = _name(number)
         if not asked.is_set():
             log.info("told to stop", signal=name)
+            insist_s = loop.time() + SAME_WISH_S
             asked.set()
-        elif number in _INSISTING:
+        elif number in _INSISTING and loop.time() >= insist_s:
             log.warning("told again to stop: ending at once", signal=name)
             forced.set()
         else:

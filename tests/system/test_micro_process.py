@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from functools import partial
@@ -123,6 +124,20 @@ def test_every_signal_that_ends_it_withdraws_first(bench: Bench) -> None:
     ready = bench.up()
     assert '"orders_in_doubt": 1' not in bench.micro.log.read_text()
     assert health(ready)["open_parents"] == 0
+
+
+def test_who_insists_later_does_not_wait_for_a_silent_venue(bench: Bench) -> None:
+    slow = "CITADEL_PAPER__LATENCY_FLOOR_MS=4000"
+    bench.micro.arguments = ["env", slow, *bench.micro.arguments]
+    ready = bench.up()
+    low = f"{mid(bench) * 0.95:.2f}"
+    sent = citadel(*bench.signal("buy", SYMBOL, "0.1", "--limit-price", low, "--no-wait"))
+    assert sent.returncode == 0, sent.stderr
+    until(partial(one_is_open, ready))
+    assert bench.micro.process is not None
+    bench.micro.process.send_signal(signal.SIGTERM)
+    time.sleep(1.2)  # a person who has seen nothing happen
+    assert bench.micro.end(signal.SIGTERM) == 130
 
 
 def test_what_its_parent_ignores_does_not_end_it(bench: Bench) -> None:

@@ -45,10 +45,16 @@ class Readings:
         if self._quote is None or count <= 0:
             return bids, asks
         bid, bid_size, ask, ask_size = self._quote
-        return (
-            [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count],
-            [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count],
-        )
+        deep = count
+        while True:
+            bids = [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count]
+            asks = [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count]
+            if deep > max(self.book.bid_count, self.book.ask_count) or (
+                len(bids) == count == len(asks)
+            ):
+                return bids, asks
+            deep *= 2  # as many as are gone are missing at the other end
+            bids, asks = self.book.top(deep)
 
     def mid(self) -> float | None:
         """Half-way between best bid and ask, in price units; None if one-sided."""

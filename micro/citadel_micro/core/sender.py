@@ -15,6 +15,7 @@ from citadel_micro.core.lifecycle import ChildEvent, ChildState, ParentEvent, Pa
 from citadel_micro.core.orders import Child, Parent
 from citadel_micro.core.risk_types import RiskRequest
 from citadel_micro.core.times import FAR
+from citadel_proto.base36 import base36
 from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MARK: Final = "sc"
 """Begins every client order id of ours. Others may begin so as well: see ``Sender.is_own``."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
-_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
 """Denials of one order's size: the parent goes on in smaller orders."""
 
@@ -60,16 +60,6 @@ class Denied:
         self.verdict = verdict
         self.until_ns = until_ns
         self.dust = dust
-
-
-def base36(number: int) -> str:
-    """A count in as few letters and digits as possible."""
-    text = ""
-    while True:
-        number, digit = divmod(number, 36)
-        text = _DIGITS[digit] + text
-        if number == 0:
-            return text
 
 
 class Sender:

@@ -365,6 +365,7 @@ def test_a_silent_subscription_on_a_live_connection_is_subscribed_anew() -> None
         assert "on a live connection" in rig.markets["BTC/USDT"].reason
         assert rig.state("ETH/USDT") == "LIVE"
         rig.fake.muted.clear()
+        await until(lambda: len(rig.fake.requests) >= 3)
         await until(lambda: rig.fake.subscribed("BTCUSDT"))
         await rig.agree()
         methods = [request["method"] for request in rig.fake.requests]
