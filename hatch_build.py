@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PACKAGE = Path("micro/citadel_micro/core")
+PACKAGE = Path("micro/citadel_micro/core/marketdata")
 NAME = "_kernel"
 
 
@@ -43,7 +43,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
         build_data["infer_tag"] = True
         build_data["pure_python"] = False
         if target != package:
-            build_data["force_include"][str(built)] = f"citadel_micro/core/{built.name}"
+            build_data["force_include"][str(built)] = f"citadel_micro/core/marketdata/{built.name}"
             self._scratch = target
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002

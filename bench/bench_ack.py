@@ -66,7 +66,8 @@ Marks = dict[str, dict[str, int]]
 def micro(marks_file: Path, words: Sequence[str]) -> int:
     """``citadel micro`` with a note of the time at each point: the process that is measured."""
     from citadel_bridge import cli  # noqa: PLC0415 - in the child only
-    from citadel_micro.shell import journal, uplink  # noqa: PLC0415
+    from citadel_micro.shell.bridge import uplink  # noqa: PLC0415
+    from citadel_micro.shell.journal import journal  # noqa: PLC0415
 
     marks: Marks = {}
     current = ""

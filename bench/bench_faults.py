@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from citadel_micro.shell.feeds.fault_table import rows
+from citadel_micro.shell.capture.fault_table import rows
 
 
 def main() -> int:

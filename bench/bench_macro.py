@@ -41,7 +41,7 @@ POLL_S = 0.002
 def trading(config: str, timings: str) -> int:
     """``citadel macro trade`` with ``create_order`` timed: the process that is measured."""
     from citadel_macro.launcher import run  # noqa: PLC0415 - in the child only
-    from citadel_macro.link import MicroLink  # noqa: PLC0415
+    from citadel_macro.micro_client import MicroLink  # noqa: PLC0415
 
     submit = MicroLink.submit
 

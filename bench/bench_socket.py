@@ -27,7 +27,7 @@ from typing import Any
 
 from socket_server import Play, serve
 
-from citadel_micro.shell.feeds.capture import read_capture
+from citadel_micro.shell.capture.frames import read_capture
 
 HERE = Path(__file__).resolve().parent
 START_S = 30.0

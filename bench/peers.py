@@ -10,15 +10,15 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from citadel_micro.core.config import EngineConfig, VenueConfig
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
-from citadel_micro.core.limits import paper_defaults
-from citadel_micro.core.market import MarketBook
-from citadel_micro.shell.feeds.capture import read_capture
-from citadel_micro.shell.feeds.decode import Control
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.core.model.risk_limits import paper_defaults
+from citadel_micro.shell.capture.frames import read_capture
 from citadel_micro.shell.instruments.capture import infer_instruments
+from citadel_micro.shell.marketdata.decode import Control
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,10 @@ from typing import Any
 import structlog
 import uvloop
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus
-from citadel_micro.core.market import Change, MarketBook
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.model.events import DepthUpdate, FeedStatus
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 
 async def run(job: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.shell.feeds.capture import read_capture
+from citadel_micro.shell.capture.frames import read_capture
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -19,7 +19,8 @@ import typer
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from citadel_bridge import cli, exits
+from citadel_bridge import cli
+from citadel_bridge import exit_codes as exits
 from citadel_proto import errors
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def exit_codes() -> str:
     """The table of exit codes and the tree of errors, from the docstrings of their modules."""
     rows = re.findall(r"^ ?(\d+)\s+([A-Z_]+)\s{2,}(.+)$", exits.__doc__ or "", re.MULTILINE)
     if [(int(code), name) for code, name, _ in rows] != [(e.value, e.name) for e in exits.Exit]:
-        raise errors.InvariantError("the table in citadel_bridge.exits is not what Exit holds")
+        raise errors.InvariantError("the table in citadel_bridge.exit_codes is not what Exit holds")
     table = "\n".join(f"| {code} | `{name}` | {meaning} |" for code, name, meaning in rows)
     tree = "\n".join(
         line.removeprefix("    ")
@@ -59,15 +60,15 @@ def exit_codes() -> str:
 
 def configuration() -> str:
     """Every setting of micro, from the models that read it."""
-    from citadel_micro.shell.config_reference import page  # noqa: PLC0415 - needs the extra [micro]
+    from citadel_micro.shell.config.reference import page  # noqa: PLC0415 - needs the extra [micro]
 
     return page()
 
 
 def features() -> str:
     """Every order-flow feature, from the table in the module that computes them."""
-    from citadel_micro.core.features import FEATURES  # noqa: PLC0415 - as above
-    from citadel_micro.core.windows import CELL_NS  # noqa: PLC0415
+    from citadel_micro.core.marketdata.order_flow import FEATURES  # noqa: PLC0415 - as above
+    from citadel_micro.core.marketdata.rolling_sums import CELL_NS  # noqa: PLC0415
 
     rows = "\n".join(
         f"| `{each.name}` | {each.unit} | {f'{each.window_s} s' if each.window_s else 'now'} | "
@@ -90,7 +91,7 @@ def features() -> str:
 
 def venues() -> str:
     """Every venue with a spec of its own, from the specs."""
-    from citadel_micro.shell.feeds.spec import venue_ids, venue_spec  # noqa: PLC0415 - as above
+    from citadel_micro.shell.marketdata.spec import venue_ids, venue_spec  # noqa: PLC0415 - as above
 
     rows = ""
     for name in venue_ids():
@@ -103,11 +104,11 @@ def venues() -> str:
         )
         rows += f"| `{name}` | {live} | `{spec.websocket_url}` | `{spec.integrity}` | {day} |\n"
     return (
-        "# Venues\n\nThose with a file of their own in `micro/citadel_micro/shell/feeds/venues/`. "
+        "# Venues\n\nThose with a folder of their own in `micro/citadel_micro/adapters/`. "
         "`citadel books`, `work`, `capture` and\n`micro` take them. Where a venue has changed its "
         "protocol, captures of the older shape are read under the same\nname. Any other exchange that "
         "ccxt.pro streams is `ccxt-<exchange>`: live only, and never verified.\n\n"
-        "The proof is how a lost update is noticed (`core/integrity.py`; what each finds is measured in\n"
+        "The proof is how a lost update is noticed (`core/marketdata/sequencing.py`; what each finds is measured in\n"
         "[fault detection](fault-detection.md)). A book whose changes carry neither number nor checksum "
         "says that it is\nunverified, whatever its venue. Connections are renewed before the venue cuts "
         "them.\n\n"
@@ -117,14 +118,14 @@ def venues() -> str:
 
 def order_states() -> str:
     """The life of an order, drawn and listed from the two tables that the executor runs on."""
-    from citadel_micro.core import lifecycle as life  # noqa: PLC0415 - as above
+    from citadel_micro.core.orders import order_states as life  # noqa: PLC0415 - as above
 
     child, parent = life.ChildState, life.ParentState
     live = [state for state in child if state not in life.CHILD_TERMINAL]
     out = [parent.PLACING, parent.WORKING, parent.CAPPED, parent.AMENDING]
     out += [parent.CANCELING, parent.CROSSING, parent.UNKNOWN]
     return (
-        "# Order states\n\nTwo tables in `citadel_micro.core.lifecycle` say what may happen to an "
+        "# Order states\n\nTwo tables in `citadel_micro.core.orders.order_states` say what may happen to an "
         "order; what is not in them is an\nerror of ours, changes nothing and halts. A *child* is "
         "one order at a venue. A *parent* is what macro asked\nfor; it has at most one live child "
         "at a time. Drawn without what leaves a state as it is.\n\n## Children\n\n"
@@ -209,8 +210,8 @@ def _rows(table: Mapping[Any, Mapping[Any, Any]]) -> str:
 
 def faults() -> str:
     """What each protocol's proof notices, measured on captures. Raises BadInput without them."""
-    from citadel_micro.shell.feeds import faults as injection  # noqa: PLC0415 - as above
-    from citadel_micro.shell.feeds.fault_table import LATENESS, rows  # noqa: PLC0415
+    from citadel_micro.shell.capture import faults as injection  # noqa: PLC0415 - as above
+    from citadel_micro.shell.capture.fault_table import LATENESS, rows  # noqa: PLC0415
 
     repository = Path(__file__).resolve().parents[1]
     folder = Path(os.environ.get("CITADEL_SHARED") or repository.parent / "shared") / "captures"

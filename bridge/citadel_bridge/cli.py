@@ -5,7 +5,7 @@ a function ``register(app: typer.Typer) -> None``. Those modules import nothing 
 a command imports what it needs when it is invoked, so that ``citadel --help`` is quick and works
 whichever extras are installed.
 
-What a run ends with is decided here and nowhere else: see ``citadel_bridge.exits``.
+What a run ends with is decided here and nowhere else: see ``citadel_bridge.exit_codes``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from citadel_bridge.exits import Exit, exit_of
+from citadel_bridge.exit_codes import Exit, exit_of
 from citadel_proto.errors import BadInput, CitadelError
 
 if TYPE_CHECKING:

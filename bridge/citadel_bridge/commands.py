@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge import signal_commands, tape_commands
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 
 ROLES = "macro, micro, cli, recorder"
 

@@ -15,16 +15,16 @@ from typing import ClassVar, Final, Unpack
 
 import zmq
 
-from citadel_bridge import housekeeping
+from citadel_bridge import retransmitter as housekeeping
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
 from citadel_bridge.errors import ClockSkew, MicroUnavailable
-from citadel_bridge.inquiries import MicroInquiries
 from citadel_bridge.intents import IntentLog
-from citadel_bridge.mirror import Mirror
-from citadel_bridge.outbox import Outbox
-from citadel_bridge.questions import Asked, Questions
+from citadel_bridge.micro_state import Mirror
+from citadel_bridge.query_api import MicroInquiries
+from citadel_bridge.requests import Asked, Questions
+from citadel_bridge.resend_queue import Outbox
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.base36 import base36

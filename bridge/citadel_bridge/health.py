@@ -16,7 +16,7 @@ import zmq
 
 from citadel_bridge.auth import ROLES, KeyStore
 from citadel_bridge.cli import guarded
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_bridge.sockets import Endpoint, subscriber_socket
 from citadel_proto import topics
 from citadel_proto.codec import decode_market

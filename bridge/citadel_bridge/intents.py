@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_bridge.errors import IntentsUnwritable, PortTaken
-from citadel_bridge.recent import RecentIntents
+from citadel_bridge.intent_wal import RecentIntents
 from citadel_proto.codec import decode_signal, encode
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import TERMINAL_STATUSES, Signal

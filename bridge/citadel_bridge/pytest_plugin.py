@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from citadel_bridge.channels import Sink
-    from citadel_bridge.mirror import Mirror
+    from citadel_bridge.micro_state import Mirror
     from citadel_proto.messages import SignalChannel
     from citadel_proto.tape import Record, TapeHeader, TornTail
 
@@ -67,7 +67,7 @@ class PlayedTape:
     def mirror(self) -> Mirror:
         """What a macro would know after the whole market side: reports, books and balances."""
         from citadel_bridge.channels import Inbox  # noqa: PLC0415
-        from citadel_bridge.mirror import Mirror  # noqa: PLC0415
+        from citadel_bridge.micro_state import Mirror  # noqa: PLC0415
         from citadel_proto.codec import decode_market  # noqa: PLC0415
         from citadel_proto.tape import MARKET  # noqa: PLC0415
 

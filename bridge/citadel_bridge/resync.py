@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from citadel_bridge.questions import Questions
+    from citadel_bridge.requests import Questions
     from citadel_proto.messages import Answer, Query
 
 PAGE: Final = 200

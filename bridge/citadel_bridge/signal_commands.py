@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_bridge.tape_commands import seconds_of
 from citadel_proto.errors import BadInput
 
@@ -121,7 +121,7 @@ def cancel(
     """
     import time  # noqa: PLC0415 - commands import what they need when invoked
 
-    from citadel_bridge.follow import show  # noqa: PLC0415
+    from citadel_bridge.order_printer import show  # noqa: PLC0415
     from citadel_proto.messages import TERMINAL_STATUSES  # noqa: PLC0415
 
     seconds = seconds_of(timeout, "--timeout")
@@ -193,7 +193,7 @@ def _send(connector: HybridConnector, new: NewSignal, *, wait: bool, json: bool)
     import time  # noqa: PLC0415
 
     from citadel_bridge.errors import MicroUnavailable  # noqa: PLC0415
-    from citadel_bridge.follow import Follower, show  # noqa: PLC0415
+    from citadel_bridge.order_printer import Follower, show  # noqa: PLC0415
     from citadel_proto.messages import TERMINAL_STATUSES  # noqa: PLC0415
 
     sent = connector.submit(new)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def record(
 
 def tape_info(file: TapeFile, *, json: Json = False) -> Exit:
     """Say what a tape holds: who, when, how many of what, and whether its end is whole."""
-    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     with TapeReader.open(file) as reader:
@@ -120,7 +120,7 @@ def tape_dump(
     """Print one JSON object per record, whatever the schema it was recorded with."""
     from itertools import islice  # noqa: PLC0415
 
-    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     with TapeReader.open(file) as reader:
@@ -132,7 +132,7 @@ def tape_dump(
 
 def tape_verify(file: TapeFile) -> Exit:
     """Check every checksum; ends 1 and says where, if something is missing or damaged."""
-    from citadel_bridge import inspection  # noqa: PLC0415
+    from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     with TapeReader.open(file) as reader:
@@ -167,8 +167,8 @@ def replay(
     Recorded signals have expired: a micro that receives them says so. --verify prints the first
     difference and ends 1, or prints how many commands agreed.
     """
-    from citadel_bridge import inspection  # noqa: PLC0415
     from citadel_bridge import replay as player  # noqa: PLC0415
+    from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_proto import tape  # noqa: PLC0415
 
     if verify:

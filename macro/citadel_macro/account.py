@@ -14,8 +14,8 @@ from freqtrade.exceptions import TemporaryError
 from freqtrade.exchange.exchange import Exchange
 
 from citadel_bridge.errors import MicroUnavailable
-from citadel_macro import orders
-from citadel_macro.guard import disarm, refuse_keys, without_credentials
+from citadel_macro import ccxt_orders as orders
+from citadel_macro.key_guard import disarm, refuse_keys, without_credentials
 from citadel_macro.venues import not_heard
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from freqtrade.exchange.exchange_types import CcxtBalances, CcxtPosition
 
     from citadel_macro.config import BridgeSettings
-    from citadel_macro.link import MicroLink
+    from citadel_macro.micro_client import MicroLink
     from citadel_proto.messages import Balance
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from freqtrade.enums import TradingMode
 from freqtrade.persistence import KeyValueStore, Trade
 
-from citadel_macro import late, tca
+from citadel_macro import late_orders as late
+from citadel_macro import tca
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from citadel_bridge.exits import Exit  # noqa: TC001 - typer reads the annotations
+from citadel_bridge.exit_codes import Exit  # noqa: TC001 - typer reads the annotations
 
 FREQTRADE_COMMANDS: Final = (
     ("trade", "Trade; with dry_run false, orders go through micro."),

@@ -25,8 +25,8 @@ from freqtrade.exchange import ROUND_DOWN, ROUND_UP
 from freqtrade.persistence import Order
 
 from citadel_bridge.errors import IntentsUnwritable, MicroUnavailable
-from citadel_macro import orders
-from citadel_macro.link import OrderRequest
+from citadel_macro import ccxt_orders as orders
+from citadel_macro.micro_client import OrderRequest
 from citadel_macro.seen import SeenMixin
 from citadel_macro.strategy import Wishes
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from freqtrade.exchange.exchange_types import CcxtOrder, OrderBook
 
     from citadel_macro.config import BridgeSettings
-    from citadel_macro.link import MicroLink
+    from citadel_macro.micro_client import MicroLink
     from citadel_macro.strategy import BookView, Execution
     from citadel_proto.messages import ExecutionReport, Param
 

@@ -19,12 +19,13 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import MAP_EXCHANGE_CHILDCLASS, Exchange
 from freqtrade.resolvers import ExchangeResolver
 
-from citadel_bridge.exits import Exit
-from citadel_macro import hooks, markets_cache, strategy
+from citadel_bridge.exit_codes import Exit
+from citadel_macro import freqtrade_hooks as hooks
+from citadel_macro import markets_cache, strategy
 from citadel_macro.config import settings_of
 from citadel_macro.exchange import BridgeMixin, bridged
-from citadel_macro.guard import refuse_keys
-from citadel_macro.link import MicroLink
+from citadel_macro.key_guard import refuse_keys
+from citadel_macro.micro_client import MicroLink
 from citadel_proto.errors import CitadelError, InvariantError
 
 if TYPE_CHECKING:

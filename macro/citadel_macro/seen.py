@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freqtrade.persistence import Order, PairLocks
 
-from citadel_macro import orders
+from citadel_macro import ccxt_orders as orders
 from citadel_macro.account import AccountMixin
-from citadel_macro.pace import Key, Pace
+from citadel_macro.retry_pace import Key, Pace
 
 if TYPE_CHECKING:
     from freqtrade.exchange.exchange_types import CcxtOrder

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 
 if TYPE_CHECKING:
-    from citadel_micro.shell.config import MicroConfig
+    from citadel_micro.shell.config.config import MicroConfig
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the root command."""
     from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
     from citadel_micro.offline.command import work  # noqa: PLC0415
-    from citadel_micro.shell.control_command import operator  # noqa: PLC0415
-    from citadel_micro.shell.feeds.capture_command import capture  # noqa: PLC0415
-    from citadel_micro.shell.feeds.command import books  # noqa: PLC0415
-    from citadel_micro.shell.feeds.health_command import feeds  # noqa: PLC0415
-    from citadel_micro.shell.instruments_command import instruments  # noqa: PLC0415
-    from citadel_micro.shell.simulator.command import sim  # noqa: PLC0415 - see the module's text
+    from citadel_micro.shell.commands.capture import capture  # noqa: PLC0415
+    from citadel_micro.shell.commands.feeds import feeds  # noqa: PLC0415
+    from citadel_micro.shell.commands.feeds_group import books  # noqa: PLC0415
+    from citadel_micro.shell.commands.instruments import instruments  # noqa: PLC0415
+    from citadel_micro.shell.commands.operator import operator  # noqa: PLC0415
+    from citadel_micro.simulator.command import sim  # noqa: PLC0415 - see the module's text
 
     app.command("sim")(sim)
     app.command("demo")(demo)
@@ -83,8 +83,8 @@ def micro(
     import os  # noqa: PLC0415 - see the module's text
 
     from citadel_micro.shell import logs  # noqa: PLC0415
-    from citadel_micro.shell.config import load  # noqa: PLC0415
-    from citadel_micro.shell.config_text import to_toml  # noqa: PLC0415
+    from citadel_micro.shell.config.config import load  # noqa: PLC0415
+    from citadel_micro.shell.config.text import to_toml  # noqa: PLC0415
 
     bridge = {"macros": signals, "command_lines": commands, "market": market}
     overrides: dict[str, Any] = {

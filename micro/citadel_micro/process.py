@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from citadel_bridge.exits import Exit
-from citadel_micro.modes import PaperMicro
-from citadel_micro.shell.run_index import replace_whole
+from citadel_bridge.exit_codes import Exit
+from citadel_micro.daemon import PaperMicro
+from citadel_micro.shell.journal.run_index import replace_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from citadel_micro.shell.config import MicroConfig
+    from citadel_micro.shell.config.config import MicroConfig
 
 log: Final = structlog.get_logger("micro")
 

@@ -11,7 +11,7 @@
     └── InvariantError    ours: a state that cannot be; halt, never go on
 
 A package adds its own leaves below these, never beside them, so that ``except BadInput`` and its
-siblings stay complete. The exit code of each is in ``citadel_bridge.exits``.
+siblings stay complete. The exit code of each is in ``citadel_bridge.exit_codes``.
 
 This module imports nothing but the standard library, because the pure core raises from it.
 """

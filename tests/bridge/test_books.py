@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from citadel_bridge.books import BookView
+from citadel_bridge.book_view import BookView
 from citadel_proto.codec import pack_levels
 from citadel_proto.messages import BookSnapshot
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from citadel_bridge.cli import main
-from citadel_bridge.exits import Exit
-from citadel_bridge.follow import as_plain
+from citadel_bridge.exit_codes import Exit
+from citadel_bridge.order_printer import as_plain
 from citadel_bridge.signal_commands import _param
 from citadel_bridge.tape_commands import seconds_of
 from citadel_proto import tape as tapes

@@ -14,8 +14,8 @@ import pytest
 
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
-from citadel_bridge.housekeeping import NEVER_RECEIVED, WITHDRAWN
 from citadel_bridge.intents import IntentLog
+from citadel_bridge.retransmitter import NEVER_RECEIVED, WITHDRAWN
 from citadel_bridge.sockets import MAX_MESSAGE
 from citadel_proto import codec, topics
 from citadel_proto.codec import MAX_FRAME, encode

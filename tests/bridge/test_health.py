@@ -14,7 +14,7 @@ import zmq
 
 from citadel_bridge.auth import ClientKeys, KeyStore
 from citadel_bridge.channels import Publisher
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_bridge.health import heartbeats_cross
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.exits import Exit
-from citadel_bridge.keyfolders import make_folders
+from citadel_bridge.exit_codes import Exit
+from citadel_bridge.key_folders import make_folders
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_as_a_program(tmp_path: Path) -> None:
     def run(*roles: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "citadel_bridge.keyfolders", str(tmp_path), *roles],
+            [sys.executable, "-m", "citadel_bridge.key_folders", str(tmp_path), *roles],
             capture_output=True,
             text=True,
             timeout=30,

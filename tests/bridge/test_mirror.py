@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from citadel_bridge import mirror as module
-from citadel_bridge.mirror import Mirror
-from citadel_bridge.view import MicroView
+from citadel_bridge import micro_state as module
+from citadel_bridge.micro_state import Mirror
+from citadel_bridge.read_api import MicroView
 from citadel_proto import topics
 from citadel_proto.messages import (
     Answer,

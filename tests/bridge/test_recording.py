@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import zmq
 
-from citadel_bridge import inspection, replay
+from citadel_bridge import replay
+from citadel_bridge import tape_inspect as inspection
 from citadel_bridge.channels import Inbox, SubscriberThread
-from citadel_bridge.mirror import Mirror
+from citadel_bridge.micro_state import Mirror
 from citadel_bridge.recorder import Recorder
 from citadel_bridge.replay import Player
 from citadel_bridge.sockets import Endpoint

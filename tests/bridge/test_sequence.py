@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_bridge.sequence import MOST_SEQUENCES, Sequences, SkewMeter
+from citadel_bridge.gap_detector import MOST_SEQUENCES, Sequences, SkewMeter
 
 
 def test_in_order_is_no_gap() -> None:

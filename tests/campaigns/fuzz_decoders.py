@@ -25,10 +25,10 @@ except ImportError:
     sys.exit("fuzz: atheris is not installed here; run .venv/bin/pip install -e '.[fuzz]'")
 
 # Everything that is imported in here is instrumented; frame_kit imports the decoders.
-with atheris.instrument_imports(include=["citadel_micro.shell.feeds", "citadel_micro.core"]):
+with atheris.instrument_imports(include=["citadel_micro.shell.marketdata", "citadel_micro.core"]):
     from frame_kit import NASTY, Victim, real_frames
 
-    from citadel_micro.shell.feeds.spec import venue_ids
+    from citadel_micro.shell.marketdata.spec import venue_ids
 
 SEPARATOR = b"\n"
 """Between the frames of one input: state that one frame leaves is part of the search."""

@@ -19,12 +19,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.core.book import Book
+from citadel_micro.core.marketdata.book import Book
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOURCE: Final = Path(__file__).resolve().parents[2] / "micro/citadel_micro/core/_kernel.pyx"
+SOURCE: Final = (
+    Path(__file__).resolve().parents[2] / "micro/citadel_micro/core/marketdata/_kernel.pyx"
+)
 FRAMES: Final = (
     b'[["58000.10","0.500"],["58000.20","1.250"]]',
     b'[{"price":58000.1,"qty":0.5},{"qty":1e3,"price":12.0}]',

@@ -33,13 +33,13 @@ import uvloop
 from aiohttp import web
 from memory_kit import Holding, holding, slope
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
-from citadel_micro.core.market import Change, MarketBook
-from citadel_micro.shell.feeds import connection
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.books import plain
-from citadel_micro.shell.feeds.capture import read_capture
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
+from citadel_micro.shell.capture.books import plain
+from citadel_micro.shell.capture.frames import read_capture
+from citadel_micro.shell.marketdata import connection
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,8 +13,9 @@ from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from citadel_micro.core.approval import Approved, not_sent
-from citadel_micro.core.commands import (
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     Note,
@@ -26,9 +27,8 @@ from citadel_micro.core.commands import (
     QueryVenue,
     RequestSnapshot,
 )
-from citadel_micro.core.config import EngineConfig, VenueConfig
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import (
+from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.events import (
     CancelReceived,
     DepthUpdate,
     FeedStatus,
@@ -42,10 +42,10 @@ from citadel_micro.core.events import (
     TradeTick,
     VenueStatus,
 )
-from citadel_micro.core.instrument import Instrument
-from citadel_micro.core.lifecycle import PARENT_TERMINAL, ParentState
-from citadel_micro.core.limits import paper_defaults
-from citadel_micro.shell import records
+from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.core.model.risk_limits import paper_defaults
+from citadel_micro.core.orders.order_states import PARENT_TERMINAL, ParentState
+from citadel_micro.shell.journal import records
 from citadel_micro.sim.faults import Faults, scenario
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
@@ -53,9 +53,9 @@ from citadel_micro.sim.paper_link import LinkConfig
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.events import Event, MarketEvent, Side
-    from citadel_micro.core.orders import Parent
-    from citadel_micro.core.outbox import Command
+    from citadel_micro.core.model.command_buffer import Command
+    from citadel_micro.core.model.events import Event, MarketEvent, Side
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.sim.queue_model import QueueModel
     from citadel_proto.messages import QueryKind
 

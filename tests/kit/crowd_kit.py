@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, StreamProof
-from citadel_micro.core.market import Change, MarketBook
-from citadel_micro.core.streams import Streams
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.streams import Streams
+from citadel_micro.core.model.events import BookLook, DepthUpdate, FeedStatus, StreamProof
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

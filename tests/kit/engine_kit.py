@@ -8,8 +8,9 @@ from heapq import heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from citadel_micro.core.approval import Approved, not_sent
-from citadel_micro.core.commands import (
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     Note,
@@ -19,9 +20,8 @@ from citadel_micro.core.commands import (
     QueryOrder,
     QueryVenue,
 )
-from citadel_micro.core.config import EngineConfig, VenueConfig
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import (
+from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.events import (
     AmendRejected,
     CancelReceived,
     CancelRejected,
@@ -41,15 +41,15 @@ from citadel_micro.core.events import (
     TradeTick,
     VenueSnapshot,
 )
-from citadel_micro.core.instrument import Instrument
-from citadel_micro.core.limits import paper_defaults
+from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.core.model.risk_limits import paper_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.engine import Command
-    from citadel_micro.core.events import Event, Side, VenueReport
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.engine.engine import Command
+    from citadel_micro.core.model.events import Event, Side, VenueReport
+    from citadel_micro.core.orders.orders import Parent
 
 VENUE = "fake"
 SYMBOL = "BTC/USDT"

@@ -11,10 +11,10 @@ from engine_kit import SECOND, Rig, config
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.core.commands import PublishAnswer, PublishBeat, PublishReport
-from citadel_micro.core.events import Started, TimerFired
-from citadel_micro.core.limits import paper_defaults
-from citadel_micro.shell import wire
+from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishReport
+from citadel_micro.core.model.events import Started, TimerFired
+from citadel_micro.core.model.risk_limits import paper_defaults
+from citadel_micro.shell.bridge import wire
 from citadel_proto import topics
 from citadel_proto.codec import decode_signal
 from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
@@ -22,8 +22,8 @@ from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from citadel_micro.core.config import EngineConfig
-    from citadel_micro.core.engine import Command
+    from citadel_micro.core.engine.engine import Command
+    from citadel_micro.core.model.config import EngineConfig
     from citadel_proto.messages import SignalChannel
 
 BOOK_EVERY_NS = 200_000_000

@@ -20,19 +20,19 @@ from aiohttp import WSMsgType, web
 from hard_venue import BinanceSpot, BybitLinear, Dialect, HardVenue, until
 from memory_kit import Holding, holding, slope
 
-from citadel_micro.core.events import DepthUpdate, FeedStatus
-from citadel_micro.core.market import Change, MarketBook
-from citadel_micro.shell.feeds import aggregator as aggregator_module
-from citadel_micro.shell.feeds import connection as connection_module
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.spec import Limits, venue_spec
+from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.model.events import DepthUpdate, FeedStatus
+from citadel_micro.shell.marketdata import aggregator as aggregator_module
+from citadel_micro.shell.marketdata import connection as connection_module
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.spec import Limits, venue_spec
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection as Pipe
 
     import pytest
 
-    from citadel_micro.shell.feeds.spec import VenueSpec
+    from citadel_micro.shell.marketdata.spec import VenueSpec
 
 DIALECTS: Final[dict[str, Dialect]] = {"binance-spot": BinanceSpot(), "bybit-linear": BybitLinear()}
 """One with snapshots over HTTP, one with snapshots in the stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 import pkgutil
 from itertools import islice
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from citadel_micro.core.events import DepthUpdate, QuoteTick, TradeTick
-from citadel_micro.core.market import MarketBook
-from citadel_micro.shell.feeds import venues
-from citadel_micro.shell.feeds.capture import read_capture
-from citadel_micro.shell.feeds.decode import Control
-from citadel_micro.shell.feeds.spec import venue_spec
-from citadel_micro.shell.records import encode
+from citadel_micro import adapters
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.shell.capture.frames import read_capture
+from citadel_micro.shell.journal.records import encode
+from citadel_micro.shell.marketdata.decode import Control
+from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def real_frames(shared: Path, venue: str, count: int = 400) -> list[bytes]:
 
 def frame_types(venue: str) -> list[type[msgspec.Struct]]:
     """The types into which this venue's module decodes."""
-    for module in pkgutil.iter_modules(venues.__path__, f"{venues.__name__}."):
-        loaded = importlib.import_module(module.name)
-        if venue in loaded.SPECS:
+    for module in pkgutil.iter_modules(adapters.__path__, f"{adapters.__name__}."):
+        name = f"{module.name}.market_data"
+        loaded = importlib.import_module(name) if importlib.util.find_spec(name) else None
+        if loaded is not None and venue in loaded.SPECS:
             return [
                 each
                 for each in vars(loaded).values()

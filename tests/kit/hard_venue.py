@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.core.events import BookLook, DepthUpdate, FeedStatus, StreamProof
-from citadel_micro.core.market import Change, MarketBook
-from citadel_micro.core.streams import WHOLE_VENUE, Streams
-from citadel_micro.shell.feeds import aggregator as aggregator_module
-from citadel_micro.shell.feeds import outlet as outlet_module
-from citadel_micro.shell.feeds import overload as overload_module
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.feeds.spec import Limits, venue_spec
+from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
+from citadel_micro.core.model.events import BookLook, DepthUpdate, FeedStatus, StreamProof
+from citadel_micro.shell.marketdata import aggregator as aggregator_module
+from citadel_micro.shell.marketdata import event_queue as outlet_module
+from citadel_micro.shell.marketdata import lag_monitor as overload_module
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.spec import Limits, venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     import pytest
 
-    from citadel_micro.shell.feeds.spec import VenueSpec
+    from citadel_micro.shell.marketdata.spec import VenueSpec
 
     Answer = Callable[["HardVenue", str], Awaitable[web.Response]]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.commands import PlaceOrder
-from citadel_micro.core.events import DepthUpdate, OrderDone, OrderFilled, TradeTick
-from citadel_micro.core.instrument import Instrument
-from citadel_micro.core.market import MarketBook
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.model.commands import PlaceOrder
+from citadel_micro.core.model.events import DepthUpdate, OrderDone, OrderFilled, TradeTick
+from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import Levels, MarketEvent, Side, VenueReport
+    from citadel_micro.core.model.events import Levels, MarketEvent, Side, VenueReport
     from citadel_micro.sim.paper_link import Request
 
 VENUE = "binance-spot"

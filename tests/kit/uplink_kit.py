@@ -12,10 +12,10 @@ from engine_kit import SYMBOL, VENUE, config, rules
 from citadel_bridge.channels import Publisher, SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
-from citadel_micro.core.approval import Approved
-from citadel_micro.core.commands import AmendOrder, CancelOrder, PlaceOrder
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import (
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.model.approval import Approved
+from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder
+from citadel_micro.core.model.events import (
     DepthUpdate,
     OrderAccepted,
     OrderAmended,
@@ -24,11 +24,11 @@ from citadel_micro.core.events import (
     VenueSnapshot,
     VenueStatus,
 )
+from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
 from citadel_micro.shell.clock import Clock
-from citadel_micro.shell.run_folder import RunFolder
+from citadel_micro.shell.journal.run_folder import RunFolder
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
-from citadel_micro.shell.uplink import Uplink, UplinkConfig
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
 from citadel_proto.errors import DecodeError
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from citadel_bridge.auth import ServerKeys
-    from citadel_micro.core.events import Event
-    from citadel_micro.shell.venues.base import VenueAdapter
+    from citadel_micro.core.model.events import Event
+    from citadel_micro.shell.order_adapter import VenueAdapter
     from citadel_proto.messages import MarketChannel, SignalChannel
 
 SECOND = 1_000_000_000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.shell.feeds.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,7 +14,7 @@ from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import run
 
 if TYPE_CHECKING:
-    from citadel_macro.link import OrderRequest
+    from citadel_macro.micro_client import OrderRequest
 
 
 def main(side: str, argv: list[str]) -> int:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from citadel_macro import books
-from citadel_micro.core.commands import FillView, PublishReport
+from citadel_micro.core.model.commands import FillView, PublishReport
 from citadel_micro.demo.audit import Audit, compare, read_freqtrade, read_owners
 
 if TYPE_CHECKING:

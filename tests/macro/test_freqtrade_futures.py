@@ -18,7 +18,8 @@ from freqtrade.persistence import Trade
 from freqtrade_kit import STRATEGIES
 from scripted_micro import Script, ScriptedMicro
 
-from citadel_macro import late, markets_cache
+from citadel_macro import late_orders as late
+from citadel_macro import markets_cache
 from citadel_macro.demo import demo_config
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import Launch

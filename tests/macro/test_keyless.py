@@ -10,7 +10,13 @@ import ccxt.pro
 import pytest
 from freqtrade.configuration.config_secrets import _SENSITIVE_KEYS
 
-from citadel_macro.guard import CREDENTIALS, disarm, is_private, refuse_keys, without_credentials
+from citadel_macro.key_guard import (
+    CREDENTIALS,
+    disarm,
+    is_private,
+    refuse_keys,
+    without_credentials,
+)
 from citadel_proto.errors import BadInput
 
 

@@ -25,7 +25,7 @@ from freqtrade_kit import puppet_config
 from scripted_micro import ScriptedMicro
 
 from citadel_bridge.connector import HybridConnector
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_macro import launcher
 from citadel_macro.commands import FREQTRADE_COMMANDS
 from citadel_macro.exchange import BridgeMixin

@@ -11,7 +11,8 @@ from freqtrade.persistence import Order
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_macro import orders, tca
+from citadel_macro import ccxt_orders as orders
+from citadel_macro import tca
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
     Balance,

@@ -17,9 +17,9 @@ from freqtrade_kit import puppet_config, running
 from scripted_micro import Script, ScriptedMicro
 
 from citadel_bridge.intents import IntentLog
-from citadel_macro import orders
+from citadel_macro import ccxt_orders as orders
 from citadel_macro.config import INTENTS_FILE
-from citadel_macro.orphans import ADOPTED_TAG
+from citadel_macro.reconciliation import ADOPTED_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable

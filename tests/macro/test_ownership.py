@@ -14,10 +14,10 @@ from engine_micro import EngineMicro
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.intents import IntentLog
-from citadel_macro import orders
+from citadel_macro import ccxt_orders as orders
 from citadel_macro.config import BridgeSettings
-from citadel_macro.link import MicroLink, OrderRequest
-from citadel_macro.orphans import _final
+from citadel_macro.micro_client import MicroLink, OrderRequest
+from citadel_macro.reconciliation import _final
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_macro.pace import LONGEST_ENTRY_S, LONGEST_S, Key, Pace
+from citadel_macro.retry_pace import LONGEST_ENTRY_S, LONGEST_S, Key, Pace
 
 KEY: Key = ("BTC/USDT", "sell", "stop")
 

@@ -12,8 +12,8 @@ from freqtrade.exchange.common import MAP_EXCHANGE_CHILDCLASS, SUPPORTED_EXCHANG
 from citadel_macro.config import BridgeSettings, settings_of
 from citadel_macro.demo import demo_config
 from citadel_macro.venues import not_heard, venue_of
-from citadel_micro.shell.feeds.generic import integrity_of
-from citadel_micro.shell.instruments.ccxt_venues import SOURCES
+from citadel_micro.adapters.ccxt.generic_feed import integrity_of
+from citadel_micro.adapters.ccxt.venues import SOURCES
 from citadel_proto.errors import BadInput
 
 

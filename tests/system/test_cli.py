@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from citadel_bridge import cli
-from citadel_bridge.exits import Exit, exit_of
+from citadel_bridge.exit_codes import Exit, exit_of
 from citadel_proto.errors import (
     BadInput,
     CitadelError,

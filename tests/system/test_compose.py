@@ -20,7 +20,7 @@ from freqtrade.configuration.load_config import load_from_files
 
 from citadel_macro.config import settings_of
 from citadel_macro.demo import ccxt_config
-from citadel_micro.shell.config import load
+from citadel_micro.shell.config.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,7 +21,7 @@ from process_kit import citadel
 from citadel_micro.demo.audit import compare, read_freqtrade
 from citadel_micro.demo.journals import read_micro
 from citadel_micro.demo.run import HOPEFUL_PAIR, REJECTED_PAIR
-from citadel_micro.shell.journal import JournalReader
+from citadel_micro.shell.journal.journal import JournalReader
 from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:

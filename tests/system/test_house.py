@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from citadel_micro.core import kernel
+from citadel_micro.core.marketdata import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,7 +186,9 @@ def test_wheel_holds_the_packages_and_the_user_folder(
     assert not [name for name in inside if name.endswith((".sqlite", ".log", ".pyc"))]
     if kernel.COMPILED:
         libraries = [name for name in inside if name.endswith(".so")]
-        assert [name.split(".")[0] for name in libraries] == ["citadel_micro/core/_kernel"]
+        assert [name.split(".")[0] for name in libraries] == [
+            "citadel_micro/core/marketdata/_kernel"
+        ]
         assert "none-any" not in wheel.name
 
 

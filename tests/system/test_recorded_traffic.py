@@ -16,13 +16,13 @@ from process_kit import citadel, health, until
 
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
-from citadel_micro.core.config import EngineConfig, VenueConfig
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import DepthUpdate, SignalReceived, Started, TradeTick
-from citadel_micro.core.limits import paper_defaults
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.events import DepthUpdate, SignalReceived, Started, TradeTick
+from citadel_micro.core.model.risk_limits import paper_defaults
 from citadel_micro.offline.driver import OfflineDriver
+from citadel_micro.shell.bridge.wire import event_of
 from citadel_micro.shell.instruments import read_instruments
-from citadel_micro.shell.wire import event_of
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_proto import topics
 from citadel_proto.codec import decode_market, decode_signal, encode, unpack_levels
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from process_kit import Bench
 
     from citadel_bridge.pytest_plugin import PlayedTape
-    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.model.instrument import Instrument
 
 VENUE = "binance-spot"
 S = 1_000_000_000

@@ -39,7 +39,7 @@ from citadel_proto.messages import TERMINAL_STATUSES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from citadel_micro.core.commands import FillView, PublishReport
+    from citadel_micro.core.model.commands import FillView, PublishReport
 
 __all__ = ["Audit", "BookedOrder", "BookedTrade", "compare", "read_freqtrade", "read_owners"]
 

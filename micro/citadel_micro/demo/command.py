@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from citadel_micro.core.commands import PublishReport
-from citadel_micro.shell.journal import SUFFIX, JournalReader
+from citadel_micro.core.model.commands import PublishReport
+from citadel_micro.shell.journal.journal import SUFFIX, JournalReader
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.tape import COMMAND
 

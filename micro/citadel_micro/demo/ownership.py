@@ -11,7 +11,7 @@ from citadel_micro.demo.running import base_fee
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from citadel_micro.core.commands import PublishReport
+    from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.demo.freqtrade_books import BookedOrder, BookedTrade
 
 FLATTENS: Final = re.compile(r"^(?P<orphan>.+)-flat\d+$")

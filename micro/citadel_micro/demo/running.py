@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from citadel_micro.core.commands import PublishReport
+    from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.demo.freqtrade_books import BookedOrder, BookedTrade
 
 _DIGITS: Final = 50

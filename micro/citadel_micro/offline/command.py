@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from citadel_bridge.exits import Exit
+from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Value
-    from citadel_micro.core.config import EngineConfig
-    from citadel_micro.core.instrument import Instrument
-    from citadel_micro.shell.journal import Journal
+    from citadel_micro.core.model.config import EngineConfig
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.shell.journal.journal import Journal
 
 
 def work(
@@ -84,7 +84,7 @@ def work(
     written: list[Journal] = []
 
     def open_journal(config: EngineConfig, instrument: Instrument, now_ns: int) -> Journal:
-        from citadel_micro.shell.journal import new_journal  # noqa: PLC0415
+        from citadel_micro.shell.journal.journal import new_journal  # noqa: PLC0415
 
         if journal is None:
             raise AssertionError  # only handed over when there is one

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from citadel_micro.core.approval import Approved, not_sent
-from citadel_micro.core.commands import (
+from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     PlaceOrder,
@@ -19,11 +19,11 @@ from citadel_micro.core.commands import (
     QueryVenue,
     RequestSnapshot,
 )
-from citadel_micro.core.events import TimerFired
+from citadel_micro.core.model.events import TimerFired
 
 if TYPE_CHECKING:
-    from citadel_micro.core.engine import Command, Engine
-    from citadel_micro.core.events import AmendRejected, Event, MarketEvent, OrderRejected
+    from citadel_micro.core.engine.engine import Command, Engine
+    from citadel_micro.core.model.events import AmendRejected, Event, MarketEvent, OrderRejected
     from citadel_micro.sim.paper import PaperVenue
 
 NEVER = 1 << 62

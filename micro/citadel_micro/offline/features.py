@@ -1,4 +1,4 @@
-"""Order-flow features from a recording: the definitions of ``core.features``, taken literally."""
+"""Order-flow features from a recording: the definitions of ``core.marketdata.order_flow``, taken literally."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.features import (
+from citadel_micro.core.marketdata.order_flow import (
     DEPTHS,
     FLOW_S,
     GRID_NS,
@@ -17,14 +17,14 @@ from citadel_micro.core.features import (
     levels_of,
     whole_window,
 )
-from citadel_micro.core.times import SECOND
-from citadel_micro.core.windows import CELL_NS
+from citadel_micro.core.marketdata.rolling_sums import CELL_NS
+from citadel_micro.core.model.time_units import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from citadel_micro.core.book import Best
-    from citadel_micro.core.features import Top
+    from citadel_micro.core.marketdata.book import Best
+    from citadel_micro.core.marketdata.order_flow import Top
 
 Observation = tuple[int, "Best | None"]
 """(receive time, best after the event); None where the book was not LIVE and whole, or was resynced."""

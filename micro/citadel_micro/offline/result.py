@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.publishing import average, mid, status
-from citadel_micro.core.tca import shortfall
+from citadel_micro.core.orders.execution_reports import average, mid, status
+from citadel_micro.core.orders.tca import shortfall
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.orders import Child, Parent
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.orders.orders import Child, Parent
     from citadel_micro.offline.driver import OfflineDriver
 
 

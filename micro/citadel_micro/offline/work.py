@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import Value
-from citadel_micro.core.config import EngineConfig, VenueConfig
-from citadel_micro.core.engine import Engine
-from citadel_micro.core.events import (
+from citadel_micro.core.engine.engine import Engine
+from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.events import (
     OperatorCommand,
     Side,
     SignalReceived,
     Started,
     StreamProof,
 )
-from citadel_micro.core.limits import RiskLimits, paper_defaults
+from citadel_micro.core.model.risk_limits import RiskLimits, paper_defaults
 from citadel_micro.offline.driver import OfflineDriver
 from citadel_micro.offline.result import describe
-from citadel_micro.shell.feeds.offline import capture_life
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.capture.offline import capture_life
 from citadel_micro.shell.instruments import instruments_for_capture
+from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.queue_model import QueueModel
 from citadel_proto.errors import BadInput
@@ -31,9 +31,9 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.market import MarketBook
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.offline.driver import Journal
 
 SIGNAL_ID: Final = "work-1"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import TextIO
 
-    from citadel_micro.core.commands import Note
+    from citadel_micro.core.model.commands import Note
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN: Final = ("secret", "password", "passphrase", "api_key", "apikey", "token", "signature")

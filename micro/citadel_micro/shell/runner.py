@@ -14,8 +14,8 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from citadel_micro.core.approval import Approved, not_sent
-from citadel_micro.core.commands import (
+from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.commands import (
     CancelOrder,
     Note,
     Persist,
@@ -32,7 +32,7 @@ from citadel_micro.core.commands import (
     RequestSnapshot,
     Stopped,
 )
-from citadel_micro.core.events import (
+from citadel_micro.core.model.events import (
     DepthUpdate,
     OrderDone,
     OrderRejected,
@@ -48,12 +48,12 @@ from citadel_proto.errors import InvariantError, PeerUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from citadel_micro.core.engine import Engine
-    from citadel_micro.core.events import Event, MarketEvent
-    from citadel_micro.core.market import MarketBook
-    from citadel_micro.core.outbox import Command
+    from citadel_micro.core.engine.engine import Engine
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.command_buffer import Command
+    from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.shell.clock import Clock
-    from citadel_micro.shell.venues.base import VenueAdapter, VenueCommand
+    from citadel_micro.shell.order_adapter import VenueAdapter, VenueCommand
 
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
     Publishable = (

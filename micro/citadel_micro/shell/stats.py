@@ -1,6 +1,6 @@
 """Counts and latencies of one run: plain numbers, cheap enough for the hot path.
 
-They are turned into Prometheus metrics only when somebody asks (``shell/metrics.py``).
+They are turned into Prometheus metrics only when somebody asks (``shell/ops/metrics.py``).
 """
 
 from __future__ import annotations

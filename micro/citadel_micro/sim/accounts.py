@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.events import Side
-    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.model.events import Side
+    from citadel_micro.core.model.instrument import Instrument
 
 ZERO = Decimal(0)
 

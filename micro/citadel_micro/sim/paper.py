@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
-from citadel_micro.core.commands import (
+from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     PlaceOrder,
     QueryOrder,
 )
-from citadel_micro.core.events import (
+from citadel_micro.core.model.events import (
     BalancesUpdated,
     DepthUpdate,
     OrderFilled,
@@ -37,9 +37,9 @@ from citadel_micro.sim.queue_model import QueueModel
 from citadel_micro.sim.rng import SplitMix64, key_of
 
 if TYPE_CHECKING:
-    from citadel_micro.core.events import MarketEvent, VenueReport
-    from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.events import MarketEvent, VenueReport
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.sim.paper_link import Request
 
 _KEPT_DONE = 2_000

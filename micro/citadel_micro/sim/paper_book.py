@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.events import Side
+from citadel_micro.core.model.events import Side
 from citadel_micro.sim.queue_model import QueueModel, QueuePosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from citadel_micro.core.events import TradeTick
-    from citadel_micro.core.instrument import Instrument
-    from citadel_micro.core.market import MarketBook
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.events import TradeTick
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.sim.paper_order import PaperOrder
 
 WALK_LEVELS = 1_000

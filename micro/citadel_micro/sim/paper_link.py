@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, Literal
 
-from citadel_micro.core.commands import (
+from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     PlaceOrder,
     QueryOrder,
     QueryVenue,
 )
-from citadel_micro.core.events import RequestTimedOut
+from citadel_micro.core.model.events import RequestTimedOut
 from citadel_micro.sim.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from citadel_micro.core.events import VenueReport
+    from citadel_micro.core.model.events import VenueReport
     from citadel_micro.sim.rng import SplitMix64
 
 NEVER: Final = 1 << 62

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from citadel_micro.core.events import OrderFilled, OrderState, Side
+from citadel_micro.core.model.events import OrderFilled, OrderState, Side
 
 if TYPE_CHECKING:
-    from citadel_micro.core.commands import PlaceOrder
+    from citadel_micro.core.model.commands import PlaceOrder
 
 
 @dataclass(slots=True, kw_only=True)

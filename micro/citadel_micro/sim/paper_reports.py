@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from citadel_micro.core.events import (
+from citadel_micro.core.model.events import (
     AmendRejected,
     CancelRejected,
     OrderAccepted,
@@ -15,7 +15,7 @@ from citadel_micro.core.events import (
 )
 
 if TYPE_CHECKING:
-    from citadel_micro.core.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
+    from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
     from citadel_micro.sim.paper_order import PaperOrder
 
 SOURCES: Final[tuple[Literal["order", "trades"], ...]] = ("order", "trades")

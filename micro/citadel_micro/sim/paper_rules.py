@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from citadel_micro.core.commands import PlaceOrder
-    from citadel_micro.core.events import Side
-    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.core.model.events import Side
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.sim.accounts import Ledger
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import citadel_micro
-from citadel_micro.core import commands, events
-from citadel_micro.core.breakers import TRIPS
-from citadel_micro.core.lifecycle import ChildEvent, ParentEvent
-from citadel_micro.core.limits import RiskLimits
-from citadel_micro.core.risk_checks import CODES
-from citadel_micro.core.risk_types import RiskRequest
+from citadel_micro.core.model import commands, events
+from citadel_micro.core.model.risk_limits import RiskLimits
+from citadel_micro.core.orders.order_states import ChildEvent, ParentEvent
+from citadel_micro.core.risk.checks_market import CODES
+from citadel_micro.core.risk.circuit_breakers import TRIPS
+from citadel_micro.core.risk.types import RiskRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.core.commands import FillView, PublishReport
+from citadel_micro.core.model.commands import FillView, PublishReport
 from citadel_micro.demo.audit import (
     Audit,
     BookedOrder,

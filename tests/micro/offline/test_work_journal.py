@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from citadel_micro.core.events import OrderFilled
-from citadel_micro.shell import records
-from citadel_micro.shell.journal import JournalReader
+from citadel_micro.core.model.events import OrderFilled
+from citadel_micro.shell.journal import records
+from citadel_micro.shell.journal.journal import JournalReader
 from citadel_proto.tape import COMMAND, EVENT, TapeReader, TapeWriter
 
 if TYPE_CHECKING:

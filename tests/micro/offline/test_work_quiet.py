@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.micro.offline.conftest import Market
 
-from citadel_micro.core.events import StreamProof
+from citadel_micro.core.model.events import StreamProof
 from citadel_micro.offline.work import WorkOrder, work
-from citadel_micro.shell.feeds.offline import capture_life
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.shell.capture.offline import capture_life
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from pathlib import Path

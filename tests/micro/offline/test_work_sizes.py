@@ -14,7 +14,7 @@ from citadel_micro.offline.work import WorkOrder, work
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from citadel_micro.core.events import Side
+    from citadel_micro.core.model.events import Side
 
 MS = 1_000_000
 BEGIN_NS = 1_760_000_000_000 * MS

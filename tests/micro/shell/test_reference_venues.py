@@ -17,15 +17,15 @@ from waiting import until
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.core.features import NAMES
-from citadel_micro.modes import PaperMicro
-from citadel_micro.shell.config import MicroConfig, load
-from citadel_micro.shell.feeds.health_command import table_of
-from citadel_micro.shell.feeds.observer import Latencies, Observer, read_updates
-from citadel_micro.shell.health import check
-from citadel_micro.shell.simulator.config import SimulatorConfig
-from citadel_micro.shell.simulator.server import SimulatorServer
-from citadel_micro.shell.verify import verify
+from citadel_micro.core.marketdata.order_flow import NAMES
+from citadel_micro.daemon import PaperMicro
+from citadel_micro.shell.commands.feeds import table_of
+from citadel_micro.shell.config.config import MicroConfig, load
+from citadel_micro.shell.journal.verify import verify
+from citadel_micro.shell.marketdata.feed_observer import Latencies, Observer, read_updates
+from citadel_micro.shell.ops.health import check
+from citadel_micro.simulator.config import SimulatorConfig
+from citadel_micro.simulator.server import SimulatorServer
 from citadel_proto import topics
 from citadel_proto.codec import decode_market, pack_levels, unpack_levels
 from citadel_proto.errors import BadInput

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from citadel_micro.core.approval import Approvals, Approved
-from citadel_micro.core.commands import (
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.model.approval import Approvals, Approved
+from citadel_micro.core.model.commands import (
     CancelOrder,
     Note,
     Persist,
@@ -19,7 +20,7 @@ from citadel_micro.core.commands import (
     RequestSnapshot,
     Stopped,
 )
-from citadel_micro.core.events import (
+from citadel_micro.core.model.events import (
     CancelReceived,
     DepthUpdate,
     FeedStatus,
@@ -30,16 +31,15 @@ from citadel_micro.core.events import (
     TimerFired,
     VenueStatus,
 )
-from citadel_micro.core.market import MarketBook
 from citadel_micro.shell.runner import Runner
 from citadel_proto.errors import InvariantError, PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from citadel_micro.core.engine import Engine
-    from citadel_micro.core.events import Event
-    from citadel_micro.core.outbox import Command
+    from citadel_micro.core.engine.engine import Engine
+    from citadel_micro.core.model.command_buffer import Command
+    from citadel_micro.core.model.events import Event
     from citadel_micro.shell.clock import Clock
 
 STATUS = VenueStatus(venue="v", up=True, reason="")

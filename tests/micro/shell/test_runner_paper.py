@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from citadel_micro.core.approval import Approvals
-from citadel_micro.core.commands import CancelOrder, PlaceOrder, QueryVenue
-from citadel_micro.core.events import DepthUpdate, OrderAccepted, OrderDone, OrderFilled, TradeTick
-from citadel_micro.core.instrument import Instrument
-from citadel_micro.core.market import MarketBook
+from citadel_micro.adapters.paper.orders import PaperAdapter, paper_state
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.model.approval import Approvals
+from citadel_micro.core.model.commands import CancelOrder, PlaceOrder, QueryVenue
+from citadel_micro.core.model.events import (
+    DepthUpdate,
+    OrderAccepted,
+    OrderDone,
+    OrderFilled,
+    TradeTick,
+)
+from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.clock import Clock
-from citadel_micro.shell.venues.paper import PaperAdapter, paper_state
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import InvariantError
@@ -23,8 +29,8 @@ from citadel_proto.errors import InvariantError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from citadel_micro.core.approval import Approved
-    from citadel_micro.core.events import Event
+    from citadel_micro.core.model.approval import Approved
+    from citadel_micro.core.model.events import Event
     from citadel_micro.shell.runner import Runner
 
 RULES = Instrument(

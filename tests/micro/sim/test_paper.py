@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paper_kit import MS, SYMBOL, VENUE, Bench, quiet_config, spot
 
-from citadel_micro.core.commands import AmendOrder, CancelOrder, QueryOrder, QueryVenue
-from citadel_micro.core.events import (
+from citadel_micro.core.model.commands import AmendOrder, CancelOrder, QueryOrder, QueryVenue
+from citadel_micro.core.model.events import (
     AmendRejected,
     BalancesUpdated,
     CancelRejected,

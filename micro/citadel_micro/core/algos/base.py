@@ -12,16 +12,16 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from citadel_micro.core.lifecycle import ParentEvent
-from citadel_micro.core.times import FAR, MS
+from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.orders.order_states import ParentEvent
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import SignalReceived
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Parent
 
 Value = str | int | float | bool
 
@@ -151,7 +151,7 @@ class Algorithm(ABC):
 
     ``wake_ns`` is the next time at which the decision may change without a market event; the
     executor reads it after every ``decide``. ``working_ns`` and ``grace_ns`` tell it when to end
-    the parent whatever the algorithm would decide (``core.life``).
+    the parent whatever the algorithm would decide (``core.orders.order_life``).
     """
 
     name: ClassVar[str]

@@ -23,15 +23,15 @@ from citadel_micro.core.algos.base import (
     resting_price,
     unfit,
 )
-from citadel_micro.core.lifecycle import ParentEvent
-from citadel_micro.core.times import FAR, MS
+from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.orders.order_states import ParentEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.market import MarketBook
-    from citadel_micro.core.orders import Child, Parent
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Child, Parent
 
 JOIN, IMPROVE, MID, CROSS = range(4)
 _NEVER: Final = 2.0

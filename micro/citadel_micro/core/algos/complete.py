@@ -1,6 +1,6 @@
 """Complete: takes the little that is missing until what was bought can be sold again.
 
-Never asked for by a signal: the executor gives it to an entry that is to end (``core.completion``).
+Never asked for by a signal: the executor gives it to an entry that is to end (``core.execution.completion``).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from citadel_micro.core.algos.base import (
     cross_price,
     unfit,
 )
-from citadel_micro.core.lifecycle import ParentEvent
+from citadel_micro.core.orders.order_states import ParentEvent
 
 if TYPE_CHECKING:
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Parent
 
 COMPLETE_BPS: Final = 20.0
 """Worst price of a completing order, from the touch."""

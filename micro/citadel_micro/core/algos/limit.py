@@ -19,13 +19,13 @@ from citadel_micro.core.algos.base import (
     resting_price,
     unfit,
 )
-from citadel_micro.core.lifecycle import ChildState, ParentEvent
+from citadel_micro.core.orders.order_states import ChildState, ParentEvent
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import SignalReceived
-    from citadel_micro.core.orders import Child, Parent
+    from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Child, Parent
 
 
 class Limit(Algorithm):

@@ -8,7 +8,7 @@ Trades are not believed against a book that is LIVE and says otherwise; every up
 their count anew. Where there is no such book (lost, stale, crossed, one-sided), or it has said
 nothing for a second after the first of several, trades alone trigger, and two at least: a position
 must not stand unprotected because its book is gone. Trades count once, and not when they are told
-late (``core.held``).
+late (``core.orders.held_stops``).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from citadel_micro.core.algos.base import (
 )
 from citadel_micro.core.algos.chase_limit import ChaseLimit
 from citadel_micro.core.algos.limit import MarketableLimit
-from citadel_micro.core.lifecycle import ParentState
-from citadel_micro.core.times import FAR, MS, SECOND
+from citadel_micro.core.model.time_units import FAR, MS, SECOND
+from citadel_micro.core.orders.order_states import ParentState
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.desk import Desk
-    from citadel_micro.core.events import SignalReceived
-    from citadel_micro.core.orders import Parent
+    from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Parent
 
 BOOK_ANSWERS_NS: Final = SECOND
 """Within this time a book that is alive shows a trade that went through it: streams of depth come

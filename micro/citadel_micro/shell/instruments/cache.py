@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from citadel_micro.core.instrument import Instrument
+from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.markets import Market, MarketList
 from citadel_micro.shell.instruments.rules import exempts
 from citadel_proto.errors import BadInput

@@ -10,9 +10,8 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.events import DepthUpdate
-from citadel_micro.shell.feeds.offline import CaptureDecoder
-from citadel_micro.shell.feeds.spec import venue_spec
+from citadel_micro.core.model.events import DepthUpdate
+from citadel_micro.shell.capture.offline import CaptureDecoder
 from citadel_micro.shell.instruments.file import read_instruments
 from citadel_micro.shell.instruments.rules import (
     Instruments,
@@ -20,12 +19,13 @@ from citadel_micro.shell.instruments.rules import (
     make_instrument,
     unknown_symbol,
 )
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.model.instrument import Instrument
 
 SAMPLE_UPDATES: Final = 500
 """Updates of one book that are looked at to infer its grid."""

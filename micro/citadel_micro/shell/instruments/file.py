@@ -8,15 +8,15 @@ import tomllib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.shell.feeds.spec import venue_spec
 from citadel_micro.shell.instruments.rules import FEES, Instruments, Kind, kind_of, make_instrument
+from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from citadel_micro.core.instrument import Instrument
+    from citadel_micro.core.model.instrument import Instrument
 
 _REQUIRED: Final = ("venue", "symbol", "tick", "lot")
 _DECIMALS: Final = (

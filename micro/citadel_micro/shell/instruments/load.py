@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.shell.feeds.generic import is_generic
-from citadel_micro.shell.feeds.spec import venue_spec
-from citadel_micro.shell.instruments.binance import INFO_PATHS, fetch_exchange_info
-from citadel_micro.shell.instruments.ccxt_fetch import fetch_by_ccxt
-from citadel_micro.shell.instruments.ccxt_venues import source_of
+from citadel_micro.adapters.binance.instruments import INFO_PATHS, fetch_exchange_info
+from citadel_micro.adapters.ccxt.fetch import fetch_by_ccxt
+from citadel_micro.adapters.ccxt.generic_feed import is_generic
+from citadel_micro.adapters.ccxt.venues import source_of
 from citadel_micro.shell.instruments.file import read_instruments
 from citadel_micro.shell.instruments.markets import MarketList, changes
+from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from citadel_micro.core.instrument import Instrument
+from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.rules import unknown_symbol
 from citadel_proto.errors import BadInput
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal
 
-from citadel_micro.core.instrument import Instrument
-from citadel_micro.shell.feeds.naming import nearest
+from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.shell.marketdata.naming import nearest
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from markets_kit import Exchange
 
-from citadel_micro.shell.config import MicroConfig
+from citadel_micro.shell.config.config import MicroConfig
 from citadel_micro.shell.instruments import child as children
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch, Order, answer, result_of
-from citadel_micro.shell.instruments.of_run import keeper_of, lists_of, load_rules
+from citadel_micro.shell.instruments.run_rules import keeper_of, lists_of, load_rules
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from citadel_micro.core.instrument import Instrument
+from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.cache import Cache
-from citadel_micro.shell.instruments.held import held_rules, remembered
-from citadel_micro.shell.instruments.keeper import Keeper
 from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
 from citadel_micro.shell.instruments.markets import age_text, changes
+from citadel_micro.shell.instruments.refresher import Keeper
+from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from markets_kit import Exchange
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.modes import PaperMicro
-from citadel_micro.shell.config import MicroConfig
-from citadel_micro.shell.verify import verify
+from citadel_micro.daemon import PaperMicro
+from citadel_micro.shell.config.config import MicroConfig
+from citadel_micro.shell.journal.verify import verify
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
 from citadel_proto.messages import TERMINAL_STATUSES, BookSnapshot, ExecutionReport, Signal

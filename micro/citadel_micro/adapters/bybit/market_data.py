@@ -1,0 +1,321 @@
+"""Bybit v5 spot, linear and inverse, and the depth and trades of the older linear v2 stream.
+
+Books are numbered one by one; ``u`` = 1 is a snapshot after the venue's service restarted. Source:
+the venue's pages "Orderbook" and "Trade".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+
+from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_micro.shell.marketdata.decode import (
+    DECODE_ERRORS,
+    MS_NS,
+    Control,
+    Millis,
+    Price,
+    Size,
+    Symbols,
+    Whole,
+    make,
+    oldest_first,
+    one_sided,
+    violation,
+)
+from citadel_micro.shell.marketdata.levels import pairs
+from citadel_micro.shell.marketdata.naming import joined, settle_of, split_name
+from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from citadel_micro.shell.marketdata.decode import FeedEvent
+    from citadel_micro.shell.marketdata.spec import Channel
+
+
+class _Book(msgspec.Struct, gc=False):
+    s: str
+    b: msgspec.Raw
+    a: msgspec.Raw
+    u: Whole
+
+
+class _BookFrame(msgspec.Struct, gc=False):
+    data: _Book
+    type: str
+    ts: Millis
+    cts: Millis = 0
+
+
+class _Trade(msgspec.Struct, gc=False):
+    s: str
+    T: Millis
+    S: Literal["Buy", "Sell"]
+    v: Size
+    p: Price
+    i: str
+
+
+class _TradeFrame(msgspec.Struct, gc=False):
+    data: list[_Trade]
+
+
+class _OldRow(msgspec.Struct, gc=False):
+    symbol: str
+    price: Price
+    side: Literal["Buy", "Sell"]
+    size: Size = 0.0
+
+
+class _OldData(msgspec.Struct):
+    order_book: list[_OldRow] = []
+    delete: list[_OldRow] = []
+    update: list[_OldRow] = []
+    insert: list[_OldRow] = []
+
+
+class _OldBookFrame(msgspec.Struct):
+    topic: str
+    type: str
+    data: _OldData
+    cross_seq: Whole
+    timestamp_e6: Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000)]
+
+
+class _OldTrade(msgspec.Struct):
+    symbol: str
+    price: Price
+    size: Size
+    side: Literal["Buy", "Sell"]
+    trade_time_ms: Millis
+    trade_id: str
+
+
+class _OldTradeFrame(msgspec.Struct):
+    data: list[_OldTrade]
+
+
+class _Head(msgspec.Struct):
+    topic: str = ""
+    op: str = ""
+    success: bool = True
+    ret_msg: str = ""
+    req_id: str = ""
+
+
+_head: Final = msgspec.json.Decoder(_Head).decode
+_books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
+_trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
+_old_books: Final = msgspec.json.Decoder(_OldBookFrame, strict=False).decode
+_old_trades: Final = msgspec.json.Decoder(_OldTradeFrame, strict=False).decode
+
+_BOOKS: Final = b'{"topic":"orderbook.50.'
+_NAMED: Final = re.compile(r"(?:orderbook\.\d+|publicTrade)\.([A-Za-z0-9_-]+)")
+_BEST_DEPTH: Final = "orderbook.1."
+
+
+class BybitDecoder:
+    """Decodes ``orderbook.50``, ``orderbook.1`` (as quotes) and ``publicTrade``."""
+
+    __slots__ = ("_symbols", "_venue")
+
+    def __init__(self, venue: str, symbols: Symbols) -> None:
+        self._venue = venue
+        self._symbols = symbols
+
+    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of one websocket message. Raises VenueViolation only."""
+        try:
+            if data.startswith(_BOOKS):
+                return self._depth(data, recv_ns)
+            return self._other(data, recv_ns)
+        except DECODE_ERRORS as error:
+            raise violation(self._venue, data, error) from None
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
+        """The stream brings its own snapshots."""
+        raise violation(self._venue, data, "no HTTP snapshot is expected")
+
+    def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        frame = _books(data)
+        book = frame.data
+        seq = book.u
+        fields = (
+            self._venue,
+            self._symbols[book.s],
+            seq == 1 or frame.type == "snapshot",
+            seq,
+            seq,
+            -1,
+            None,
+            pairs(book.b),
+            pairs(book.a),
+            (frame.cts or frame.ts) * MS_NS,
+            recv_ns,
+            None,
+            0,
+        )
+        return (make(DepthUpdate, fields),)
+
+    def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        head = _head(data)
+        topic = head.topic
+        if topic.startswith("publicTrade."):
+            return oldest_first(
+                [
+                    TradeTick(
+                        self._venue,
+                        self._symbols[trade.s],
+                        trade.i,
+                        trade.p,
+                        trade.v,
+                        "buy" if trade.S == "Buy" else "sell",
+                        trade.T * MS_NS,
+                        recv_ns,
+                    )
+                    for trade in _trades(data).data
+                ]
+            )
+        if topic.startswith(_BEST_DEPTH):
+            return self._quote(data, recv_ns)
+        if topic.startswith("orderbook."):
+            return self._depth(data, recv_ns)
+        if topic.startswith("orderBookL2_"):
+            return self._old_depth(data, recv_ns)
+        if topic.startswith("trade."):
+            return self._old_trades(data, recv_ns)
+        return self._said(head)
+
+    def _quote(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        frame = _books(data)
+        book = frame.data
+        bids, asks = pairs(book.b), pairs(book.a)
+        if not bids or not asks or one_sided(bids[0][0], asks[0][0]):
+            return ()
+        at_ns = (frame.cts or frame.ts) * MS_NS
+        symbol = self._symbols[book.s]
+        return (QuoteTick(self._venue, symbol, -1, *bids[0], *asks[0], at_ns, recv_ns),)
+
+    def _old_depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        frame = _old_books(data)
+        rows = frame.data
+        for row in rows.delete:
+            row.size = 0.0
+        changes = [*rows.order_book, *rows.delete, *rows.update, *rows.insert]
+        return (
+            DepthUpdate(
+                self._venue,
+                self._symbols[frame.topic.rpartition(".")[2]],
+                frame.type == "snapshot",
+                -1,  # cross_seq is of all symbols together: it proves nothing about one
+                frame.cross_seq,
+                -1,
+                None,
+                [(row.price, row.size) for row in changes if row.side == "Buy"],
+                [(row.price, row.size) for row in changes if row.side == "Sell"],
+                frame.timestamp_e6 * 1_000,
+                recv_ns,
+            ),
+        )
+
+    def _old_trades(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        return oldest_first(
+            [
+                TradeTick(
+                    self._venue,
+                    self._symbols[trade.symbol],
+                    trade.trade_id,
+                    trade.price,
+                    trade.size,
+                    "buy" if trade.side == "Buy" else "sell",
+                    trade.trade_time_ms * MS_NS,
+                    recv_ns,
+                )
+                for trade in _old_trades(data).data
+            ]
+        )
+
+    def _said(self, head: _Head) -> Sequence[FeedEvent]:
+        number = int(head.req_id) if head.req_id.isdigit() else -1
+        if not head.success:
+            named = _NAMED.search(head.ret_msg)
+            symbol = named.group(1) if named else ""
+            return (Control("refused", symbol, head.ret_msg, number),)
+        if head.op in ("subscribe", "unsubscribe"):
+            return (Control("ack", "", "", number),)
+        if head.op in ("ping", "pong"):
+            return (Control("pong", "", ""),)
+        return ()
+
+
+# --- symbols and subscriptions ------------------------------------------------------------------
+
+
+def _unify_spot(name: str) -> str:
+    pair = split_name(name)
+    return name if pair is None else f"{pair[0]}/{pair[1]}"
+
+
+def _unify_linear(name: str) -> str:
+    if name.endswith("PERP"):
+        return f"{name.removesuffix('PERP')}/USDC:USDC"
+    pair = split_name(name)
+    return name if pair is None else f"{pair[0]}/{pair[1]}:{pair[1]}"
+
+
+def _unify_inverse(name: str) -> str:
+    base = name.removesuffix("USD")
+    return name if base == name else f"{base}/USD:{base}"
+
+
+def _native(symbol: str) -> str:
+    settle, _ = settle_of(symbol)
+    if settle == "USDC":
+        return symbol.partition("/")[0] + "PERP"
+    return joined(symbol)
+
+
+_CHANNELS: Final = {"depth": "orderbook.50.", "quote": _BEST_DEPTH, "trade": "publicTrade."}
+
+
+def _request(
+    method: str, symbols: Sequence[str], channels: Sequence[Channel], number: int
+) -> list[str]:
+    args = [_CHANNELS[channel] + symbol for symbol in symbols for channel in channels]
+    return [json.dumps({"op": method, "args": args, "req_id": str(number)})]
+
+
+def _spec(venue: str, path: str, unify: Callable[[str], str], per_message: int) -> VenueSpec:
+    return VenueSpec(
+        venue=venue,
+        integrity="contiguous",
+        snapshot_counts=True,
+        websocket_url=f"wss://stream.bybit.com/v5/public/{path}",
+        decoder=lambda symbols: BybitDecoder(venue, symbols),
+        subscribe=lambda symbols, channels, number: _request(
+            "subscribe", symbols, channels, number
+        ),
+        unsubscribe=lambda symbols, channels, number: _request(
+            "unsubscribe", symbols, channels, number
+        ),
+        unify=unify,
+        native=_native,
+        beside=(b'"orderbook.1.', b'"publicTrade.'),
+        heartbeat=Heartbeat(text='{"op":"ping"}', interval_s=20.0, silence_s=45.0),
+        limits=Limits(
+            symbols_per_connection=100, symbols_per_message=per_message, messages_per_s=5.0
+        ),
+    )
+
+
+SPECS: Final = {
+    # Spot takes ten topics a message, three of each symbol.
+    "bybit-spot": _spec("bybit-spot", "spot", _unify_spot, 3),
+    "bybit-linear": _spec("bybit-linear", "linear", _unify_linear, 50),
+    "bybit-inverse": _spec("bybit-inverse", "inverse", _unify_inverse, 50),
+}

@@ -1,0 +1,1 @@
+"""Every venue that has no adapter of its own, through ccxt."""

@@ -1,0 +1,1 @@
+"""Everything known of Kraken Futures."""

@@ -1,0 +1,1 @@
+"""The paper venue as an order adapter."""

@@ -1,0 +1,190 @@
+"""The order adapter of the paper venue: gives the pure venue a clock, a market and a memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from citadel_micro.core.model.approval import Approved
+from citadel_micro.core.model.commands import CancelOrder, QueryOrder, QueryVenue
+from citadel_micro.core.model.events import VenueStatus
+from citadel_micro.shell.runner import TIMER_GRAIN_NS
+from citadel_proto.errors import InvariantError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator, Mapping
+
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.events import MarketEvent
+    from citadel_micro.shell.clock import Clock
+    from citadel_micro.shell.order_adapter import VenueCommand
+    from citadel_micro.shell.runner import Runner
+    from citadel_micro.sim.paper import PaperVenue
+
+ACCOUNT: Final = "account"
+"""Key of everything about the account but its orders."""
+ORDER: Final = "order/"
+"""Begins the key of each order, by client id; its fills are apart, so that one is written once."""
+FILL: Final = "fill/"
+"""Begins the key of each fill, by client id and number."""
+
+
+class AccountBook(Protocol):
+    """Where the account's changes are written down."""
+
+    def venue_state(self, now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
+        """Append the new values of the named keys; None removes a key."""
+
+
+class PaperAdapter:
+    """Sends orders to a ``PaperVenue`` and posts its reports.
+
+    The account must outlive a crash as an exchange's does, so what changed in it is written down
+    before the reports on it are delivered: nothing that anybody has heard of can be undone.
+
+    Args:
+        paper: the venue.
+        loop: for timers.
+        clock: the engine's.
+        account: where changes go.
+    """
+
+    def __init__(
+        self,
+        paper: PaperVenue,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        account: AccountBook,
+    ) -> None:
+        self.paper = paper
+        self._loop = loop
+        self._clock = clock
+        self._account = account
+        self._runner: Runner | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0
+        self._saved_revision = -1
+        self._open: list[str] = []
+        self._saved_fills: dict[str, int] = {}
+        """Of the orders that were open at the last time."""
+        self._last = ""
+
+    @property
+    def venue(self) -> str:
+        """Venue id."""
+        return self.paper.venue
+
+    def attach(self, runner: Runner) -> None:
+        """Say who takes the reports, and where the market comes from."""
+        self._runner = runner
+        runner.market_taps.append(self._on_market)
+
+    def start(self) -> None:
+        """Write the whole account down, once; later only what changes. Then report for duty.
+
+        The paper venue's dead man's switch is always armed: its orders fill while micro runs, and
+        at no other time.
+        """
+        self._save(whole=True)
+        if self._runner is not None:
+            status = VenueStatus(
+                venue=self.venue, up=True, reason="on paper, as long as micro runs", dms_armed=True
+            )
+            self._runner.post_many((status,))
+
+    def submit(self, command: VenueCommand, now_ns: int) -> None:
+        """Take a request on its way."""
+        if isinstance(command, Approved):
+            if self._runner is None:
+                raise InvariantError(f"{self.venue}: an order without a gate to open it")
+            self.paper.submit(self._runner.engine.risk.open(command), now_ns)
+        elif isinstance(command, CancelOrder | QueryOrder | QueryVenue):
+            self.paper.submit(command, now_ns)
+        else:
+            raise InvariantError(f"{self.venue}: {type(command).__name__} without an approval")
+        self._arm()
+
+    def close(self) -> None:
+        """Deliver nothing more, and write down what has changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._runner = None
+        self._save()
+
+    # inside
+
+    def _on_market(self, event: MarketEvent, market: MarketBook, now_ns: int) -> None:
+        if event.venue == self.paper.venue:
+            self.paper.on_market(event, market, now_ns)
+            self._arm()
+
+    def _arm(self) -> None:
+        due_ns = self.paper.next_timer()
+        if due_ns is None or (self._timer is not None and self._timer_due <= due_ns):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_ns = max(due_ns - self._clock.now(), 0) + TIMER_GRAIN_NS - 1
+        self._timer_due = due_ns
+        self._timer = self._loop.call_later(
+            delay_ns // TIMER_GRAIN_NS * TIMER_GRAIN_NS / 1e9, self._wake
+        )
+
+    def _wake(self) -> None:
+        self._timer = None
+        if self._runner is None:
+            return
+        reports = self.paper.due(self._clock.now())
+        self._save()
+        self._runner.post_many(reports)
+        self._arm()
+
+    def _save(self, *, whole: bool = False) -> None:
+        if self.paper.revision == self._saved_revision and not whole:
+            return
+        orders = self.paper.orders
+        # An order that has ended never changes again; those that were open, and new ones, do.
+        names = list(orders) if whole else [*self._open, *self._newer()]
+        changes: dict[str, object] = {ACCOUNT: self.paper.account_state()}
+        for name in names:
+            if name in orders:
+                order = orders[name]
+                changes[ORDER + name] = order.head_state()
+                for number in range(self._saved_fills.get(name, 0), len(order.fills)):
+                    changes[f"{FILL}{name}/{number}"] = order.fill_state(number)
+        self._account.venue_state(self._clock.now(), self.paper.venue, changes)
+        self._saved_revision = self.paper.revision
+        self._open = [name for name in names if name in orders and orders[name].open]
+        self._saved_fills = {name: len(orders[name].fills) for name in self._open}
+        self._last = next(reversed(orders), "")
+
+    def _newer(self) -> list[str]:
+        """Orders that came after the last one written, in their order."""
+        names: list[str] = []
+        for name in reversed(self.paper.orders):
+            if name == self._last:
+                break
+            names.append(name)
+        return names[::-1]
+
+
+def paper_state(changes: Mapping[str, object]) -> dict[str, object] | None:
+    """What ``PaperVenue.restore`` takes, from the last value of every key; None if none was saved."""
+    account = changes.get(ACCOUNT)
+    if not isinstance(account, dict):
+        return None
+    orders = [
+        {**row, "fills": list(_fills(changes, key.removeprefix(ORDER)))}
+        for key, row in changes.items()
+        if key.startswith(ORDER) and isinstance(row, dict)
+    ]
+    return {**account, "orders": orders}
+
+
+def _fills(changes: Mapping[str, object], client_id: str) -> Iterator[object]:
+    number = 0
+    while (row := changes.get(f"{FILL}{client_id}/{number}")) is not None:
+        yield row
+        number += 1

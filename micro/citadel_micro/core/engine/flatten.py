@@ -1,0 +1,242 @@
+"""Flattening: what is held is sold, what is short bought back, until nothing is left.
+
+Begun by the operator and durable, so a restart goes on with it. It waits for nothing but its own
+order: that one goes before all others of its side, is worked in slices, and says in its reports
+what it waits for. It ends when the position is flat, or too little for an order, or when it is told
+otherwise: by another order of the operator, or by a halt that it was not asked to pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from citadel_micro.core.model.events import SignalReceived
+from citadel_micro.core.model.time_units import SECOND
+from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+from citadel_micro.core.risk.circuit_breakers import GLOBAL
+
+if TYPE_CHECKING:
+    from citadel_micro.core.engine.signal_intake import Intake
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.model.command_buffer import Level
+    from citadel_micro.core.model.events import OperatorCommand, Side
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Parent
+
+OWN_STRATEGY: Final = "citadel"
+FLATTEN_KEY: Final = "flatten/"
+RETRY_NS: Final = SECOND
+"""Between two orders of one flattening, of which each lives until it is done."""
+ADMISSION_NS: Final = 60 * SECOND
+
+
+@dataclass(slots=True, kw_only=True)
+class Flattening:
+    """One that is under way."""
+
+    reason: str
+    through_halt: bool
+    signal_id: str = ""
+    """Its present order, or its last one."""
+    next_ns: int = 0
+    told: str = ""
+    """The code of what it was last said to wait for."""
+
+
+class Flattener:
+    """All flattenings, by (venue, symbol)."""
+
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
+        self._config = parts.config
+        self._desks = parts.desks
+        self._executor = executor
+        self._intake = intake
+        self._register = parts.register
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+        self._tasks: dict[tuple[str, str], Flattening] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether ``on_tick`` has something to do."""
+        return bool(self._tasks)
+
+    def begin(self, scope: str, command: OperatorCommand, now_ns: int) -> None:
+        """Flatten every position of a scope, and what its orders in flight may still become."""
+        for position in self._view.portfolio.positions():
+            key = (position.venue, position.symbol)
+            if position.quantity and key not in self._desks and covers(scope, *key):
+                text = f"{position.quantity} of {' '.join(key)} is held, which is not configured"
+                self._refuse(f"{text}; add the symbol to the configuration and restart micro")
+        for key, desk in self._desks.items():
+            if not covers(scope, *key):
+                continue
+            if not self._view.portfolio.quantity(*key) and not any(p.pending for p in desk.parents):
+                continue
+            blocked = self._blocked(key, through_halt=command.through_halt)
+            if blocked:
+                self._refuse(blocked)
+                continue
+            self._tasks[key] = Flattening(reason=command.reason, through_halt=command.through_halt)
+            self._store(key)
+        self.on_tick(now_ns)
+
+    def drop(self, scope: str, action: str, now_ns: int) -> None:
+        """The operator has given another order."""
+        why = f"the operator has given the order {action}"
+        for key, task in tuple(self._tasks.items()):
+            if not covers(scope, *key) and scope != f"strategy:{OWN_STRATEGY}":
+                continue
+            self._end(key, "flatten_stopped", "warning", why=why)
+            parent = self._register.known.get(task.signal_id)
+            if parent is not None and not parent.terminal and parent.verdict is None:
+                end = ParentEvent.CANCEL
+                self._executor.close(parent, end, "CANCELED_BY_OPERATOR", why, now_ns)
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on with what the last run had under way."""
+        for name, value in state.items():
+            if not name.startswith(FLATTEN_KEY):
+                continue
+            row = dict(cast("dict[str, Any]", value))
+            key = (row.pop("venue"), row.pop("symbol"))
+            self._tasks[key] = Flattening(**row)
+            if key in self._desks:
+                self._out.note("warning", "flatten_goes_on", venue=key[0], symbol=key[1])
+            else:
+                why = "it is no longer configured; add it and flatten again"
+                self._end(key, "flatten_stopped", "error", why=why)
+
+    def on_tick(self, now_ns: int) -> None:
+        """Go on with each of them."""
+        if self._view.reconciling or self._executor.stopping:
+            return
+        for key in tuple(self._tasks):
+            self._go_on(key, self._tasks[key], self._desks[key], now_ns)
+
+    # inside
+
+    def _go_on(self, key: tuple[str, str], task: Flattening, desk: Desk, now_ns: int) -> None:
+        blocked = self._blocked(key, through_halt=task.through_halt)
+        if blocked:
+            self._end(key, "flatten_stopped", "error", why=blocked)
+            return
+        parent = self._register.known.get(task.signal_id)
+        if parent is not None and not parent.over:
+            self._tell(key, task, parent)
+            return
+        held = self._view.portfolio.quantity(*key)
+        lots = int(abs(held) // desk.instrument.lot)
+        dust = parent is not None and parent.state is ParentState.DONE_DUST
+        if lots == 0 or (dust and not _placeable(desk, lots)):
+            coming = any(p.pending for p in desk.parents if p.terminal or p.verdict is not None)
+            if not coming:
+                level: Level = "warning" if held else "info"
+                self._end(key, "flattened", level, rest=str(held), why=task.reason)
+            return
+        if parent is not None and parent.state is ParentState.ANOMALY:
+            self._end(key, "flatten_stopped", "error", why=parent.reason)
+        elif now_ns >= task.next_ns:
+            self._order(key, task, held, lots, now_ns)
+
+    def _blocked(self, key: tuple[str, str], *, through_halt: bool) -> str:
+        """Why it may not go on, with what to do about it; empty when it may."""
+        of = (*key, OWN_STRATEGY)
+        state = self._risk.effective_state(*of)
+        if state != "KILLED" and (state != "HALTED" or through_halt):
+            return ""
+        for trip in self._risk.breakers.trips:
+            if trip.state == state and trip.covers(*of):
+                text = f"{' '.join(key)} is {state} ({trip.trip_id} {trip.code}: {trip.reason})"
+                if state == "KILLED":
+                    return f"{text}; nothing passes that: reset {trip.trip_id}, then flatten"
+                return f"{text}; reset {trip.trip_id}, or flatten with --through-halt"
+        return f"{' '.join(key)} is {state}"
+
+    def _tell(self, key: tuple[str, str], task: Flattening, parent: Parent) -> None:
+        code = parent.reason_code if parent.state is ParentState.PAUSED else ""
+        if code != task.told:
+            task.told = code
+            if code:
+                names = {"venue": key[0], "symbol": key[1], "signal_id": parent.id}
+                self._out.note("warning", "flatten_waits", code=code, why=parent.reason, **names)
+
+    def _refuse(self, error: str) -> None:
+        self._out.note("error", "operator_command_refused", error=error)
+
+    def _end(
+        self,
+        key: tuple[str, str],
+        event: str,
+        level: Level,
+        **fields: str,
+    ) -> None:
+        del self._tasks[key]
+        self._out.durable[_name(key)] = None
+        self._out.note(level, event, venue=key[0], symbol=key[1], **fields)
+
+    def _store(self, key: tuple[str, str]) -> None:
+        task = self._tasks[key]
+        self._out.durable[_name(key)] = {
+            "venue": key[0],
+            "symbol": key[1],
+            "reason": task.reason,
+            "through_halt": task.through_halt,
+            "signal_id": task.signal_id,
+        }
+
+    def _order(
+        self, key: tuple[str, str], task: Flattening, held: Decimal, lots: int, now_ns: int
+    ) -> None:
+        register = self._register
+        venue, symbol = key
+        side: Side = "sell" if held > 0 else "buy"
+        signal = SignalReceived(
+            signal_id=f"own-{self._config.run_id}-{register.count + 1}",
+            strategy=OWN_STRATEGY,
+            venue=venue,
+            symbol=symbol,
+            side=side,
+            quantity=self._desks[key].instrument.amount(lots),
+            kind="order",
+            order_type="market",
+            limit_price=None,
+            stop_price=None,
+            time_in_force="GTC",
+            reduce_only=True,
+            leverage=Decimal(1),
+            algo="marketable_limit",
+            params=(("max_cross_bps", self._config.flatten_cross_bps), ("time_limit_ms", 0)),
+            confidence=None,
+            model_id="",
+            tag="flatten",
+            candle_ns=0,
+            created_ns=now_ns,
+            expires_ns=now_ns + ADMISSION_NS,
+            epoch=0,
+            seq=0,
+        )
+        parent = register.open(signal, now_ns, own=True)
+        parent.through_halt = task.through_halt
+        task.signal_id, task.next_ns = parent.id, now_ns + RETRY_NS
+        self._store(key)
+        self._intake.admit(parent, now_ns)
+        self._tell(key, task, parent)
+
+
+def covers(scope: str, venue: str, symbol: str) -> bool:
+    """Whether a scope takes in this instrument."""
+    return scope in (GLOBAL, f"venue:{venue}", f"symbol:{venue}:{symbol}")
+
+
+def _name(key: tuple[str, str]) -> str:
+    return FLATTEN_KEY + ":".join(key)
+
+
+def _placeable(desk: Desk, lots: int) -> bool:
+    touch = desk.touch_ticks()
+    return touch is not None and lots >= desk.instrument.min_lots_at(touch[0], reduce_only=True)

@@ -1,0 +1,43 @@
+"""New risk limits while micro runs."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.marketdata.reference_books import References
+    from citadel_micro.core.model.events import LimitsChanged
+
+FIXED: Final = ("reporting_currency", "par_currencies", "rolling_window_ns")
+"""Limits by which past profit was counted."""
+
+
+class LimitChanges:
+    """Takes over limits that a person has changed."""
+
+    def __init__(self, parts: Parts, references: References) -> None:
+        self._risk = parts.risk
+        self._references = references
+        self._out = parts.out
+
+    def on_limits(self, event: LimitsChanged, now_ns: int) -> None:
+        """Judge by other limits from now on; what works is judged by them at its next order."""
+        del now_ns
+        old, new = self._risk.limits, event.limits
+        names = [each.name for each in fields(new)]
+        changed = [name for name in names if getattr(old, name) != getattr(new, name)]
+        fixed = [name for name in changed if name in FIXED]
+        if fixed:
+            error = f"{', '.join(fixed)} cannot change while micro runs: restart it"
+            self._out.note("error", "operator_command_refused", action="limits", error=error)
+            return
+        self._risk.replace_limits(new)
+        self._references.limits = new
+        self._out.note(
+            "warning",
+            "limits_changed",
+            changed=", ".join(changed) or "nothing",
+            reason=event.reason,
+        )

@@ -1,0 +1,136 @@
+"""Answers to questions about orders, balances, positions and limits."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.model.commands import PublishAnswer
+from citadel_micro.core.orders.execution_reports import (
+    WHOLE_FILLS,
+    balance_views,
+    position_view,
+    report,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from citadel_micro.core.model.commands import PublishReport
+    from citadel_micro.core.model.events import QueryReceived
+    from citadel_micro.core.model.risk_limits import RiskLimits
+    from citadel_micro.core.orders.order_store import Register
+    from citadel_micro.core.orders.orders import Parent
+    from citadel_micro.core.portfolio.portfolio import Portfolio
+
+_ONE = Decimal(1)
+MOST_REPORTS: Final = 500
+MOST_FILLS: Final = 10_000
+"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB. Whoever wants
+less in one piece says so in the question."""
+MOST_WEIGHT: Final = 3_000_000
+REPORT_BYTES: Final = 1_500
+FILL_BYTES: Final = 200
+"""What a page may weigh at most, with the longest names and texts that its orders have."""
+
+
+def answer(
+    query: QueryReceived,
+    register: Register,
+    portfolio: Portfolio,
+    *,
+    venues: Iterable[str],
+    limits: RiskLimits,
+    error: str,
+) -> PublishAnswer:
+    """Answer one question from what is known now.
+
+    ``error`` says why the answer may be wrong. Of more orders than an answer may hold, the newest
+    are told; then it is ``truncated``, and the rest follows to a question with its ``cursor``.
+    """
+    kind = query.kind
+    chosen = [venue for venue in venues if query.venue in ("", venue)]
+    parents: list[Parent] = []
+    reports: list[PublishReport] = []
+    more = False
+    if kind == "orders":
+        parents, more = _page(query, register)
+        reports = [report(parent, portfolio) for parent in parents]
+    elif kind == "order":
+        reports = _one(query.signal_id, register, portfolio)
+    return PublishAnswer(
+        query_id=query.query_id,
+        kind=kind,
+        reply_to=query.reply_to,
+        found=kind != "order" or bool(reports),
+        reports=tuple(reports),
+        balances=tuple(row for venue in chosen for row in balance_views(portfolio, venue))
+        if kind == "balances"
+        else (),
+        positions=tuple(
+            position_view(portfolio, position, _ONE)
+            for position in portfolio.positions()
+            if position.venue in chosen and query.symbol in ("", position.symbol)
+        )
+        if kind == "positions"
+        else (),
+        limits=tuple((each.name, str(getattr(limits, each.name))) for each in fields(limits))
+        if kind == "limits"
+        else (),
+        error=error,
+        truncated=more,
+        cursor=str(parents[0].number) if more else "",
+    )
+
+
+def _one(signal_id: str, register: Register, portfolio: Portfolio) -> list[PublishReport]:
+    parent = register.known.get(signal_id)
+    if parent is not None:
+        return [report(parent, portfolio)]
+    ended = register.remembered.ended.get(signal_id)
+    return [] if ended is None else [ended.report(signal_id)]
+
+
+def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]:
+    """The newest orders that are asked for, oldest first, and whether there are older ones.
+
+    An order's number never changes, so pages neither overlap nor leave out any, whatever happens
+    between them. What begins after the first page is told by its own report.
+    """
+    below = int(query.cursor) if query.cursor.isdecimal() else None
+    most = min(query.limit or MOST_REPORTS, MOST_REPORTS)
+    pool = register.active if query.working else register.known
+    found: list[Parent] = []
+    fills = weight = 0
+    # ``active`` holds those that came back to life behind younger ones.
+    for parent in sorted(pool.values(), key=_number, reverse=True):
+        if not _asked_for(parent, query, below):
+            continue
+        fills += parent.fills
+        weight += _weight(parent)
+        if len(found) == most or (found and (fills > MOST_FILLS or weight > MOST_WEIGHT)):
+            return found[::-1], True
+        found.append(parent)
+    return found[::-1], False
+
+
+def _weight(parent: Parent) -> int:
+    """Bytes that its report takes at most."""
+    return REPORT_BYTES + 4 * len(parent.reason) + FILL_BYTES * min(parent.fills, WHOLE_FILLS)
+
+
+def _number(parent: Parent) -> int:
+    return parent.number
+
+
+def _asked_for(parent: Parent, query: QueryReceived, below: int | None) -> bool:
+    signal = parent.signal
+    return (
+        (below is None or parent.number < below)
+        and (query.working or parent.updated_ns >= query.since_ns)
+        and query.venue in ("", signal.venue)
+        and query.symbol in ("", signal.symbol)
+        and not (query.working and parent.terminal)
+        and not (query.mine and signal.owner and signal.owner != query.owner)
+    )

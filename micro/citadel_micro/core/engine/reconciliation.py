@@ -1,0 +1,298 @@
+"""Recovery: nothing is done before what the venues hold of ours is known and explained.
+
+The engine starts RECONCILING. The durable state of the last run is loaded; every order that was not
+proven terminal is in doubt, and its venue is asked about it; every venue is asked for its open
+orders and balances. Orders that are known go on as they are found, orders of ours that nobody
+remembers are cancelled, foreign orders are left alone, and every difference is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from citadel_micro.core.execution.admission import choose_algorithm, set_terms
+from citadel_micro.core.model.commands import CancelOrder, QueryVenue
+from citadel_micro.core.model.events import OrderFilled
+from citadel_micro.core.model.time_units import FAR
+from citadel_micro.core.orders.execution_reports import told
+from citadel_micro.core.orders.order_life import life_ends_ns
+from citadel_micro.core.orders.order_records import (
+    CHILD_KEY,
+    PARENT_KEY,
+    fill_key,
+    load_child,
+    load_fill,
+    load_parent,
+)
+from citadel_micro.core.orders.order_states import ChildState, ParentEvent, ParentState
+from citadel_micro.core.risk.circuit_breakers import GLOBAL
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from citadel_micro.core.engine.holdings import Holdings
+    from citadel_micro.core.engine.signal_intake import Intake
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.model.events import OrderState, Started, VenueSnapshot
+    from citadel_micro.core.orders.orders import Parent
+
+REPEATED_NS: Final = 60_000_000_000
+"""Parents that changed in this last stretch of the previous run are reported again."""
+_AT_REST: Final = (
+    ParentState.GATING,
+    ParentState.HELD,
+    ParentState.READY,
+    ParentState.PAUSED,
+    ParentState.CLOSING,
+)
+
+
+class Recovery:
+    """Loads the last run's state, reconciles it with the venues, then lets the engine go."""
+
+    def __init__(
+        self, parts: Parts, executor: SmartOrderExecutor, intake: Intake, holdings: Holdings
+    ) -> None:
+        self.due_ns = FAR
+        self._holdings = holdings
+        self._config = parts.config
+        self._desks = parts.desks
+        self._executor = executor
+        self._intake = intake
+        self._register = parts.register
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+        self._awaited: dict[str, None] = {}
+        self._foreign: dict[str, dict[str, None]] = {}
+        """By venue: the orders of others that its last answer named."""
+
+    def begin(self, started: Started, now_ns: int) -> None:
+        """Load, doubt, ask."""
+        state = started.state
+        if "risk" in state:
+            self._out.commands.extend(self._risk.restore(cast("dict[str, object]", state["risk"])))
+        self._load_orders(state)
+        self._load_portfolio(state, now_ns)
+        if started.damaged:
+            text = f"{started.damaged}; inspect it with `citadel tape info` before resetting"
+            self._out.note("error", "journal_damaged", text=text)
+            self._out.commands.extend(
+                self._risk.trip("JOURNAL_FAULT", GLOBAL, f"journal: {text}", now_ns)
+            )
+        working = 0
+        self._repeat_recent()
+        for parent in tuple(self._register.active.values()):
+            for child in parent.live:
+                working += 1
+                self._executor.sender.doubt(parent, child, now_ns, "restart")
+            for child in parent.watched:
+                child.query_due_ns = now_ns
+            self._executor.advance(parent, now_ns)
+        if working:
+            # Somebody watched over these before; his lease begins anew.
+            self._view.leases.begin_anew(now_ns)
+        self._awaited = dict.fromkeys(self._config.venues)
+        self._ask(now_ns)
+        self._out.note(
+            "info",
+            "reconciling",
+            venues=len(self._awaited),
+            parents=len(self._register.active),
+            orders_in_doubt=working,
+        )
+        self.check(now_ns)
+
+    def on_timer(self, now_ns: int) -> None:
+        """Ask again the venues that have not answered."""
+        if now_ns >= self.due_ns:
+            self._ask(now_ns)
+
+    def on_snapshot(self, snapshot: VenueSnapshot, now_ns: int) -> None:
+        """Take a venue's word on open orders and balances. Also after recovery."""
+        foreign: dict[str, None] = {}
+        for row in snapshot.open_orders:
+            if row.client_id in self._register.children:
+                self._executor.on_report(row, now_ns)
+            elif self._executor.sender.is_own(row.venue, row.client_id):
+                self._forgotten_order(row)
+            else:
+                foreign[row.client_id] = None
+                self._foreign_order(row)
+        self._foreign[snapshot.venue] = foreign
+        self._holdings.on_snapshot(snapshot, now_ns)
+        for currency, free, used in snapshot.balances:
+            balance = self._view.portfolio.balance(snapshot.venue, currency)
+            if balance is not None and balance.total != free + used:
+                self._out.note(
+                    "info",
+                    "balance_differs",
+                    venue=snapshot.venue,
+                    currency=currency,
+                    ours=str(balance.total),
+                    venue_says=str(free + used),
+                )
+        self._view.portfolio.set_balances(
+            snapshot.venue, snapshot.balances, snapshot.exchange_ns or None
+        )
+        self._register.holdings_changed()
+        self._awaited.pop(snapshot.venue, None)
+        self.check(now_ns)
+
+    def check(self, now_ns: int) -> None:
+        """End recovery when every venue has answered and every order is explained."""
+        if not self._view.reconciling or self._awaited:
+            return
+        for parent in self._register.active.values():
+            unknown = any(child.state is ChildState.UNKNOWN for child in parent.live)
+            if unknown or not parent.settled:
+                return
+        self._view.reconciling = False
+        self.due_ns = FAR
+        for venue in self._config.venues:
+            self._out.commands.extend(self._risk.on_reconciled(venue))
+        self._out.note("info", "reconciled", parents=len(self._register.active))
+        self._holdings.begin(now_ns)
+        for parent in tuple(self._register.active.values()):
+            if parent.state is ParentState.GATING and parent.verdict is None:
+                self._intake.admit(parent, now_ns)
+            else:
+                self._executor.advance(parent, now_ns)
+
+    # inside
+
+    def _ask(self, now_ns: int) -> None:
+        for venue in self._awaited:
+            sender = self._executor.sender
+            if venue not in sender.down and not sender.buckets[venue].take_question(now_ns):
+                self._out.commands.append(QueryVenue(venue=venue))
+        self.due_ns = now_ns + self._config.reconcile_retry_ns if self._awaited else FAR
+
+    def _repeat_recent(self) -> None:
+        """Report again what goes on, and what may have ended without being heard."""
+        known = self._register.known.values()
+        newest_ns = max((parent.updated_ns for parent in known), default=0)
+        for parent in known:
+            recent = parent.updated_ns >= newest_ns - REPEATED_NS
+            if recent or parent.id in self._register.active:
+                self._register.repeat(parent)
+
+    def _foreign_order(self, row: OrderState) -> None:
+        """Somebody else's, of which nothing is known: told once, and left alone."""
+        if row.client_id not in self._foreign.get(row.venue, {}):
+            self._out.note(
+                "info", "foreign_order", venue=row.venue, symbol=row.symbol, client_id=row.client_id
+            )
+
+    def _forgotten_order(self, row: OrderState) -> None:
+        self._out.note(
+            "warning",
+            "forgotten_order_cancelled",
+            venue=row.venue,
+            symbol=row.symbol,
+            client_id=row.client_id,
+            filled_lots=row.cumulative_lots,
+        )
+        self._out.commands.append(
+            CancelOrder(venue=row.venue, symbol=row.symbol, client_id=row.client_id)
+        )
+
+    def _load_orders(self, state: dict[str, object]) -> None:
+        register = self._register
+        register.count = cast("int", state.get("seq", 0))
+        rows = [cast("dict[str, Any]", v) for k, v in state.items() if k.startswith(PARENT_KEY)]
+        for row in sorted(rows, key=lambda row: cast("int", row["number"])):
+            parent = load_parent(row)
+            register.count = max(register.count, parent.number)
+            register.known[parent.id] = parent
+            register.remembered.names.add(parent.signal.owner)
+        self._load_children(state)
+        for parent in register.known.values():
+            self._revive(parent)
+        register.remembered.restore(state, register.known)
+
+    def _load_children(self, state: dict[str, object]) -> None:
+        register = self._register
+        rows = [
+            (key, cast("dict[str, Any]", value))
+            for key, value in state.items()
+            if key.startswith(CHILD_KEY)
+        ]
+        rows.sort(key=lambda item: int(item[0].rpartition("-")[2], 36))
+        for key, row in rows:
+            owner = register.known.get(cast("str", row["parent"]))
+            if owner is None:
+                # Written in the same call as its parent and torn from it: it was never sent.
+                self._out.note("warning", "child_without_parent", key=key)
+                self._out.durable[key] = None
+                continue
+            child = load_child(row)
+            while (fill := state.get(fill_key(child, child.stored_fills))) is not None:
+                load_fill(child, cast("dict[str, Any]", fill))
+            owner.children.append(child)
+            register.index(owner, child)
+
+    def _revive(self, parent: Parent) -> None:
+        """Instrument, algorithm and counts of a loaded parent."""
+        signal = parent.signal
+        desk = self._desks.get((signal.venue, signal.symbol))
+        parent.recount()
+        if parent.told_fills == parent.fills:
+            parent.told = told(parent)  # as its last revision was; what changes now is a new one
+        else:
+            self._register.touch(parent)
+        if parent.state is ParentState.GATING:
+            parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
+        if desk is not None and parent.state is not ParentState.GATING:
+            try:
+                set_terms(parent, desk.instrument)
+                parent.algo = choose_algorithm(signal, self._config.algo_defaults)
+                parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
+            except BadInput as error:
+                if not parent.terminal:
+                    self._lost(parent, str(error))
+            if parent.ending is not None and not parent.terminal:
+                parent.verdict = ParentEvent(parent.ending[0])  # its moment is over
+                parent.reason_code = ""
+        elif desk is None and not parent.terminal and parent.state is not ParentState.GATING:
+            self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
+        if not parent.live and not parent.terminal and parent.state not in _AT_REST:
+            parent.state = ParentState.READY
+        elif parent.live and parent.state in (ParentState.READY, ParentState.PAUSED):
+            # Its child's end was torn away by the crash, and will be found out again.
+            parent.state = ParentState.UNKNOWN
+        if parent.over:
+            return
+        self._register.active[parent.id] = self._register.awake[parent.id] = parent
+        self._register.touch(parent)
+        if parent.instrument is None or desk is None:
+            return
+        if parent.state is ParentState.HELD and not parent.live:
+            self._register.hold(parent, desk)
+        else:
+            desk.parents.append(parent)
+
+    def _lost(self, parent: Parent, why: str) -> None:
+        text = f"order {parent.id} was working and cannot be taken up: {why}; restore it"
+        self._out.note("error", "parent_lost", signal_id=parent.id, text=text)
+        self._out.commands.extend(self._risk.trip("JOURNAL_FAULT", GLOBAL, text, parent.updated_ns))
+
+    def _load_portfolio(self, state: dict[str, object], now_ns: int) -> None:
+        row = cast("dict[str, Any] | None", state.get("portfolio"))
+        if row is None:
+            return
+        self._view.portfolio.load(row["holdings"])
+        # The portfolio is written before the orders. Fills that it holds and that were torn from
+        # their order by the crash are put back there, else they would be counted twice.
+        for fill in row["last_fills"]:
+            client_id, rest = fill["client_id"], dict(fill)
+            found = self._register.children.get(client_id)
+            if found is None:
+                continue
+            parent, child = found
+            mid = rest.pop("mid_half_ticks")
+            rest["fee"] = type(parent.signal.quantity)(rest["fee"])
+            if child.note_fill(OrderFilled(**rest), now_ns, mid) is not None:
+                parent.changed(child)
+                parent.count(child)
+                self._register.touch(parent)

@@ -1,0 +1,1 @@
+"""From an admitted parent to orders at the venue and back."""

@@ -1,0 +1,148 @@
+"""Entries that would end with less than can be sold: completed to what can, or told as dust.
+
+A chase whose time is up, or an entry that macro withdraws, may have bought a few lots: less than
+the venue's minimum, so that nothing can ever sell them. Within its own target and worst price such
+an entry goes on for a moment and takes the little that is missing. Where that cannot be had it ends
+as it would have, with the code ``DUST``.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.algos.chase_limit import ChaseLimit
+from citadel_micro.core.algos.complete import Complete
+from citadel_micro.core.model.time_units import FAR, SECOND
+from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+
+if TYPE_CHECKING:
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Parent
+
+COMPLETED: Final = (
+    "CANCELED_BY_MACRO",
+    "TIME_LIMIT",
+    "EXPIRED",
+    "CAP_REACHED",
+    "IOC_REMAINDER",
+    "NOT_MARKETABLE",
+    "POST_ONLY",
+)
+"""Ends before which an entry is completed. After a halt, a lost lease or an order of the operator
+nothing more is bought."""
+COMPLETE_NS: Final = 5 * SECOND
+KEEP_NS: Final = 30 * SECOND
+"""For an order whose rest is below the minimum, so that nothing but itself can complete it."""
+MARGIN: Final = Fraction(95, 100)
+"""Of the present price: so far it may fall and what was bought can still be sold."""
+
+
+class Completion:
+    """Decides it, and remembers in the parent (``ending``) how it shall end after that."""
+
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
+        self._desks = parts.desks
+        self._executor = executor
+        self._view = parts.view
+        self._out = parts.out
+
+    def keeps(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> bool:
+        """Whether an order that is out stays for a while, since its rest could not be placed anew.
+
+        Called before it is withdrawn.
+        """
+        if parent.ending is not None or parent.exits or not parent.filled or not parent.live:
+            return False
+        if code not in COMPLETED or self._executor.stopping or self._view.reconciling:
+            return False
+        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        child = parent.live[0]
+        smallest = desk.instrument.min_lots_at(child.price_ticks)
+        if parent.remaining >= smallest or not self._missing(parent, desk, Fraction(1)):
+            return False
+        self._put_off(parent, (end, code, reason), parent.target, now_ns + KEEP_NS)
+        return True
+
+    def goes_on(self, parent: Parent, now_ns: int) -> bool:
+        """Whether a parent of which nothing is out, and which is to end, is completed instead."""
+        if parent.ending is not None or parent.exits or not parent.filled:
+            return False
+        if parent.reason_code not in COMPLETED or parent.verdict is None:
+            return False
+        if parent.state is not ParentState.CLOSING:
+            return False
+        if self._executor.stopping or self._view.reconciling:
+            return False
+        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        more = self._missing(parent, desk, MARGIN)
+        touch = desk.touch_ticks()
+        if not more or touch is None:
+            return False
+        more = max(more, desk.instrument.min_lots_at(touch[0]))
+        need = min(parent.filled + more, parent.target)
+        if need - parent.filled < desk.instrument.min_lots_at(touch[1]):
+            return False
+        put_off = (parent.verdict, parent.reason_code, parent.reason)
+        parent.step(ParentEvent.RESUME)
+        parent.verdict = None
+        parent.resume_ns = 0
+        self._put_off(parent, put_off, need, now_ns + COMPLETE_NS)
+        self._executor.advance(parent, now_ns)
+        return True
+
+    def _put_off(
+        self, parent: Parent, ending: tuple[ParentEvent, str, str], need: int, until_ns: int
+    ) -> None:
+        end, code, reason = ending
+        parent.ending = [end.value, code, reason]
+        cap = parent.algo.cap(parent) if isinstance(parent.algo, ChaseLimit) else FAR
+        parent.algo = Complete(need, None if cap == FAR else cap)
+        parent.ends_ns = until_ns
+        rules = parent.rules
+        text = (
+            f"{code}, but {rules.amount(parent.filled)} {rules.base} are too little to be sold "
+            f"again: completed to {rules.amount(need)}"
+        )
+        parent.reason_code, parent.reason = "COMPLETING", text
+        self._out.note("info", "entry_completed", signal_id=parent.id, text=text)
+        self._executor.register.touch(parent)
+
+    def ending(self, parent: Parent, end: ParentEvent) -> tuple[ParentEvent, str, str]:
+        """How it ends: as it was to end before it was completed, and as dust if that is left."""
+        code, reason = parent.reason_code, parent.reason
+        if end is ParentEvent.FILL:
+            return end, code, reason
+        if parent.ending is not None and code in (*COMPLETED, ""):
+            end = ParentEvent(parent.ending[0])
+            code, reason = parent.ending[1:]
+        if parent.exits or not parent.filled or end is ParentEvent.ANOMALY:
+            return end, code, reason
+        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        if self._missing(parent, desk, Fraction(1)):
+            rest = f"{desk.instrument.amount(parent.filled)} {desk.instrument.base}"
+            text = f"{code}: {reason}; the {rest} that it has are too little to be sold again"
+            self._out.note("warning", "dust_left", signal_id=parent.id, rest=rest)
+            return end, "DUST", text
+        return end, code, reason
+
+    def _missing(self, parent: Parent, desk: Desk, margin: Fraction) -> int:
+        """Lots by which what is held is too little to be sold at a part of the present price."""
+        rules = desk.instrument
+        touch = desk.touch_ticks()
+        half_ticks = desk.mid_half_ticks() if touch is not None else parent.arrival_half_ticks
+        ticks = int(half_ticks * margin // 2)
+        if ticks <= 0:
+            return 0
+        least = rules.min_lots_at(ticks, reduce_only=rules.kind != "spot")
+        held = self._view.portfolio.quantity(rules.venue, rules.symbol) * parent.sign
+        lots = int(held // rules.lot)
+        if held <= 0 or lots >= least:
+            return 0
+        kept = Fraction(1)
+        if rules.fee_side == "received" and rules.kind == "spot" and parent.sign > 0:
+            kept -= Fraction(rules.taker_fee)
+        return math.ceil((least - Fraction(held) / Fraction(rules.lot)) / kept)

@@ -1,0 +1,432 @@
+"""SmartOrderExecutor: parents from admission to their end.
+
+A parent has one algorithm, which says what order should be out, and at most one live child. What
+the algorithm wants is compared with what is out; the difference is sent, through the gate and
+within the parent's budget. Everything that may change a decision (market, report, timer, operator)
+ends in ``advance``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.algos.base import KEEP
+from citadel_micro.core.execution.completion import Completion
+from citadel_micro.core.execution.decisions import Decisions
+from citadel_micro.core.execution.order_sender import Sender
+from citadel_micro.core.execution.reject_policy import BUSY, Refusals
+from citadel_micro.core.execution.report_handler import ReportReader
+from citadel_micro.core.model.commands import RequestSnapshot
+from citadel_micro.core.model.events import FeedStatus, OrderFilled
+from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.orders.order_life import end_of_life, life_ends_ns
+from citadel_micro.core.orders.order_states import (
+    CHILD_TERMINAL,
+    ChildState,
+    ParentEvent,
+    ParentState,
+)
+from citadel_micro.core.risk.circuit_breakers import symbol_scope
+
+if TYPE_CHECKING:
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.report_handler import ChildReport
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Child, Parent
+
+_P, _V = ParentState, ParentEvent
+_MIRRORED: Final = {
+    ChildState.WORKING: _V.LIVE,
+    ChildState.UNKNOWN: _V.DOUBT,
+    ChildState.QUARANTINED: _V.DOUBT,
+}
+_AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
+CROSS_PAUSE_NS: Final = 50 * MS
+"""Between immediate orders, which also wait for a newer book."""
+CROSS_PAUSE_DOUBLINGS: Final = 4
+"""Of that pause, one for each immediate order in a row that found nothing: 800 ms at most."""
+
+
+class SmartOrderExecutor:
+    """See the module. ``register`` holds the parents; commands go to the outbox."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.register = parts.register
+        self.sender = Sender(parts.config, parts.risk, parts.view, parts.out)
+        self.due_ns = FAR
+        """Earliest time at which a parent wants to be looked at."""
+        self.stopping = False
+        self.venue_down = self.sender.down
+        """Venues whose order connection is down, with the reason."""
+        self._config = parts.config
+        self._desks = parts.desks
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+        self._reader = ReportReader(parts.config, self.sender)
+        self._refusals = Refusals(parts, self)
+        self._decisions = Decisions(parts, self, self._refusals)
+        self._completion = Completion(parts, self)
+
+    # what happens
+
+    def begin(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        """Start the working time of a parent that is READY."""
+        parent.accepted_ns = now_ns
+        parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
+        # A stop may be triggered without a book; its arrival is then that of its first order.
+        parent.arrival_half_ticks = desk.mid_half_ticks() if desk.fit else 0
+        self.register.release(parent, desk)
+        if parent not in desk.parents:
+            desk.parents.append(parent)
+        self.advance(parent, now_ns)
+
+    def on_market(self, desk: Desk, now_ns: int) -> None:
+        """Show a changed market to every parent of the desk that could act on it."""
+        parents = desk.parents
+        for parent in parents if len(parents) == 1 else tuple(parents):
+            algo = parent.algo
+            if parent.verdict is not None or parent.done_ns or algo is None or self.stopping:
+                continue
+            live = parent.live
+            if live:
+                if live[0].state is not ChildState.WORKING or len(live) > 1:
+                    continue
+            elif now_ns < parent.resume_ns or parent.awaits_book(desk.book_id(), now_ns):
+                continue
+            if now_ns >= parent.ends_ns:
+                self.advance(parent, now_ns)
+                continue
+            decision = algo.decide(parent, desk, now_ns)
+            if decision is not KEEP:
+                self._decisions.carry_out(parent, desk, decision, now_ns)
+                self._plan(parent, now_ns)
+            elif algo.wake_ns < self.due_ns:
+                self.due_ns = algo.wake_ns
+        if desk.held.waiting and not self.stopping:
+            for parent in desk.held.reached():
+                self._look(parent, desk, now_ns)
+
+    def _look(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+        """Show the market to a held stop."""
+        algo = parent.algo
+        if algo is None or parent.state is not _P.HELD or parent.verdict is not None:
+            return
+        decision = algo.decide(parent, desk, now_ns)
+        if decision is not KEEP:
+            self._decisions.carry_out(parent, desk, decision, now_ns)
+            self._plan(parent, now_ns)
+            return
+        self.register.look_again(parent, desk)
+        self.due_ns = min(self.due_ns, algo.wake_ns)
+
+    def on_report(self, report: ChildReport | OrderFilled, now_ns: int) -> None:
+        """Route what a venue says about one order."""
+        found = self.register.children.get(report.client_id)
+        if found is None:
+            self._out.note(
+                "warning",
+                "report_on_unknown_order",
+                venue=report.venue,
+                client_id=report.client_id,
+                report=type(report).__name__,
+            )
+            return
+        parent, child = found
+        if parent.lost:
+            self._out.note("warning", "report_on_lost_order", client_id=report.client_id)
+            return
+        before = child.state
+        if isinstance(report, OrderFilled):
+            self._fill(parent, child, report, now_ns)
+        else:
+            self._reader.read(parent, child, report, now_ns)
+        self._took(parent, child, before, now_ns)
+
+    def on_venue(self, venue: str, down: str | None, now_ns: int) -> None:
+        """The order connection went down (with its reason) or came back.
+
+        After an interruption nothing that we believe about our orders there is sure.
+        """
+        was_down = self.venue_down.pop(venue, None) is not None
+        if down is not None:
+            self.venue_down[venue] = down
+            return
+        if not was_down:
+            return
+        parents = [p for p in self.register.active.values() if p.signal.venue == venue]
+        asked: list[Child] = []
+        for parent in parents:
+            parent.resume_ns = min(parent.resume_ns, now_ns)
+            waiting = [child for child in parent.live if child.cancel_after_ns == FAR]
+            asked += [child for child in parent.watched if child not in waiting]
+            for child in waiting:
+                child.cancel_after_ns = 0
+            if waiting:  # before any question, which may wait longer
+                self.advance(parent, now_ns)
+        for child in asked:
+            child.query_due_ns = min(child.query_due_ns, now_ns)
+        for parent in parents:
+            self.advance(parent, now_ns)
+
+    def on_timer(self, now_ns: int) -> None:
+        """Look at every parent that is due."""
+        if now_ns < self.due_ns:
+            return
+        for parent in tuple(self.register.awake.values()):
+            if self._due(parent) <= now_ns:
+                self.advance(parent, now_ns)
+        due_ns = min((self._due(p) for p in self.register.awake.values()), default=FAR)
+        self.due_ns = max(due_ns, now_ns + MS)
+
+    def advance(self, parent: Parent, now_ns: int) -> None:
+        """Do what is due for a parent: questions, cancels, its end, or its algorithm's decision."""
+        for child in parent.watched:
+            self.sender.tend(parent, child, now_ns)
+            self.register.touch(parent)
+        if now_ns >= parent.resume_ns:
+            parent.resume_ns = 0
+        if now_ns >= parent.same_book_ns:
+            parent.same_book_ns, parent.resume_book = FAR, (-1, 0)
+        if parent.terminal or parent.verdict is not None:
+            self._wind_up(parent, now_ns)
+        elif now_ns >= parent.ends_ns and not _taking(parent):
+            self.close(parent, *end_of_life(parent), now_ns)
+        elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
+            self.withdraw(parent, now_ns)
+        elif parent.algo is not None and not self._view.reconciling:
+            self._decide(parent, now_ns)
+        self._plan(parent, now_ns)
+
+    def _forbidden(self, parent: Parent) -> bool:
+        """What is out may not be, though the parent goes on: a stop under a halt.
+
+        Asked every time, since a cancel that was refused, had to wait or came before its order
+        leaves the order where it is.
+        """
+        return bool(parent.live) and self.forbidden(parent)
+
+    def forbidden(self, parent: Parent, *, unwatched: bool = False) -> bool:
+        """Whether the breakers or the lease (``unwatched``: its own macro's) want it withdrawn."""
+        signal = parent.signal
+        return self._risk.must_cancel(
+            signal.venue,
+            signal.symbol,
+            signal.strategy,
+            exit_order=parent.exits,
+            unwatched=unwatched,
+            through_halt=parent.through_halt,
+        )
+
+    def _decide(self, parent: Parent, now_ns: int) -> None:
+        algo = parent.algo
+        live = parent.live
+        if algo is None or parent.state is _P.GATING:
+            return
+        if live and live[0].state is not ChildState.WORKING:
+            return
+        if not live and parent.state is not _P.HELD and parent.remaining == 0:
+            self.close(parent, _V.FILL, "", "", now_ns)
+            return
+        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        if parent.state is _P.HELD:
+            self._look(parent, desk, now_ns)
+            return
+        algo.forget()
+        decision = algo.decide(parent, desk, now_ns)
+        if decision is not KEEP:
+            self._decisions.carry_out(parent, desk, decision, now_ns)
+
+    # reports
+
+    def _fill(self, parent: Parent, child: Child, report: OrderFilled, now_ns: int) -> None:
+        rules = parent.rules
+        desk = self._desks[rules.venue, rules.symbol]
+        was_settled = child.terminal and child.settled
+        fill = child.note_fill(report, now_ns, desk.mid_half_ticks())
+        parent.changed(child)
+        self._reader.alive(child, now_ns)
+        if fill is not None:
+            self._view.portfolio.apply_fill(rules, parent.signal.side, report, now_ns)
+            self.register.booked(report, fill.mid_half_ticks)
+            if was_settled:
+                self._out.note(
+                    "error",
+                    "fill_after_proof",
+                    client_id=child.client_id,
+                    trade_id=report.trade_id,
+                    lots=report.quantity_lots,
+                )
+        self._reader.filled_up(child, now_ns)
+
+    def _took(self, parent: Parent, child: Child, before: ChildState, now_ns: int) -> None:
+        """After a child has changed: count, judge what it means, and go on."""
+        parent.count(child)
+        self.register.touch(parent)
+        if parent.algo is not None:
+            parent.algo.forget()
+        if parent.live:
+            self.register.activate(parent)
+        if parent.overfilled and parent.state is not _P.ANOMALY:
+            self._anomaly(parent, child, now_ns)
+        elif child.state is not before:
+            if child.terminal:
+                if before not in CHILD_TERMINAL:
+                    self._child_ended(parent, child, now_ns)
+            elif not parent.terminal:
+                self._mirror(parent, child)
+        if child.state is ChildState.WORKING and child.capped and parent.state is _P.WORKING:
+            parent.step(_V.CAP)
+        self.advance(parent, now_ns)
+
+    def _mirror(self, parent: Parent, child: Child) -> None:
+        event = _MIRRORED.get(child.state)
+        if event is _V.DOUBT and parent.state is _P.UNKNOWN:
+            return
+        if event is not None:
+            parent.step(event)
+
+    def _child_ended(self, parent: Parent, child: Child, now_ns: int) -> None:
+        if not parent.terminal and not parent.live:
+            parent.step(_V.GONE)
+        rules = parent.rules
+        desk = self._desks[rules.venue, rules.symbol]
+        if child.ioc and child.state is not ChildState.REJECTED:
+            parent.resume_ns = now_ns + _cross_pause_ns(parent)
+            parent.await_book(desk.book_id(), now_ns)
+        for other in desk.parents:
+            # What it had of the position is free now.
+            if other.resume_ns > now_ns and other.reason_code == BUSY:
+                other.resume_ns = now_ns
+                self.due_ns = min(self.due_ns, now_ns + MS)
+        if child.state is ChildState.REJECTED:
+            self._refusals.by_venue(parent, child, desk, now_ns)
+
+    def resync(self, desk: Desk, reason: str, now_ns: int) -> None:
+        """Distrust the book and ask for it anew; nothing is placed on it until it comes."""
+        venue, symbol = desk.key
+        desk.market.on_status(FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason))
+        self._view.portfolio.mark(venue, symbol, None)
+        self._out.commands.extend(
+            self._risk.on_feed(venue, symbol, now_ns, live=False, reason=reason)
+        )
+        desk.crossed_since_ns = 0
+        desk.asked_ns = now_ns
+        desk.dirty = True
+        self._out.commands.append(RequestSnapshot(venue=venue, symbol=symbol, reason=reason))
+
+    def _anomaly(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """More than was asked is filled or may fill: freeze the symbol, a person must look."""
+        over = parent.filled + parent.reserved - parent.target
+        text = f"{child.client_id}: {over} lots beyond the target of {parent.target}"
+        self._out.note("error", "anomaly", signal_id=parent.id, text=text)
+        scope = symbol_scope(parent.signal.venue, parent.signal.symbol)
+        self._out.commands.extend(self._risk.trip("OVERFILL", scope, text, now_ns))
+        self.end(parent, _V.ANOMALY, "OVERFILL", text, now_ns)
+
+    # the end
+
+    def close(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
+        """Place nothing more; end it once everything that is out is proven over."""
+        if self._completion.keeps(parent, end, code, reason, now_ns):
+            return
+        self.register.touch(parent)
+        parent.reason_code, parent.reason = code, reason
+        parent.verdict = end
+        if parent.state not in (_P.HELD, _P.GATING):
+            parent.step(_V.CLOSE)
+        self._wind_up(parent, now_ns)
+
+    def withdraw(self, parent: Parent, now_ns: int) -> None:
+        """Cancel what is out; what is in doubt is asked about first."""
+        for child in parent.live:
+            if child.state not in (ChildState.UNKNOWN, ChildState.QUARANTINED):
+                self.sender.cancel(parent, child, now_ns)
+                self.register.touch(parent)
+
+    def _wind_up(self, parent: Parent, now_ns: int) -> None:
+        self.withdraw(parent, now_ns)
+        if parent.live or not parent.settled:
+            return
+        if parent.terminal:
+            self.register.retire(parent)
+            return
+        end = parent.verdict or _V.CANCEL
+        if parent.target and parent.filled >= parent.target:
+            end = _V.FILL
+            parent.reason_code, parent.reason = "", ""
+        elif end is _V.DENY and parent.filled:
+            end = _V.CANCEL
+        if end is not _V.FILL and self._completion.goes_on(parent, now_ns):
+            return
+        self.end(parent, *self._completion.ending(parent, end), now_ns)
+
+    def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
+        """End it now: nothing of it may be live, but for an anomaly."""
+        admitted = parent.state is not _P.GATING
+        parent.step(end)
+        parent.verdict = None
+        parent.reason_code, parent.reason = code, reason
+        parent.done_ns = now_ns
+        if parent.instrument is not None:
+            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            parent.final_half_ticks = desk.mid_half_ticks()
+        self.register.touch(parent)
+        if parent.over:
+            self.register.retire(parent)
+        if admitted:
+            signal = parent.signal
+            clean = end not in (_V.DENY, _V.ANOMALY)
+            self._out.commands.extend(
+                self._risk.on_parent_done(signal.venue, signal.symbol, signal.strategy, clean=clean)
+            )
+
+    # time
+
+    def _plan(self, parent: Parent, now_ns: int) -> None:
+        due_ns = self._due(parent)
+        if due_ns < self.due_ns:
+            self.due_ns = max(due_ns, now_ns + MS) if due_ns <= now_ns else due_ns
+
+    def _due(self, parent: Parent) -> int:
+        """When a parent wants to be looked at next."""
+        due_ns = FAR
+        if parent.lost:
+            return due_ns
+        for child in parent.watched:
+            due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)
+            if child.cancel_after_ns:
+                due_ns = min(due_ns, child.cancel_after_ns)
+        if parent.terminal or parent.verdict is not None:
+            return due_ns
+        if parent.ends_ns < due_ns and not _taking(parent):
+            due_ns = parent.ends_ns
+        if parent.algo is None or self.stopping:
+            return due_ns
+        live = parent.live
+        if not live or live[0].state is ChildState.WORKING:
+            due_ns = min(due_ns, parent.algo.wake_ns)
+            if parent.resume_ns:
+                due_ns = min(due_ns, parent.resume_ns)
+            if not live:
+                due_ns = min(due_ns, parent.same_book_ns)
+        return due_ns
+
+
+def _taking(parent: Parent) -> bool:
+    """An immediate order is out: it ends by itself, sooner than a cancel would arrive."""
+    live = parent.live
+    return bool(live) and live[0].ioc and live[0].state in _AT_VENUE
+
+
+def _cross_pause_ns(parent: Parent) -> int:
+    """Pause after an immediate order: a book that gives nothing is not asked twenty times a second.
+
+    A stop tries until it is done, and every try is an order to be remembered.
+    """
+    fruitless = 0
+    for child in reversed(parent.children):
+        if not child.ioc or child.filled or fruitless > CROSS_PAUSE_DOUBLINGS:
+            break
+        fruitless += 1
+    return CROSS_PAUSE_NS << max(0, min(fruitless - 1, CROSS_PAUSE_DOUBLINGS))

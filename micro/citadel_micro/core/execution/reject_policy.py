@@ -1,0 +1,147 @@
+"""Refusals: what becomes of a parent when the gate, the budget or the venue says no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.execution.report_handler import post_only_pause_ns
+from citadel_micro.core.model.approval import VOID
+from citadel_micro.core.model.time_units import MS
+from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+
+if TYPE_CHECKING:
+    from citadel_micro.core.algos.base import Wait
+    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.execution.order_sender import Denied
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.risk.types import Verdict
+
+_P, _V = ParentState, ParentEvent
+_ENTRY_ENDS: Final = (
+    "KILLED",
+    "HALTED",
+    "REDUCE_ONLY",
+    "MACRO_LEASE_LOST",
+    "VENUE_DMS_NOT_ARMED",
+    "SYMBOL_DISALLOWED",
+    "VENUE_DISALLOWED",
+    "MAX_POSITION",
+    "GROSS",
+    "NET",
+    "VENUE",
+    "GROUP",
+    "FREE_BALANCE",
+    "DAILY_LOSS",
+    "ROLLING_LOSS",
+    "DRAWDOWN",
+)
+"""Denials that end an entry; every other one is waited out, and so are every one by an exit and
+every one for want of an input: a mark, a rate or a balance comes back with its source."""
+BUSY: Final = "POSITION_BUSY"
+"""It waits for what others have of the position."""
+POST_ONLY_LIMIT: Final = 5
+REJECT_BACKOFF_NS: Final = 100 * MS
+REJECT_LIMIT: Final = 5
+RATE_PAUSE_NS: Final = 1_000 * MS
+
+
+class Refusals:
+    """Waits, gives up, or tries less aggressively."""
+
+    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
+        self._config = parts.config
+        self._executor = executor
+        self._risk = parts.risk
+        self._view = parts.view
+        self._out = parts.out
+
+    def denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
+        """No order went out."""
+        verdict = denied.verdict
+        if verdict is not None:
+            self._refused(parent, verdict, now_ns)
+        elif denied.until_ns:
+            self.pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
+        elif not denied.dust:
+            text = "other orders are reducing the position"
+            self.pause(parent, BUSY, text, now_ns + self._config.gate_retry_ns)
+        elif parent.exits:
+            self._leave_rest(parent, now_ns)
+        elif parent.filled:
+            self._executor.close(
+                parent, _V.DUST, "DUST", "the rest is below the venue's minimum", now_ns
+            )
+        else:
+            text = "below the venue's minimum at this price"
+            self._executor.close(parent, _V.CANCEL, "BELOW_MIN", text, now_ns)
+
+    def _leave_rest(self, parent: Parent, now_ns: int) -> None:
+        """End an exit that can place nothing more: nothing is held, or too little for an order."""
+        rules = parent.rules
+        held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
+        held -= rules.quantity(parent.unbooked)
+        if held <= 0:
+            text = "there is no position left to reduce"
+            end = _V.DUST if parent.filled else _V.CANCEL
+            self._executor.close(parent, end, "POSITION_CLOSED", text, now_ns)
+            return
+        rest = min(held, rules.quantity(parent.available)) * rules.contract_size
+        text = f"a rest of {rest} {rules.base} cannot leave: it is below the venue's minimum"
+        self._out.note("warning", "dust_left", signal_id=parent.id, rest=str(rest))
+        self._executor.close(parent, _V.DUST, "DUST", text, now_ns)
+
+    def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
+        exits = parent.exits
+        if verdict.code in _ENTRY_ENDS and not exits and not verdict.unknown:
+            parent.permitted = verdict.permitted_lots
+            end = _V.CANCEL if parent.children else _V.DENY
+            self._executor.close(parent, end, verdict.code, verdict.reason, now_ns)
+            return
+        until_ns = now_ns + self._config.gate_retry_ns
+        self.pause(parent, verdict.code, verdict.reason, until_ns)
+
+    def pause(self, parent: Parent, code: str, reason: str, until_ns: int) -> None:
+        """Place nothing before a time; say why."""
+        parent.resume_ns = until_ns
+        parent.reason_code, parent.reason = code, reason
+        if parent.state is _P.READY:
+            parent.step(_V.PAUSE)
+
+    def wait(self, parent: Parent, wait: Wait, now_ns: int) -> None:
+        """Say what an algorithm waits for; it is asked again with every change of the market."""
+        known = parent.state is _P.PAUSED and parent.reason_code == wait.code
+        if known or parent.live or now_ns < parent.resume_ns:
+            return
+        self.pause(parent, wait.code, wait.reason, 0)
+        self._executor.register.touch(parent)
+
+    def by_venue(self, parent: Parent, child: Child, desk: Desk, now_ns: int) -> None:
+        """The venue refused an order for certain."""
+        code, _, text = child.reason.partition(": ")
+        self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
+        if code == VOID:  # ours, not the venue's
+            parent.resume_ns = now_ns + self._config.gate_retry_ns
+            return
+        if code == "POST_ONLY":
+            parent.post_only_rejects += 1
+            parent.resume_ns = now_ns + post_only_pause_ns(parent)
+            parent.await_book(desk.book_id(), now_ns)
+            if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
+                text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
+                self._executor.resync(desk, text, now_ns)
+                parent.resume_ns = now_ns + RATE_PAUSE_NS
+            return
+        self._out.commands.extend(self._risk.on_venue_reject(*desk.key, now_ns))
+        if code == "RATE_LIMIT":
+            parent.resume_ns = now_ns + RATE_PAUSE_NS
+            return
+        parent.rejects += 1
+        parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
+        exits = parent.exits
+        if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
+            not exits or not parent.rank
+        ):
+            end = _V.CANCEL if parent.filled else _V.DENY
+            self._executor.close(parent, end, code or "VENUE_REJECT", text or child.reason, now_ns)

@@ -1,0 +1,288 @@
+"""What comes back from a venue about one child, in any order, any number of times.
+
+Each function brings one child up to date and says what the parent has to know. Reports about
+terminal children change nothing but the count of fills: proof stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.model.events import (
+    AmendRejected,
+    CancelRejected,
+    OrderAccepted,
+    OrderAmended,
+    OrderDone,
+    OrderRejected,
+    OrderState,
+    RequestTimedOut,
+)
+from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.orders.order_states import ChildEvent, ChildState
+
+if TYPE_CHECKING:
+    from citadel_micro.core.execution.order_sender import Sender
+    from citadel_micro.core.model.config import EngineConfig
+    from citadel_micro.core.orders.orders import Child, Parent
+
+ChildReport = (
+    OrderAccepted
+    | OrderRejected
+    | OrderDone
+    | CancelRejected
+    | OrderAmended
+    | AmendRejected
+    | RequestTimedOut
+    | OrderState
+)
+
+_PROOF: Final = {
+    "filled": ChildEvent.PROVEN_FILLED,
+    "canceled": ChildEvent.PROVEN_CANCELED,
+    "expired": ChildEvent.PROVEN_EXPIRED,
+}
+_REFUSABLE: Final = (
+    ChildState.PLACING,
+    ChildState.CANCELING,
+    ChildState.UNKNOWN,
+    ChildState.QUARANTINED,
+)
+_UNSEEN: Final = (ChildState.REJECTED, ChildState.LOST)
+_UNSURE: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
+POST_ONLY_BACKOFF_NS: Final = 50 * MS
+POST_ONLY_PAUSE_NS: Final = 1_000 * MS
+CANCEL_PAUSE_NS: Final = 250_000_000
+"""After a refused cancel."""
+
+
+def post_only_pause_ns(parent: Parent) -> int:
+    """After a price that would have taken: 50 ms, doubled by each in a row, up to a second."""
+    doublings = min(parent.post_only_rejects - 1, 5)
+    return min(POST_ONLY_BACKOFF_NS << doublings, POST_ONLY_PAUSE_NS)
+
+
+class ReportReader:
+    """Applies venue reports to children."""
+
+    def __init__(self, config: EngineConfig, sender: Sender) -> None:
+        self._config = config
+        self._sender = sender
+
+    def read(self, parent: Parent, child: Child, report: ChildReport, now_ns: int) -> None:
+        """Bring the child up to date. The caller counts it in its parent."""
+        parent.changed(child)
+        if isinstance(report, OrderAccepted):
+            self._accepted(parent, child, report, now_ns)
+        elif isinstance(report, OrderDone):
+            self.proven(child, _PROOF[report.status], report.cumulative_lots, report.reason, now_ns)
+        elif isinstance(report, OrderRejected):
+            self._rejected(parent, child, report, now_ns)
+        elif isinstance(report, OrderState):
+            self._state(parent, child, report, now_ns)
+        elif isinstance(report, RequestTimedOut):
+            self._timed_out(parent, child, report, now_ns)
+        elif isinstance(report, CancelRejected):
+            self._cancel_rejected(parent, child, report, now_ns)
+        elif isinstance(report, OrderAmended):
+            self._amended(parent, child, report, now_ns)
+        else:
+            self._amend_rejected(parent, child, report, now_ns)
+
+    def alive(self, child: Child, now_ns: int) -> None:
+        """A sign of life: the venue has, or had, this order."""
+        if child.state in _UNSEEN:
+            child.step(ChildEvent.RISEN)
+            child.unknown_since_ns = now_ns
+            child.queries = 0
+            child.query_due_ns = now_ns
+        first = not child.acknowledged
+        child.acknowledged = True
+        if first and not child.terminal and not child.amend_quantity_lots:
+            child.step(ChildEvent.ACCEPTED)
+            child.accepted_ns = now_ns
+            self._settled_down(child, now_ns)
+
+    def filled_up(self, child: Child, now_ns: int) -> None:
+        """After a fill: nothing of it can be left."""
+        if not child.terminal and child.reserved == 0:
+            child.step(ChildEvent.FILLED_UP)
+            self._ended(child, "", now_ns)
+
+    def proven(
+        self, child: Child, event: ChildEvent, cumulative: int, reason: str, now_ns: int
+    ) -> None:
+        """The venue's word that it is over, with its final total."""
+        child.cumulative_lots = max(child.cumulative_lots, cumulative)
+        child.acknowledged = child.acknowledged or event is not ChildEvent.PROVEN_ABSENT
+        was_terminal = child.terminal
+        child.step(event)
+        if not was_terminal:
+            self._ended(child, reason, now_ns)
+        elif not child.settled and child.query_due_ns == FAR:
+            child.query_due_ns = now_ns + self._config.query_interval_ns
+
+    # each kind
+
+    def _accepted(self, parent: Parent, child: Child, report: OrderAccepted, now_ns: int) -> None:
+        child.venue_order_id = child.venue_order_id or report.venue_order_id
+        if not child.acknowledged:
+            parent.rejects = 0
+            if child.state not in (ChildState.CANCELED, ChildState.EXPIRED, ChildState.FILLED):
+                parent.post_only_rejects = 0
+            self.alive(child, now_ns)
+
+    def _rejected(self, parent: Parent, child: Child, report: OrderRejected, now_ns: int) -> None:
+        if child.terminal:
+            return
+        if report.code == "DUPLICATE_ID":
+            # The venue has an order of this id: ours, sent twice on the way.
+            self._sender.doubt(parent, child, now_ns, report.text)
+        elif child.state in _REFUSABLE and not child.acknowledged:
+            child.step(ChildEvent.REJECTED)
+            self._ended(child, f"{report.code}: {report.text}", now_ns)
+        else:
+            self._sender.doubt(parent, child, now_ns, report.text)
+
+    def _timed_out(
+        self, parent: Parent, child: Child, report: RequestTimedOut, now_ns: int
+    ) -> None:
+        state = child.state
+        open_request = {
+            "place": state is ChildState.PLACING
+            or (state is ChildState.CANCELING and not child.acknowledged),
+            "amend": state is ChildState.AMENDING,
+            "cancel": state is ChildState.CANCELING,
+            "query": False,
+        }
+        if open_request[report.request]:
+            self._sender.doubt(parent, child, now_ns, f"{report.request} timed out")
+
+    def _cancel_rejected(
+        self, parent: Parent, child: Child, report: CancelRejected, now_ns: int
+    ) -> None:
+        if child.terminal or child.state is not ChildState.CANCELING:
+            return
+        if report.code == "NOT_FOUND":
+            # The venue does not know it *now*: filled, gone, or not yet arrived.
+            self._sender.doubt(parent, child, now_ns, "cancel: not found")
+            return
+        child.cancel_after_ns = now_ns + CANCEL_PAUSE_NS
+        if child.acknowledged:
+            child.step(ChildEvent.CANCEL_REFUSED)
+            self._settled_down(child, now_ns)
+        else:
+            self._sender.doubt(parent, child, now_ns, f"cancel: {report.code}")
+
+    def _amended(self, parent: Parent, child: Child, report: OrderAmended, now_ns: int) -> None:
+        self.alive(child, now_ns)
+        asked = (child.amend_price_ticks, child.amend_quantity_lots)
+        repeated = 0 < report.exchange_ns <= child.amended_exchange_ns
+        if child.terminal or repeated or (report.price_ticks, report.quantity_lots) != asked:
+            return
+        child.amended_exchange_ns = report.exchange_ns
+        child.settle_amend(report.price_ticks, report.quantity_lots, now_ns)
+        child.step(ChildEvent.AMENDED)
+        parent.post_only_rejects = 0
+        if child.state is ChildState.WORKING:
+            self._settled_down(child, now_ns)
+
+    def _amend_rejected(
+        self, parent: Parent, child: Child, report: AmendRejected, now_ns: int
+    ) -> None:
+        if child.terminal or not child.amend_quantity_lots:
+            return
+        if report.code == "NOT_FOUND":
+            self._sender.doubt(parent, child, now_ns, "amend: not found")
+            return
+        if child.state in _UNSURE:
+            return  # one of two answers about an order in doubt; the question decides
+        child.settle_amend(child.price_ticks, child.quantity_lots, now_ns)
+        child.step(ChildEvent.AMEND_REFUSED)
+        if report.code == "POST_ONLY":
+            parent.post_only_rejects += 1
+            parent.resume_ns = now_ns + post_only_pause_ns(parent)
+        if child.state is ChildState.WORKING:
+            self._settled_down(child, now_ns)
+
+    def _state(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
+        status = report.status
+        if status == "open":
+            self._found_open(child, report, now_ns)
+        elif status in _PROOF:
+            self.proven(child, _PROOF[status], report.cumulative_lots, "found at the venue", now_ns)
+        elif status == "rejected":
+            if not child.terminal:
+                if child.state in _REFUSABLE and not child.acknowledged:
+                    child.step(ChildEvent.REJECTED)
+                    self._ended(child, "found refused at the venue", now_ns)
+                else:
+                    self._sender.doubt(parent, child, now_ns, "found refused at the venue")
+        elif not child.terminal:
+            self._not_found(parent, child, report, now_ns)
+
+    def _found_open(self, child: Child, report: OrderState, now_ns: int) -> None:
+        child.cumulative_lots = max(child.cumulative_lots, report.cumulative_lots)
+        child.absent_order = child.absent_trades = False
+        self.alive(child, now_ns)
+        if child.terminal:
+            return
+        pending = child.amend_quantity_lots
+        if pending:
+            asked = (child.amend_price_ticks, pending)
+            release_ns = child.amend_expires_ns + self._config.release_skew_ns
+            if (report.price_ticks, report.quantity_lots) == asked or (
+                child.state in _UNSURE and report.exchange_ns > release_ns
+            ):
+                child.settle_amend(report.price_ticks, report.quantity_lots, now_ns)
+            else:
+                return  # the amend may still be on its way
+            if child.state is ChildState.AMENDING:
+                child.step(ChildEvent.AMENDED)
+        else:
+            if report.exchange_ns >= child.amended_exchange_ns:
+                child.price_ticks = report.price_ticks
+                child.quantity_lots = report.quantity_lots
+            child.step(ChildEvent.FOUND_OPEN)
+        if child.state in _UNSURE:
+            child.step(ChildEvent.FOUND_OPEN)
+        if child.state is ChildState.WORKING:
+            self._settled_down(child, now_ns)
+
+    def _not_found(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
+        if child.state not in _UNSURE:
+            if child.state is not ChildState.PLACING:
+                self._sender.doubt(parent, child, now_ns, "not found at the venue")
+            return
+        release_ns = max(child.expires_ns, child.amend_expires_ns) + self._config.release_skew_ns
+        if child.filled or report.exchange_ns <= release_ns:
+            return
+        if report.source == "order":
+            child.absent_order = True
+        else:
+            child.absent_trades = True
+        if child.absent_order and child.absent_trades:
+            self.proven(child, ChildEvent.PROVEN_ABSENT, 0, "never reached the venue", now_ns)
+
+    # what follows
+
+    def _settled_down(self, child: Child, now_ns: int) -> None:
+        """It rests (or an immediate one is being matched): expect to hear of it."""
+        config = self._config
+        child.queries = 0
+        if child.state is not ChildState.WORKING:
+            return
+        if child.ioc:
+            child.answer_due_ns = now_ns + config.request_timeout_ns
+            child.query_due_ns = FAR
+        else:
+            child.answer_due_ns = FAR
+            child.query_due_ns = now_ns + config.audit_ns
+
+    def _ended(self, child: Child, reason: str, now_ns: int) -> None:
+        child.done_ns = now_ns
+        child.reason = reason or child.reason
+        child.answer_due_ns = FAR
+        child.queries = 0
+        child.query_due_ns = FAR if child.settled else now_ns + self._config.query_interval_ns
+        child.amend_price_ticks = child.amend_quantity_lots = child.amend_expires_ns = 0

@@ -1,0 +1,1 @@
+"""What everybody speaks of: events, commands, instruments, limits, configuration."""

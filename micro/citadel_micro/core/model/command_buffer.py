@@ -1,0 +1,70 @@
+"""What one call of the engine answers with, collected on the way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from citadel_micro.core.model.approval import Approved
+from citadel_micro.core.model.commands import (
+    AmendOrder,
+    CancelOrder,
+    Note,
+    Persist,
+    PlaceOrder,
+    PublishAnswer,
+    PublishBeat,
+    PublishBook,
+    PublishConsolidated,
+    PublishFeed,
+    PublishReport,
+    PublishRisk,
+    QueryOrder,
+    QueryVenue,
+    RequestSnapshot,
+    Stopped,
+)
+
+Command = (
+    Approved[PlaceOrder]
+    | Approved[AmendOrder]
+    | CancelOrder
+    | QueryOrder
+    | QueryVenue
+    | PublishReport
+    | PublishAnswer
+    | PublishBook
+    | PublishConsolidated
+    | PublishRisk
+    | PublishFeed
+    | PublishBeat
+    | RequestSnapshot
+    | Persist
+    | Note
+    | Stopped
+)
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Outbox:
+    """Commands in the order they arose, and durable values, of which each key's last one counts."""
+
+    __slots__ = ("commands", "durable")
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.durable: dict[str, object] = {}
+
+    def note(self, level: Level, event: str, **fields: str | float | bool) -> None:
+        """Add a log line."""
+        self.commands.append(Note(level=level, event=event, fields=tuple(fields.items())))
+
+    def take(self) -> list[Command]:
+        """Everything so far, what must be durable first, and begin anew."""
+        if not self.durable:
+            commands, self.commands = self.commands, []
+            return commands
+        commands = [Persist(key=key, value=value) for key, value in self.durable.items()]
+        commands.extend(self.commands)
+        self.durable = {}
+        self.commands = []
+        return commands

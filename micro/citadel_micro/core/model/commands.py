@@ -1,0 +1,264 @@
+"""Everything the engine can ask for: a closed union. The shell carries commands out in order.
+
+Only ``Persist`` has a promise attached: every Persist of one ``handle`` call is durable (synced)
+before any venue command of the same call is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from citadel_micro.core.model.events import Side
+
+# --- to a venue ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOrder:
+    """One child order. ``expires_ns`` travels to the venue where it has a receive window."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    parent_id: str
+    side: Side
+    price_ticks: int
+    quantity_lots: int
+    post_only: bool
+    time_in_force: Literal["GTC", "IOC"]
+    reduce_only: bool
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendOrder:
+    """Change price and total quantity of a resting child in place, keeping its client id."""
+
+    venue: str
+    symbol: str
+    client_id: str
+    parent_id: str
+    side: Side
+    price_ticks: int
+    quantity_lots: int
+    """New total quantity, including what has filled."""
+    post_only: bool
+    reduce_only: bool
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    """Cancel a child by its client id. Needs no approval: cancels always pass."""
+
+    venue: str
+    symbol: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryOrder:
+    """Ask the venue what became of a child, at its order and at its trade endpoint."""
+
+    venue: str
+    symbol: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryVenue:
+    """Ask the venue for open orders, balances and positions; answered by a VenueSnapshot."""
+
+    venue: str
+
+
+# --- to macro and everybody who listens ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillView:
+    """One fill in exact decimals, as reported."""
+
+    trade_id: str
+    child_id: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_currency: str
+    liquidity: Literal["maker", "taker"]
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceView:
+    """One currency; total = free + used."""
+
+    currency: str
+    free: Decimal
+    used: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionView:
+    """Signed base quantity in one instrument."""
+
+    venue: str
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    realised: Decimal
+    unrealised: Decimal
+    leverage: Decimal
+    valued: bool = True
+    """False when no book can be trusted for ``unrealised``, which is then 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishReport:
+    """Whole cumulative state of one parent. Field meanings as in the wire's ExecutionReport."""
+
+    signal_id: str
+    revision: int
+    venue: str
+    symbol: str
+    side: Side
+    kind: Literal["order", "stop"]
+    order_type: Literal["limit", "market"]
+    status: str
+    quantity: Decimal
+    filled: Decimal
+    average: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    triggered: bool
+    reason_code: str
+    reason: str
+    permitted: Decimal | None
+    fills: tuple[FillView, ...]
+    balances: tuple[BalanceView, ...]
+    position: PositionView | None
+    strategy: str
+    tag: str
+    algo: str
+    arrival_mid: float
+    reprices: int
+    own: bool
+    created_ns: int
+    updated_ns: int
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAnswer:
+    """Reply to a QueryReceived."""
+
+    query_id: str
+    kind: str
+    reply_to: str
+    found: bool
+    reports: tuple[PublishReport, ...]
+    balances: tuple[BalanceView, ...]
+    positions: tuple[PositionView, ...]
+    limits: tuple[tuple[str, str], ...]
+    error: str
+    truncated: bool = False
+    """More orders fit than are here."""
+    cursor: str = ""
+    """Where to go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishBook:
+    """Publish the current top of this book. The shell reads it from the engine's books."""
+
+    venue: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishConsolidated:
+    """Publish the consolidated book of this symbol. The shell asks the engine for it."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRisk:
+    """State of one risk scope."""
+
+    scope: str
+    state: str
+    trip_id: str
+    code: str
+    reason: str
+    manual_reset: bool
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishFeed:
+    """State of one book."""
+
+    venue: str
+    symbol: str
+    state: str
+    reason: str
+    last_seq: int
+    last_recv_ns: int
+    gaps: int
+    resyncs: int
+    last_proof_ns: int = 0
+    """When the book was last known to be the venue's; at least ``last_recv_ns``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishBeat:
+    """Heartbeat of micro."""
+
+    state: Literal["recovering", "active", "reducing", "halted", "killed"]
+    working: int
+    macro_instance_seen: str
+    macro_seq_seen: int
+    macros_refused: tuple[tuple[str, str], ...] = ()
+    """(instance, reason) of processes that are heard and refused."""
+
+
+# --- to the shell itself ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSnapshot:
+    """The book lost its place: fetch or resubscribe, and feed the answer back as an event."""
+
+    venue: str
+    symbol: str
+    reason: str
+    mute: bool = False
+    """Its depth does not come: a snapshot alone would not mend that, so subscribe anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persist:
+    """Durable state: the last value of each key is handed back in ``Started`` after a restart."""
+
+    key: str
+    value: object
+    """Plain data: text, int, bool, None, lists and dicts of these. None deletes the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something worth a log line. ``level``: debug, info, warning, error."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    event: str
+    fields: tuple[tuple[str, str | int | float | bool], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Every working order is proven terminal after ``shutdown``: the process may end."""
+
+    clean: bool

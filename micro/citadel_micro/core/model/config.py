@@ -1,0 +1,136 @@
+"""What the engine is told once, at its start. Part of the journal's header, so plain data only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from citadel_micro.core.model.risk_limits import RiskLimits
+from citadel_micro.core.model.time_units import MS, SECOND
+from citadel_proto.errors import BadInput
+
+MAX_RUN_ID = 12
+MARK_LENGTH = 6
+"""Two billion marks: two micros on one account hardly ever share one. With the run's id, parent and
+child an order's id stays within 36 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueConfig:
+    """How one venue behaves towards us.
+
+    Messages are orders, amends, cancels and queries together: a bucket of ``message_burst`` that
+    refills at ``messages_per_second``, of which ``cancel_reserve`` (a fraction) is kept for
+    cancels, and half of it for queries too; while a cancel waits, nothing else is sent.
+    """
+
+    integrity: str = "range_bridge_spot"
+    """Name of a strategy of ``core.marketdata.sequencing``."""
+    amend_native: bool = False
+    """The venue changes a resting order in place, atomically."""
+    shows_own_orders: bool = True
+    """Our resting orders are part of the public book: true of exchanges, false on paper."""
+    messages_per_second: int = 10
+    message_burst: int = 50
+    cancel_reserve: float = 0.2
+    order_window_ns: int = 2 * SECOND
+    """The venue refuses a request that reaches it later than this (``recvWindow``)."""
+    mark: str = ""
+    """Follows ``sc`` in every client order id: six letters and digits that are lastingly those of
+    this micro on this account. Without one, only the orders of this run are known as its own."""
+
+    def __post_init__(self) -> None:
+        """Refuse buckets that could never send an order, and marks that are none."""
+        if self.mark and not re.fullmatch(rf"[a-z0-9]{{{MARK_LENGTH}}}", self.mark):
+            raise BadInput(
+                f"mark {self.mark!r}",
+                where="venue configuration",
+                allowed=f"{MARK_LENGTH} small letters and digits, or none",
+            )
+        usable = self.message_burst * (1 - self.cancel_reserve)
+        if self.messages_per_second < 1 or not 0 <= self.cancel_reserve < 1 or usable < 1:
+            raise BadInput(
+                f"a bucket of {self.message_burst} messages, {self.messages_per_second} a second,"
+                f" {self.cancel_reserve} of it reserved, cannot send an order",
+                where="venue configuration",
+                allowed="at least 1 a second, a reserve from 0 to below 1, and 1 left beside it",
+                mend="raise message_burst or messages_per_second, or lower cancel_reserve",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceConfig:
+    """One venue whose books are followed and never traded on."""
+
+    integrity: str
+    """Name of a strategy of ``core.marketdata.sequencing``."""
+    symbols: Mapping[str, float]
+    """Unified symbol -> base units of one unit of size; of inverse contracts quote units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Everything that is not an event. Times in nanoseconds, fractions of 1."""
+
+    run_id: str
+    """Letters and digits, at most 12: begins every client order id of this run."""
+    instance: str
+    venues: Mapping[str, VenueConfig]
+    limits: RiskLimits
+    algo_defaults: Mapping[str, Mapping[str, str | int | float | bool]] = field(
+        default_factory=dict
+    )
+    """Algorithm -> parameter -> value used where a signal names none."""
+    tick_ns: int = 100 * MS
+    """Housekeeping: book ages, risk, and what is published at intervals."""
+    book_publish_interval_ns: int = 100 * MS
+    """0 publishes no books."""
+    feed_publish_interval_ns: int = 5 * SECOND
+    heartbeat_ns: int = SECOND
+    stale_cancel_ns: int = 3 * SECOND
+    """A chasing order is withdrawn when its book has been unfit for this long."""
+    crossed_resync_ns: int = 500 * MS
+    request_timeout_ns: int = 3 * SECOND
+    """An unanswered request is doubted, even where the shell reports no timeout."""
+    query_interval_ns: int = 250 * MS
+    """Between the first two questions about an unknown order; doubles up to 5 s."""
+    release_skew_ns: int = 500 * MS
+    """Added to a request's expiry before "not found" is believed."""
+    quarantine_ns: int = 60 * SECOND
+    audit_ns: int = 15 * SECOND
+    """A resting order that has not been heard of for this long is asked about."""
+    gate_retry_ns: int = 100 * MS
+    """Before the gate is asked again after a refusal that may pass."""
+    reconcile_retry_ns: int = 2 * SECOND
+    compare_ns: int = 60 * SECOND
+    """Between two comparisons of our positions and balances with the venue's; 0 compares once."""
+    shutdown_ns: int = 10 * SECOND
+    """Longest wait for proof that everything is withdrawn."""
+    retention_ns: int = 24 * 3_600 * SECOND
+    """How long ended parents are remembered, against duplicates and for questions."""
+    retention_count: int = 5_000
+    flatten_cross_bps: float = 50.0
+    max_signal_skew_ns: int = 0
+    """Grace given to a signal's expiry for the difference of clocks."""
+    references: Mapping[str, ReferenceConfig] = field(default_factory=dict)
+    """Venues by id that only lend their books; none of ``venues``."""
+
+    def __post_init__(self) -> None:
+        """Refuse an id that a venue would not take."""
+        if not re.fullmatch(rf"[A-Za-z0-9]{{1,{MAX_RUN_ID}}}", self.run_id):
+            raise BadInput(
+                f"run id {self.run_id!r}",
+                where="engine configuration",
+                allowed=f"1 to {MAX_RUN_ID} letters and digits",
+                mend="shorten it",
+            )
+        if self.tick_ns <= 0 or self.heartbeat_ns <= 0:
+            raise BadInput("tick_ns and heartbeat_ns must be above 0", where="engine configuration")
+        for venue in self.references:
+            if venue in self.venues:
+                raise BadInput(
+                    f"{venue} is traded on, so it cannot be a reference as well",
+                    where="engine configuration",
+                    mend="name it once",
+                )

@@ -1,0 +1,286 @@
+"""Every parent that is remembered, and what has to be stored and told about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.orders.execution_reports import FILLS, report, told
+from citadel_micro.core.orders.order_records import (
+    CHILD_KEY,
+    PARENT_KEY,
+    child_state,
+    fill_key,
+    fill_state,
+    parent_state,
+)
+from citadel_micro.core.orders.orders import Child, Parent
+from citadel_micro.core.orders.remembered_ids import Ended, Remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.model.config import EngineConfig
+    from citadel_micro.core.model.events import OrderFilled, SignalReceived
+    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.portfolio.portfolio import Portfolio
+
+CHILD_RETENTION_NS: Final = 3_600_000_000_000
+"""How long a child that ended without a fill is remembered, against late reports."""
+SURPLUS: Final = 1_000
+"""So many orders beyond ``retention_count`` are kept until the next time that old ones go."""
+MOST_FILLS: Final = 100_000
+"""Of all parents that are remembered: 25 MB in the first record of the next run's journal."""
+FREE_FILLS: Final = 100
+"""A parent with more fills than this is not reported at every one of them ..."""
+FILL_PAUSE_NS: Final = 1_000_000
+"""... but after this long for each that it has: a report holds them all, so the cost of a report
+at every fill would grow with their square."""
+
+
+class Register:
+    """Parents by signal id and children by client id, with their durable form and reports.
+
+    Parents are touched while an event is handled; ``flush`` then stores each once and reports it
+    once if something worth telling has changed.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        desks: Mapping[tuple[str, str], Desk],
+        portfolio: Portfolio,
+        out: Outbox,
+    ) -> None:
+        self.known: dict[str, Parent] = {}
+        """All that are remembered, oldest first."""
+        self.active: dict[str, Parent] = {}
+        """Those that have not ended, or have something live or unsettled."""
+        self.awake: dict[str, Parent] = {}
+        """Of these, all but the stops that only the market can wake."""
+        self.children: dict[str, tuple[Parent, Child]] = {}
+        self.remembered = Remembered(out, config.retention_ns)
+        """Names of orders that are not kept, or have not come yet."""
+        self.changed = False
+        """``flush`` has something to do."""
+        self.fills: list[OrderFilled] = []
+        """Booked while this event is handled."""
+        self.count = 0
+        """Parents ever made, over all runs."""
+        self._config = config
+        self._desks = desks
+        self._portfolio = portfolio
+        self._out = out
+        self._holdings_changed = False
+        self._fill_rows: list[dict[str, object]] = []
+        self._last_fills: list[dict[str, object]] = []
+        self._touched: dict[str, Parent] = {}
+        self._repeat: dict[str, Parent] = {}
+        self._late: dict[str, Parent] = {}
+        """Their last fills are stored and not yet told."""
+        self._crowded = config.retention_count + SURPLUS
+        """So many parents are too many to wait for the next time that old ones go."""
+
+    def open(self, signal: SignalReceived, now_ns: int, *, own: bool) -> Parent:
+        """A new parent, GATING."""
+        if len(self.known) >= self._crowded:
+            self.forget_old(now_ns)
+        self.remembered.names.add(signal.owner)
+        self.count += 1
+        self._out.durable["seq"] = self.count
+        parent = Parent(
+            signal=signal,
+            instrument=None,
+            number=self.count,
+            own=own,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+        self.known[parent.id] = parent
+        self.active[parent.id] = self.awake[parent.id] = parent
+        return parent
+
+    def index(self, parent: Parent, child: Child) -> None:
+        """Find it by its client id from now on."""
+        self.children[child.client_id] = (parent, child)
+
+    def activate(self, parent: Parent) -> None:
+        """Something of it is live, whether or not it had ended."""
+        if parent.id not in self.active:
+            self.active[parent.id] = self.awake[parent.id] = parent
+        if parent.instrument is not None:
+            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            if parent not in desk.parents:
+                desk.parents.append(parent)
+
+    def retire(self, parent: Parent) -> None:
+        """It has ended and can be left alone."""
+        self.active.pop(parent.id, None)
+        self.awake.pop(parent.id, None)
+        if parent.instrument is not None:
+            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
+            desk.held.remove(parent)
+            if parent in desk.parents:
+                desk.parents.remove(parent)
+
+    def hold(self, parent: Parent, desk: Desk) -> None:
+        """It is a stop that waits for the market."""
+        self.awake.pop(parent.id, None)
+        desk.held.add(parent)
+
+    def look_again(self, parent: Parent, desk: Desk) -> None:
+        """A held stop was shown the market: whether it must see what comes next, whatever it is."""
+        armed = parent.algo is not None and parent.algo.armed
+        desk.held.arm(parent, armed=armed)
+        if armed:
+            self.awake[parent.id] = parent
+        else:
+            self.awake.pop(parent.id, None)
+
+    def release(self, parent: Parent, desk: Desk) -> None:
+        """It was triggered."""
+        desk.held.remove(parent)
+        self.awake[parent.id] = parent
+
+    # storing and telling
+
+    def touch(self, parent: Parent) -> None:
+        """It has changed, or may have."""
+        self._touched[parent.id] = parent
+        self.changed = True
+
+    def repeat(self, parent: Parent) -> None:
+        """Tell its present state again, whatever was told before."""
+        self._repeat[parent.id] = parent
+        self.changed = True
+
+    def booked(self, fill: OrderFilled, mid_half_ticks: int) -> None:
+        """A fill has changed the portfolio."""
+        self.holdings_changed()
+        self.fills.append(fill)
+        row = {**asdict(fill), "fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
+        self._fill_rows.append(row)
+
+    def tell_late(self) -> None:
+        """Look again at what was not told at once. To be called several times a second."""
+        for parent in self._late.values():
+            self.touch(parent)
+
+    def holdings_changed(self) -> None:
+        """The portfolio has to be stored."""
+        self._holdings_changed = True
+        self.changed = True
+
+    def flush(self, now_ns: int) -> None:
+        """Store and report what was touched. To be called at the end of every event.
+
+        The portfolio is stored first, with the fills that it has just taken in: recovery relies
+        on it.
+        """
+        self.changed = False
+        if self._holdings_changed:
+            self._holdings_changed = False
+            if self._fill_rows:
+                self._last_fills, self._fill_rows = self._fill_rows, []
+            self._out.durable["portfolio"] = {
+                "holdings": self._portfolio.to_state(),
+                "last_fills": self._last_fills,
+            }
+            self.fills = []
+        if self._touched:
+            for parent in self._touched.values():
+                self._flush(parent, now_ns)
+            self._touched.clear()
+        if self._repeat:
+            for parent in self._repeat.values():
+                self._out.commands.append(report(parent, self._portfolio))
+            self._repeat.clear()
+
+    def _flush(self, parent: Parent, now_ns: int) -> None:
+        news = told(parent)
+        if news == parent.told:
+            pass
+        elif _can_wait(parent, news, now_ns):
+            self._late[parent.id] = parent
+        else:
+            self._late.pop(parent.id, None)
+            parent.told = news
+            parent.told_fills = parent.fills
+            parent.revision += 1
+            parent.updated_ns = now_ns
+            self._out.commands.append(report(parent, self._portfolio))
+            self._repeat.pop(parent.id, None)
+        state = parent_state(parent)
+        if state != parent.written:
+            parent.written = state
+            self._out.durable[PARENT_KEY + parent.id] = state
+        # After their parent: a child that a crash has torn from its parent was never sent.
+        for child in parent.unstored.values():
+            self._out.durable[CHILD_KEY + child.client_id] = child_state(parent, child)
+            for number in range(child.stored_fills, len(child.fills)):
+                self._out.durable[fill_key(child, number)] = fill_state(child.fills[number])
+            child.stored_fills = len(child.fills)
+        parent.unstored.clear()
+
+    def forget_old(self, now_ns: int) -> None:
+        """Drop what has ended long ago, or is too much, but for the names that may still act."""
+        config = self._config
+        oldest_ns = now_ns - config.retention_ns
+        surplus = len(self.known) - config.retention_count
+        surplus_fills = sum(parent.fills for parent in self.known.values()) - MOST_FILLS
+        for signal_id, parent in tuple(self.known.items()):
+            too_much = surplus > 0 or surplus_fills > 0
+            if not too_much and parent.created_ns > oldest_ns:
+                break
+            if signal_id in self.active or (not too_much and parent.done_ns > oldest_ns):
+                continue
+            if any(signal_id in waiting for waiting in (self._touched, self._repeat, self._late)):
+                continue  # it is about to be stored or told
+            surplus -= 1
+            surplus_fills -= parent.fills
+            del self.known[signal_id]
+            self.remembered.end(signal_id, Ended.of(parent), now_ns)
+            self._out.durable[PARENT_KEY + signal_id] = None
+            for child in parent.children:
+                self._forget_child(child)
+        self._crowded = max(len(self.known), config.retention_count) + SURPLUS
+        for parent in self.known.values():
+            self._forget_children(parent, now_ns - CHILD_RETENTION_NS)
+        self.remembered.forget_old(now_ns)
+
+    def _forget_children(self, parent: Parent, oldest_ns: int) -> None:
+        """Drop those that ended without a fill long ago, but for the last one."""
+        children = parent.children
+        if len(children) < 2:  # noqa: PLR2004 - the last one and no other
+            return
+        kept: list[Child] = []
+        looked_at = 0
+        for child in children[:-1]:
+            if child.terminal and child.filled == 0:
+                if child.done_ns >= oldest_ns:
+                    break  # those after it ended later
+                self._forget_child(child)
+            else:
+                kept.append(child)
+            looked_at += 1
+        children[:looked_at] = kept
+
+    def _forget_child(self, child: Child) -> None:
+        self.children.pop(child.client_id, None)
+        self._out.durable[CHILD_KEY + child.client_id] = None
+        for number in range(child.stored_fills):
+            self._out.durable[fill_key(child, number)] = None
+
+
+def _can_wait(parent: Parent, news: tuple[object, ...], now_ns: int) -> bool:
+    """Whether there are only more fills to tell, to somebody who has just heard of many."""
+    if len(parent.told) != len(news):
+        return False
+    others = [one == other for one, other in zip(parent.told, news, strict=True)]
+    fills = parent.fills
+    return (
+        fills > FREE_FILLS
+        and all(others[:FILLS] + others[FILLS + 2 :])
+        and now_ns - parent.updated_ns < fills * FILL_PAUSE_NS
+    )

@@ -1,0 +1,410 @@
+"""Orders and their accounting: never more than asked, and provably so.
+
+One parent has a target T. F is what its children have filled, each counted at the larger of its
+unique fills and the highest total the venue has named (which only grows). A child reserves
+U = quantity - filled until it is proven terminal. A new child may have at most T - F - ΣU. An
+amend in flight reserves the larger of the old and the new quantity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+from citadel_micro.core.algos.base import Algorithm
+from citadel_micro.core.model.commands import FillView
+from citadel_micro.core.model.events import OrderFilled, SignalReceived
+from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.core.model.time_units import FAR, SECOND
+from citadel_micro.core.orders.order_states import (
+    CHILD_TABLE,
+    CHILD_TERMINAL,
+    PARENT_TABLE,
+    PARENT_TERMINAL,
+    ChildEvent,
+    ChildState,
+    ParentEvent,
+    ParentState,
+    after,
+)
+from citadel_proto.errors import InvariantError
+
+SAME_BOOK_NS: Final = SECOND
+"""In a quiet market no newer book may come for minutes, and an exit has not that long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFill:
+    """One fill of one child, with the market it happened in."""
+
+    trade_id: str
+    price_ticks: int
+    quantity_lots: int
+    fee: Decimal
+    fee_currency: str
+    liquidity: Literal["maker", "taker"]
+    exchange_ns: int
+    recv_ns: int
+    mid_half_ticks: int
+    """Best bid + best ask in ticks when we heard of it; 0 when there was no two-sided book."""
+
+
+# Neither orders nor parents are values: two that look alike are still two. So a list is searched for
+# one of them by identity, without comparing every field.
+@dataclass(slots=True, kw_only=True, eq=False)
+class Child:
+    """One order at a venue."""
+
+    client_id: str
+    price_ticks: int
+    quantity_lots: int
+    post_only: bool
+    ioc: bool
+    reduce_only: bool
+    placed_ns: int
+    expires_ns: int
+    """The venue may not take the request after this."""
+    book_seq: int
+    mid_half_ticks: int
+    state: ChildState = ChildState.PLACING
+    seen_lots: int = 0
+    """Sum of unique fills."""
+    cumulative_lots: int = 0
+    """Highest total that the venue has named."""
+    fills: list[ChildFill] = field(default_factory=list)
+    trade_ids: dict[str, None] = field(default_factory=dict)
+    acknowledged: bool = False
+    venue_order_id: str = ""
+    accepted_ns: int = 0
+    capped: bool = False
+    changed_ns: int = 0
+    """Of the last placing or amending, for the dwell."""
+    done_ns: int = 0
+    reason: str = ""
+    # an amend in flight
+    amend_price_ticks: int = 0
+    amend_quantity_lots: int = 0
+    amend_expires_ns: int = 0
+    amended_exchange_ns: int = 0
+    # requests and questions; times of ours, not stored
+    cancel_after_ns: int = 0
+    """No cancel before this, because the venue has just refused one."""
+    answer_due_ns: int = FAR
+    """An unanswered request is doubted at this time."""
+    query_due_ns: int = FAR
+    queries: int = 0
+    unknown_since_ns: int = 0
+    absent_order: bool = False
+    absent_trades: bool = False
+    counted: tuple[int, int, int] = (0, 0, 0)
+    """What its parent has counted of it: lots filled, lots seen, number of fills."""
+    stored_fills: int = 0
+    """So many of ``fills`` are durable."""
+    views: list[FillView] = field(default_factory=list)
+    """The first of ``fills`` as they are reported; a fill never changes."""
+
+    @property
+    def terminal(self) -> bool:
+        """Proven not to be live."""
+        return self.state in CHILD_TERMINAL
+
+    @property
+    def filled(self) -> int:
+        """Lots filled, whether or not every single fill has been seen."""
+        return max(self.seen_lots, self.cumulative_lots)
+
+    @property
+    def reserved(self) -> int:
+        """Lots that it may still fill."""
+        if self.state in CHILD_TERMINAL:
+            return 0
+        return max(0, max(self.quantity_lots, self.amend_quantity_lots) - self.filled)
+
+    @property
+    def settled(self) -> bool:
+        """Every fill that the venue has counted has been seen, with its price and fee."""
+        return self.seen_lots >= self.cumulative_lots
+
+    def step(self, event: ChildEvent) -> None:
+        """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
+        self.state = after(CHILD_TABLE, self.state, event, f"child {self.client_id}")
+
+    def note_fill(self, report: OrderFilled, now_ns: int, mid_half_ticks: int) -> ChildFill | None:
+        """Count a fill once. None for one that was counted before."""
+        self.cumulative_lots = max(self.cumulative_lots, report.cumulative_lots)
+        if report.trade_id in self.trade_ids:
+            return None
+        fill = ChildFill(
+            trade_id=report.trade_id,
+            price_ticks=report.price_ticks,
+            quantity_lots=report.quantity_lots,
+            fee=report.fee,
+            fee_currency=report.fee_currency,
+            liquidity=report.liquidity,
+            exchange_ns=report.exchange_ns,
+            recv_ns=now_ns,
+            mid_half_ticks=mid_half_ticks,
+        )
+        self.trade_ids[report.trade_id] = None
+        self.fills.append(fill)
+        self.seen_lots += report.quantity_lots
+        return fill
+
+    def settle_amend(self, price_ticks: int, quantity_lots: int, now_ns: int) -> None:
+        """The order is known to stand at this price and quantity; no amend is in flight."""
+        self.price_ticks, self.quantity_lots = price_ticks, quantity_lots
+        self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
+        self.changed_ns = now_ns
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Parent:
+    """What somebody asked for, and everything done about it."""
+
+    signal: SignalReceived
+    instrument: Instrument | None
+    """None for a signal that named an unknown one; such a parent is DENIED."""
+    number: int
+    """Counts parents across runs; client ids derive from it."""
+    own: bool
+    """Made by micro itself (a flattening)."""
+    created_ns: int
+    target: int = 0
+    """T, in lots."""
+    limit_ticks: int | None = None
+    """Worst acceptable price: the signal's limit, rounded to its own side of the tick."""
+    stop_ticks: int | None = None
+    reduce_only: bool = False
+    reducing: bool = False
+    """The gate found it, at admission, to be a reduction of the position."""
+    through_halt: bool = False
+    """A flattening that was asked to pass a halt."""
+    state: ParentState = ParentState.GATING
+    children: list[Child] = field(default_factory=list)
+    live: list[Child] = field(default_factory=list)
+    """Children that are not proven terminal."""
+    watched: list[Child] = field(default_factory=list)
+    """Children that are not proven terminal, or of which not every fill is known."""
+    with_fills: list[Child] = field(default_factory=list)
+    """Children that have filled, in the order of ``children``."""
+    unstored: dict[str, Child] = field(default_factory=dict)
+    """Children that have changed since they were stored."""
+    fills: int = 0
+    """Number of fills of all children."""
+    cost: int = 0
+    """Sum of ticks times lots of these fills."""
+    filled: int = 0
+    """F, in lots."""
+    unbooked: int = 0
+    """The part of F that is not in the portfolio: counted by the venue, its fills not yet seen."""
+    algo: Algorithm | None = None
+    triggered: bool = False
+    reason_code: str = ""
+    reason: str = ""
+    permitted: int | None = None
+    verdict: ParentEvent | None = None
+    """How it shall end once nothing is live; None while it goes on."""
+    ending: list[str] | None = None
+    """Event, code and reason of the end that a completion has put off (``core.execution.completion``)."""
+    updated_ns: int = 0
+    accepted_ns: int = 0
+    """When the working time began: admission, or the trigger of a stop."""
+    ends_ns: int = FAR
+    """When its life ends, whatever its algorithm would still do (``core.orders.order_life``)."""
+    done_ns: int = 0
+    revision: int = 0
+    reprices: int = 0
+    placed: int = 0
+    """Children ever made, those that are forgotten included."""
+    arrival_half_ticks: int = 0
+    """Best bid + best ask in ticks at admission (at the trigger of a stop)."""
+    release_half_ticks: int = 0
+    """The same when the first child was placed."""
+    final_half_ticks: int = 0
+    # venue refusals
+    rejects: int = 0
+    """In a row."""
+    post_only_rejects: int = 0
+    resume_ns: int = 0
+    """Nothing is placed before this."""
+    resume_book: tuple[int, int] = (-1, 0)
+    """Nothing is placed on this book (``Desk.book_id``); the default is that of none at all."""
+    same_book_ns: int = FAR
+    """... but from this time on it is, in ns."""
+    told: tuple[object, ...] = ()
+    """What the last report was about, so that nothing is reported twice."""
+    told_fills: int = 0
+    """Fills in the last report."""
+    written: dict[str, object] | None = None
+    """Its last durable form."""
+    signal_row: dict[str, object] | None = None
+    """The signal's part of it, made once."""
+
+    @property
+    def id(self) -> str:
+        """The signal's id."""
+        return self.signal.signal_id
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self.signal.side == "buy" else -1
+
+    @property
+    def rank(self) -> int:
+        """Whose exit goes first: a flattening 2, a stop that has triggered 1, all others 0."""
+        return 2 if self.own else int(self.triggered)
+
+    def precedes(self, other: Parent) -> bool:
+        """Whether it comes before another of its side where both reduce one position."""
+        if self.rank != other.rank:
+            return self.rank > other.rank
+        return (self.accepted_ns, self.number) < (other.accepted_ns, other.number)
+
+    @property
+    def exits(self) -> bool:
+        """It reduces a position: by its own promise, or as the gate found at its admission.
+
+        Then it does so to its end. What a stop has sold meanwhile it does not sell once more.
+        """
+        return self.reduce_only or self.reducing
+
+    @property
+    def out(self) -> int:
+        """Lots of it that the portfolio may move by whatever is decided from now on."""
+        return self.reserved + self.unbooked
+
+    @property
+    def rules(self) -> Instrument:
+        """The instrument. Raises InvariantError on a parent that was denied for having none."""
+        if self.instrument is None:
+            raise InvariantError(f"parent {self.id}: no instrument {self.signal.symbol}")
+        return self.instrument
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended."""
+        return self.state in PARENT_TERMINAL
+
+    @property
+    def lost(self) -> bool:
+        """It has an order out on an instrument that this run does not know.
+
+        It can be neither watched nor valued. It is kept as it is, for a run that knows it again.
+        """
+        return self.instrument is None and bool(self.live)
+
+    @property
+    def reserved(self) -> int:
+        """ΣU, in lots."""
+        live = self.live
+        if len(live) == 1:  # nearly always, and asked of every parent by every judgement
+            return live[0].reserved
+        return sum(child.reserved for child in live)
+
+    @property
+    def remaining(self) -> int:
+        """T - F, never below zero."""
+        return max(0, self.target - self.filled)
+
+    @property
+    def available(self) -> int:
+        """T - F - ΣU: what a new child may have."""
+        return self.target - self.filled - self.reserved
+
+    @property
+    def settled(self) -> bool:
+        """Every fill that any child has had is known in detail."""
+        return self.unbooked == 0
+
+    @property
+    def pending(self) -> int:
+        """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
+        state = self.state
+        if state in PARENT_TERMINAL or self.verdict is not None:
+            return self.reserved + self.unbooked
+        if state is ParentState.GATING or state is ParentState.HELD:
+            return 0
+        return max(self.target - self.filled, self.reserved) + self.unbooked
+
+    @property
+    def over(self) -> bool:
+        """Ended, with nothing live and every fill known: it can be left alone."""
+        return self.state in PARENT_TERMINAL and not self.live and self.settled
+
+    def await_book(self, book: tuple[int, int], now_ns: int) -> None:
+        """Place nothing on this book; an exit tries it once more where no newer one comes."""
+        self.resume_book = book
+        self.same_book_ns = now_ns + SAME_BOOK_NS if self.exits else FAR
+
+    def awaits_book(self, book: tuple[int, int], now_ns: int) -> bool:
+        """Whether this is still the book to place nothing on."""
+        return book == self.resume_book and now_ns < self.same_book_ns
+
+    def step(self, event: ParentEvent) -> None:
+        """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
+        self.state = after(PARENT_TABLE, self.state, event, f"parent {self.id}")
+
+    def add(self, child: Child) -> None:
+        """Take a new child into the budget.
+
+        Raises InvariantError, changing nothing, when it would exceed it or a child is live.
+        """
+        if self.live:
+            raise InvariantError(f"parent {self.id}: {self.live[0].client_id} is still live")
+        if not 0 < child.quantity_lots <= self.available:
+            raise InvariantError(
+                f"parent {self.id}: child of {child.quantity_lots} lots, {self.available} available"
+            )
+        self.children.append(child)
+        self.live.append(child)
+        self.watched.append(child)
+        self.placed += 1
+        self.changed(child)
+
+    def changed(self, child: Child) -> None:
+        """The child has to be stored again."""
+        self.unstored[child.client_id] = child
+
+    def count(self, child: Child) -> None:
+        """Bring F and the lists up to date after one child has changed.
+
+        A parent may have thousands of children, so the others are not looked at.
+        """
+        filled, seen, fills = child.counted
+        self.filled += child.filled - filled
+        self.unbooked += child.filled - child.seen_lots - (filled - seen)
+        for fill in child.fills[fills:]:
+            self.fills += 1
+            self.cost += fill.price_ticks * fill.quantity_lots
+        child.counted = (child.filled, child.seen_lots, len(child.fills))
+        _keep(self.live, child, wanted=not child.terminal)
+        _keep(self.watched, child, wanted=not (child.terminal and child.settled))
+        if fills == 0:
+            _keep(self.with_fills, child, wanted=bool(child.fills))
+
+    def recount(self) -> None:
+        """Count everything anew, after children were loaded."""
+        self.filled = self.unbooked = self.fills = self.cost = 0
+        self.live, self.watched, self.with_fills = [], [], []
+        for child in self.children:
+            child.counted = (0, 0, 0)
+            self.count(child)
+
+    @property
+    def overfilled(self) -> bool:
+        """F + ΣU > T: the venue has broken its word, or we have."""
+        return self.filled + self.reserved > self.target
+
+
+def _keep(rows: list[Child], child: Child, *, wanted: bool) -> None:
+    """Have a child in a list or not; the list stays in the order in which they were placed."""
+    if wanted is (child in rows):
+        return
+    if not wanted:
+        rows.remove(child)
+        return
+    rows.append(child)
+    if len(rows) > 1 and rows[-2].placed_ns > child.placed_ns:
+        rows.sort(key=lambda each: each.placed_ns)

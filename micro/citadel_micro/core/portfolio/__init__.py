@@ -1,0 +1,1 @@
+"""Positions, balances, profit and loss."""

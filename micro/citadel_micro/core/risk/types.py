@@ -1,0 +1,196 @@
+"""What the risk gate is asked, what it looks at, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+from citadel_micro.core.model.events import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from citadel_micro.core.model.commands import Note, Persist, PublishRisk
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.portfolio.portfolio import Portfolio
+
+Number = int | float | Decimal
+Row = tuple[int, str, bool, Number | str | None, Number | str | None, str]
+"""The fields of a ``CheckResult``."""
+RiskCommand: TypeAlias = "PublishRisk | Persist | Note"
+"""All that the gate ever asks of the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskRequest:
+    """One order to judge: a parent at its admission, or a child at every place and amend."""
+
+    scope: Literal["parent", "child"]
+    venue: str
+    symbol: str
+    strategy: str
+    side: Side
+    quantity_lots: int
+    """Parent: its target. Child: the order's quantity (of an amend the new total)."""
+    exposure_lots: int
+    """Lots that the worst case of this side grows by. Parent: its target T. Child: T - F, all
+    that its parent may still fill, because the parent itself is left out of ``pending_lots``."""
+    price_ticks: int | None
+    """None only for a parent without a limit price."""
+    post_only: bool
+    reduce_only: bool
+    ioc: bool
+    parent_id: str
+    signal_created_ns: int
+    signal_expires_ns: int
+    filled_lots: int = 0
+    """Amend: what the child has filled already, part of ``quantity_lots``."""
+    asked_quantity: Decimal | None = None
+    """Parent: the quantity as it was asked for, when it shall be judged against the lot."""
+    asked_price: Decimal | None = None
+    """Parent: the limit price as it was asked for, when it shall be judged against the tick."""
+    duplicate: bool = False
+    """The signal's id was admitted or refused before."""
+    missed_signals: int = 0
+    """Earlier signals of the same publisher and topic that are known to be lost on the way."""
+    stop_ticks: int | None = None
+    """Of a stop at its admission: its trigger. ``price_ticks`` is its limit, or this once more."""
+    through_halt: bool = False
+    """A flattening that was asked to pass a halt; nothing passes the kill switch."""
+    reference_mid: float | None = None
+    """Mid of the consolidated book in quote units, where there is one."""
+    owner: str = ""
+    """Whose order it is: his lease and his clock count. Empty where the signal names nobody."""
+    epoch: int = 0
+    """Run of the publisher that the signal came from."""
+
+
+class Levels(Protocol):
+    """What the gate reads of a ``Book``."""
+
+    def displayed(self, side: Side, mid: float, reach: float, enough: float) -> float:
+        """Size of ``side`` from its best price to ``reach`` from the mid, counted until enough."""
+
+
+class JudgedMarket(Protocol):
+    """What the gate reads of a ``MarketBook``."""
+
+    @property
+    def state(self) -> str: ...  # noqa: D102
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+    @property
+    def last_seq(self) -> int: ...  # noqa: D102
+    @property
+    def proof_ns(self) -> int: ...  # noqa: D102
+    @property
+    def crossed(self) -> bool: ...  # noqa: D102
+    @property
+    def book(self) -> Levels: ...  # noqa: D102
+    def best(self) -> tuple[float, float, float, float] | None:
+        """Bid, bid size, ask, ask size; None when a side is empty."""
+
+
+class RiskView(Protocol):
+    """The engine's answers to the gate's questions, at the moment of judging."""
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """Positions, balances, profit and loss."""
+
+    @property
+    def reconciling(self) -> bool:
+        """Recovery is not complete: what the venue holds is not yet explained."""
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        """Trading rules, or None when there are none."""
+
+    def market(self, venue: str, symbol: str) -> JudgedMarket | None:
+        """The venue's own book, or None when it is not subscribed."""
+
+    def pending_lots(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
+        """Σ T - F of active parents of a side (open, in flight, unknown), but for one of them.
+
+        Stops that have not triggered are not counted.
+        """
+
+    def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
+        """Lots of a position that the other parents of a side have before this one.
+
+        Entries count as well: without them two orders could together flip the position.
+        """
+
+    def open_parents(self, venue: str | None) -> int:
+        """Active parents of a venue, or of all; a parent at its admission is not among them."""
+
+    def own_best(self, venue: str, symbol: str, side: Side) -> int | None:
+        """Most aggressive price in ticks of our own orders of a side at the venue; None: none."""
+
+    def held_orders(self) -> int:
+        """Stops that wait for their trigger; one at its admission is not among them."""
+
+    def held_lots(self, venue: str, symbol: str, side: Side) -> int:
+        """Σ of what they would fill on one side of a symbol."""
+
+    def lease_age_ns(self, now_ns: int) -> int | None:
+        """Time since the last beat of a macro or command line; None when none was ever heard."""
+
+    def owner_age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
+        """Time since the last beat of whoever owns an order; None when he was never heard."""
+
+    def owner_skew_ns(self, owner: str, epoch: int) -> int:
+        """Wall clock of the owner minus ours; 0 when he was never heard."""
+
+    def unknown_children(self, venue: str, symbol: str) -> int:
+        """Child orders of which nobody knows whether the venue has them."""
+
+    def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
+        """(venue, symbol, side -> pending lots) of every symbol with an active parent."""
+
+
+class CheckResult(NamedTuple):
+    """One code of one check. ``number`` is the row of the risk table."""
+
+    number: int
+    code: str
+    ok: bool
+    value: Number | str | None
+    """What was found, in the unit of the limit; None where it could not be had."""
+    limit: Number | str | None
+    text: str
+    """Why it failed or was skipped, in words; empty when it passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer: every check, the first failure as the reason, and what would be permitted."""
+
+    ok: bool
+    code: str
+    """Empty when ``ok``."""
+    reason: str
+    permitted_lots: int
+    """Largest quantity, at most the asked one, at which the same request (with its exposure cut
+    to the same quantity) passes; of an amend without what has filled. 0 when none does."""
+    reducing: bool
+    """The order is a verified reduction of the position."""
+    unknown: bool
+    """The reason is an input that is missing, not a limit that was met."""
+    rows: tuple[Row, ...]
+    """The checks as plain tuples: they are made for every order and rarely read."""
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """Every check, in the order of the risk table."""
+        return tuple(map(CheckResult._make, self.rows))
+
+
+class LeaseAction(Enum):
+    """What a silent macro means for the engine."""
+
+    NONE = "none"
+    NO_NEW_PARENTS = "no_new_parents"
+    CANCEL_ENTRIES = "cancel_entries"
+    """Cancel what adds to positions, keep what reduces them."""

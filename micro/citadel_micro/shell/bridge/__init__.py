@@ -1,0 +1,1 @@
+"""Micro's end of the bridge."""

@@ -1,0 +1,402 @@
+"""Micro's end of the bridge: signals in, reports and books out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import structlog
+
+from citadel_bridge.auth import ServerKeys
+from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
+from citadel_bridge.gap_detector import Sequences
+from citadel_bridge.sockets import Endpoint
+from citadel_micro.core.marketdata.order_flow import DEPTHS, FlowFeatures
+from citadel_micro.core.model.commands import (
+    PublishAnswer,
+    PublishBeat,
+    PublishBook,
+    PublishConsolidated,
+    PublishFeed,
+    PublishReport,
+    PublishRisk,
+)
+from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
+from citadel_micro.shell.bridge import wire
+from citadel_micro.shell.bridge.peers import Peers
+from citadel_micro.shell.bridge.shares import Shares
+from citadel_micro.shell.clock import STEP_NS
+from citadel_micro.shell.stats import count
+from citadel_proto import topics
+from citadel_proto.bounds import LATEST_NS
+from citadel_proto.codec import decode_signal
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import MacroHeartbeat, MarketChannel, MicroHeartbeat, Signal
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Mapping
+
+    from citadel_bridge.channels import Context
+    from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.events import MarketEvent
+    from citadel_micro.shell.clock import Clock
+    from citadel_micro.shell.marketdata.health import ConnectionHealth
+    from citadel_micro.shell.runner import Publishable, Runner
+    from citadel_micro.shell.stats import Stats
+    from citadel_proto.messages import SignalChannel
+
+log: Final = structlog.get_logger("uplink")
+_Market = TypeVar("_Market", bound=MarketChannel)
+
+TRADES_AFTER_S: Final = 0.05
+"""Longest time that public trades are gathered before they are published."""
+TRADES_AT_MOST: Final = 1_000
+"""Trades in one message: about 50 kB."""
+_WALL_TIMES: Final = frozenset(
+    {"recv_ns", "published_ns", "last_recv_ns", "proof_ns", "last_proof_ns"}
+)
+TURN: Final = 32
+"""Messages of one publisher before books, venues and other publishers have their turn: about 30 ms
+where each is a new order."""
+SILENT_NS: Final = 5_000_000_000
+"""An address that nothing has come from for this long, five heartbeats, is connected to anew."""
+REPEAT_RISK_BEATS: Final = 5
+"""Risk states are repeated after this many heartbeats, for subscribers who came late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkConfig:
+    """Addresses, keys and sizes of the two channels."""
+
+    instance: str
+    """Names this run on the wire; a new one every run."""
+    mode: str
+    market: str
+    """Where to publish; port 0 takes a free one."""
+    market_keys: ServerKeys | None = None
+    signals: tuple[Endpoint, ...] = ()
+    """Publishers of signals: macros."""
+    operators: tuple[Endpoint, ...] = ()
+    """The command line's, whose cancels may withdraw anybody's order. With keys, nobody publishes
+    there who has not the command line's secret one."""
+    book_levels: int = 20
+    started_ns: int = 0
+
+
+class _WayIn:
+    """One address that is listened to: what comes from it is counted and charged to it alone."""
+
+    def __init__(self, uplink: Uplink, address: str, *, operator: bool) -> None:
+        self.address = address
+        self.operator = operator
+        """Whether it is the command line's, which may withdraw anybody's order."""
+        self.shares = Shares()
+        self.sequences = Sequences()
+        self.inbox: Inbox[SignalChannel] = Inbox(decode_signal, partial(uplink._on_message, self))  # noqa: SLF001
+
+
+class Uplink:
+    """Both channels. Everything is called from the loop's thread.
+
+    Binding happens at construction, so that a taken port ends a run before it has begun.
+
+    Raises:
+        PortTaken, Refused, BadInput: as ``citadel_bridge.sockets.publisher_socket``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        config: UplinkConfig,
+        *,
+        clock: Clock,
+        stats: Stats,
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._config = config
+        self._clock = clock
+        self._markets: Mapping[tuple[str, str], MarketBook] = {}
+        self._features: dict[tuple[str, str], FlowFeatures] = {}
+        self._stats = stats
+        self._publisher = Publisher(
+            context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
+        )
+        self.market_address = self._publisher.address
+        self._ways_in: list[_WayIn] = []
+        self._readers: list[SubscriberFD] = []
+        self._runner: Runner | None = None
+        self.peers = Peers(clock, config.instance)
+        self._risk: dict[str, PublishRisk] = {}
+        self._trades: dict[tuple[str, str], list[TradeTick]] = {}
+        self._trades_timer: asyncio.TimerHandle | None = None
+        self._beats = 0
+        self._shift_ns = 0
+        self.last_beat_ns = 0
+        """Engine time of the last heartbeat that was published."""
+        self.feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
+        """State of the connection that serves a book, to be published with the book's."""
+
+    def start(self, runner: Runner) -> None:
+        """Begin to listen, to gather public trades and to follow books; events go to ``runner``."""
+        self._runner = runner
+        self._markets = runner.engine.markets
+        self._features = {key: FlowFeatures(market) for key, market in self._markets.items()}
+        runner.market_taps.append(self._on_market)
+        for endpoints, operator in ((self._config.signals, False), (self._config.operators, True)):
+            for endpoint in endpoints:
+                way = _WayIn(self, endpoint.address, operator=operator)
+                self._ways_in.append(way)
+                self._readers.append(
+                    SubscriberFD(
+                        self._loop, self._context, [endpoint], [topics.ALL], way.inbox, batch=TURN
+                    )
+                )
+
+    def close(self) -> None:
+        """Stop listening, publish what is gathered, and close both sockets."""
+        for reader in self._readers:
+            reader.close()
+        if self._trades_timer is not None:
+            self._trades_timer.cancel()
+        self._send_trades()
+        self._publisher.close()
+
+    @property
+    def published(self) -> int:
+        """Messages handed to ZeroMQ."""
+        return self._publisher.published
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not sent, because no room was left or they were too large."""
+        return self._publisher.dropped + self._publisher.oversize
+
+    @property
+    def undecodable(self) -> dict[str, int]:
+        """Frames that did not decode, by kind."""
+        return _sums(way.inbox.undecodable for way in self._ways_in)
+
+    def refused(self) -> dict[str, object]:
+        """What peers asked for and did not get, since the start."""
+        return {
+            "beyond_share": _sums(way.shares.beyond for way in self._ways_in),
+            "heartbeats_of_too_many_macros": self.peers.refused,
+            "subscribers_disconnected": self._publisher.upstream.disconnected,
+        }
+
+    def macro_age_ns(self, now_ns: int) -> int | None:
+        """Time since the last heartbeat of any macro; None if none was heard."""
+        return self.peers.age_ns(now_ns)
+
+    def heard_by(self, now_ns: int) -> list[str]:
+        """Macros that are alive and say that they hear this run."""
+        return [peer.instance for peer in self.peers.alive(now_ns) if peer.hears_us]
+
+    def skews(self, now_ns: int) -> dict[str, int]:
+        """Wall clock of every macro that is heard, minus this machine's, in ns."""
+        return {peer.instance: peer.skew.skew_ns for peer in self.peers.alive(now_ns)}
+
+    def listening(self) -> list[dict[str, object]]:
+        """Every address that signals are heard from, and how long nothing has come from it."""
+        now_ns = time.monotonic_ns()
+        return [
+            {
+                "address": link.endpoint.address,
+                "silent_ms": (now_ns - link.heard_ns) // 1_000_000 if link.heard_ns else None,
+                "connected_anew": link.remade,
+            }
+            for reader in self._readers
+            for link in reader.links
+        ]
+
+    # in
+
+    def _on_message(self, way: _WayIn, topic: bytes, message: SignalChannel) -> None:
+        received_ns = time.perf_counter_ns()
+        runner = self._runner
+        if runner is None:
+            return
+        owner, epoch = message.owner, message.epoch
+        lost = way.sequences.observe((owner, epoch), topic, message.seq)
+        if lost > 0:
+            self._missed(topic, message, lost)
+        if not way.shares.take(message, self._clock.now()):
+            self._beyond(way, message)
+            return
+        written_ns = message.created_ns if isinstance(message, Signal) else LATEST_NS
+        offset_ns = self.peers.offset_ns(owner, epoch, written_ns)
+        try:
+            event = wire.event_of(
+                message, missed=max(0, lost), offset_ns=offset_ns, operator=way.operator
+            )
+        except DecodeError as error:
+            self._drop(message, error)
+            return
+        if isinstance(message, MacroHeartbeat) and isinstance(event, MacroBeat):
+            peer = self.peers.heard(message)
+            if peer is None:
+                return
+            event = replace(event, skew_ns=peer.skew.skew_ns)
+        if isinstance(event, SignalReceived):
+            self._stats.signal_to_submit.received(event.signal_id, received_ns)
+        runner.post(event)
+
+    def _missed(self, topic: bytes, message: SignalChannel, lost: int) -> None:
+        """Count what was lost. Whoever lost it publishes it again; new risk behind it is refused."""
+        missing, kind = self._stats.missing, type(message).__name__
+        missing[kind] = missing.get(kind, 0) + lost
+        log.warning(
+            "messages lost",
+            topic=topic.decode("utf-8", "replace"),
+            epoch=message.epoch,
+            missing=lost,
+        )
+
+    def _beyond(self, way: _WayIn, message: SignalChannel) -> None:
+        kind = type(message).__name__
+        if way.shares.beyond[kind] == 1:
+            log.warning(
+                "a publisher's share is used up: not taken (counted from now)",
+                kind=kind,
+                address=way.address,
+            )
+
+    def _drop(self, message: SignalChannel, error: DecodeError) -> None:
+        kind = type(message).__name__
+        count(self._stats.undecodable, kind)
+        if self._stats.undecodable[kind] == 1:
+            log.warning("dropped a message that means nothing", kind=kind, error=str(error))
+
+    # out
+
+    def publish(self, command: Publishable, now_ns: int) -> None:
+        """Send what a command asks for; never waits."""
+        instance = self._config.instance
+        if isinstance(command, PublishBook):
+            market = self._markets.get((command.venue, command.symbol))
+            if market is not None:
+                features = self._features[command.venue, command.symbol].read(
+                    now_ns, market.top(DEPTHS[-1])
+                )
+                book = wire.book_of(
+                    market, self._config.book_levels, instance, 0, now_ns, features=features
+                )
+                self._publisher.publish(self._dated(book))
+        elif isinstance(command, PublishConsolidated):
+            self._consolidated(command.symbol, now_ns)
+        elif isinstance(command, PublishReport):
+            self._publisher.publish(wire.report_of(command, instance, 0))
+        elif isinstance(command, PublishAnswer):
+            answer = wire.answer_of(command, instance, 0, now_ns)
+            self._publisher.publish(answer, command.reply_to)
+        elif isinstance(command, PublishRisk):
+            self._risk[command.scope] = command
+            self._publisher.publish(wire.risk_of(command, instance, 0))
+        elif isinstance(command, PublishFeed):
+            state = wire.feed_of(command, instance, 0)
+            if self.feed_health is not None:
+                health = self.feed_health(command.venue, command.symbol)
+                if health is not None:
+                    state = msgspec.structs.replace(state, health=health.wire())
+            self._publisher.publish(self._dated(state))
+        else:
+            self._beat(command, now_ns)
+
+    def _consolidated(self, symbol: str, now_ns: int) -> None:
+        if self._runner is None:
+            return
+        levels = self._config.book_levels
+        view = self._runner.engine.references.consolidated(symbol, now_ns, levels)
+        if view is not None:
+            book = wire.consolidated_of(view, self._config.instance, 0, now_ns)
+            self._publisher.publish(self._dated(book))
+
+    def _dated(self, message: _Market) -> _Market:
+        """With its times by the wall clock, where that was set since the start.
+
+        Readers compare them with their own. The times of reports stay in engine time, which never
+        goes back: by them the newest balance is known.
+        """
+        shift_ns = self._shift_ns
+        if not shift_ns:
+            return message
+        names = [name for name in message.__struct_fields__ if name in _WALL_TIMES]
+        times = {name: getattr(message, name) for name in names}
+        changed = {name: max(ns + shift_ns, 0) for name, ns in times.items() if ns}
+        return msgspec.structs.replace(message, **changed)
+
+    def _beat(self, command: PublishBeat, now_ns: int) -> None:
+        drift_ns = self._clock.drift_ns()
+        self._shift_ns = drift_ns if abs(drift_ns) >= STEP_NS else 0
+        step_ns = self._clock.look()
+        if step_ns:
+            log.warning(
+                "this machine's clock was set",
+                by_s=step_ns / 1e9,
+                now_ahead_of_engine_s=drift_ns / 1e9,
+            )
+        refused = {name for name, _ in command.macros_refused}
+        alive = [peer for peer in self.peers.alive(now_ns) if peer.instance not in refused]
+        self._publisher.publish(
+            MicroHeartbeat(
+                instance=self._config.instance,
+                seq=0,
+                state=command.state,
+                started_ns=self._config.started_ns,
+                wall_ns=self._clock.wall(),
+                mono_ns=self._clock.mono(),
+                macro_instance_seen=command.macro_instance_seen,
+                macro_seq_seen=command.macro_seq_seen,
+                working=command.working,
+                mode=self._config.mode,
+                macros_seen=tuple((peer.instance, peer.seq) for peer in alive),
+                macros_refused=command.macros_refused,
+                clock_drift_ns=drift_ns,
+            )
+        )
+        self.last_beat_ns = now_ns
+        for reader in self._readers:
+            reader.remake_silent(SILENT_NS)
+        self._beats += 1
+        if self._beats % REPEAT_RISK_BEATS == 0:
+            for risk in self._risk.values():
+                self._publisher.publish(wire.risk_of(risk, self._config.instance, 0))
+
+    # public trades, and the books' features
+
+    def _on_market(self, event: MarketEvent, market: MarketBook, _now_ns: int) -> None:
+        if type(event) is not TradeTick:
+            self._features[event[0], event[1]].on_book(event.recv_ns)
+            return
+        if market.news is not event:
+            return  # the market knew it
+        gathered = self._trades.setdefault((event.venue, event.symbol), [])
+        gathered.append(event)
+        if len(gathered) >= TRADES_AT_MOST:
+            self._send_trades()
+        elif self._trades_timer is None:
+            self._trades_timer = self._loop.call_later(TRADES_AFTER_S, self._send_trades)
+
+    def _send_trades(self) -> None:
+        self._trades_timer = None
+        for ticks in self._trades.values():
+            if ticks:
+                self._publisher.publish(
+                    self._dated(wire.trades_of(ticks, self._config.instance, 0))
+                )
+                ticks.clear()
+
+
+def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by kind, over several addresses."""
+    found: dict[str, int] = {}
+    for each in counts:
+        for kind, number in each.items():
+            found[kind] = found.get(kind, 0) + number
+    return found

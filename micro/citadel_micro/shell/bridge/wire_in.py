@@ -1,0 +1,250 @@
+"""From the wire's messages to the core's events; decimals stay exact.
+
+A message that decoded may still say nonsense: NaN, a quantity of zero, a stop without its trigger.
+Such a signal becomes a ``SignalRefused``, so that its sender is told, and never a
+``SignalReceived``. Only a message that nobody could be told about (an id that is no id) raises
+``DecodeError``, to be counted and dropped with the rest of the noise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from citadel_micro.core.model.events import (
+    CancelReceived,
+    MacroBeat,
+    QueryReceived,
+    SignalReceived,
+    SignalRefused,
+)
+from citadel_proto.bounds import LATEST_NS, LONGEST_PRINTED, is_name, is_symbol
+from citadel_proto.codec import parse_decimal
+from citadel_proto.errors import DecodeError
+from citadel_proto.messages import Cancel, MacroHeartbeat, Query, Signal
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from citadel_proto.messages import SignalChannel
+
+BAD_NUMBER: Final = "BAD_NUMBER"
+
+_EXPONENT: Final = 24
+"""Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
+_ID: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
+_OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_LONGEST_NAME: Final = LONGEST_PRINTED
+REASON_LENGTH: Final = 1_000
+"""Characters of a reason, on the way in and out; one that lists a thousand symbols is cut."""
+_PARAMS: Final = 64
+
+ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived | MacroBeat
+
+
+def event_of(
+    message: SignalChannel,
+    skew_ns: int = 0,
+    missed: int = 0,
+    offset_ns: int = 0,
+    *,
+    operator: bool = False,
+) -> ReceivedEvent:
+    """The event that a message of the signals channel is.
+
+    Args:
+        message: as decoded.
+        skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
+        missed: for a signal, messages of the same publisher and topic lost right before it.
+        operator: for a cancel, it came by the operator's own address.
+        offset_ns: the sender's wall clock minus engine time; the event's times are the engine's.
+
+    Raises:
+        DecodeError: an id or name that is empty, too long or not printable; nobody could be
+            answered under such an id.
+    """
+    if isinstance(message, Signal):
+        return _signal(message, missed, offset_ns)
+    if isinstance(message, Cancel):
+        return CancelReceived(
+            signal_id=_id(message.signal_id, "signal_id"),
+            reason=message.reason[:REASON_LENGTH],
+            owner=_owner(message.owner),
+            epoch=message.epoch,
+            operator=operator,
+        )
+    if isinstance(message, Query):
+        return _query(message, offset_ns)
+    return _beat(message, skew_ns)
+
+
+def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | SignalRefused:
+    signal_id = _id(message.signal_id, "signal_id")
+    for what in ("venue", "algo"):
+        _id(getattr(message, what), what)
+    _symbol(message.symbol)
+    for what in ("strategy", "model_id", "tag"):
+        _name(getattr(message, what), what)
+    _owner(message.owner)
+    try:
+        return SignalReceived(
+            signal_id=signal_id,
+            strategy=message.strategy,
+            venue=message.venue,
+            symbol=message.symbol,
+            side=message.side,
+            quantity=_positive(message.quantity, "quantity"),
+            kind=message.kind,
+            order_type=message.order_type,
+            limit_price=_optional(message.limit_price, "limit_price"),
+            stop_price=_stop_price(message),
+            time_in_force=message.time_in_force,
+            reduce_only=message.reduce_only,
+            leverage=_positive(message.leverage, "leverage"),
+            algo=message.algo,
+            params=_params(message),
+            confidence=_confidence(message.confidence),
+            model_id=message.model_id,
+            tag=message.tag,
+            candle_ns=_time(message.candle_ns, "candle_ns"),
+            created_ns=_ours(_time(message.created_ns, "created_ns"), offset_ns),
+            expires_ns=_ours(_time(message.expires_ns, "expires_ns"), offset_ns),
+            epoch=_time(message.epoch, "epoch"),
+            seq=_time(message.seq, "seq"),
+            missed=missed,
+            owner=message.owner,
+            offset_ns=offset_ns,
+        )
+    except _Nonsense as error:
+        return SignalRefused(
+            signal_id=signal_id,
+            strategy=message.strategy,
+            venue=message.venue,
+            symbol=message.symbol,
+            side=message.side,
+            code=BAD_NUMBER,
+            reason=str(error),
+            owner=message.owner,
+            epoch=message.epoch,
+            expires_ns=_ours(message.expires_ns, offset_ns),
+        )
+
+
+def _query(message: Query, offset_ns: int) -> QueryReceived:
+    return QueryReceived(
+        query_id=_id(message.query_id, "query_id"),
+        kind=message.kind,
+        reply_to=_id(message.reply_to, "reply_to"),
+        signal_id=_name(message.signal_id, "signal_id"),
+        venue=_name(message.venue, "venue"),
+        symbol=_name(message.symbol, "symbol"),
+        # It may be a time of either side: of a report, or of the asker's own clock.
+        since_ns=_ours(message.since_ns, max(offset_ns, 0)),
+        owner=_owner(message.owner),
+        mine=message.mine,
+        working=message.working,
+        cursor=_name(message.cursor, "cursor"),
+        limit=max(message.limit, 0),
+        epoch=message.epoch,
+    )
+
+
+def _beat(message: MacroHeartbeat, skew_ns: int) -> MacroBeat:
+    return MacroBeat(
+        instance=_id(message.instance, "instance"),
+        strategy=_name(message.strategy, "strategy"),
+        epoch=message.epoch,
+        seq=message.seq,
+        skew_ns=skew_ns,
+        owner=_owner(message.owner),
+        state=message.state,
+    )
+
+
+class _Nonsense(Exception):  # noqa: N818 - never leaves this module
+    """A field that decoded and still means nothing."""
+
+
+def _id(text: str, what: str) -> str:
+    if _ID.fullmatch(text) is None:
+        raise DecodeError(
+            f"{what} must be 1 to {_LONGEST_NAME} printable ASCII characters without blanks"
+        )
+    return text
+
+
+def _symbol(text: str) -> str:
+    if not is_symbol(text):
+        raise DecodeError(
+            f"symbol must be 1 to {_LONGEST_NAME} bytes of printable text without blanks"
+        )
+    return text
+
+
+def _name(text: str, what: str) -> str:
+    if not is_name(text):
+        raise DecodeError(f"{what} must be at most {_LONGEST_NAME} bytes of printable text")
+    return text
+
+
+def _owner(text: str) -> str:
+    if text and _OWNER.fullmatch(text) is None:
+        raise DecodeError("owner must be at most 64 letters, digits, - and _")
+    return text
+
+
+def _positive(text: str, what: str) -> Decimal:
+    try:
+        value = parse_decimal(text, what)
+    except DecodeError as error:
+        raise _Nonsense(str(error)) from error
+    if value <= 0:
+        raise _Nonsense(f"{what} is {text}; it must be greater than 0")
+    if abs(value.adjusted()) > _EXPONENT:
+        raise _Nonsense(f"{what} is {text}; nothing is traded in such numbers")
+    return value
+
+
+def _optional(text: str | None, what: str) -> Decimal | None:
+    return None if text is None else _positive(text, what)
+
+
+def _stop_price(message: Signal) -> Decimal | None:
+    if message.kind == "stop":
+        if message.stop_price is None:
+            raise _Nonsense("a stop needs a stop_price")
+        return _positive(message.stop_price, "stop_price")
+    if message.stop_price is not None:
+        raise _Nonsense("only a stop has a stop_price; this is an order")
+    return None
+
+
+def _params(message: Signal) -> tuple[tuple[str, str | int | float | bool], ...]:
+    if len(message.params) > _PARAMS:
+        raise _Nonsense(f"{len(message.params)} params; at most {_PARAMS} are allowed")
+    for name, value in message.params.items():
+        if len(name) > _LONGEST_NAME or (isinstance(value, str) and len(value) > _LONGEST_NAME):
+            raise _Nonsense(f"a parameter is longer than {_LONGEST_NAME} characters")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _Nonsense(f"parameter {name} is {value}; it must be a finite number")
+        if isinstance(value, int) and abs(value) > LATEST_NS:
+            raise _Nonsense(f"parameter {name} does not fit 64 bits")
+    return tuple(sorted(message.params.items()))
+
+
+def _confidence(value: float | None) -> float | None:
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise _Nonsense(f"confidence is {value}; it must be a probability in [0, 1]")
+    return value
+
+
+def _time(value: int, what: str) -> int:
+    if not 0 <= value <= LATEST_NS:
+        raise _Nonsense(f"{what} is {value}; it must be in [0, 2**63)")
+    return value
+
+
+def _ours(value: int, offset_ns: int) -> int:
+    """A time of the sender's clock in engine time."""
+    return min(max(value - offset_ns, 0), LATEST_NS)

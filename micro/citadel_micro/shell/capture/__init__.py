@@ -1,0 +1,1 @@
+"""Raw exchange traffic as files: read, written, recorded."""

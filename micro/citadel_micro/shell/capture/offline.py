@@ -1,0 +1,210 @@
+"""The events of a capture, as the feed would have given them, without a socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from citadel_micro.core.marketdata.streams import WHOLE_VENUE
+from citadel_micro.core.model.events import DepthUpdate, StreamProof, TradeTick
+from citadel_micro.shell.capture.frames import read_capture
+from citadel_micro.shell.capture.origin import Origin
+from citadel_micro.shell.marketdata.decode import Control
+from citadel_micro.shell.marketdata.spec import broken_venue, venue_spec
+from citadel_micro.shell.marketdata.trade_filter import TradeNews
+from citadel_proto.errors import CitadelError, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from citadel_micro.core.model.events import MarketEvent
+    from citadel_micro.shell.capture.frames import Record
+    from citadel_micro.shell.marketdata.decode import Decoder, FeedEvent, Symbols
+    from citadel_micro.shell.marketdata.spec import VenueSpec
+
+PULSE_NS = 1_000_000_000
+"""How often a recorded connection proves that it is alive: about as often as a live one is pinged."""
+RECOGNISED_WITHIN = 2_000
+"""A capture of which none of the first frames can be decoded is of another venue."""
+
+
+class Decoded(NamedTuple):
+    """What one line of a capture came to."""
+
+    line: int
+    recv_ns: int
+    conn: int
+    is_frame: bool
+    """False for opened connections, requests and HTTP answers."""
+    events: Sequence[FeedEvent]
+    error: str
+    """Empty, or why the line could not be decoded."""
+    data: bytes
+    """What could not be decoded; empty otherwise."""
+    opened: bool = False
+    """The connection was opened: whatever was on it before has ended, nobody knows when."""
+
+
+class CaptureDecoder:
+    """Decodes the lines of one capture of one venue; one decoder a connection, as in life.
+
+    ``judged``: whoever takes the trades knows repeated ones by itself, as a ``MarketBook`` does, so
+    that only what a venue does not mark as history is kept back here.
+    """
+
+    def __init__(
+        self, spec: VenueSpec, symbols: Symbols | None = None, *, judged: bool = False
+    ) -> None:
+        self.spec = spec
+        self.symbols: Symbols = spec.symbols() if symbols is None else symbols
+        self._decoders: dict[int, Decoder] = {}
+        self._news = TradeNews(unmarked=spec.unmarked_history)
+        self._judges = spec.unmarked_history or not judged
+        self._began_ns: dict[int, int] = {}
+        self._early_snapshot = b""
+        """Came before anything that says of which symbol it is."""
+
+    def decode(self, path: Path) -> Iterator[Decoded]:
+        """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
+        origin = Origin(self.spec, str(path))
+        frames = 0
+        for number, record in read_capture(path):
+            if record.url:
+                origin.address(record.url)
+            decoded = self.line(number, record)
+            if not origin.settled:
+                frames += decoded.is_frame
+                if decoded.error and not origin.first_error:
+                    origin.first_error = f"line {number}: {decoded.error}"
+                origin.take(decoded.events)
+                if not origin.understood and origin.first_error and frames >= RECOGNISED_WITHIN:
+                    break
+            yield decoded
+        origin.judge()
+
+    def line(self, line: int, record: Record) -> Decoded:
+        """One line decoded. What is wrong with it is in ``error``.
+
+        Raises what a decoder may not: see ``broken_venue``.
+        """
+        conn = record.conn or 0
+        kind = record.kind
+        if kind == "open" or conn not in self._began_ns:
+            self._began_ns[conn] = record.recv_ns
+        data = record.text.encode()
+        is_frame = kind == "frame"
+        events: Sequence[FeedEvent] = ()
+        try:
+            if is_frame:
+                events = self._frame(conn, data, record.recv_ns)
+            elif kind == "rest":
+                symbol = self.spec.snapshot_symbol(record.url)
+                if symbol is not None:
+                    events = self._decoder(conn).rest(unquote(symbol), data, record.recv_ns)
+            elif kind == "open":
+                self._decoders.pop(conn, None)
+        except VenueViolation as error:
+            return Decoded(line, record.recv_ns, conn, is_frame, (), str(error), data)
+        except CitadelError:
+            raise
+        except Exception as error:
+            # A decoder gives events or a VenueViolation; this one is not finished.
+            raise broken_venue(self.spec.venue, error) from error
+        if self._judges:
+            for event in events:
+                if type(event) is TradeTick:
+                    events = self._news_of(events, conn)
+                    break
+        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", kind == "open")
+
+    def _news_of(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
+        """Without the trades that a live feed would not pass on."""
+        began_ns, take = self._began_ns[conn], self._news.take
+        return [event for event in events if type(event) is not TradeTick or take(event, began_ns)]
+
+    def _decoder(self, conn: int) -> Decoder:
+        decoder = self._decoders.get(conn)
+        if decoder is None:
+            decoder = self._decoders[conn] = self.spec.decoder(self.symbols)
+        return decoder
+
+    def _frame(self, conn: int, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        decoder = self._decoders.get(conn) or self._decoder(conn)
+        if data.startswith(b'{"lastUpdateId"') and self.spec.snapshot is not None:
+            # Some recordings hold the HTTP snapshot as a frame; it is of the file's only symbol.
+            if not self.symbols:
+                self._early_snapshot = data
+                return ()
+            return decoder.rest(self._only_symbol(), data, recv_ns)
+        events = decoder.frame(data, recv_ns)
+        if self._early_snapshot and self.symbols:
+            data, self._early_snapshot = self._early_snapshot, b""
+            return [*decoder.rest(self._only_symbol(), data, recv_ns), *events]
+        return events
+
+    def _only_symbol(self) -> str:
+        if len(self.symbols) != 1:
+            raise VenueViolation("a snapshot that does not say of which symbol")
+        return next(iter(self.symbols))
+
+
+def capture_events(
+    path: Path, venue: str, symbol: str | None = None
+) -> Iterator[tuple[int, Sequence[FeedEvent]]]:
+    """(receive time, market events) of each frame and snapshot, for one unified symbol or all.
+
+    Frames without a market event are yielded with none, so that they can be counted. Raises
+    BadInput as ``CaptureDecoder.decode`` does.
+    """
+    for decoded in CaptureDecoder(venue_spec(venue)).decode(path):
+        if decoded.is_frame or decoded.events:
+            yield decoded.recv_ns, _of(decoded.events, symbol)
+
+
+def capture_life(
+    path: Path, venue: str, symbol: str
+) -> Iterator[tuple[int, Sequence[MarketEvent] | StreamProof]]:
+    """As ``capture_events``, and between them the proofs that the recorded connection was alive.
+
+    Captures hold no pongs. In their stead, a connection that goes on later was alive meanwhile, and
+    proves it every ``PULSE_NS``, as a live one would. One that was opened anew was not; neither is
+    one known to be alive from which nothing has come for as long as the venue's watchdog permits,
+    while others of the capture go on. Whether something was lost meanwhile, its numbers tell.
+    """
+    spec = venue_spec(venue)
+    silence_ns = int(spec.heartbeat.silence_s * 1e9)
+    conn, heard_ns, proven_ns = -1, 0, 0
+    for decoded in CaptureDecoder(spec, judged=True).decode(path):
+        _, recv_ns, at, is_frame, found, _, _, opened = decoded
+        own = at == conn and not opened
+        if (
+            recv_ns - proven_ns > PULSE_NS
+            and heard_ns
+            and (own or (at != conn and recv_ns - heard_ns <= silence_ns))
+        ):
+            while proven_ns + PULSE_NS < recv_ns:
+                proven_ns += PULSE_NS
+                yield proven_ns, StreamProof(venue=venue, stream=WHOLE_VENUE, recv_ns=proven_ns)
+        if len(found) == 1 and found[0][1] == symbol and type(found[0]) is not Control:
+            events: Sequence[MarketEvent] = found  # type: ignore[assignment]  # just looked
+        else:
+            events = _of(found, symbol)
+        if own:
+            heard_ns = proven_ns = recv_ns
+        elif is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
+            conn = at
+            heard_ns = proven_ns = recv_ns
+        elif opened and at == conn:
+            heard_ns = 0
+        if is_frame or found:
+            yield recv_ns, events
+
+
+def _of(events: Sequence[FeedEvent], symbol: str | None) -> list[MarketEvent]:
+    """The market events of one symbol, or of all."""
+    return [
+        event
+        for event in events
+        if not isinstance(event, Control) and (symbol is None or event.symbol == symbol)
+    ]

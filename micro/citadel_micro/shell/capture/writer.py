@@ -1,0 +1,184 @@
+"""Writes raw traffic as ``capture`` reads it: gzip or zstd, in files that each stand alone."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+import zstandard
+
+from citadel_micro.shell.marketdata.snapshots import NO_CONNECTION
+from citadel_proto.errors import BadInput, PeerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+BLOCK: Final = 1 << 16
+"""Bytes of text that are compressed in one go."""
+SUFFIXES: Final = (".gz", ".zst")
+_GZIP_WINDOW: Final = 31
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self, mode: int = ..., /) -> bytes: ...
+
+
+class CaptureWriter:
+    """Takes raw traffic as a feed's tap does, and writes it.
+
+    Lines wait in memory for a block; ``flush`` ends one early, so that a file whose writer was
+    killed is readable up to there. What the disk refuses is kept in ``error``, and nothing more is
+    written: a feed must not die of it.
+
+    Args:
+        path: ends in ``.gz`` or ``.zst``, and does not exist. With rotation, what is before the
+            suffixes gets a number: ``x-0001.jsonl.gz``.
+        rotate_bytes: begin a new file when this much was written to the disk; 0 for never.
+        rotate_ns: begin a new file when the first record is this old; 0 for never.
+        on_rotate: called after a new file was begun, which knows nothing yet.
+
+    Raises:
+        BadInput: another suffix, a file that exists, or a folder that does not.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rotate_bytes: int = 0,
+        rotate_ns: int = 0,
+        on_rotate: Callable[[], None] = lambda: None,
+    ) -> None:
+        if path.suffix not in SUFFIXES:
+            raise BadInput(
+                f"{path.name} does not say how to compress",
+                where=f"--out {path}",
+                allowed="a name that ends in .jsonl.gz or .jsonl.zst",
+            )
+        self._path = path
+        self._rotating = rotate_bytes > 0 or rotate_ns > 0
+        self._rotate_bytes = rotate_bytes
+        self._rotate_ns = rotate_ns
+        self._on_rotate = on_rotate
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._opened: dict[int, str] = {}
+        self._first_ns = 0
+        self._written = 0
+        self._file: BinaryIO
+        self._compressor: _Compressor
+        self.paths: list[Path] = []
+        self.records = 0
+        self.octets = 0
+        """Bytes of compressed data, all files together."""
+        self.error: PeerUnavailable | None = None
+        try:
+            self._begin()
+        except OSError as error:
+            raise BadInput(
+                f"cannot be written: {error.strerror}",
+                where=f"--out {path}",
+                mend="choose another name" if isinstance(error, FileExistsError) else None,
+            ) from None
+
+    def __call__(self, recv_ns: int, kind: str, conn: int, url: str, text: str, /) -> None:
+        """Take one record."""
+        if self.error is not None:
+            return
+        if kind == "open":
+            self._opened[conn] = url
+        if self._due(recv_ns):
+            self._rotate(recv_ns)
+        self._put(recv_ns, kind, conn, url, text)
+
+    def flush(self) -> None:
+        """Give everything so far to the operating system."""
+        self._write(ending=False, force=True)
+
+    def close(self) -> None:
+        """End the file. Harmless when repeated."""
+        if not self._file.closed:
+            self._write(ending=True, force=True)
+            self._file.close()
+
+    # inside
+
+    def _put(self, recv_ns: int, kind: str, conn: int, url: str, text: str) -> None:
+        row: dict[str, object] = {"recv_ns": recv_ns, "kind": kind}
+        if conn != NO_CONNECTION:
+            row["conn"] = conn
+        if url:
+            row["url"] = url
+        if kind != "open":
+            row["text"] = text
+        line = _encode(row)
+        self.records += 1
+        self._first_ns = self._first_ns or recv_ns
+        self._lines.append(line)
+        self._size += len(line) + 1
+        if self._size >= BLOCK:
+            self._write(ending=False, force=False)
+
+    def _due(self, recv_ns: int) -> bool:
+        if self._rotate_bytes and self._written >= self._rotate_bytes:
+            return True
+        old = self._first_ns and recv_ns - self._first_ns >= self._rotate_ns
+        return bool(self._rotate_ns and old)
+
+    def _rotate(self, recv_ns: int) -> None:
+        self.close()
+        if self.error is not None:
+            return
+        try:
+            self._begin()
+        except OSError as error:
+            self._failed(error)
+            return
+        # Connections go on; whoever reads this file alone must know of them.
+        for conn, url in self._opened.items():
+            self._put(recv_ns, "open", conn, url, "")
+        self._on_rotate()
+
+    def _begin(self) -> None:
+        path = self._path
+        if self._rotating:
+            name, dot, rest = path.name.partition(".")
+            path = path.with_name(f"{name}-{len(self.paths) + 1:04d}{dot}{rest}")
+        self._file = path.open("xb")
+        self.paths.append(path)
+        if path.suffix == ".gz":
+            self._compressor = zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW)
+        else:
+            self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
+        self._first_ns = self._written = 0
+
+    def _write(self, *, ending: bool, force: bool) -> None:
+        if self._file.closed or self.error is not None:
+            return
+        text = b"".join(line + b"\n" for line in self._lines)
+        self._lines.clear()
+        self._size = 0
+        gzip = self._path.suffix == ".gz"
+        data = self._compressor.compress(text) if text else b""
+        if ending:
+            data += self._compressor.flush()
+        elif force:
+            mode = zlib.Z_SYNC_FLUSH if gzip else zstandard.COMPRESSOBJ_FLUSH_BLOCK
+            data += self._compressor.flush(mode)
+        try:
+            self._file.write(data)
+            if force:
+                self._file.flush()
+        except OSError as error:
+            self._failed(error)
+            return
+        self._written += len(data)
+        self.octets += len(data)
+
+    def _failed(self, error: OSError) -> None:
+        self.error = PeerUnavailable(f"{self.paths[-1]} cannot be written: {error.strerror}")

@@ -1,0 +1,1 @@
+"""Subcommands of ``citadel`` that read or watch what the shell works on."""

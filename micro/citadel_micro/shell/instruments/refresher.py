@@ -1,0 +1,130 @@
+"""Keeps the stored lists fresh while a run goes on, and tells when a rule in use has changed.
+
+A run keeps the rules that it began with: its orders, fills and journal are counted in their ticks
+and lots. What has changed takes effect at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from citadel_micro.shell.instruments.markets import differences
+from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.shell.instruments.load import Lists
+    from citadel_micro.shell.instruments.rules import Instruments
+
+RETRY_S: Final = 900.0
+LEAST_S: Final = 3_600.0
+"""Never asked more often than this, however short lists count as fresh."""
+
+log: Final = structlog.get_logger("instruments")
+
+
+class Keeper:
+    """Asks each venue again when its list is no longer fresh.
+
+    Args:
+        lists: where lists are kept, and how they are fetched.
+        used: the rules of this run, of all venues.
+        rest_urls: venue -> REST root that was given, empty for its own; only these are asked.
+        ages_s: venue -> age of its list at the beginning, s.
+        retry_s: after a failure.
+        least_s: between two questions.
+        told: called with (venue, symbol, what has changed); logs by default.
+    """
+
+    def __init__(
+        self,
+        lists: Lists,
+        used: Mapping[tuple[str, str], Instrument],
+        rest_urls: Mapping[str, str],
+        *,
+        ages_s: Mapping[str, float] | None = None,
+        retry_s: float = RETRY_S,
+        least_s: float = LEAST_S,
+        told: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._lists = lists
+        self._used: Instruments = dict(used)
+        self._rest_urls = rest_urls
+        self._ages_s = dict(ages_s or {})
+        self._retry_s = retry_s
+        self._least_s = least_s
+        self._tell = told or _warn
+        self.told: dict[tuple[str, str], str] = {}
+        """The last that was told of each (venue, symbol)."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.refreshed = 0
+        """Lists fetched."""
+        self.failures = 0
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        for venue in self._rest_urls:
+            self._tasks.append(asyncio.create_task(self._keep(venue), name=f"rules of {venue}"))
+
+    async def close(self) -> None:
+        """End it. Harmless when repeated."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep(self, venue: str) -> None:
+        period_s = max(self._lists.fresh_ns / 1e9, self._least_s)
+        wait_s = max(period_s - self._ages_s.get(venue, 0.0), self._least_s)
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = period_s if await self.refresh(venue) else self._retry_s
+
+    async def refresh(self, venue: str) -> bool:
+        """Ask a venue now; False when it could not be asked."""
+        symbols = [symbol for owner, symbol in self._used if owner == venue]
+        began = time.monotonic()
+        try:
+            listing = await self._lists.listing(
+                venue, symbols, rest_url=self._rest_urls[venue], refresh=True, use_old=False
+            )
+        except BadInput as error:
+            # It answers, and one of ours is gone.
+            self._say(venue, "", str(error))
+            return True
+        except (PeerUnavailable, VenueViolation) as error:
+            self.failures += 1
+            log.warning("trading rules could not be refreshed", venue=venue, error=str(error))
+            return False
+        self.refreshed += 1
+        log.info("trading rules refreshed", venue=venue, took_s=round(time.monotonic() - began, 2))
+        for symbol in symbols:
+            market = listing.markets.markets.get(symbol)
+            if market is None or not market.active:
+                self._say(venue, symbol, "no longer open for trading")
+                continue
+            told = differences(self._used[venue, symbol], market.rules)
+            if told:
+                self._say(venue, symbol, "; ".join(told))
+        return True
+
+    def _say(self, venue: str, symbol: str, what: str) -> None:
+        """Once for each thing that there is to say."""
+        if self.told.get((venue, symbol)) != what:
+            self.told[venue, symbol] = what
+            self._tell(venue, symbol, what)
+
+
+def _warn(venue: str, symbol: str, what: str) -> None:
+    log.warning(
+        "trading rules have changed at the venue; this run keeps those that it began with",
+        venue=venue,
+        symbol=symbol,
+        changes=what,
+    )

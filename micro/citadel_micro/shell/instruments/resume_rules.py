@@ -1,0 +1,81 @@
+"""Which rules a run may begin with, when it goes on from one that counted in others.
+
+Orders, fills and paper orders are stored in ticks and lots. Read with another tick they would be
+other prices. So while the run folder remembers anything of a symbol, the symbol keeps the ticks,
+lots and contracts in which it is remembered; minimums and fees may change at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+from citadel_micro.adapters.paper.orders import ORDER
+from citadel_micro.core.orders.order_records import PARENT_KEY
+from citadel_micro.shell.instruments.markets import differences, same_units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.shell.instruments.rules import Instruments
+
+
+def remembered(
+    state: Mapping[str, object], venues: Mapping[str, Mapping[str, object]]
+) -> set[tuple[str, str]]:
+    """(venue, symbol) of everything that is stored in ticks and lots.
+
+    Args:
+        state: durable state of the engine.
+        venues: saved values of each paper account.
+    """
+    found: set[tuple[str, str]] = set()
+    for key, value in state.items():
+        if key.startswith(PARENT_KEY):
+            signal = cast("dict[str, Any]", value)["signal"]
+            found.add((signal["venue"], signal["symbol"]))
+    for venue, rows in venues.items():
+        for key, value in rows.items():
+            if key.startswith(ORDER):
+                found.add((venue, cast("dict[str, Any]", value)["symbol"]))
+    return found
+
+
+def held_rules(
+    fresh: Mapping[tuple[str, str], Instrument],
+    before: Mapping[tuple[str, str], Instrument],
+    kept: set[tuple[str, str]],
+) -> tuple[Instruments, dict[tuple[str, str], str]]:
+    """The rules to run with, and what the venue says otherwise where that has to wait.
+
+    Args:
+        fresh: as the venue has them now.
+        before: as the run before had them.
+        kept: what is remembered in units of the run before.
+    """
+    rules: Instruments = dict(fresh)
+    waiting: dict[tuple[str, str], str] = {}
+    for key, new in fresh.items():
+        old = before.get(key)
+        if old is None or key not in kept or same_units(old, new):
+            continue
+        least = Fraction(_worth_of_lots(new, new.min_lots)) / Fraction(_worth_of_lots(old, 1))
+        rules[key] = replace(
+            old,
+            min_lots=max(1, math.ceil(least)),
+            min_notional=new.min_notional,
+            reduce_only_exempt_min_notional=new.reduce_only_exempt_min_notional,
+            maker_fee=new.maker_fee,
+            taker_fee=new.taker_fee,
+        )
+        waiting[key] = "; ".join(differences(old, new))
+    return rules, waiting
+
+
+def _worth_of_lots(rules: Instrument, lots: int) -> Decimal:
+    """In coins, or of inverse contracts in quote currency."""
+    return rules.lot * lots * rules.contract_size

@@ -1,0 +1,121 @@
+"""The trading rules of one run of micro, as its configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from citadel_micro.adapters.binance.instruments import INFO_PATHS
+from citadel_micro.shell.instruments.cache import Cache
+from citadel_micro.shell.instruments.child import ChildFetch
+from citadel_micro.shell.instruments.load import Lists, fetch_list, load_instruments
+from citadel_micro.shell.instruments.refresher import Keeper
+from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
+from citadel_proto.errors import PeerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.shell.config.config import MicroConfig
+    from citadel_micro.shell.instruments.markets import MarketList
+    from citadel_micro.shell.instruments.rules import Instruments
+    from citadel_micro.shell.journal.run_folder import RunFolder
+
+RETRY_S: Final = 1.0
+FOLDER: Final = "instruments"
+"""Of the stored lists, in the run folder."""
+_HOUR_NS: Final = 3_600_000_000_000
+
+log: Final = structlog.get_logger("instruments")
+
+
+def lists_of(config: MicroConfig) -> Lists:
+    """Where lists are kept, and who fetches them."""
+    section, folder = config.instruments, _folder(config)
+    fetch = _Fetch(folder, section.fetch_timeout_s)
+    return Lists(Cache(folder), fresh_ns=int(section.fresh_h * _HOUR_NS), fetch=fetch)
+
+
+def _folder(config: MicroConfig) -> Path:
+    return config.instruments.cache_dir or config.run_dir / FOLDER
+
+
+class _Fetch:
+    """Binance here, where it is one request without ccxt; every other venue in another process."""
+
+    def __init__(self, folder: Path, timeout_s: float) -> None:
+        self._child = ChildFetch(folder, timeout_s=timeout_s)
+
+    async def __call__(self, venue: str, rest_url: str, symbols: Sequence[str]) -> MarketList:
+        fetch = fetch_list if venue in INFO_PATHS else self._child
+        return await fetch(venue, rest_url, symbols)
+
+
+async def load_rules(config: MicroConfig) -> Instruments:
+    """Trading rules of everything that is configured; keeps asking a venue that is not there yet.
+
+    Raises:
+        BadInput: unknown venue or symbol, or a file that is wrong.
+        PeerUnavailable: a venue has not answered for as long as it was to be waited for.
+        VenueViolation: it has answered with something else.
+    """
+    loop = asyncio.get_running_loop()
+    lists = lists_of(config)
+    found: Instruments = {}
+    for venue, section in config.venues.items():
+        give_up = loop.time() + section.start_timeout_s
+        while True:
+            last = loop.time() >= give_up
+            try:
+                loaded = await load_instruments(
+                    venue,
+                    section.symbols,
+                    rest_url=section.rest_url or "",
+                    file=section.instruments_file,
+                    lists=lists,
+                    # What is stored of a simulator is the last resort: it may have others now.
+                    use_old=last or not section.rest_url,
+                )
+                break
+            except PeerUnavailable as error:
+                if last:
+                    raise
+                log.warning("waiting for the venue", venue=venue, error=str(error))
+                await asyncio.sleep(RETRY_S)
+        found.update(loaded)
+    return found
+
+
+def settled(fresh: Mapping[tuple[str, str], Instrument], folder: RunFolder) -> Instruments:
+    """These rules, but for what the run folder remembers in other ticks and lots."""
+    kept = remembered(folder.state, folder.venues)
+    rules, waiting = held_rules(fresh, folder.instruments, kept)
+    for (venue, symbol), changes in waiting.items():
+        log.warning(
+            "trading rules have changed; the old ones are kept, because orders of an earlier run "
+            "are remembered in them (for 24 h; or begin another run folder)",
+            venue=venue,
+            symbol=symbol,
+            changes=changes,
+        )
+    return rules
+
+
+def keeper_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Keeper:
+    """What asks the venues again while the run goes on; those whose rules are of a file are not.
+
+    All of it happens in another process, Binance's megabytes too: the books must not wait for it.
+    """
+    section, stored = config.instruments, lists_of(config)
+    asked: dict[str, str] = {}
+    ages_s: dict[str, float] = {}
+    for venue, its in config.venues.items():
+        if its.instruments_file is None:
+            asked[venue] = its.rest_url or ""
+            ages_s[venue] = stored.age_s(venue, asked[venue])
+    child = ChildFetch(_folder(config), timeout_s=section.fetch_timeout_s)
+    return Keeper(Lists(None, fresh_ns=stored.fresh_ns, fetch=child), used, asked, ages_s=ages_s)

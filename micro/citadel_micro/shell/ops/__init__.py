@@ -1,0 +1,1 @@
+"""For whoever operates a run: controls, health, metrics."""

@@ -1,1 +1,0 @@
-"""Adapters between the engine's venue commands and the venues themselves."""
