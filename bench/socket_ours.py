@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 import uvloop
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.marketdata.spec import venue_spec

@@ -24,7 +24,7 @@ from citadel_bridge.intents import IntentLog
 from citadel_bridge.micro_state import Mirror
 from citadel_bridge.query_api import MicroInquiries
 from citadel_bridge.requests import Asked, Questions
-from citadel_bridge.resend_queue import Outbox
+from citadel_bridge.resend_queue import ResendQueue
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.base36 import base36
@@ -105,7 +105,7 @@ class HybridConnector(MicroInquiries):
         super().__init__(Mirror(self.instance), config.dead_after)
         self.inbox = Inbox(decode_market, self.mirror.apply)
         self.lock = threading.Lock()
-        self.outbox = Outbox()
+        self.outbox = ResendQueue()
         """Under ``lock``."""
         self.acks: deque[tuple[str, str, int]] = deque()
         """Reports to be noted in the intent log."""
@@ -128,7 +128,7 @@ class HybridConnector(MicroInquiries):
         self.mirror.on_report = self._on_report
         self.mirror.on_answer = self._on_answer
         self.mirror.on_heard = lambda _instance: self._ready.set()
-        self._keeper = housekeeping.Keeper(self)
+        self._keeper = housekeeping.Retransmitter(self)
         self.mirror.on_lost = self._keeper.resync
 
     def _open(self) -> None:

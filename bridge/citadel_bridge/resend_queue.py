@@ -24,7 +24,7 @@ class Letter:
     sent: int = 0
 
 
-class Outbox:
+class ResendQueue:
     """Letters by key, each sent again with growing pauses until it is taken out or given up."""
 
     def __init__(self) -> None:

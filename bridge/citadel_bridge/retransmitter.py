@@ -48,7 +48,7 @@ class _Audit:
     pause_ns: int
 
 
-class Keeper:
+class Retransmitter:
     """The housekeeping thread of one connector."""
 
     def __init__(self, connector: HybridConnector) -> None:

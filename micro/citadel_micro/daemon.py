@@ -24,7 +24,7 @@ from citadel_micro.core.model.events import OperatorCommand, Started
 from citadel_micro.shell import logs
 from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
 from citadel_micro.shell.clock import STEP_NS, Clock, goes_on_at, mark
-from citadel_micro.shell.instruments.run_rules import keeper_of, load_rules, settled
+from citadel_micro.shell.instruments.run_rules import load_rules, refresher_of, settled
 from citadel_micro.shell.journal.account_mark import folder_secret, mark_of
 from citadel_micro.shell.journal.run_folder import RunFolder
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
@@ -229,14 +229,14 @@ class PaperMicro:
         self._control = ControlServer(config.run_dir, self._vitals, self._reread)
         await self._control.start()
         parts.push_async_callback(self._control.close)
-        keeper = keeper_of(config, instruments)  # reads stored lists: before the books
+        refresher = refresher_of(config, instruments)  # reads stored lists: before the books
         feeds = self._feeds = self._aggregator(instruments, runner)
         uplink.feed_health = feeds.health_of
         self._vitals.connections = feeds.health
         await self._feeds.start()
         parts.push_async_callback(self._feeds.close)
-        keeper.start()
-        parts.push_async_callback(keeper.close)
+        refresher.start()
+        parts.push_async_callback(refresher.close)
         self._vitals.state = "running"
         self._loop.call_later(FREEZE_AFTER_S, _freeze)
         log.info(

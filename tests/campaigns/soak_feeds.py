@@ -33,7 +33,8 @@ import uvloop
 from aiohttp import web
 from memory_kit import Holding, holding, slope
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.capture.books import plain
 from citadel_micro.shell.capture.frames import read_capture

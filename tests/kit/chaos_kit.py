@@ -633,7 +633,7 @@ class ChaosRun:
         for command in commands:
             if isinstance(command, Approved):
                 self._check_order(command, tripped=tripped)
-        for parent in self.engine.register.active.values():
+        for parent in self.engine.order_store.active.values():
             assert parent.state is not ParentState.ANOMALY, (event, parent)
             assert parent.filled + parent.reserved <= parent.target, (event, parent)
             assert len(parent.live) <= 1, (event, parent)
@@ -653,7 +653,7 @@ class ChaosRun:
 
     def _check_truth(self) -> None:
         """What the venue holds and has filled of a parent is never more than was asked."""
-        children = self.engine.register.children
+        children = self.engine.order_store.children
         totals: dict[str, tuple[Parent, int]] = {}
         for client_id, order in self.paper.orders.items():
             found = children.get(client_id)
@@ -672,7 +672,7 @@ class ChaosRun:
     ) -> None:
         engine, order = self.engine, approved.order
         key = (order.venue, order.symbol)
-        market, parent = engine.markets[key], engine.register.known[order.parent_id]
+        market, parent = engine.markets[key], engine.order_store.known[order.parent_id]
         rules = INSTRUMENTS[key]
         best = market.best()
         assert not engine.reconciling
@@ -713,7 +713,7 @@ class ChaosRun:
         held = engine.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
         out = sum(
             other.out
-            for other in engine.desks[rules.venue, rules.symbol].parents
+            for other in engine.inst_states[rules.venue, rules.symbol].parents
             if other.exits and other.sign == parent.sign
         )
         assert out * rules.lot <= held, (parent, held, out)
@@ -749,7 +749,7 @@ class ChaosRun:
         self._calm(35)
         self._check_stops()
         self._operator("cancel_all")  # a flattening goes on until it is told otherwise
-        for parent in tuple(self.engine.register.active.values()):
+        for parent in tuple(self.engine.order_store.active.values()):
             timed = parent.signal.algo in ("chase_limit", "marketable_limit")
             rests = dict(parent.signal.params).get("on_timeout") == "rest"
             in_doubt = any(child.state.value == "quarantined" for child in parent.children)
@@ -763,7 +763,7 @@ class ChaosRun:
 
     def _check_stops(self) -> None:
         """With a fair venue a triggered stop is done, but for what says why it may not be."""
-        for parent in self.engine.register.active.values():
+        for parent in self.engine.order_store.active.values():
             if not parent.triggered or parent.terminal or parent.verdict is not None:
                 continue
             market = self.engine.markets[VENUE, parent.signal.symbol]
@@ -788,13 +788,13 @@ class ChaosRun:
 
     def _check_end(self) -> None:
         engine, paper = self.engine, self.paper
-        assert engine.register.active == {}, engine.register.active
+        assert engine.order_store.active == {}, engine.order_store.active
         assert [order for order in paper.orders.values() if order.open] == []
         fills: dict[str, int] = {}
         held: dict[str, Decimal] = {}
         for order in paper.orders.values():
             rules = INSTRUMENTS[VENUE, order.symbol]
-            found = engine.register.children.get(order.client_id)
+            found = engine.order_store.children.get(order.client_id)
             assert found is not None, order
             parent, child = found
             fills[parent.id] = fills.get(parent.id, 0) + order.filled_lots
@@ -805,10 +805,10 @@ class ChaosRun:
                 if rules.kind == "spot" and fill.fee_currency == rules.base:
                     change -= fill.fee
                 held[order.symbol] = held.get(order.symbol, Decimal(0)) + change
-        for parent in engine.register.known.values():
+        for parent in engine.order_store.known.values():
             assert parent.state in PARENT_TERMINAL, parent
             assert parent.state is not ParentState.ANOMALY, parent
-            assert parent.settled
+            assert parent.fills_complete
             assert parent.filled == fills.get(parent.id, 0), parent
             report = self.reports[parent.id]
             lot = Decimal(1) if parent.instrument is None else parent.instrument.lot

@@ -627,7 +627,7 @@ class Rig:
     # out
 
     def parent(self, signal_id: str = "s1") -> Parent:
-        return self.engine.register.known[signal_id]
+        return self.engine.order_store.known[signal_id]
 
     def report(self, signal_id: str = "s1") -> PublishReport:
         return [r for r in self.reports if r.signal_id == signal_id][-1]

@@ -20,7 +20,8 @@ from aiohttp import WSMsgType, web
 from hard_venue import BinanceSpot, BybitLinear, Dialect, HardVenue, until
 from memory_kit import Holding, holding, slope
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus
 from citadel_micro.shell.marketdata import aggregator as aggregator_module
 from citadel_micro.shell.marketdata import connection as connection_module

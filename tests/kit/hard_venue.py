@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.events import BookLook, DepthUpdate, FeedStatus, StreamProof
 from citadel_micro.shell.marketdata import aggregator as aggregator_module

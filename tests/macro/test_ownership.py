@@ -122,7 +122,7 @@ def test_an_orphan_whose_fills_are_forgotten_still_counts_as_filled(
             )
         )
         micro.run(10**9)
-        register = micro.engine.register
+        register = micro.engine.order_store
         assert micro.report("old").status == "filled", micro.report("old").reason
         register._config = replace(register._config, retention_count=0)
         known = micro.report("old")

@@ -479,8 +479,8 @@ def test_a_halted_position_is_flattened_when_asked_for_by_name(tmp_path: Path) -
         buy = s.peer.signal(order_type="market")
         s.peer.send(buy)
         await s.peer.ended(buy.signal_id)
-        desk = (buy.venue, buy.symbol)
-        assert micro.engine.portfolio.quantity(*desk) > 0
+        inst = (buy.venue, buy.symbol)
+        assert micro.engine.portfolio.quantity(*inst) > 0
 
         async def do(action: str, *, through_halt: bool = False) -> dict[str, Any]:
             request = Request(action, reason="get out", through_halt=through_halt)
@@ -491,7 +491,7 @@ def test_a_halted_position_is_flattened_when_asked_for_by_name(tmp_path: Path) -
         assert not refused["ok"]
         assert "--through-halt" in refused["error"]
         assert (await do("flatten", through_halt=True))["ok"]
-        await until(lambda: micro.engine.portfolio.quantity(*desk) == 0)
+        await until(lambda: micro.engine.portfolio.quantity(*inst) == 0)
         await micro.close()
 
     run(tmp_path, body)

@@ -140,7 +140,7 @@ def work(
         if parent is None and now_ns >= start_ns and _ready(engine, order):
             driver.post(_signal(order, now_ns, instrument.contract_size), now_ns)
             # Held here: what ended more than a day before the capture does, the register forgets.
-            parent = engine.register.known[SIGNAL_ID]
+            parent = engine.order_store.known[SIGNAL_ID]
         for event in events:
             driver.market(event, now_ns)
     if driver is None or parent is None:
@@ -173,7 +173,7 @@ def _doubt(market: MarketBook) -> str:
 
 
 def _ready(engine: Engine, order: WorkOrder) -> bool:
-    return not engine.reconciling and engine.desks[order.venue, order.symbol].fit
+    return not engine.reconciling and engine.inst_states[order.venue, order.symbol].fit
 
 
 def _signal(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) -> SignalReceived:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from citadel_micro.core.model.events import SignalReceived
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 Value = str | int | float | bool
@@ -179,7 +179,7 @@ class Algorithm(ABC):
         """Something other than the market has changed: decide afresh next time."""
 
     @abstractmethod
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """What should be out now. Called on market events, reports and timers, at any time.
 
         The parent has either no live child or one that is WORKING.
@@ -214,9 +214,9 @@ def resting_price(parent: Parent, wanted: int, far: int) -> int | Finish:
     return price
 
 
-def unfit(desk: Desk) -> Wait:
+def unfit(inst: InstrumentState) -> Wait:
     """What is wrong with a book that no order can be priced from."""
-    market = desk.market
+    market = inst.market
     if market.state == "STALE":
         return Wait("BOOK_STALE", f"the book is STALE: {market.reason}")
     if market.state == "LIVE" and market.best() is not None:

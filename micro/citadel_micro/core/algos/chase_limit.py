@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from citadel_micro.core.marketdata.market_book import MarketBook
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
 
 JOIN, IMPROVE, MID, CROSS = range(4)
@@ -106,9 +106,9 @@ class ChaseLimit(Algorithm):
         """See ``Algorithm.forget``."""
         self._best = _NO_BEST
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """See ``Algorithm.decide``. A market event that changes nothing ends in the first lines."""
-        market = desk.market
+        market = inst.market
         best = market.best()
         seen = self._best
         if (
@@ -117,7 +117,7 @@ class ChaseLimit(Algorithm):
             and best[2] == seen[2]
             and now_ns < self.wake_ns
             and market.state == "LIVE"
-            and (best == seen or not desk.venue.shows_own_orders)
+            and (best == seen or not inst.venue.shows_own_orders)
         ):
             return KEEP
         elapsed = now_ns - parent.accepted_ns
@@ -126,14 +126,14 @@ class ChaseLimit(Algorithm):
         self.wake_ns = FAR
         if elapsed >= self._limit_ns:
             if self._on_timeout == "cross_ioc":
-                return self._cross_late(parent, desk, child, now_ns)
+                return self._cross_late(parent, inst, child, now_ns)
             if child is not None and self._starts[2] == FAR:
                 return KEEP
         if best is None or market.state != "LIVE" or best[0] >= best[2]:
-            return self._unfit(market, child, desk, parent, now_ns)
+            return self._unfit(market, child, inst, parent, now_ns)
         self._unfit_since_ns = 0
         self._best = best
-        decision = self._price(parent, desk, child, best, elapsed=elapsed, now_ns=now_ns)
+        decision = self._price(parent, inst, child, best, elapsed=elapsed, now_ns=now_ns)
         self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed))
         return decision
 
@@ -142,7 +142,7 @@ class ChaseLimit(Algorithm):
     def _price(
         self,
         parent: Parent,
-        desk: Desk,
+        inst: InstrumentState,
         child: Child | None,
         best: tuple[float, float, float, float],
         *,
@@ -150,10 +150,10 @@ class ChaseLimit(Algorithm):
         now_ns: int,
     ) -> Decision:
         sign = parent.sign
-        bid, ask = desk.instrument.ticks_of_float(best[0]), desk.instrument.ticks_of_float(best[2])
+        bid, ask = inst.instrument.ticks_of_float(best[0]), inst.instrument.ticks_of_float(best[2])
         near, far = (bid, ask) if sign > 0 else (-ask, -bid)
         cap = self.cap(parent)
-        external = desk.external_best(parent.signal.side, best)
+        external = inst.external_best(parent.signal.side, best)
         if external is None:
             if child is not None:
                 return KEEP
@@ -180,7 +180,7 @@ class ChaseLimit(Algorithm):
                 return Finish(
                     ParentEvent.CANCEL,
                     "CAP_REACHED",
-                    f"the market is beyond the worst price {desk.instrument.price(sign * cap)}",
+                    f"the market is beyond the worst price {inst.instrument.price(sign * cap)}",
                 )
             target = cap
         if child is not None and not self._worth(parent, child, target, now_ns):
@@ -229,7 +229,12 @@ class ChaseLimit(Algorithm):
     # an unfit market, and the end
 
     def _unfit(
-        self, market: MarketBook, child: Child | None, desk: Desk, parent: Parent, now_ns: int
+        self,
+        market: MarketBook,
+        child: Child | None,
+        inst: InstrumentState,
+        parent: Parent,
+        now_ns: int,
     ) -> Decision:
         """No place, no amend; after a while no order either."""
         limit_ns = parent.accepted_ns + self._limit_ns
@@ -239,14 +244,16 @@ class ChaseLimit(Algorithm):
             if market.state == "STALE":
                 self._unfit_since_ns = min(now_ns, market.proof_ns)
         if child is None:
-            return unfit(desk)
-        cancel_ns = self._unfit_since_ns + desk.stale_cancel_ns
+            return unfit(inst)
+        cancel_ns = self._unfit_since_ns + inst.stale_cancel_ns
         if now_ns >= cancel_ns:
             return Withdraw("BOOK_UNFIT", f"book {market.state}: {market.reason or 'crossed'}")
         self.wake_ns = min(self.wake_ns, cancel_ns)
         return KEEP
 
-    def _cross_late(self, parent: Parent, desk: Desk, child: Child | None, now_ns: int) -> Decision:
+    def _cross_late(
+        self, parent: Parent, inst: InstrumentState, child: Child | None, now_ns: int
+    ) -> Decision:
         """Time is up, and the rest is taken from the book as far as it may."""
         tries = 0
         for late in reversed(parent.children):
@@ -257,9 +264,9 @@ class ChaseLimit(Algorithm):
             return _late(self._limit_ns)
         if child is not None:
             return KEEP if child.ioc else Withdraw("TIME_LIMIT", "withdrawn to cross")
-        touch = desk.touch_ticks() if desk.fit else None
+        touch = inst.touch_ticks() if inst.fit else None
         if touch is None:
-            return unfit(desk)
+            return unfit(inst)
         if now_ns < parent.accepted_ns:
             return KEEP
         far = touch[1] if parent.sign > 0 else -touch[0]

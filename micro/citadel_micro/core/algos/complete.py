@@ -20,7 +20,7 @@ from citadel_micro.core.algos.base import (
 from citadel_micro.core.orders.order_states import ParentEvent
 
 if TYPE_CHECKING:
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 COMPLETE_BPS: Final = 20.0
@@ -44,16 +44,16 @@ class Complete(Algorithm):
         self._need = need
         self._cap = cap
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """See ``Algorithm.decide``."""
         del now_ns
         if parent.live:
             return KEEP
         if parent.filled >= self._need:
             return DONE
-        touch = desk.touch_ticks() if desk.fit else None
+        touch = inst.touch_ticks() if inst.fit else None
         if touch is None:
-            return unfit(desk)
+            return unfit(inst)
         sign, limit = parent.sign, parent.limit_ticks
         far = touch[1] if sign > 0 else -touch[0]
         caps = [
@@ -62,7 +62,7 @@ class Complete(Algorithm):
         price = cross_price(parent, far, COMPLETE_BPS, min(caps, default=None))
         if price is None:
             return Wait("NOT_MARKETABLE", "the worst price does not reach the other side")
-        smallest = desk.instrument.min_lots_at(sign * price)
+        smallest = inst.instrument.min_lots_at(sign * price)
         most = min(max(self._need - parent.filled, smallest), parent.available)
         if most < smallest:
             return DONE

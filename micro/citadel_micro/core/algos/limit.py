@@ -24,7 +24,7 @@ from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import SignalReceived
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
 
 
@@ -47,13 +47,13 @@ class Limit(Algorithm):
         if signal.limit_price is None:
             raise BadInput("a limit order needs a limit price", mend="give limit_price")
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:  # noqa: ARG002
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
         if parent.live:
             return KEEP
-        touch = desk.touch_ticks() if desk.fit else None
+        touch = inst.touch_ticks() if inst.fit else None
         if touch is None or parent.limit_ticks is None:
-            return unfit(desk)
+            return unfit(inst)
         price = parent.sign * parent.limit_ticks
         post_only = bool(self.values["post_only"]) or parent.signal.time_in_force == "PO"
         if post_only:
@@ -79,16 +79,16 @@ class MarketableLimit(Algorithm):
         Param("repeat", default=True, text="Try again what was not filled"),
     )
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:  # noqa: ARG002
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
         if parent.live:
             return KEEP  # its end is what to wait for
         once = not self.values["repeat"] or parent.signal.time_in_force == "IOC"
         if once and any(_found_too_little(child) for child in parent.children):
             return Finish(ParentEvent.EXPIRE, "IOC_REMAINDER", "the rest was not there to take")
-        touch = desk.touch_ticks() if desk.fit else None
+        touch = inst.touch_ticks() if inst.fit else None
         if touch is None:
-            return unfit(desk)
+            return unfit(inst)
         far = touch[1] if parent.sign > 0 else -touch[0]
         cap = None if parent.limit_ticks is None else parent.sign * parent.limit_ticks
         price = cross_price(parent, far, self.real("max_cross_bps"), cap)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.model.events import SignalReceived
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 BOOK_ANSWERS_NS: Final = SECOND
@@ -94,13 +94,13 @@ class Stop(Algorithm):
         """See ``Algorithm.forget``."""
         self._chaser.forget()
 
-    def decide(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """See ``Algorithm.decide``."""
         if parent.state is ParentState.HELD:
-            return self._watch(parent, desk, now_ns)
+            return self._book_monitor(parent, inst, now_ns)
         chase = self.values["after"] == "chase"
         inner: Algorithm = self._chaser if chase else self._taker
-        decision = inner.decide(parent, desk, now_ns)
+        decision = inner.decide(parent, inst, now_ns)
         self.wake_ns = inner.wake_ns
         return decision
 
@@ -109,19 +109,19 @@ class Stop(Algorithm):
         """See ``Algorithm.armed``."""
         return self._book_hits > 0 or self._trade_hits > 0
 
-    def _watch(self, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def _book_monitor(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         stop = parent.stop_ticks
         if stop is None:
             return KEEP
         if self._price == 0.0:
-            self._price = desk.instrument.price_float(stop)
-            self._trade_seen = desk.held.news.count  # what was traded before is history
-        through = self._look_at_book(parent, desk, now_ns)
-        self._look_at_trade(parent, desk, now_ns)
+            self._price = inst.instrument.price_float(stop)
+            self._trade_seen = inst.held.news.count  # what was traded before is history
+        through = self._look_at_book(parent, inst, now_ns)
+        self._look_at_trade(parent, inst, now_ns)
         self.wake_ns = FAR
         if not self.armed:
             return KEEP
-        needed, price = self._needed, desk.instrument.price(stop)
+        needed, price = self._needed, inst.instrument.price(stop)
         if through and self._book_hits >= needed:
             return Trigger(f"book through {price}")
         if self._traded(through, now_ns):
@@ -133,12 +133,12 @@ class Stop(Algorithm):
             self.wake_ns = min(self.wake_ns, due_ns)
         return KEEP
 
-    def _look_at_book(self, parent: Parent, desk: Desk, now_ns: int) -> bool | None:
+    def _look_at_book(self, parent: Parent, inst: InstrumentState, now_ns: int) -> bool | None:
         """Whether the book has reached the stop; None where it is not one to go by."""
-        if not desk.fit:
+        if not inst.fit:
             self._book_hits = 0
             return None
-        market = desk.market
+        market = inst.market
         best = market.best()
         if best is None:
             return None
@@ -153,8 +153,8 @@ class Stop(Algorithm):
             self._book_hits += 1
         return through
 
-    def _look_at_trade(self, parent: Parent, desk: Desk, now_ns: int) -> None:
-        news = desk.held.news
+    def _look_at_trade(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
+        news = inst.held.news
         if self._on == "book" or news.count == self._trade_seen or news.last is None:
             return
         trade = news.last

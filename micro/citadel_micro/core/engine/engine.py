@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.core.engine.book_monitor import MarketWatch
+from citadel_micro.core.engine.book_monitor import BookMonitor
 from citadel_micro.core.engine.holdings import Holdings
 from citadel_micro.core.engine.limit_changes import LimitChanges
-from citadel_micro.core.engine.operator_actions import Operations
+from citadel_micro.core.engine.operator_actions import OperatorActions
 from citadel_micro.core.engine.owners import Owners
 from citadel_micro.core.engine.query_answers import answer
-from citadel_micro.core.engine.reconciliation import Recovery
-from citadel_micro.core.engine.signal_intake import Intake
-from citadel_micro.core.execution.engine_context import Parts
+from citadel_micro.core.engine.reconciliation import Reconciliation
+from citadel_micro.core.engine.signal_intake import SignalIntake
+from citadel_micro.core.execution.engine_context import EngineContext
 from citadel_micro.core.execution.executor import SmartOrderExecutor
-from citadel_micro.core.execution.risk_view import EngineView
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
-from citadel_micro.core.marketdata.reference_books import References
+from citadel_micro.core.execution.risk_view import EngineRiskView
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.approval import Approved, not_sent
-from citadel_micro.core.model.command_buffer import Command, Outbox
+from citadel_micro.core.model.command_buffer import Command, CommandBuffer
 from citadel_micro.core.model.commands import PublishBeat
 from citadel_micro.core.model.events import (
     AmendRejected,
@@ -55,8 +56,8 @@ from citadel_micro.core.model.events import (
     VenueStatus,
 )
 from citadel_micro.core.model.time_units import FAR
-from citadel_micro.core.orders.instrument_state import Desk
-from citadel_micro.core.orders.order_store import Register
+from citadel_micro.core.orders.instrument_state import InstrumentState
+from citadel_micro.core.orders.order_store import OrderStore
 from citadel_micro.core.portfolio.portfolio import Portfolio
 from citadel_micro.core.risk.leases import COMMAND_LINE
 from citadel_micro.core.risk.manager import RiskManager
@@ -90,7 +91,7 @@ class Engine:
     ) -> None:
         self.config = config
         self.markets: dict[tuple[str, str], MarketBook] = {}
-        self._desks: dict[tuple[str, str], Desk] = {}
+        self._inst_states: dict[tuple[str, str], InstrumentState] = {}
         for key, instrument in instruments.items():
             venue = config.venues.get(key[0])
             if venue is None:
@@ -101,7 +102,7 @@ class Engine:
                 )
             market = MarketBook(key[0], key[1], venue.integrity)
             self.markets[key] = market
-            self._desks[key] = Desk(
+            self._inst_states[key] = InstrumentState(
                 instrument, market, venue, stale_cancel_ns=config.stale_cancel_ns
             )
         limits = config.limits
@@ -111,23 +112,25 @@ class Engine:
             rolling_window_ns=limits.rolling_window_ns,
         )
         self.risk = RiskManager(limits)
-        self.view = EngineView(self._desks, self.portfolio)
-        self._out = Outbox()
-        self.references = References(config, self._desks, self._out)
+        self.view = EngineRiskView(self._inst_states, self.portfolio)
+        self._out = CommandBuffer()
+        self.references = ReferenceBooks(config, self._inst_states, self._out)
         self.markets.update(self.references.markets)
         self._streams = Streams()
         for (venue_id, _), market in self.markets.items():
             market.stream = self._streams.of(venue_id, WHOLE_VENUE)
         self.view.references = self.references
-        self.register = Register(config, self._desks, self.portfolio, self._out)
-        parts = Parts(config, self._desks, self.register, self.risk, self.view, self._out)
-        self.executor = SmartOrderExecutor(parts)
-        self._watch = MarketWatch(parts, self.executor)
+        self.order_store = OrderStore(config, self._inst_states, self.portfolio, self._out)
+        context = EngineContext(
+            config, self._inst_states, self.order_store, self.risk, self.view, self._out
+        )
+        self.executor = SmartOrderExecutor(context)
+        self._book_monitor = BookMonitor(context, self.executor)
         self._owners = Owners(self._out)
-        self._intake = Intake(parts, self.executor, self._owners)
-        self._holdings = Holdings(parts, self.executor)
-        self._recovery = Recovery(parts, self.executor, self._intake, self._holdings)
-        self._operations = Operations(parts, self.executor, self._intake)
+        self._intake = SignalIntake(context, self.executor, self._owners)
+        self._holdings = Holdings(context, self.executor)
+        self._reconciliation = Reconciliation(context, self.executor, self._intake, self._holdings)
+        self._operations = OperatorActions(context, self.executor, self._intake)
         self._now_ns = 0
         self._tick_ns = FAR
         self._next_beat_ns = 0
@@ -137,7 +140,7 @@ class Engine:
         self._unvalued: tuple[str, ...] = ()
         self._anchors = self.portfolio.curve.anchors
         self._macro_seen = ("", 0)
-        self._handlers = self._table(parts)
+        self._handlers = self._table(context)
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event at its time; returns what to do about it, in order.
@@ -156,7 +159,7 @@ class Engine:
         if now_ns >= self._tick_ns or now_ns >= self.executor.due_ns:
             self._time(now_ns)
         out = self._out
-        if out.commands or out.durable or self.register.changed:
+        if out.commands or out.durable or self.order_store.changed:
             self._settle(now_ns)
             return out.take()
         return []
@@ -176,14 +179,14 @@ class Engine:
         """Parents that have not ended, and whose macro was silent for longer than the soft lease."""
         limits, leases = self.risk.limits, self.view.leases
         return sum(
-            leases.lost(
+            leases.instrument_unknown(
                 parent.signal.owner,
                 parent.signal.epoch,
                 now_ns,
                 limits.lease_soft_ns,
                 required=False,
             )
-            for parent in self.register.active.values()
+            for parent in self.order_store.active.values()
             if not parent.own and parent.signal.strategy != COMMAND_LINE
         )
 
@@ -193,13 +196,13 @@ class Engine:
         return self.view.reconciling
 
     @property
-    def desks(self) -> Mapping[tuple[str, str], Desk]:
+    def inst_states(self) -> Mapping[tuple[str, str], InstrumentState]:
         """Markets together with our parents on them, to be read only."""
-        return self._desks
+        return self._inst_states
 
     # the table
 
-    def _table(self, parts: Parts) -> dict[type, Callable[[Any, int], None]]:
+    def _table(self, context: EngineContext) -> dict[type, Callable[[Any, int], None]]:
         report = self._on_report
         return {
             DepthUpdate: self._on_depth,
@@ -222,62 +225,62 @@ class Engine:
             AmendRejected: report,
             RequestTimedOut: report,
             OrderState: report,
-            VenueSnapshot: self._recovery.on_snapshot,
+            VenueSnapshot: self._reconciliation.on_snapshot,
             BalancesUpdated: self._on_balances,
             VenueStatus: self._on_venue,
             TimerFired: self._on_timer,
             OperatorCommand: self._operations.on_operator,
-            LimitsChanged: LimitChanges(parts, self.references).on_limits,
+            LimitsChanged: LimitChanges(context, self.references).on_limits,
             Started: self._on_started,
         }
 
     # markets
 
     def _on_depth(self, update: DepthUpdate, now_ns: int) -> None:
-        desk = self._desks.get(update[:2])
-        if desk is None:
+        inst = self._inst_states.get(update[:2])
+        if inst is None:
             self.references.on_market(update, now_ns)
             return
-        change = desk.market.on_depth(update)
+        change = inst.market.on_depth(update)
         if change == Change.UPDATED:
-            desk.dirty = True
+            inst.dirty = True
         elif change == Change.NONE:
             return
         else:
-            desk.dirty = True
-            self._watch.on_change(desk, change, now_ns)
-        if (desk.parents or desk.held.waiting) and not self.view.reconciling:
-            self.executor.on_market(desk, now_ns)
+            inst.dirty = True
+            self._book_monitor.on_change(inst, change, now_ns)
+        if (inst.parents or inst.held.waiting) and not self.view.reconciling:
+            self.executor.on_market(inst, now_ns)
 
     def _on_quote(self, quote: QuoteTick, now_ns: int) -> None:
-        desk = self._desks.get(quote[:2])
-        if desk is None:
+        inst = self._inst_states.get(quote[:2])
+        if inst is None:
             self.references.on_market(quote, now_ns)
             return
-        if not desk.market.on_quote(quote):
+        if not inst.market.on_quote(quote):
             return
-        desk.dirty = True
-        if (desk.parents or desk.held.waiting) and not self.view.reconciling:
-            self.executor.on_market(desk, now_ns)
+        inst.dirty = True
+        if (inst.parents or inst.held.waiting) and not self.view.reconciling:
+            self.executor.on_market(inst, now_ns)
 
     def _on_trade(self, trade: TradeTick, now_ns: int) -> None:
-        desk = self._desks.get(trade[:2])
-        if desk is None:
+        inst = self._inst_states.get(trade[:2])
+        if inst is None:
             self.references.on_market(trade, now_ns)
             return
-        if not desk.market.on_trade(trade):
+        if not inst.market.on_trade(trade):
             return
-        held = desk.held
+        held = inst.held
         if held.waiting:
             held.on_trade(trade)
-        if (desk.parents or held.waiting) and not self.view.reconciling:
-            self.executor.on_market(desk, now_ns)
+        if (inst.parents or held.waiting) and not self.view.reconciling:
+            self.executor.on_market(inst, now_ns)
 
     def _on_feed(self, status: FeedStatus, now_ns: int) -> None:
         market = self.markets.get((status.venue, status.symbol))
         if market is not None and status.up:
             market.stream = self._streams.of(status.venue, status.stream)
-        self._watch.on_feed(status, now_ns)
+        self._book_monitor.on_feed(status, now_ns)
         self.references.on_feed(status, now_ns)
 
     def _on_look(self, look: BookLook, now_ns: int) -> None:
@@ -307,7 +310,7 @@ class Engine:
         self._out.commands.append(
             answer(
                 query,
-                self.register,
+                self.order_store,
                 self.portfolio,
                 venues=self.config.venues,
                 limits=self.risk.limits,
@@ -320,12 +323,12 @@ class Engine:
     def _on_report(self, event: ChildReport | OrderFilled, now_ns: int) -> None:
         self.executor.on_report(event, now_ns)
         if self.view.reconciling:
-            self._recovery.check(now_ns)
+            self._reconciliation.check(now_ns)
 
     def _on_balances(self, event: BalancesUpdated, now_ns: int) -> None:
         del now_ns
         self.portfolio.set_balances(event.venue, event.balances, event.exchange_ns or None)
-        self.register.holdings_changed()
+        self.order_store.holdings_changed()
 
     def _on_venue(self, event: VenueStatus, now_ns: int) -> None:
         self._out.note(
@@ -344,7 +347,7 @@ class Engine:
         self._damaged = event.damaged
         self._tick_ns = now_ns
         self._owners.restore(event.state, now_ns)
-        self._recovery.begin(event, now_ns)
+        self._reconciliation.begin(event, now_ns)
         self._operations.restore(event.state)
         self._anchors = self.portfolio.curve.anchors
         self._out.commands.extend(self.risk.publish_all())
@@ -356,18 +359,18 @@ class Engine:
         if now_ns >= self.executor.due_ns:
             self.executor.on_timer(now_ns)
             if self.view.reconciling:
-                self._recovery.check(now_ns)
+                self._reconciliation.check(now_ns)
         if now_ns >= self._tick_ns:
             self._tick_ns = now_ns + self.config.tick_ns
             self._tick(now_ns)
 
     def _tick(self, now_ns: int) -> None:
         config = self.config
-        self._recovery.on_timer(now_ns)
+        self._reconciliation.on_timer(now_ns)
         self._holdings.on_tick(now_ns)
-        self._watch.on_tick(now_ns)
+        self._book_monitor.on_tick(now_ns)
         self.references.on_tick(now_ns)
-        self.register.tell_late()
+        self.order_store.tell_late()
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + config.heartbeat_ns
             self._judge_risk(now_ns)
@@ -376,11 +379,11 @@ class Engine:
             self._operations.on_tick(now_ns)
         if now_ns >= self._next_forget_ns:
             self._next_forget_ns = now_ns + FORGET_INTERVAL_NS
-            self.register.forget_old(now_ns)
+            self.order_store.forget_old(now_ns)
 
     def _judge_risk(self, now_ns: int) -> None:
-        for desk in self._desks.values():
-            self._watch.mark(desk, now_ns)
+        for inst in self._inst_states.values():
+            self._book_monitor.mark(inst, now_ns)
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))
         unvalued = self.portfolio.unvalued_fees
         if unvalued != self._unvalued:
@@ -392,7 +395,7 @@ class Engine:
         if anchors != self._anchors:
             # A peak or a midnight that only this process knew would be forgotten by its crash.
             self._anchors = anchors
-            self.register.holdings_changed()
+            self.order_store.holdings_changed()
         self._operations.watch_owners(now_ns)
         self._operations.enforce(now_ns)
 
@@ -400,7 +403,7 @@ class Engine:
         self._out.commands.append(
             PublishBeat(
                 state="recovering" if self.view.reconciling else self.risk.beat_state(),
-                working=len(self.register.active),
+                working=len(self.order_store.active),
                 macro_instance_seen=self._macro_seen[0],
                 macro_seq_seen=self._macro_seen[1],
                 macros_refused=self._owners.refused(self._now_ns),
@@ -409,7 +412,7 @@ class Engine:
 
     def _settle(self, now_ns: int) -> None:
         """After a fill: losses. After a trip: working orders. Then store and tell."""
-        if self.register.fills:
+        if self.order_store.fills:
             self._after_fills(now_ns)
         if self.risk.risk_epoch != self._epoch:
             self._epoch = self.risk.risk_epoch
@@ -417,7 +420,7 @@ class Engine:
         self._operations.enforce(now_ns)
         if self._operations.pending:
             self._operations.on_tick(now_ns)
-        self.register.flush(now_ns)
+        self.order_store.flush(now_ns)
 
     def _take_back(self, now_ns: int) -> None:
         """Orders that were approved in this call before something in it tripped do not leave."""
@@ -430,6 +433,6 @@ class Engine:
 
     def _after_fills(self, now_ns: int) -> None:
         """Losses are judged at once when a fill may have made one."""
-        for fill in self.register.fills:
-            self._watch.mark(self._desks[fill.venue, fill.symbol], now_ns)
+        for fill in self.order_store.fills:
+            self._book_monitor.mark(self._inst_states[fill.venue, fill.symbol], now_ns)
         self._out.commands.extend(self.risk.on_tick(self.view, now_ns))

@@ -18,12 +18,12 @@ from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 from citadel_micro.core.risk.circuit_breakers import GLOBAL
 
 if TYPE_CHECKING:
-    from citadel_micro.core.engine.signal_intake import Intake
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.engine.signal_intake import SignalIntake
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.model.command_buffer import Level
     from citadel_micro.core.model.events import OperatorCommand, Side
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 OWN_STRATEGY: Final = "citadel"
@@ -49,15 +49,17 @@ class Flattening:
 class Flattener:
     """All flattenings, by (venue, symbol)."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
-        self._config = parts.config
-        self._desks = parts.desks
+    def __init__(
+        self, context: EngineContext, executor: SmartOrderExecutor, intake: SignalIntake
+    ) -> None:
+        self._config = context.config
+        self._inst_states = context.inst_states
         self._executor = executor
         self._intake = intake
-        self._register = parts.register
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
+        self._order_store = context.order_store
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
         self._tasks: dict[tuple[str, str], Flattening] = {}
 
     @property
@@ -69,13 +71,13 @@ class Flattener:
         """Flatten every position of a scope, and what its orders in flight may still become."""
         for position in self._view.portfolio.positions():
             key = (position.venue, position.symbol)
-            if position.quantity and key not in self._desks and covers(scope, *key):
+            if position.quantity and key not in self._inst_states and covers(scope, *key):
                 text = f"{position.quantity} of {' '.join(key)} is held, which is not configured"
                 self._refuse(f"{text}; add the symbol to the configuration and restart micro")
-        for key, desk in self._desks.items():
+        for key, inst in self._inst_states.items():
             if not covers(scope, *key):
                 continue
-            if not self._view.portfolio.quantity(*key) and not any(p.pending for p in desk.parents):
+            if not self._view.portfolio.quantity(*key) and not any(p.pending for p in inst.parents):
                 continue
             blocked = self._blocked(key, through_halt=command.through_halt)
             if blocked:
@@ -92,7 +94,7 @@ class Flattener:
             if not covers(scope, *key) and scope != f"strategy:{OWN_STRATEGY}":
                 continue
             self._end(key, "flatten_stopped", "warning", why=why)
-            parent = self._register.known.get(task.signal_id)
+            parent = self._order_store.known.get(task.signal_id)
             if parent is not None and not parent.terminal and parent.verdict is None:
                 end = ParentEvent.CANCEL
                 self._executor.close(parent, end, "CANCELED_BY_OPERATOR", why, now_ns)
@@ -105,7 +107,7 @@ class Flattener:
             row = dict(cast("dict[str, Any]", value))
             key = (row.pop("venue"), row.pop("symbol"))
             self._tasks[key] = Flattening(**row)
-            if key in self._desks:
+            if key in self._inst_states:
                 self._out.note("warning", "flatten_goes_on", venue=key[0], symbol=key[1])
             else:
                 why = "it is no longer configured; add it and flatten again"
@@ -116,24 +118,26 @@ class Flattener:
         if self._view.reconciling or self._executor.stopping:
             return
         for key in tuple(self._tasks):
-            self._go_on(key, self._tasks[key], self._desks[key], now_ns)
+            self._go_on(key, self._tasks[key], self._inst_states[key], now_ns)
 
     # inside
 
-    def _go_on(self, key: tuple[str, str], task: Flattening, desk: Desk, now_ns: int) -> None:
+    def _go_on(
+        self, key: tuple[str, str], task: Flattening, inst: InstrumentState, now_ns: int
+    ) -> None:
         blocked = self._blocked(key, through_halt=task.through_halt)
         if blocked:
             self._end(key, "flatten_stopped", "error", why=blocked)
             return
-        parent = self._register.known.get(task.signal_id)
-        if parent is not None and not parent.over:
+        parent = self._order_store.known.get(task.signal_id)
+        if parent is not None and not parent.closed:
             self._tell(key, task, parent)
             return
         held = self._view.portfolio.quantity(*key)
-        lots = int(abs(held) // desk.instrument.lot)
+        lots = int(abs(held) // inst.instrument.lot)
         dust = parent is not None and parent.state is ParentState.DONE_DUST
-        if lots == 0 or (dust and not _placeable(desk, lots)):
-            coming = any(p.pending for p in desk.parents if p.terminal or p.verdict is not None)
+        if lots == 0 or (dust and not _placeable(inst, lots)):
+            coming = any(p.pending for p in inst.parents if p.terminal or p.verdict is not None)
             if not coming:
                 level: Level = "warning" if held else "info"
                 self._end(key, "flattened", level, rest=str(held), why=task.reason)
@@ -192,16 +196,16 @@ class Flattener:
     def _order(
         self, key: tuple[str, str], task: Flattening, held: Decimal, lots: int, now_ns: int
     ) -> None:
-        register = self._register
+        order_store = self._order_store
         venue, symbol = key
         side: Side = "sell" if held > 0 else "buy"
         signal = SignalReceived(
-            signal_id=f"own-{self._config.run_id}-{register.count + 1}",
+            signal_id=f"own-{self._config.run_id}-{order_store.count + 1}",
             strategy=OWN_STRATEGY,
             venue=venue,
             symbol=symbol,
             side=side,
-            quantity=self._desks[key].instrument.amount(lots),
+            quantity=self._inst_states[key].instrument.amount(lots),
             kind="order",
             order_type="market",
             limit_price=None,
@@ -220,7 +224,7 @@ class Flattener:
             epoch=0,
             seq=0,
         )
-        parent = register.open(signal, now_ns, own=True)
+        parent = order_store.open(signal, now_ns, own=True)
         parent.through_halt = task.through_halt
         task.signal_id, task.next_ns = parent.id, now_ns + RETRY_NS
         self._store(key)
@@ -237,6 +241,6 @@ def _name(key: tuple[str, str]) -> str:
     return FLATTEN_KEY + ":".join(key)
 
 
-def _placeable(desk: Desk, lots: int) -> bool:
-    touch = desk.touch_ticks()
-    return touch is not None and lots >= desk.instrument.min_lots_at(touch[0], reduce_only=True)
+def _placeable(inst: InstrumentState, lots: int) -> bool:
+    touch = inst.touch_ticks()
+    return touch is not None and lots >= inst.instrument.min_lots_at(touch[0], reduce_only=True)

@@ -16,10 +16,10 @@ from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.model.events import Side, VenueSnapshot
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
 
 MISMATCH: Final = "POSITION_MISMATCH"
 AGAIN_NS: Final = 2 * SECOND
@@ -45,15 +45,15 @@ class Holdings:
     Resetting such a trip accepts the venue's word: the position then is what it said last.
     """
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
-        self._config = parts.config
-        self._desks = parts.desks
+    def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
+        self._config = context.config
+        self._inst_states = context.inst_states
         self._sender = executor.sender
-        self._register = parts.register
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
-        self._ask_ns = dict.fromkeys(parts.config.venues, FAR)
+        self._order_store = context.order_store
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
+        self._ask_ns = dict.fromkeys(context.config.venues, FAR)
         self._first: dict[str, VenueSnapshot] = {}
         """Told while recovery goes on: compared when it has found every fill."""
         self._differ: dict[_Key, _Difference] = {}
@@ -85,19 +85,19 @@ class Holdings:
             self._first[snapshot.venue] = snapshot
             return
         found: dict[_Key, _Difference] = {}
-        spot: dict[str, list[Desk]] = {}
+        spot: dict[str, list[InstrumentState]] = {}
         positions = None if snapshot.positions is None else dict(snapshot.positions)
-        for key, desk in self._desks.items():
-            if key[0] != snapshot.venue or not self._comparable(desk, snapshot, now_ns):
+        for key, inst in self._inst_states.items():
+            if key[0] != snapshot.venue or not self._comparable(inst, snapshot, now_ns):
                 continue
-            if desk.instrument.kind == "spot":
-                spot.setdefault(desk.instrument.base, []).append(desk)
+            if inst.instrument.kind == "spot":
+                spot.setdefault(inst.instrument.base, []).append(inst)
             elif positions is not None:
-                self._derivative(desk, positions.get(key[1], _ZERO), found)
+                self._derivative(inst, positions.get(key[1], _ZERO), found)
         if snapshot.balances:
             totals = {currency: free + used for currency, free, used in snapshot.balances}
-            for base, desks in spot.items():
-                self._coin(base, desks, totals.get(base, _ZERO), found)
+            for base, inst_states in spot.items():
+                self._coin(base, inst_states, totals.get(base, _ZERO), found)
         self._report(snapshot.venue, found, now_ns)
 
     # inside
@@ -106,39 +106,45 @@ class Holdings:
         every_ns = self._config.compare_ns
         self._ask_ns[venue] = now_ns + every_ns if every_ns else FAR
 
-    def _comparable(self, desk: Desk, snapshot: VenueSnapshot, now_ns: int) -> bool:
+    def _comparable(self, inst: InstrumentState, snapshot: VenueSnapshot, now_ns: int) -> bool:
         """Whether the statement is younger than everything that is booked."""
-        position = self._view.portfolio.position(*desk.key)
+        position = self._view.portfolio.position(*inst.key)
         if position is None:
             return True
         if snapshot.exchange_ns and position.exchange_ns:
             return snapshot.exchange_ns >= position.exchange_ns
         return now_ns - position.updated_ns >= YOUNG_NS
 
-    def _flight(self, desk: Desk, side: Side) -> Decimal:
+    def _flight(self, inst: InstrumentState, side: Side) -> Decimal:
         """What may have filled on a side without our having heard of it."""
         lots = sum(
             parent.reserved + parent.unbooked
-            for parent in desk.parents
+            for parent in inst.parents
             if parent.signal.side == side
         )
-        return desk.instrument.quantity(lots)
+        return inst.instrument.quantity(lots)
 
-    def _derivative(self, desk: Desk, theirs: Decimal, found: dict[_Key, _Difference]) -> None:
-        ours = self._view.portfolio.quantity(*desk.key)
-        least, most = ours - self._flight(desk, "sell"), ours + self._flight(desk, "buy")
+    def _derivative(
+        self, inst: InstrumentState, theirs: Decimal, found: dict[_Key, _Difference]
+    ) -> None:
+        ours = self._view.portfolio.quantity(*inst.key)
+        least, most = ours - self._flight(inst, "sell"), ours + self._flight(inst, "buy")
         if not least <= theirs <= most:
             text = f"the venue says {theirs}, our fills make {ours}"
-            found[desk.key] = _Difference(ours, theirs, text)
+            found[inst.key] = _Difference(ours, theirs, text)
 
     def _coin(
-        self, base: str, desks: list[Desk], there: Decimal, found: dict[_Key, _Difference]
+        self,
+        base: str,
+        inst_states: list[InstrumentState],
+        there: Decimal,
+        found: dict[_Key, _Difference],
     ) -> None:
         """The coins of several pairs are one holding: what is missing goes to the largest first."""
         quantity = self._view.portfolio.quantity
-        ours = {desk.key: quantity(*desk.key) for desk in desks}
-        leaving = sum((self._flight(desk, "sell") for desk in desks), _ZERO)
-        grain = max(desk.instrument.lot for desk in desks)
+        ours = {inst.key: quantity(*inst.key) for inst in inst_states}
+        leaving = sum((self._flight(inst, "sell") for inst in inst_states), _ZERO)
+        grain = max(inst.instrument.lot for inst in inst_states)
         missing = sum(ours.values(), _ZERO) - leaving - there
         if missing < grain:
             return
@@ -166,7 +172,9 @@ class Holdings:
         if again:
             # The second look completes the reconciliation that a reset needs.
             self._ask_ns[venue] = now_ns + AGAIN_NS
-        elif not any(self._view.unknown_children(*key) for key in self._desks if key[0] == venue):
+        elif not any(
+            self._view.unknown_children(*key) for key in self._inst_states if key[0] == venue
+        ):
             self._out.commands.extend(self._risk.on_reconciled(venue))
 
     def _accept(self, key: _Key, now_ns: int) -> None:
@@ -175,9 +183,9 @@ class Holdings:
         if trip is not None and trip.phase == "tripped":
             return
         difference = self._differ[key]
-        if self._view.portfolio.adopt(self._desks[key].instrument, difference.theirs, now_ns):
+        if self._view.portfolio.adopt(self._inst_states[key].instrument, difference.theirs, now_ns):
             del self._differ[key]
-            self._register.holdings_changed()
+            self._order_store.holdings_changed()
             self._out.note(
                 "warning",
                 "position_adopted",

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.engine_context import Parts
-    from citadel_micro.core.marketdata.reference_books import References
+    from citadel_micro.core.execution.engine_context import EngineContext
+    from citadel_micro.core.marketdata.reference_books import ReferenceBooks
     from citadel_micro.core.model.events import LimitsChanged
 
 FIXED: Final = ("reporting_currency", "par_currencies", "rolling_window_ns")
@@ -17,10 +17,10 @@ FIXED: Final = ("reporting_currency", "par_currencies", "rolling_window_ns")
 class LimitChanges:
     """Takes over limits that a person has changed."""
 
-    def __init__(self, parts: Parts, references: References) -> None:
-        self._risk = parts.risk
+    def __init__(self, context: EngineContext, references: ReferenceBooks) -> None:
+        self._risk = context.risk
         self._references = references
-        self._out = parts.out
+        self._out = context.out
 
     def on_limits(self, event: LimitsChanged, now_ns: int) -> None:
         """Judge by other limits from now on; what works is judged by them at its next order."""

@@ -16,28 +16,32 @@ from citadel_micro.core.risk.types import LeaseAction
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from citadel_micro.core.engine.signal_intake import Intake
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.engine.signal_intake import SignalIntake
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.orders.orders import Parent
 
 
-class Operations:
+class OperatorActions:
     """Carries out operator commands, and enforces what the gate says about working orders."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor, intake: Intake) -> None:
-        self._config = parts.config
-        self._desks = parts.desks
+    def __init__(
+        self, context: EngineContext, executor: SmartOrderExecutor, intake: SignalIntake
+    ) -> None:
+        self._config = context.config
+        self._inst_states = context.inst_states
         self._executor = executor
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
         self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
         self._silent: frozenset[tuple[str, int]] = frozenset()
         self._dead_since_ns = 0
         """The last heartbeat of all, when what is held was flattened for its being the last."""
-        self._flattener = Flattener(parts, executor, intake)
-        self._names = {key: desk.instrument.venue_symbol for key, desk in parts.desks.items()}
+        self._flattener = Flattener(context, executor, intake)
+        self._names = {
+            key: inst.instrument.venue_symbol for key, inst in context.inst_states.items()
+        }
         self._stop_by_ns = FAR
         self._stopped = False
 
@@ -81,13 +85,13 @@ class Operations:
         required = limits.lease_required
         owners = {
             (parent.signal.owner, parent.signal.epoch): None
-            for parent in self._executor.register.active.values()
+            for parent in self._executor.order_store.active.values()
             if required or parent.signal.strategy != COMMAND_LINE
         }
         self._silent = frozenset(
             each
             for each in owners
-            if leases.lost(*each, now_ns, limits.lease_hard_ns, required=required)
+            if leases.instrument_unknown(*each, now_ns, limits.lease_hard_ns, required=required)
         )
         heard_ns = leases.last_beat_ns
         if (
@@ -108,7 +112,7 @@ class Operations:
         if now_is == self._seen:
             return
         self._seen = now_is
-        for parent in tuple(self._executor.register.active.values()):
+        for parent in tuple(self._executor.order_store.active.values()):
             signal = parent.signal
             if parent.terminal or parent.state in (ParentState.GATING, ParentState.HELD):
                 continue
@@ -130,7 +134,7 @@ class Operations:
         """Go on with a flattening or a shutdown."""
         self._flattener.on_tick(now_ns)
         if self._stop_by_ns != FAR and not self._stopped:
-            active = self._executor.register.active.values()
+            active = self._executor.order_store.active.values()
             live = sum(len(parent.live) for parent in active)
             if live == 0 or now_ns >= self._stop_by_ns:
                 self._stopped = True
@@ -145,7 +149,7 @@ class Operations:
 
     def _strategies(self) -> list[str]:
         """All that were heard of: by heartbeats, orders and trips."""
-        known = self._executor.register.known.values()
+        known = self._executor.order_store.known.values()
         scopes = (trip.scope.partition(":") for trip in self._risk.breakers.trips)
         return [
             *self._view.leases.strategies,
@@ -171,7 +175,7 @@ class Operations:
         self._executor.stopping = True
         if self._stop_by_ns == FAR:
             self._stop_by_ns = now_ns + self._config.shutdown_ns
-        for parent in tuple(self._executor.register.active.values()):
+        for parent in tuple(self._executor.order_store.active.values()):
             if parent.terminal or parent.state in (ParentState.GATING, ParentState.HELD):
                 continue
             if parent.signal.kind == "stop":
@@ -182,7 +186,7 @@ class Operations:
                 )
 
     def _cancel_all(self, scope: str, command: OperatorCommand, now_ns: int) -> None:
-        for parent in tuple(self._executor.register.active.values()):
+        for parent in tuple(self._executor.order_store.active.values()):
             if parent.terminal or parent.verdict is not None or not _covers(scope, parent):
                 continue
             if parent.state is ParentState.HELD:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from citadel_micro.core.model.time_units import SECOND
 
 if TYPE_CHECKING:
-    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.events import CancelReceived, MacroBeat, SignalReceived
 
 OWNER_KEY: Final = "owner/"
@@ -46,7 +46,7 @@ class _Refused:
 class Owners:
     """Who speaks for each owner. Restored from durable state, fed with every heartbeat."""
 
-    def __init__(self, out: Outbox) -> None:
+    def __init__(self, out: CommandBuffer) -> None:
         self._out = out
         self._holders: dict[str, _Holder] = {}
         self._refused: dict[str, _Refused] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.core.model.events import QueryReceived
     from citadel_micro.core.model.risk_limits import RiskLimits
-    from citadel_micro.core.orders.order_store import Register
+    from citadel_micro.core.orders.order_store import OrderStore
     from citadel_micro.core.orders.orders import Parent
     from citadel_micro.core.portfolio.portfolio import Portfolio
 
@@ -37,7 +37,7 @@ FILL_BYTES: Final = 200
 
 def answer(
     query: QueryReceived,
-    register: Register,
+    order_store: OrderStore,
     portfolio: Portfolio,
     *,
     venues: Iterable[str],
@@ -55,10 +55,10 @@ def answer(
     reports: list[PublishReport] = []
     more = False
     if kind == "orders":
-        parents, more = _page(query, register)
+        parents, more = _page(query, order_store)
         reports = [report(parent, portfolio) for parent in parents]
     elif kind == "order":
-        reports = _one(query.signal_id, register, portfolio)
+        reports = _one(query.signal_id, order_store, portfolio)
     return PublishAnswer(
         query_id=query.query_id,
         kind=kind,
@@ -84,15 +84,15 @@ def answer(
     )
 
 
-def _one(signal_id: str, register: Register, portfolio: Portfolio) -> list[PublishReport]:
-    parent = register.known.get(signal_id)
+def _one(signal_id: str, order_store: OrderStore, portfolio: Portfolio) -> list[PublishReport]:
+    parent = order_store.known.get(signal_id)
     if parent is not None:
         return [report(parent, portfolio)]
-    ended = register.remembered.ended.get(signal_id)
+    ended = order_store.remembered.ended.get(signal_id)
     return [] if ended is None else [ended.report(signal_id)]
 
 
-def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]:
+def _page(query: QueryReceived, order_store: OrderStore) -> tuple[list[Parent], bool]:
     """The newest orders that are asked for, oldest first, and whether there are older ones.
 
     An order's number never changes, so pages neither overlap nor leave out any, whatever happens
@@ -100,7 +100,7 @@ def _page(query: QueryReceived, register: Register) -> tuple[list[Parent], bool]
     """
     below = int(query.cursor) if query.cursor.isdecimal() else None
     most = min(query.limit or MOST_REPORTS, MOST_REPORTS)
-    pool = register.active if query.working else register.known
+    pool = order_store.active if query.working else order_store.known
     found: list[Parent] = []
     fills = weight = 0
     # ``active`` holds those that came back to life behind younger ones.

@@ -14,7 +14,7 @@ from citadel_micro.core.execution.admission import choose_algorithm, set_terms
 from citadel_micro.core.model.commands import CancelOrder, QueryVenue
 from citadel_micro.core.model.events import OrderFilled
 from citadel_micro.core.model.time_units import FAR
-from citadel_micro.core.orders.execution_reports import told
+from citadel_micro.core.orders.execution_reports import report_key
 from citadel_micro.core.orders.order_life import life_ends_ns
 from citadel_micro.core.orders.order_records import (
     CHILD_KEY,
@@ -30,8 +30,8 @@ from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.holdings import Holdings
-    from citadel_micro.core.engine.signal_intake import Intake
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.engine.signal_intake import SignalIntake
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.model.events import OrderState, Started, VenueSnapshot
     from citadel_micro.core.orders.orders import Parent
@@ -47,22 +47,26 @@ _AT_REST: Final = (
 )
 
 
-class Recovery:
+class Reconciliation:
     """Loads the last run's state, reconciles it with the venues, then lets the engine go."""
 
     def __init__(
-        self, parts: Parts, executor: SmartOrderExecutor, intake: Intake, holdings: Holdings
+        self,
+        context: EngineContext,
+        executor: SmartOrderExecutor,
+        intake: SignalIntake,
+        holdings: Holdings,
     ) -> None:
         self.due_ns = FAR
         self._holdings = holdings
-        self._config = parts.config
-        self._desks = parts.desks
+        self._config = context.config
+        self._inst_states = context.inst_states
         self._executor = executor
         self._intake = intake
-        self._register = parts.register
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
+        self._order_store = context.order_store
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
         self._awaited: dict[str, None] = {}
         self._foreign: dict[str, dict[str, None]] = {}
         """By venue: the orders of others that its last answer named."""
@@ -82,10 +86,10 @@ class Recovery:
             )
         working = 0
         self._repeat_recent()
-        for parent in tuple(self._register.active.values()):
+        for parent in tuple(self._order_store.active.values()):
             for child in parent.live:
                 working += 1
-                self._executor.sender.doubt(parent, child, now_ns, "restart")
+                self._executor.sender.mark_unknown(parent, child, now_ns, "restart")
             for child in parent.watched:
                 child.query_due_ns = now_ns
             self._executor.advance(parent, now_ns)
@@ -98,7 +102,7 @@ class Recovery:
             "info",
             "reconciling",
             venues=len(self._awaited),
-            parents=len(self._register.active),
+            parents=len(self._order_store.active),
             orders_in_doubt=working,
         )
         self.check(now_ns)
@@ -112,7 +116,7 @@ class Recovery:
         """Take a venue's word on open orders and balances. Also after recovery."""
         foreign: dict[str, None] = {}
         for row in snapshot.open_orders:
-            if row.client_id in self._register.children:
+            if row.client_id in self._order_store.children:
                 self._executor.on_report(row, now_ns)
             elif self._executor.sender.is_own(row.venue, row.client_id):
                 self._forgotten_order(row)
@@ -135,7 +139,7 @@ class Recovery:
         self._view.portfolio.set_balances(
             snapshot.venue, snapshot.balances, snapshot.exchange_ns or None
         )
-        self._register.holdings_changed()
+        self._order_store.holdings_changed()
         self._awaited.pop(snapshot.venue, None)
         self.check(now_ns)
 
@@ -143,17 +147,17 @@ class Recovery:
         """End recovery when every venue has answered and every order is explained."""
         if not self._view.reconciling or self._awaited:
             return
-        for parent in self._register.active.values():
+        for parent in self._order_store.active.values():
             unknown = any(child.state is ChildState.UNKNOWN for child in parent.live)
-            if unknown or not parent.settled:
+            if unknown or not parent.fills_complete:
                 return
         self._view.reconciling = False
         self.due_ns = FAR
         for venue in self._config.venues:
             self._out.commands.extend(self._risk.on_reconciled(venue))
-        self._out.note("info", "reconciled", parents=len(self._register.active))
+        self._out.note("info", "reconciled", parents=len(self._order_store.active))
         self._holdings.begin(now_ns)
-        for parent in tuple(self._register.active.values()):
+        for parent in tuple(self._order_store.active.values()):
             if parent.state is ParentState.GATING and parent.verdict is None:
                 self._intake.admit(parent, now_ns)
             else:
@@ -170,12 +174,12 @@ class Recovery:
 
     def _repeat_recent(self) -> None:
         """Report again what goes on, and what may have ended without being heard."""
-        known = self._register.known.values()
+        known = self._order_store.known.values()
         newest_ns = max((parent.updated_ns for parent in known), default=0)
         for parent in known:
             recent = parent.updated_ns >= newest_ns - REPEATED_NS
-            if recent or parent.id in self._register.active:
-                self._register.repeat(parent)
+            if recent or parent.id in self._order_store.active:
+                self._order_store.repeat(parent)
 
     def _foreign_order(self, row: OrderState) -> None:
         """Somebody else's, of which nothing is known: told once, and left alone."""
@@ -198,21 +202,21 @@ class Recovery:
         )
 
     def _load_orders(self, state: dict[str, object]) -> None:
-        register = self._register
-        register.count = cast("int", state.get("seq", 0))
+        order_store = self._order_store
+        order_store.count = cast("int", state.get("seq", 0))
         rows = [cast("dict[str, Any]", v) for k, v in state.items() if k.startswith(PARENT_KEY)]
         for row in sorted(rows, key=lambda row: cast("int", row["number"])):
             parent = load_parent(row)
-            register.count = max(register.count, parent.number)
-            register.known[parent.id] = parent
-            register.remembered.names.add(parent.signal.owner)
+            order_store.count = max(order_store.count, parent.number)
+            order_store.known[parent.id] = parent
+            order_store.remembered.names.add(parent.signal.owner)
         self._load_children(state)
-        for parent in register.known.values():
+        for parent in order_store.known.values():
             self._revive(parent)
-        register.remembered.restore(state, register.known)
+        order_store.remembered.restore(state, order_store.known)
 
     def _load_children(self, state: dict[str, object]) -> None:
-        register = self._register
+        order_store = self._order_store
         rows = [
             (key, cast("dict[str, Any]", value))
             for key, value in state.items()
@@ -220,7 +224,7 @@ class Recovery:
         ]
         rows.sort(key=lambda item: int(item[0].rpartition("-")[2], 36))
         for key, row in rows:
-            owner = register.known.get(cast("str", row["parent"]))
+            owner = order_store.known.get(cast("str", row["parent"]))
             if owner is None:
                 # Written in the same call as its parent and torn from it: it was never sent.
                 self._out.note("warning", "child_without_parent", key=key)
@@ -230,22 +234,24 @@ class Recovery:
             while (fill := state.get(fill_key(child, child.stored_fills))) is not None:
                 load_fill(child, cast("dict[str, Any]", fill))
             owner.children.append(child)
-            register.index(owner, child)
+            order_store.index(owner, child)
 
     def _revive(self, parent: Parent) -> None:
         """Instrument, algorithm and counts of a loaded parent."""
         signal = parent.signal
-        desk = self._desks.get((signal.venue, signal.symbol))
+        inst = self._inst_states.get((signal.venue, signal.symbol))
         parent.recount()
         if parent.told_fills == parent.fills:
-            parent.told = told(parent)  # as its last revision was; what changes now is a new one
+            parent.last_report_key = report_key(
+                parent
+            )  # as its last revision was; what changes now is a new one
         else:
-            self._register.touch(parent)
+            self._order_store.touch(parent)
         if parent.state is ParentState.GATING:
             parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
-        if desk is not None and parent.state is not ParentState.GATING:
+        if inst is not None and parent.state is not ParentState.GATING:
             try:
-                set_terms(parent, desk.instrument)
+                set_terms(parent, inst.instrument)
                 parent.algo = choose_algorithm(signal, self._config.algo_defaults)
                 parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
             except BadInput as error:
@@ -254,23 +260,23 @@ class Recovery:
             if parent.ending is not None and not parent.terminal:
                 parent.verdict = ParentEvent(parent.ending[0])  # its moment is over
                 parent.reason_code = ""
-        elif desk is None and not parent.terminal and parent.state is not ParentState.GATING:
+        elif inst is None and not parent.terminal and parent.state is not ParentState.GATING:
             self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
         if not parent.live and not parent.terminal and parent.state not in _AT_REST:
             parent.state = ParentState.READY
         elif parent.live and parent.state in (ParentState.READY, ParentState.PAUSED):
             # Its child's end was torn away by the crash, and will be found out again.
             parent.state = ParentState.UNKNOWN
-        if parent.over:
+        if parent.closed:
             return
-        self._register.active[parent.id] = self._register.awake[parent.id] = parent
-        self._register.touch(parent)
-        if parent.instrument is None or desk is None:
+        self._order_store.active[parent.id] = self._order_store.awake[parent.id] = parent
+        self._order_store.touch(parent)
+        if parent.instrument is None or inst is None:
             return
         if parent.state is ParentState.HELD and not parent.live:
-            self._register.hold(parent, desk)
+            self._order_store.hold(parent, inst)
         else:
-            desk.parents.append(parent)
+            inst.parents.append(parent)
 
     def _lost(self, parent: Parent, why: str) -> None:
         text = f"order {parent.id} was working and cannot be taken up: {why}; restore it"
@@ -286,7 +292,7 @@ class Recovery:
         # their order by the crash are put back there, else they would be counted twice.
         for fill in row["last_fills"]:
             client_id, rest = fill["client_id"], dict(fill)
-            found = self._register.children.get(client_id)
+            found = self._order_store.children.get(client_id)
             if found is None:
                 continue
             parent, child = found
@@ -295,4 +301,4 @@ class Recovery:
             if child.note_fill(OrderFilled(**rest), now_ns, mid) is not None:
                 parent.changed(child)
                 parent.count(child)
-                self._register.touch(parent)
+                self._order_store.touch(parent)

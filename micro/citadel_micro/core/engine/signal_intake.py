@@ -25,10 +25,10 @@ from citadel_micro.core.orders.remembered_ids import (
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.model.events import CancelReceived, SignalRefused
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 _V = ParentEvent
@@ -36,19 +36,21 @@ HOUR_NS: Final = 3_600 * SECOND
 DAY_NS: Final = 24 * HOUR_NS
 
 
-class Intake:
+class SignalIntake:
     """The way of an intent into the executor. Every intent counts once, whatever arrives when."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor, owners: Owners) -> None:
-        self._config = parts.config
-        self._desks = parts.desks
+    def __init__(
+        self, context: EngineContext, executor: SmartOrderExecutor, owners: Owners
+    ) -> None:
+        self._config = context.config
+        self._inst_states = context.inst_states
         self._executor = executor
         self._owners = owners
-        self._register = parts.register
-        self._risk = parts.risk
-        self._view = parts.view
+        self._order_store = context.order_store
+        self._risk = context.risk
+        self._view = context.view
         self._noted_ns = 0
-        self._out = parts.out
+        self._out = context.out
 
     def on_signal(self, signal: SignalReceived, now_ns: int) -> None:
         """Take a signal once; a repeated one gets its present report again."""
@@ -60,12 +62,14 @@ class Intake:
             return
         if self._too_many(signal, now_ns):
             return
-        parent = self._register.open(signal, now_ns, own=False)
+        parent = self._order_store.open(signal, now_ns, own=False)
         if verdict == "deny":
             self._executor.end(parent, _V.DENY, OWNER_IN_USE, text, now_ns)
             return
         if self._view.reconciling:
-            self._register.touch(parent)  # durable and acknowledged; judged when recovery is done
+            self._order_store.touch(
+                parent
+            )  # durable and acknowledged; judged when recovery is done
             parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
             self._executor.advance(parent, now_ns)
         else:
@@ -73,10 +77,10 @@ class Intake:
 
     def admit(self, parent: Parent, now_ns: int) -> None:
         """Judge a parent that is GATING, and begin it or say why not."""
-        self._register.touch(parent)
+        self._order_store.touch(parent)
         parent.ends_ns = FAR
         signal = parent.signal
-        withdrawn = self._register.remembered.take_withdrawn(signal)
+        withdrawn = self._order_store.remembered.take_withdrawn(signal)
         if withdrawn is not None:
             self._executor.end(parent, _V.CANCEL, "CANCELED_BY_MACRO", withdrawn, now_ns)
             return
@@ -91,16 +95,16 @@ class Intake:
         if self._executor.stopping:
             self._executor.end(parent, _V.DENY, "SHUTTING_DOWN", "micro is shutting down", now_ns)
             return
-        desk = self._desks.get((signal.venue, signal.symbol))
-        if desk is None:
+        inst = self._inst_states.get((signal.venue, signal.symbol))
+        if inst is None:
             known = signal.venue in self._config.venues
             code = "SYMBOL_DISALLOWED" if known else "VENUE_DISALLOWED"
-            names = ", ".join(":".join(key) for key in self._desks) or "none"
+            names = ", ".join(":".join(key) for key in self._inst_states) or "none"
             text = f"{signal.venue} {signal.symbol} is not configured; configured: {names}"
             self._executor.end(parent, _V.DENY, code, text, now_ns)
             return
         try:
-            set_terms(parent, desk.instrument)
+            set_terms(parent, inst.instrument)
         except BadInput as error:
             self._executor.end(parent, _V.DENY, "BAD_NUMBER", str(error), now_ns)
             return
@@ -111,8 +115,8 @@ class Intake:
             return
         if parent.target < 1:
             # What rounds down to nothing is no order; the gate judges the minimum of the others.
-            ticks = parent.limit_ticks or parent.stop_ticks or desk.mid_half_ticks() // 2
-            rules = desk.instrument
+            ticks = parent.limit_ticks or parent.stop_ticks or inst.mid_half_ticks() // 2
+            rules = inst.instrument
             smallest = rules.amount(rules.min_lots_at(ticks, reduce_only=parent.reduce_only))
             text = f"quantity {signal.quantity} {rules.base} is below the minimum {smallest}"
             parent.permitted = 0
@@ -122,7 +126,7 @@ class Intake:
             # What stands in the way of a flattening now will not for long; its orders are judged.
             parent.reducing = True
             parent.step(_V.ADMIT)
-            self._executor.begin(parent, desk, now_ns)
+            self._executor.begin(parent, inst, now_ns)
             return
         post_only = bool(parent.algo.values.get("post_only", False))
         request = admission_request(
@@ -142,20 +146,20 @@ class Intake:
             self._executor.end(parent, _V.DENY, verdict.code, verdict.reason, now_ns)
             return
         if stop:
-            self._hold(parent, desk, now_ns)
+            self._hold(parent, inst, now_ns)
             return
         parent.reducing = verdict.reducing
         parent.step(_V.ADMIT)
-        self._executor.begin(parent, desk, now_ns)
+        self._executor.begin(parent, inst, now_ns)
 
     def _judged_before(self, parent: Parent) -> bool:
         """A second lock on top of ``on_signal``: what was judged under this name is not again."""
-        other = self._register.known.get(parent.id)
-        return other is not parent or parent.id in self._register.remembered.ended
+        other = self._order_store.known.get(parent.id)
+        return other is not parent or parent.id in self._order_store.remembered.ended
 
-    def _hold(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+    def _hold(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         parent.step(_V.HOLD)
-        self._register.hold(parent, desk)
+        self._order_store.hold(parent, inst)
         self._executor.advance(parent, now_ns)
 
     def on_refused(self, refused: SignalRefused, now_ns: int) -> None:
@@ -190,15 +194,15 @@ class Intake:
         )
         if self._too_many(signal, now_ns):
             return
-        parent = self._register.open(signal, now_ns, own=False)
+        parent = self._order_store.open(signal, now_ns, own=False)
         self._executor.end(parent, _V.DENY, refused.code, refused.reason, now_ns)
 
     def on_cancel(self, cancel: CancelReceived, now_ns: int) -> None:
         """Withdraw the unfilled rest. Before its signal has come, the signal's name is kept."""
         signal_id, reason = cancel.signal_id, cancel.reason
-        parent = self._register.known.get(signal_id)
+        parent = self._order_store.known.get(signal_id)
         if parent is None:
-            ended = self._register.remembered.ended.get(signal_id)
+            ended = self._order_store.remembered.ended.get(signal_id)
             if ended is not None:
                 self._tell_ended(signal_id, ended)
                 return
@@ -209,19 +213,19 @@ class Intake:
                 self._out.note("error", "cancel_refused", signal_id=signal_id, text=text)
                 return
             heard = self._owners.heard(cancel.owner)
-            self._register.remembered.withdraw(cancel, now_ns, heard=heard)
+            self._order_store.remembered.withdraw(cancel, now_ns, heard=heard)
             self._out.note("warning", "cancel_of_unknown_signal", signal_id=signal_id)
         elif (
             parent.terminal
             or parent.verdict is not None
             or (parent.ending is not None and not cancel.operator)
         ):
-            self._register.repeat(parent)  # it is ending already
+            self._order_store.repeat(parent)  # it is ending already
         else:
             why_not = self._owners.may_cancel(cancel, parent.signal.owner, now_ns, own=parent.own)
             if why_not:
                 self._out.note("error", "cancel_refused", signal_id=signal_id, text=why_not)
-                self._register.repeat(parent)
+                self._order_store.repeat(parent)
                 return
             code = "CANCELED_BY_OPERATOR" if cancel.operator else "CANCELED_BY_MACRO"
             self._executor.close(parent, _V.CANCEL, code, reason, now_ns)
@@ -230,8 +234,8 @@ class Intake:
 
     def _repeated(self, signal_id: str, owner: str) -> bool:
         """Answer a signal whose name is known, with what became of it; False for a new name."""
-        parent = self._register.known.get(signal_id)
-        ended = None if parent is not None else self._register.remembered.ended.get(signal_id)
+        parent = self._order_store.known.get(signal_id)
+        ended = None if parent is not None else self._order_store.remembered.ended.get(signal_id)
         if parent is None and ended is None:
             return False
         theirs = parent.signal.owner if parent is not None else ended.owner if ended else ""
@@ -241,7 +245,7 @@ class Intake:
                 "error", "signal_id_of_another_owner", signal_id=signal_id, owner=owner, of=theirs
             )
         elif parent is not None:
-            self._register.repeat(parent)
+            self._order_store.repeat(parent)
         elif ended is not None:
             self._tell_ended(signal_id, ended)
         return True
@@ -251,7 +255,7 @@ class Intake:
 
     def _too_many(self, signal: SignalReceived, now_ns: int) -> bool:
         """Refuse a new name while too many are remembered that may still act."""
-        remembered = self._register.remembered
+        remembered = self._order_store.remembered
         text = remembered.full(signal.owner, now_ns, heard=self._owners.heard(signal.owner))
         if not text:
             return False
@@ -282,7 +286,7 @@ class Intake:
             )
             return "BAD_NUMBER", text
         heard = self._owners.heard(signal.owner)
-        if self._register.remembered.perhaps_withdrawn(signal, heard=heard):
+        if self._order_store.remembered.perhaps_withdrawn(signal, heard=heard):
             text = (
                 "so many unknown signals were cancelled that not all could be remembered, and this "
                 "may be one of them"

@@ -18,9 +18,9 @@ from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 COMPLETED: Final = (
@@ -44,11 +44,11 @@ MARGIN: Final = Fraction(95, 100)
 class Completion:
     """Decides it, and remembers in the parent (``ending``) how it shall end after that."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
-        self._desks = parts.desks
+    def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
+        self._inst_states = context.inst_states
         self._executor = executor
-        self._view = parts.view
-        self._out = parts.out
+        self._view = context.view
+        self._out = context.out
 
     def keeps(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> bool:
         """Whether an order that is out stays for a while, since its rest could not be placed anew.
@@ -59,10 +59,10 @@ class Completion:
             return False
         if code not in COMPLETED or self._executor.stopping or self._view.reconciling:
             return False
-        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
         child = parent.live[0]
-        smallest = desk.instrument.min_lots_at(child.price_ticks)
-        if parent.remaining >= smallest or not self._missing(parent, desk, Fraction(1)):
+        smallest = inst.instrument.min_lots_at(child.price_ticks)
+        if parent.remaining >= smallest or not self._missing(parent, inst, Fraction(1)):
             return False
         self._put_off(parent, (end, code, reason), parent.target, now_ns + KEEP_NS)
         return True
@@ -77,14 +77,14 @@ class Completion:
             return False
         if self._executor.stopping or self._view.reconciling:
             return False
-        desk = self._desks[parent.rules.venue, parent.rules.symbol]
-        more = self._missing(parent, desk, MARGIN)
-        touch = desk.touch_ticks()
+        inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
+        more = self._missing(parent, inst, MARGIN)
+        touch = inst.touch_ticks()
         if not more or touch is None:
             return False
-        more = max(more, desk.instrument.min_lots_at(touch[0]))
+        more = max(more, inst.instrument.min_lots_at(touch[0]))
         need = min(parent.filled + more, parent.target)
-        if need - parent.filled < desk.instrument.min_lots_at(touch[1]):
+        if need - parent.filled < inst.instrument.min_lots_at(touch[1]):
             return False
         put_off = (parent.verdict, parent.reason_code, parent.reason)
         parent.step(ParentEvent.RESUME)
@@ -109,7 +109,7 @@ class Completion:
         )
         parent.reason_code, parent.reason = "COMPLETING", text
         self._out.note("info", "entry_completed", signal_id=parent.id, text=text)
-        self._executor.register.touch(parent)
+        self._executor.order_store.touch(parent)
 
     def ending(self, parent: Parent, end: ParentEvent) -> tuple[ParentEvent, str, str]:
         """How it ends: as it was to end before it was completed, and as dust if that is left."""
@@ -121,19 +121,19 @@ class Completion:
             code, reason = parent.ending[1:]
         if parent.exits or not parent.filled or end is ParentEvent.ANOMALY:
             return end, code, reason
-        desk = self._desks[parent.rules.venue, parent.rules.symbol]
-        if self._missing(parent, desk, Fraction(1)):
-            rest = f"{desk.instrument.amount(parent.filled)} {desk.instrument.base}"
+        inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
+        if self._missing(parent, inst, Fraction(1)):
+            rest = f"{inst.instrument.amount(parent.filled)} {inst.instrument.base}"
             text = f"{code}: {reason}; the {rest} that it has are too little to be sold again"
             self._out.note("warning", "dust_left", signal_id=parent.id, rest=rest)
             return end, "DUST", text
         return end, code, reason
 
-    def _missing(self, parent: Parent, desk: Desk, margin: Fraction) -> int:
+    def _missing(self, parent: Parent, inst: InstrumentState, margin: Fraction) -> int:
         """Lots by which what is held is too little to be sold at a part of the present price."""
-        rules = desk.instrument
-        touch = desk.touch_ticks()
-        half_ticks = desk.mid_half_ticks() if touch is not None else parent.arrival_half_ticks
+        rules = inst.instrument
+        touch = inst.touch_ticks()
+        half_ticks = inst.mid_half_ticks() if touch is not None else parent.arrival_half_ticks
         ticks = int(half_ticks * margin // 2)
         if ticks <= 0:
             return 0

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.algos.base import KEEP
 from citadel_micro.core.execution.completion import Completion
 from citadel_micro.core.execution.decisions import Decisions
-from citadel_micro.core.execution.order_sender import Sender
-from citadel_micro.core.execution.reject_policy import BUSY, Refusals
-from citadel_micro.core.execution.report_handler import ReportReader
+from citadel_micro.core.execution.order_sender import OrderSender
+from citadel_micro.core.execution.reject_policy import BUSY, RejectPolicy
+from citadel_micro.core.execution.report_handler import ReportHandler
 from citadel_micro.core.model.commands import RequestSnapshot
 from citadel_micro.core.model.events import FeedStatus, OrderFilled
 from citadel_micro.core.model.time_units import FAR, MS
@@ -29,9 +29,9 @@ from citadel_micro.core.orders.order_states import (
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.report_handler import ChildReport
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
 
 _P, _V = ParentState, ParentEvent
@@ -50,40 +50,40 @@ CROSS_PAUSE_DOUBLINGS: Final = 4
 class SmartOrderExecutor:
     """See the module. ``register`` holds the parents; commands go to the outbox."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.register = parts.register
-        self.sender = Sender(parts.config, parts.risk, parts.view, parts.out)
+    def __init__(self, context: EngineContext) -> None:
+        self.order_store = context.order_store
+        self.sender = OrderSender(context.config, context.risk, context.view, context.out)
         self.due_ns = FAR
         """Earliest time at which a parent wants to be looked at."""
         self.stopping = False
         self.venue_down = self.sender.down
         """Venues whose order connection is down, with the reason."""
-        self._config = parts.config
-        self._desks = parts.desks
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
-        self._reader = ReportReader(parts.config, self.sender)
-        self._refusals = Refusals(parts, self)
-        self._decisions = Decisions(parts, self, self._refusals)
-        self._completion = Completion(parts, self)
+        self._config = context.config
+        self._inst_states = context.inst_states
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
+        self._reader = ReportHandler(context.config, self.sender)
+        self._reject_policy = RejectPolicy(context, self)
+        self._decisions = Decisions(context, self, self._reject_policy)
+        self._completion = Completion(context, self)
 
     # what happens
 
-    def begin(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+    def begin(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         """Start the working time of a parent that is READY."""
         parent.accepted_ns = now_ns
         parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
         # A stop may be triggered without a book; its arrival is then that of its first order.
-        parent.arrival_half_ticks = desk.mid_half_ticks() if desk.fit else 0
-        self.register.release(parent, desk)
-        if parent not in desk.parents:
-            desk.parents.append(parent)
+        parent.arrival_half_ticks = inst.mid_half_ticks() if inst.fit else 0
+        self.order_store.release(parent, inst)
+        if parent not in inst.parents:
+            inst.parents.append(parent)
         self.advance(parent, now_ns)
 
-    def on_market(self, desk: Desk, now_ns: int) -> None:
-        """Show a changed market to every parent of the desk that could act on it."""
-        parents = desk.parents
+    def on_market(self, inst: InstrumentState, now_ns: int) -> None:
+        """Show a changed market to every parent of the instrument that could act on it."""
+        parents = inst.parents
         for parent in parents if len(parents) == 1 else tuple(parents):
             algo = parent.algo
             if parent.verdict is not None or parent.done_ns or algo is None or self.stopping:
@@ -92,37 +92,37 @@ class SmartOrderExecutor:
             if live:
                 if live[0].state is not ChildState.WORKING or len(live) > 1:
                     continue
-            elif now_ns < parent.resume_ns or parent.awaits_book(desk.book_id(), now_ns):
+            elif now_ns < parent.resume_ns or parent.awaits_book(inst.book_id(), now_ns):
                 continue
             if now_ns >= parent.ends_ns:
                 self.advance(parent, now_ns)
                 continue
-            decision = algo.decide(parent, desk, now_ns)
+            decision = algo.decide(parent, inst, now_ns)
             if decision is not KEEP:
-                self._decisions.carry_out(parent, desk, decision, now_ns)
+                self._decisions.carry_out(parent, inst, decision, now_ns)
                 self._plan(parent, now_ns)
             elif algo.wake_ns < self.due_ns:
                 self.due_ns = algo.wake_ns
-        if desk.held.waiting and not self.stopping:
-            for parent in desk.held.reached():
-                self._look(parent, desk, now_ns)
+        if inst.held.waiting and not self.stopping:
+            for parent in inst.held.reached():
+                self._look(parent, inst, now_ns)
 
-    def _look(self, parent: Parent, desk: Desk, now_ns: int) -> None:
+    def _look(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         """Show the market to a held stop."""
         algo = parent.algo
         if algo is None or parent.state is not _P.HELD or parent.verdict is not None:
             return
-        decision = algo.decide(parent, desk, now_ns)
+        decision = algo.decide(parent, inst, now_ns)
         if decision is not KEEP:
-            self._decisions.carry_out(parent, desk, decision, now_ns)
+            self._decisions.carry_out(parent, inst, decision, now_ns)
             self._plan(parent, now_ns)
             return
-        self.register.look_again(parent, desk)
+        self.order_store.look_again(parent, inst)
         self.due_ns = min(self.due_ns, algo.wake_ns)
 
     def on_report(self, report: ChildReport | OrderFilled, now_ns: int) -> None:
         """Route what a venue says about one order."""
-        found = self.register.children.get(report.client_id)
+        found = self.order_store.children.get(report.client_id)
         if found is None:
             self._out.note(
                 "warning",
@@ -133,7 +133,7 @@ class SmartOrderExecutor:
             )
             return
         parent, child = found
-        if parent.lost:
+        if parent.instrument_unknown:
             self._out.note("warning", "report_on_lost_order", client_id=report.client_id)
             return
         before = child.state
@@ -141,7 +141,7 @@ class SmartOrderExecutor:
             self._fill(parent, child, report, now_ns)
         else:
             self._reader.read(parent, child, report, now_ns)
-        self._took(parent, child, before, now_ns)
+        self._after_report(parent, child, before, now_ns)
 
     def on_venue(self, venue: str, down: str | None, now_ns: int) -> None:
         """The order connection went down (with its reason) or came back.
@@ -154,7 +154,7 @@ class SmartOrderExecutor:
             return
         if not was_down:
             return
-        parents = [p for p in self.register.active.values() if p.signal.venue == venue]
+        parents = [p for p in self.order_store.active.values() if p.signal.venue == venue]
         asked: list[Child] = []
         for parent in parents:
             parent.resume_ns = min(parent.resume_ns, now_ns)
@@ -173,17 +173,17 @@ class SmartOrderExecutor:
         """Look at every parent that is due."""
         if now_ns < self.due_ns:
             return
-        for parent in tuple(self.register.awake.values()):
+        for parent in tuple(self.order_store.awake.values()):
             if self._due(parent) <= now_ns:
                 self.advance(parent, now_ns)
-        due_ns = min((self._due(p) for p in self.register.awake.values()), default=FAR)
+        due_ns = min((self._due(p) for p in self.order_store.awake.values()), default=FAR)
         self.due_ns = max(due_ns, now_ns + MS)
 
     def advance(self, parent: Parent, now_ns: int) -> None:
         """Do what is due for a parent: questions, cancels, its end, or its algorithm's decision."""
         for child in parent.watched:
-            self.sender.tend(parent, child, now_ns)
-            self.register.touch(parent)
+            self.sender.check_timeouts(parent, child, now_ns)
+            self.order_store.touch(parent)
         if now_ns >= parent.resume_ns:
             parent.resume_ns = 0
         if now_ns >= parent.same_book_ns:
@@ -228,27 +228,27 @@ class SmartOrderExecutor:
         if not live and parent.state is not _P.HELD and parent.remaining == 0:
             self.close(parent, _V.FILL, "", "", now_ns)
             return
-        desk = self._desks[parent.rules.venue, parent.rules.symbol]
+        inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
         if parent.state is _P.HELD:
-            self._look(parent, desk, now_ns)
+            self._look(parent, inst, now_ns)
             return
         algo.forget()
-        decision = algo.decide(parent, desk, now_ns)
+        decision = algo.decide(parent, inst, now_ns)
         if decision is not KEEP:
-            self._decisions.carry_out(parent, desk, decision, now_ns)
+            self._decisions.carry_out(parent, inst, decision, now_ns)
 
     # reports
 
     def _fill(self, parent: Parent, child: Child, report: OrderFilled, now_ns: int) -> None:
         rules = parent.rules
-        desk = self._desks[rules.venue, rules.symbol]
-        was_settled = child.terminal and child.settled
-        fill = child.note_fill(report, now_ns, desk.mid_half_ticks())
+        inst = self._inst_states[rules.venue, rules.symbol]
+        was_settled = child.terminal and child.fills_complete
+        fill = child.note_fill(report, now_ns, inst.mid_half_ticks())
         parent.changed(child)
         self._reader.alive(child, now_ns)
         if fill is not None:
             self._view.portfolio.apply_fill(rules, parent.signal.side, report, now_ns)
-            self.register.booked(report, fill.mid_half_ticks)
+            self.order_store.booked(report, fill.mid_half_ticks)
             if was_settled:
                 self._out.note(
                     "error",
@@ -259,14 +259,14 @@ class SmartOrderExecutor:
                 )
         self._reader.filled_up(child, now_ns)
 
-    def _took(self, parent: Parent, child: Child, before: ChildState, now_ns: int) -> None:
+    def _after_report(self, parent: Parent, child: Child, before: ChildState, now_ns: int) -> None:
         """After a child has changed: count, judge what it means, and go on."""
         parent.count(child)
-        self.register.touch(parent)
+        self.order_store.touch(parent)
         if parent.algo is not None:
             parent.algo.forget()
         if parent.live:
-            self.register.activate(parent)
+            self.order_store.activate(parent)
         if parent.overfilled and parent.state is not _P.ANOMALY:
             self._anomaly(parent, child, now_ns)
         elif child.state is not before:
@@ -290,29 +290,29 @@ class SmartOrderExecutor:
         if not parent.terminal and not parent.live:
             parent.step(_V.GONE)
         rules = parent.rules
-        desk = self._desks[rules.venue, rules.symbol]
+        inst = self._inst_states[rules.venue, rules.symbol]
         if child.ioc and child.state is not ChildState.REJECTED:
             parent.resume_ns = now_ns + _cross_pause_ns(parent)
-            parent.await_book(desk.book_id(), now_ns)
-        for other in desk.parents:
+            parent.await_book(inst.book_id(), now_ns)
+        for other in inst.parents:
             # What it had of the position is free now.
             if other.resume_ns > now_ns and other.reason_code == BUSY:
                 other.resume_ns = now_ns
                 self.due_ns = min(self.due_ns, now_ns + MS)
         if child.state is ChildState.REJECTED:
-            self._refusals.by_venue(parent, child, desk, now_ns)
+            self._reject_policy.by_venue(parent, child, inst, now_ns)
 
-    def resync(self, desk: Desk, reason: str, now_ns: int) -> None:
+    def resync(self, inst: InstrumentState, reason: str, now_ns: int) -> None:
         """Distrust the book and ask for it anew; nothing is placed on it until it comes."""
-        venue, symbol = desk.key
-        desk.market.on_status(FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason))
+        venue, symbol = inst.key
+        inst.market.on_status(FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason))
         self._view.portfolio.mark(venue, symbol, None)
         self._out.commands.extend(
             self._risk.on_feed(venue, symbol, now_ns, live=False, reason=reason)
         )
-        desk.crossed_since_ns = 0
-        desk.asked_ns = now_ns
-        desk.dirty = True
+        inst.crossed_since_ns = 0
+        inst.asked_ns = now_ns
+        inst.dirty = True
         self._out.commands.append(RequestSnapshot(venue=venue, symbol=symbol, reason=reason))
 
     def _anomaly(self, parent: Parent, child: Child, now_ns: int) -> None:
@@ -330,7 +330,7 @@ class SmartOrderExecutor:
         """Place nothing more; end it once everything that is out is proven over."""
         if self._completion.keeps(parent, end, code, reason, now_ns):
             return
-        self.register.touch(parent)
+        self.order_store.touch(parent)
         parent.reason_code, parent.reason = code, reason
         parent.verdict = end
         if parent.state not in (_P.HELD, _P.GATING):
@@ -342,14 +342,14 @@ class SmartOrderExecutor:
         for child in parent.live:
             if child.state not in (ChildState.UNKNOWN, ChildState.QUARANTINED):
                 self.sender.cancel(parent, child, now_ns)
-                self.register.touch(parent)
+                self.order_store.touch(parent)
 
     def _wind_up(self, parent: Parent, now_ns: int) -> None:
         self.withdraw(parent, now_ns)
-        if parent.live or not parent.settled:
+        if parent.live or not parent.fills_complete:
             return
         if parent.terminal:
-            self.register.retire(parent)
+            self.order_store.retire(parent)
             return
         end = parent.verdict or _V.CANCEL
         if parent.target and parent.filled >= parent.target:
@@ -369,11 +369,11 @@ class SmartOrderExecutor:
         parent.reason_code, parent.reason = code, reason
         parent.done_ns = now_ns
         if parent.instrument is not None:
-            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
-            parent.final_half_ticks = desk.mid_half_ticks()
-        self.register.touch(parent)
-        if parent.over:
-            self.register.retire(parent)
+            inst = self._inst_states[parent.instrument.venue, parent.instrument.symbol]
+            parent.final_half_ticks = inst.mid_half_ticks()
+        self.order_store.touch(parent)
+        if parent.closed:
+            self.order_store.retire(parent)
         if admitted:
             signal = parent.signal
             clean = end not in (_V.DENY, _V.ANOMALY)
@@ -391,7 +391,7 @@ class SmartOrderExecutor:
     def _due(self, parent: Parent) -> int:
         """When a parent wants to be looked at next."""
         due_ns = FAR
-        if parent.lost:
+        if parent.instrument_unknown:
             return due_ns
         for child in parent.watched:
             due_ns = min(due_ns, child.answer_due_ns, child.query_due_ns)

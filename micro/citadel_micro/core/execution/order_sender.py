@@ -20,15 +20,15 @@ from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Work
-    from citadel_micro.core.execution.risk_view import EngineView
-    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.execution.risk_view import EngineRiskView
+    from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.risk.manager import RiskManager
     from citadel_micro.core.risk.types import Verdict
 
 MARK: Final = "sc"
-"""Begins every client order id of ours. Others may begin so as well: see ``Sender.is_own``."""
+"""Begins every client order id of ours. Others may begin so as well: see ``OrderSender.is_own``."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
 SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
 """Denials of one order's size: the parent goes on in smaller orders."""
@@ -62,11 +62,11 @@ class Denied:
         self.dust = dust
 
 
-class Sender:
+class OrderSender:
     """Makes and sends requests; see the module."""
 
     def __init__(
-        self, config: EngineConfig, risk: RiskManager, view: EngineView, out: Outbox
+        self, config: EngineConfig, risk: RiskManager, view: EngineRiskView, out: CommandBuffer
     ) -> None:
         self._config = config
         self._risk = risk
@@ -85,14 +85,16 @@ class Sender:
 
     # orders
 
-    def place(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> Child | Denied:
+    def place(
+        self, parent: Parent, inst: InstrumentState, work: Work, now_ns: int
+    ) -> Child | Denied:
         """Send a new child, or say why not; then nothing has changed."""
-        rules = desk.instrument
+        rules = inst.instrument
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
         wanted = min(parent.available, work.most_lots or parent.available)
         if parent.exits:
-            wanted = min(wanted, self.reducible(parent, desk, alone=True))
-        touch = desk.touch_ticks()
+            wanted = min(wanted, self.reducible(parent, inst, alone=True))
+        touch = inst.touch_ticks()
         if wanted < smallest and work.ioc and touch is not None:
             # Too little at the worst price that it might pay may be enough at the best one.
             near = touch[1] if parent.sign > 0 else touch[0]
@@ -102,17 +104,17 @@ class Sender:
             return Denied(dust=True)
         lots = wanted
         if parent.exits:
-            free = self.reducible(parent, desk)
+            free = self.reducible(parent, inst)
             # What is free meanwhile, as long as the rest can be placed too.
             lots = wanted if free >= wanted else _clip(free, wanted, smallest)
             if lots == 0:
                 return Denied()
-        self._check_price(parent, desk, work)
+        self._check_price(parent, inst, work)
         bucket = self.buckets[rules.venue]
         wait_ns = bucket.order_ready_ns(now_ns)
         if wait_ns:
             return Denied(until_ns=wait_ns)
-        answer = self._approve(parent, desk, work, lots, now_ns)
+        answer = self._approve(parent, inst, work, lots, now_ns)
         if not isinstance(answer, Approved):
             permitted = _clip(answer.permitted_lots, wanted, smallest)
             if parent.exits and answer.code == "FREE_BALANCE":
@@ -121,12 +123,12 @@ class Sender:
                 permitted = 0
             if not 0 < permitted < lots:
                 return Denied(verdict=answer)
-            answer = self._approve(parent, desk, work, permitted, now_ns)
+            answer = self._approve(parent, inst, work, permitted, now_ns)
             if not isinstance(answer, Approved):
                 return Denied(verdict=answer)
         bucket.take_order(now_ns)
         order = answer.order
-        mid = desk.mid_half_ticks()
+        mid = inst.mid_half_ticks()
         child = Child(
             client_id=order.client_id,
             price_ticks=order.price_ticks,
@@ -151,17 +153,19 @@ class Sender:
         self._out.commands.append(answer)
         return child
 
-    def amend(self, parent: Parent, desk: Desk, work: Work, now_ns: int) -> Denied | None:
+    def amend(
+        self, parent: Parent, inst: InstrumentState, work: Work, now_ns: int
+    ) -> Denied | None:
         """Move the working child to another price in place; None when it was sent."""
         child = parent.live[0]
-        self._check_price(parent, desk, work)
-        bucket = self.buckets[desk.instrument.venue]
+        self._check_price(parent, inst, work)
+        bucket = self.buckets[inst.instrument.venue]
         wait_ns = bucket.order_ready_ns(now_ns)
         if wait_ns:
             return Denied(until_ns=wait_ns)
         order = AmendOrder(
-            venue=desk.key[0],
-            symbol=desk.key[1],
+            venue=inst.key[0],
+            symbol=inst.key[1],
             client_id=child.client_id,
             parent_id=parent.id,
             side=parent.signal.side,
@@ -169,7 +173,7 @@ class Sender:
             quantity_lots=child.quantity_lots,
             post_only=work.post_only,
             reduce_only=child.reduce_only,
-            expires_ns=now_ns + desk.venue.order_window_ns,
+            expires_ns=now_ns + inst.venue.order_window_ns,
         )
         request = self._request(
             parent,
@@ -194,11 +198,11 @@ class Sender:
         self._out.commands.append(answer)
         return None
 
-    def reducible(self, parent: Parent, desk: Desk, *, alone: bool = False) -> int:
+    def reducible(self, parent: Parent, inst: InstrumentState, *, alone: bool = False) -> int:
         """Lots of position left for it to reduce, beside other parents unless ``alone``."""
-        venue, symbol = desk.key
+        venue, symbol = inst.key
         held = self._view.portfolio.quantity(venue, symbol) * -parent.sign
-        lots = int(held // desk.instrument.lot) if held > 0 else 0
+        lots = int(held // inst.instrument.lot) if held > 0 else 0
         lots -= parent.unbooked
         if not alone:
             view, side = self._view, parent.signal.side
@@ -206,11 +210,11 @@ class Sender:
         return max(0, lots)
 
     def _approve(
-        self, parent: Parent, desk: Desk, work: Work, lots: int, now_ns: int
+        self, parent: Parent, inst: InstrumentState, work: Work, lots: int, now_ns: int
     ) -> Approved[PlaceOrder] | Verdict:
         order = PlaceOrder(
-            venue=desk.key[0],
-            symbol=desk.key[1],
+            venue=inst.key[0],
+            symbol=inst.key[1],
             client_id=self.client_id(parent, parent.placed + 1),
             parent_id=parent.id,
             side=parent.signal.side,
@@ -219,7 +223,7 @@ class Sender:
             post_only=work.post_only,
             time_in_force="IOC" if work.ioc else "GTC",
             reduce_only=parent.reduce_only,
-            expires_ns=now_ns + desk.venue.order_window_ns,
+            expires_ns=now_ns + inst.venue.order_window_ns,
         )
         request = self._request(
             parent, work, lots, filled=0, reduce_only=parent.reduce_only, now_ns=now_ns
@@ -265,13 +269,13 @@ class Sender:
         )
 
     @staticmethod
-    def _check_price(parent: Parent, desk: Desk, work: Work) -> None:
+    def _check_price(parent: Parent, inst: InstrumentState, work: Work) -> None:
         """Raise InvariantError for a price beyond the cap or a post-only one that would take."""
         sign, limit = parent.sign, parent.limit_ticks
         price = sign * work.price_ticks
         if limit is not None and price > sign * limit:
             raise InvariantError(f"parent {parent.id}: price {work.price_ticks} beyond {limit}")
-        touch = desk.touch_ticks()
+        touch = inst.touch_ticks()
         if work.post_only and touch is not None:
             far = touch[1] if sign > 0 else -touch[0]
             if price >= far:
@@ -283,7 +287,7 @@ class Sender:
         """Ask the venue to cancel, or as soon as its bucket and its connection permit."""
         if child.state is ChildState.CANCELING or child.terminal or now_ns < child.cancel_after_ns:
             return
-        if parent.lost:
+        if parent.instrument_unknown:
             return
         venue = parent.signal.venue
         wait_ns = FAR if venue in self.down else self.buckets[venue].take_cancel(now_ns)
@@ -337,15 +341,15 @@ class Sender:
 
     # time
 
-    def tend(self, parent: Parent, child: Child, now_ns: int) -> None:
+    def check_timeouts(self, parent: Parent, child: Child, now_ns: int) -> None:
         """Doubt what was not answered, ask about what is unknown, in doubt or long unheard of."""
-        if parent.lost:
+        if parent.instrument_unknown:
             return
         config = self._config
         if now_ns >= child.cancel_after_ns:
             child.cancel_after_ns = 0
         if now_ns >= child.answer_due_ns:
-            self.doubt(parent, child, now_ns, "no answer in time")
+            self.mark_unknown(parent, child, now_ns, "no answer in time")
         if child.state is ChildState.UNKNOWN and (
             now_ns - child.unknown_since_ns >= config.quarantine_ns
         ):
@@ -361,7 +365,7 @@ class Sender:
         if now_ns >= child.query_due_ns:
             self.query(parent, child, now_ns)
 
-    def doubt(self, parent: Parent, child: Child, now_ns: int, reason: str) -> None:
+    def mark_unknown(self, parent: Parent, child: Child, now_ns: int, reason: str) -> None:
         """Nobody knows what became of it: keep its reservation and ask."""
         child.answer_due_ns = FAR
         if child.terminal:

@@ -11,10 +11,10 @@ from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Wait
-    from citadel_micro.core.execution.engine_context import Parts
+    from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.execution.order_sender import Denied
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
     from citadel_micro.core.risk.types import Verdict
 
@@ -47,15 +47,15 @@ REJECT_LIMIT: Final = 5
 RATE_PAUSE_NS: Final = 1_000 * MS
 
 
-class Refusals:
+class RejectPolicy:
     """Waits, gives up, or tries less aggressively."""
 
-    def __init__(self, parts: Parts, executor: SmartOrderExecutor) -> None:
-        self._config = parts.config
+    def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
+        self._config = context.config
         self._executor = executor
-        self._risk = parts.risk
-        self._view = parts.view
-        self._out = parts.out
+        self._risk = context.risk
+        self._view = context.view
+        self._out = context.out
 
     def denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
         """No order went out."""
@@ -115,9 +115,9 @@ class Refusals:
         if known or parent.live or now_ns < parent.resume_ns:
             return
         self.pause(parent, wait.code, wait.reason, 0)
-        self._executor.register.touch(parent)
+        self._executor.order_store.touch(parent)
 
-    def by_venue(self, parent: Parent, child: Child, desk: Desk, now_ns: int) -> None:
+    def by_venue(self, parent: Parent, child: Child, inst: InstrumentState, now_ns: int) -> None:
         """The venue refused an order for certain."""
         code, _, text = child.reason.partition(": ")
         self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
@@ -127,13 +127,13 @@ class Refusals:
         if code == "POST_ONLY":
             parent.post_only_rejects += 1
             parent.resume_ns = now_ns + post_only_pause_ns(parent)
-            parent.await_book(desk.book_id(), now_ns)
+            parent.await_book(inst.book_id(), now_ns)
             if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
                 text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
-                self._executor.resync(desk, text, now_ns)
+                self._executor.resync(inst, text, now_ns)
                 parent.resume_ns = now_ns + RATE_PAUSE_NS
             return
-        self._out.commands.extend(self._risk.on_venue_reject(*desk.key, now_ns))
+        self._out.commands.extend(self._risk.on_venue_reject(*inst.key, now_ns))
         if code == "RATE_LIMIT":
             parent.resume_ns = now_ns + RATE_PAUSE_NS
             return

@@ -22,7 +22,7 @@ from citadel_micro.core.model.time_units import FAR, MS
 from citadel_micro.core.orders.order_states import ChildEvent, ChildState
 
 if TYPE_CHECKING:
-    from citadel_micro.core.execution.order_sender import Sender
+    from citadel_micro.core.execution.order_sender import OrderSender
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.orders.orders import Child, Parent
 
@@ -62,10 +62,10 @@ def post_only_pause_ns(parent: Parent) -> int:
     return min(POST_ONLY_BACKOFF_NS << doublings, POST_ONLY_PAUSE_NS)
 
 
-class ReportReader:
+class ReportHandler:
     """Applies venue reports to children."""
 
-    def __init__(self, config: EngineConfig, sender: Sender) -> None:
+    def __init__(self, config: EngineConfig, sender: OrderSender) -> None:
         self._config = config
         self._sender = sender
 
@@ -92,7 +92,7 @@ class ReportReader:
     def alive(self, child: Child, now_ns: int) -> None:
         """A sign of life: the venue has, or had, this order."""
         if child.state in _UNSEEN:
-            child.step(ChildEvent.RISEN)
+            child.step(ChildEvent.REAPPEARED)
             child.unknown_since_ns = now_ns
             child.queries = 0
             child.query_due_ns = now_ns
@@ -119,7 +119,7 @@ class ReportReader:
         child.step(event)
         if not was_terminal:
             self._ended(child, reason, now_ns)
-        elif not child.settled and child.query_due_ns == FAR:
+        elif not child.fills_complete and child.query_due_ns == FAR:
             child.query_due_ns = now_ns + self._config.query_interval_ns
 
     # each kind
@@ -137,12 +137,12 @@ class ReportReader:
             return
         if report.code == "DUPLICATE_ID":
             # The venue has an order of this id: ours, sent twice on the way.
-            self._sender.doubt(parent, child, now_ns, report.text)
+            self._sender.mark_unknown(parent, child, now_ns, report.text)
         elif child.state in _REFUSABLE and not child.acknowledged:
             child.step(ChildEvent.REJECTED)
             self._ended(child, f"{report.code}: {report.text}", now_ns)
         else:
-            self._sender.doubt(parent, child, now_ns, report.text)
+            self._sender.mark_unknown(parent, child, now_ns, report.text)
 
     def _timed_out(
         self, parent: Parent, child: Child, report: RequestTimedOut, now_ns: int
@@ -156,7 +156,7 @@ class ReportReader:
             "query": False,
         }
         if open_request[report.request]:
-            self._sender.doubt(parent, child, now_ns, f"{report.request} timed out")
+            self._sender.mark_unknown(parent, child, now_ns, f"{report.request} timed out")
 
     def _cancel_rejected(
         self, parent: Parent, child: Child, report: CancelRejected, now_ns: int
@@ -165,14 +165,14 @@ class ReportReader:
             return
         if report.code == "NOT_FOUND":
             # The venue does not know it *now*: filled, gone, or not yet arrived.
-            self._sender.doubt(parent, child, now_ns, "cancel: not found")
+            self._sender.mark_unknown(parent, child, now_ns, "cancel: not found")
             return
         child.cancel_after_ns = now_ns + CANCEL_PAUSE_NS
         if child.acknowledged:
             child.step(ChildEvent.CANCEL_REFUSED)
             self._settled_down(child, now_ns)
         else:
-            self._sender.doubt(parent, child, now_ns, f"cancel: {report.code}")
+            self._sender.mark_unknown(parent, child, now_ns, f"cancel: {report.code}")
 
     def _amended(self, parent: Parent, child: Child, report: OrderAmended, now_ns: int) -> None:
         self.alive(child, now_ns)
@@ -193,7 +193,7 @@ class ReportReader:
         if child.terminal or not child.amend_quantity_lots:
             return
         if report.code == "NOT_FOUND":
-            self._sender.doubt(parent, child, now_ns, "amend: not found")
+            self._sender.mark_unknown(parent, child, now_ns, "amend: not found")
             return
         if child.state in _UNSURE:
             return  # one of two answers about an order in doubt; the question decides
@@ -217,7 +217,7 @@ class ReportReader:
                     child.step(ChildEvent.REJECTED)
                     self._ended(child, "found refused at the venue", now_ns)
                 else:
-                    self._sender.doubt(parent, child, now_ns, "found refused at the venue")
+                    self._sender.mark_unknown(parent, child, now_ns, "found refused at the venue")
         elif not child.terminal:
             self._not_found(parent, child, report, now_ns)
 
@@ -252,7 +252,7 @@ class ReportReader:
     def _not_found(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
         if child.state not in _UNSURE:
             if child.state is not ChildState.PLACING:
-                self._sender.doubt(parent, child, now_ns, "not found at the venue")
+                self._sender.mark_unknown(parent, child, now_ns, "not found at the venue")
             return
         release_ns = max(child.expires_ns, child.amend_expires_ns) + self._config.release_skew_ns
         if child.filled or report.exchange_ns <= release_ns:
@@ -284,5 +284,7 @@ class ReportReader:
         child.reason = reason or child.reason
         child.answer_due_ns = FAR
         child.queries = 0
-        child.query_due_ns = FAR if child.settled else now_ns + self._config.query_interval_ns
+        child.query_due_ns = (
+            FAR if child.fills_complete else now_ns + self._config.query_interval_ns
+        )
         child.amend_price_ticks = child.amend_quantity_lots = child.amend_expires_ns = 0

@@ -12,24 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from citadel_micro.core.marketdata.market_book import MarketBook
-    from citadel_micro.core.marketdata.reference_books import References
+    from citadel_micro.core.marketdata.reference_books import ReferenceBooks
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.instrument import Instrument
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.portfolio.portfolio import Portfolio
 
 _UNKNOWN = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 
 
-class EngineView:
-    """Implements ``RiskView`` over desks, portfolio and the lease. See that protocol."""
+class EngineRiskView:
+    """Implements ``RiskView`` over instruments, portfolio and the lease. See that protocol."""
 
-    def __init__(self, desks: Mapping[tuple[str, str], Desk], portfolio: Portfolio) -> None:
+    def __init__(
+        self, inst_states: Mapping[tuple[str, str], InstrumentState], portfolio: Portfolio
+    ) -> None:
         self.portfolio = portfolio
         self.reconciling = True
         self.leases = Leases()
-        self._desks = desks
-        self.references: References | None = None
+        self._inst_states = inst_states
+        self.references: ReferenceBooks | None = None
 
     def reference_mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
         """Consolidated mid of the other venues, where the gate asks for one."""
@@ -38,22 +40,22 @@ class EngineView:
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
         """Trading rules, or None."""
-        desk = self._desks.get((venue, symbol))
-        return None if desk is None else desk.instrument
+        inst = self._inst_states.get((venue, symbol))
+        return None if inst is None else inst.instrument
 
     def market(self, venue: str, symbol: str) -> MarketBook | None:
         """The venue's own book, or None."""
-        desk = self._desks.get((venue, symbol))
-        return None if desk is None else desk.market
+        inst = self._inst_states.get((venue, symbol))
+        return None if inst is None else inst.market
 
     def pending_lots(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
         """Lots that the parents of a side may still fill, but for one of them."""
-        desk = self._desks.get((venue, symbol))
-        if desk is None:
+        inst = self._inst_states.get((venue, symbol))
+        if inst is None:
             return 0
         return sum(
             parent.pending
-            for parent in desk.parents
+            for parent in inst.parents
             if parent.signal.side == side and parent.id != exclude_parent
         )
 
@@ -63,16 +65,16 @@ class EngineView:
         Of those that come before it (``Parent.precedes``) all that they may still fill, of the
         others only what they have out. So two that wait never wait for each other.
         """
-        desk = self._desks.get((venue, symbol))
-        return 0 if desk is None else claimed_lots(desk, side, parent_id)
+        inst = self._inst_states.get((venue, symbol))
+        return 0 if inst is None else claimed_lots(inst, side, parent_id)
 
     def open_parents(self, venue: str | None) -> int:
         """Parents with something pending."""
         return sum(
             1
-            for key, desk in self._desks.items()
+            for key, inst in self._inst_states.items()
             if venue is None or key[0] == venue
-            for parent in desk.parents
+            for parent in inst.parents
             if parent.pending
         )
 
@@ -82,14 +84,14 @@ class EngineView:
         One in doubt is left out: nothing can be done about it before its venue has answered, and
         an exit must not wait for that.
         """
-        desk = self._desks.get((venue, symbol))
-        if desk is None:
+        inst = self._inst_states.get((venue, symbol))
+        if inst is None:
             return None
         sign = 1 if side == "buy" else -1
         best = max(
             (
                 sign * price
-                for parent in desk.parents
+                for parent in inst.parents
                 if parent.signal.side == side
                 for child in parent.live
                 if child.state not in _UNKNOWN
@@ -102,12 +104,12 @@ class EngineView:
 
     def held_orders(self) -> int:
         """Stops that wait for their trigger."""
-        return sum(len(desk.held.waiting) for desk in self._desks.values())
+        return sum(len(inst.held.waiting) for inst in self._inst_states.values())
 
     def held_lots(self, venue: str, symbol: str, side: Side) -> int:
         """What they would fill on one side of a symbol."""
-        desk = self._desks.get((venue, symbol))
-        return 0 if desk is None else desk.held.lots[side]
+        inst = self._inst_states.get((venue, symbol))
+        return 0 if inst is None else inst.held.lots[side]
 
     def lease_age_ns(self, now_ns: int) -> int | None:
         """Time since the last beat of any macro; None when none was ever heard."""
@@ -124,21 +126,21 @@ class EngineView:
 
     def unknown_children(self, venue: str, symbol: str) -> int:
         """Children of which nobody knows whether the venue has them."""
-        desk = self._desks.get((venue, symbol))
-        if desk is None:
+        inst = self._inst_states.get((venue, symbol))
+        if inst is None:
             return 0
-        return sum(1 for parent in desk.parents for child in parent.live if child.state in _UNKNOWN)
+        return sum(1 for parent in inst.parents for child in parent.live if child.state in _UNKNOWN)
 
     def in_doubt(self, venue: str) -> int:
         """The same of a whole venue."""
-        return sum(self.unknown_children(*key) for key in self._desks if key[0] == venue)
+        return sum(self.unknown_children(*key) for key in self._inst_states if key[0] == venue)
 
     def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
         """Pending lots by side of every symbol that has any."""
         rows: list[tuple[str, str, Mapping[Side, int]]] = []
-        for (venue, symbol), desk in self._desks.items():
+        for (venue, symbol), inst in self._inst_states.items():
             lots: dict[Side, int] = {"buy": 0, "sell": 0}
-            for parent in desk.parents:
+            for parent in inst.parents:
                 lots[parent.signal.side] += parent.pending
             if lots["buy"] or lots["sell"]:
                 rows.append((venue, symbol, lots))

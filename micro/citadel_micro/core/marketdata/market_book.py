@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
+from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.cross_check import CrossCheck
 from citadel_micro.core.marketdata.kernel import Book
 from citadel_micro.core.marketdata.readings import Readings
@@ -46,19 +47,6 @@ nobody has heard of its stream for too long, or it is crossed. BROKEN: the venue
 
 UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
 """Reason of a LIVE book that a generic connector keeps."""
-
-
-class Change:
-    """What an update did to a MarketBook: plain ints that are joined with ``|``."""
-
-    NONE: Final = 0
-    """Nothing that a reader would see."""
-    UPDATED: Final = 1
-    """The levels changed."""
-    GAP: Final = 2
-    """The book lost its place: request a snapshot."""
-    STATE: Final = 4
-    """``state`` or its reason changed."""
 
 
 class MarketBook(Readings):

@@ -1,6 +1,6 @@
 """Books that are followed but not traded on, and the consolidated view that they are for.
 
-A reference venue has market data only: it has no desk, no order ever goes there, and its loss stops
+A reference venue has market data only: it has no instrument, no order ever goes there, and its loss stops
 nothing. What its books are good for is to hold the traded venue's book against.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.consolidated import Source, consolidate
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.commands import (
     PublishBook,
     PublishConsolidated,
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.marketdata.consolidated import Consolidated
-    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import FeedStatus, MarketEvent
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
 
 SNAPSHOT_RETRY_NS: Final = 10_000_000_000
 _Key = tuple[str, str]
 
 
 class _Reference:
-    """One book without a desk."""
+    """One book without a instrument."""
 
     __slots__ = ("asked_ns", "dirty", "market")
 
@@ -43,18 +44,20 @@ class _Reference:
         self.asked_ns = 0
 
 
-class References:
-    """All books without a desk, and the sources of each symbol that more than one venue has."""
+class ReferenceBooks:
+    """All books without a instrument, and the sources of each symbol that more than one venue has."""
 
-    def __init__(self, config: EngineConfig, desks: Mapping[_Key, Desk], out: Outbox) -> None:
+    def __init__(
+        self, config: EngineConfig, inst_states: Mapping[_Key, InstrumentState], out: CommandBuffer
+    ) -> None:
         self._config = config
         self.limits = config.limits
         self._out = out
         self._books: dict[_Key, _Reference] = {}
         sources: dict[str, dict[str, Source]] = {}
-        for (venue, symbol), desk in desks.items():
-            rules = desk.instrument
-            source = Source(desk.market, float(rules.contract_size), rules.kind == "inverse")
+        for (venue, symbol), inst in inst_states.items():
+            rules = inst.instrument
+            source = Source(inst.market, float(rules.contract_size), rules.kind == "inverse")
             sources.setdefault(symbol, {})[venue] = source
         for venue, reference in config.references.items():
             for symbol, contract_size in reference.symbols.items():
@@ -104,7 +107,7 @@ class References:
     # events
 
     def on_market(self, event: MarketEvent, now_ns: int) -> None:
-        """A depth update, quote or trade of a book that has no desk."""
+        """A depth update, quote or trade of a book that has no instrument."""
         each = self._books.get((event.venue, event.symbol))
         if each is None:
             return
@@ -124,7 +127,7 @@ class References:
             market.on_trade(event)
 
     def on_feed(self, status: FeedStatus, now_ns: int) -> None:
-        """The connection below one book without a desk changed."""
+        """The connection below one book without a instrument changed."""
         each = self._books.get((status.venue, status.symbol))
         if each is None:
             return

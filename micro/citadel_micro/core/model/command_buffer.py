@@ -45,7 +45,7 @@ Command = (
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Outbox:
+class CommandBuffer:
     """Commands in the order they arose, and durable values, of which each key's last one counts."""
 
     __slots__ = ("commands", "durable")

@@ -39,10 +39,10 @@ def status(parent: Parent) -> str:
 WHOLE_FILLS: Final = 5_000
 """An order with more is told in fewer: these are 650 kB on the wire, where a frame has 4 MiB."""
 FILLS: Final = 1
-"""Where ``told`` has the number of fills, and after it the lots."""
+"""Where ``report_key`` has the number of fills, and after it the lots."""
 
 
-def told(parent: Parent) -> tuple[object, ...]:
+def report_key(parent: Parent) -> tuple[object, ...]:
     """What makes a new report worth sending when it changes."""
     return (
         status(parent),

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import Side
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 
-def claimed_lots(desk: Desk, side: Side, parent_id: str) -> int:
-    """See ``EngineView.claimed_lots``. Everybody precedes a parent that is not on the desk yet."""
+def claimed_lots(inst: InstrumentState, side: Side, parent_id: str) -> int:
+    """See ``EngineRiskView.claimed_lots``. Everybody precedes a parent that is not on the instrument yet."""
     me = None
-    for parent in desk.parents:
+    for parent in inst.parents:
         if parent.id == parent_id:
             me = parent
             break
     return sum(
         parent.pending if me is None or parent.precedes(me) else parent.out
-        for parent in desk.parents
+        for parent in inst.parents
         if parent is not me and parent.signal.side == side
     )
 
 
-def in_the_way(parent: Parent, desk: Desk, position_lots: int) -> list[Parent]:
+def in_the_way(parent: Parent, inst: InstrumentState, position_lots: int) -> list[Parent]:
     """Orders that have to be withdrawn so that this one gets its part of the position.
 
     Those of lower rank and the same side, whether or not they are reduce-only: on this side all of
@@ -40,7 +40,7 @@ def in_the_way(parent: Parent, desk: Desk, position_lots: int) -> list[Parent]:
     lower: list[Parent] = []
     free = position_lots
     first = coming = 0
-    for other in desk.parents:
+    for other in inst.parents:
         if other is parent or other.signal.side != parent.signal.side:
             continue
         if other.precedes(parent):
@@ -68,12 +68,12 @@ def in_the_way(parent: Parent, desk: Desk, position_lots: int) -> list[Parent]:
     return chosen
 
 
-def crossed_by(parent: Parent, desk: Desk, price_ticks: int) -> list[Parent]:
+def crossed_by(parent: Parent, inst: InstrumentState, price_ticks: int) -> list[Parent]:
     """Our own orders of the other side that an order at this price could trade with."""
     sign = parent.sign
     return [
         other
-        for other in desk.parents
+        for other in inst.parents
         if other.signal.side != parent.signal.side
         and any(
             sign * price <= sign * price_ticks

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
 
 
-class Desk:
+class InstrumentState:
     """Mutable meeting point of one instrument's market and parents."""
 
     __slots__ = (

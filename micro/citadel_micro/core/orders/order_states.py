@@ -53,7 +53,7 @@ class ChildEvent(Enum):
     PROVEN_CANCELED = "proven_canceled"
     PROVEN_EXPIRED = "proven_expired"
     PROVEN_ABSENT = "proven_absent"
-    RISEN = "risen"
+    REAPPEARED = "risen"
     """A sign of life of an order that was taken for refused or absent."""
 
 
@@ -205,9 +205,9 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         **dict.fromkeys(_REPORTS, _C.REJECTED),
         **_PROOFS,
         _E.PROVEN_ABSENT: _C.REJECTED,
-        _E.RISEN: _C.UNKNOWN,
+        _E.REAPPEARED: _C.UNKNOWN,
     },
-    _C.LOST: {**dict.fromkeys(_REPORTS, _C.LOST), **_PROOFS, _E.RISEN: _C.UNKNOWN},
+    _C.LOST: {**dict.fromkeys(_REPORTS, _C.LOST), **_PROOFS, _E.REAPPEARED: _C.UNKNOWN},
 }
 
 _P, _V = ParentState, ParentEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.orders.execution_reports import FILLS, report, told
+from citadel_micro.core.orders.execution_reports import FILLS, report, report_key
 from citadel_micro.core.orders.order_records import (
     CHILD_KEY,
     PARENT_KEY,
@@ -20,10 +20,10 @@ from citadel_micro.core.orders.remembered_ids import Ended, Remembered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import OrderFilled, SignalReceived
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.portfolio.portfolio import Portfolio
 
 CHILD_RETENTION_NS: Final = 3_600_000_000_000
@@ -39,7 +39,7 @@ FILL_PAUSE_NS: Final = 1_000_000
 at every fill would grow with their square."""
 
 
-class Register:
+class OrderStore:
     """Parents by signal id and children by client id, with their durable form and reports.
 
     Parents are touched while an event is handled; ``flush`` then stores each once and reports it
@@ -49,9 +49,9 @@ class Register:
     def __init__(
         self,
         config: EngineConfig,
-        desks: Mapping[tuple[str, str], Desk],
+        inst_states: Mapping[tuple[str, str], InstrumentState],
         portfolio: Portfolio,
-        out: Outbox,
+        out: CommandBuffer,
     ) -> None:
         self.known: dict[str, Parent] = {}
         """All that are remembered, oldest first."""
@@ -69,7 +69,7 @@ class Register:
         self.count = 0
         """Parents ever made, over all runs."""
         self._config = config
-        self._desks = desks
+        self._inst_states = inst_states
         self._portfolio = portfolio
         self._out = out
         self._holdings_changed = False
@@ -110,37 +110,37 @@ class Register:
         if parent.id not in self.active:
             self.active[parent.id] = self.awake[parent.id] = parent
         if parent.instrument is not None:
-            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
-            if parent not in desk.parents:
-                desk.parents.append(parent)
+            inst = self._inst_states[parent.instrument.venue, parent.instrument.symbol]
+            if parent not in inst.parents:
+                inst.parents.append(parent)
 
     def retire(self, parent: Parent) -> None:
         """It has ended and can be left alone."""
         self.active.pop(parent.id, None)
         self.awake.pop(parent.id, None)
         if parent.instrument is not None:
-            desk = self._desks[parent.instrument.venue, parent.instrument.symbol]
-            desk.held.remove(parent)
-            if parent in desk.parents:
-                desk.parents.remove(parent)
+            inst = self._inst_states[parent.instrument.venue, parent.instrument.symbol]
+            inst.held.remove(parent)
+            if parent in inst.parents:
+                inst.parents.remove(parent)
 
-    def hold(self, parent: Parent, desk: Desk) -> None:
+    def hold(self, parent: Parent, inst: InstrumentState) -> None:
         """It is a stop that waits for the market."""
         self.awake.pop(parent.id, None)
-        desk.held.add(parent)
+        inst.held.add(parent)
 
-    def look_again(self, parent: Parent, desk: Desk) -> None:
+    def look_again(self, parent: Parent, inst: InstrumentState) -> None:
         """A held stop was shown the market: whether it must see what comes next, whatever it is."""
         armed = parent.algo is not None and parent.algo.armed
-        desk.held.arm(parent, armed=armed)
+        inst.held.arm(parent, armed=armed)
         if armed:
             self.awake[parent.id] = parent
         else:
             self.awake.pop(parent.id, None)
 
-    def release(self, parent: Parent, desk: Desk) -> None:
+    def release(self, parent: Parent, inst: InstrumentState) -> None:
         """It was triggered."""
-        desk.held.remove(parent)
+        inst.held.remove(parent)
         self.awake[parent.id] = parent
 
     # storing and telling
@@ -198,14 +198,14 @@ class Register:
             self._repeat.clear()
 
     def _flush(self, parent: Parent, now_ns: int) -> None:
-        news = told(parent)
-        if news == parent.told:
+        news = report_key(parent)
+        if news == parent.last_report_key:
             pass
         elif _can_wait(parent, news, now_ns):
             self._late[parent.id] = parent
         else:
             self._late.pop(parent.id, None)
-            parent.told = news
+            parent.last_report_key = news
             parent.told_fills = parent.fills
             parent.revision += 1
             parent.updated_ns = now_ns
@@ -275,9 +275,9 @@ class Register:
 
 def _can_wait(parent: Parent, news: tuple[object, ...], now_ns: int) -> bool:
     """Whether there are only more fills to tell, to somebody who has just heard of many."""
-    if len(parent.told) != len(news):
+    if len(parent.last_report_key) != len(news):
         return False
-    others = [one == other for one, other in zip(parent.told, news, strict=True)]
+    others = [one == other for one, other in zip(parent.last_report_key, news, strict=True)]
     fills = parent.fills
     return (
         fills > FREE_FILLS

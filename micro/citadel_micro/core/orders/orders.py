@@ -122,7 +122,7 @@ class Child:
         return max(0, max(self.quantity_lots, self.amend_quantity_lots) - self.filled)
 
     @property
-    def settled(self) -> bool:
+    def fills_complete(self) -> bool:
         """Every fill that the venue has counted has been seen, with its price and fee."""
         return self.seen_lots >= self.cumulative_lots
 
@@ -229,10 +229,10 @@ class Parent:
     resume_ns: int = 0
     """Nothing is placed before this."""
     resume_book: tuple[int, int] = (-1, 0)
-    """Nothing is placed on this book (``Desk.book_id``); the default is that of none at all."""
+    """Nothing is placed on this book (``InstrumentState.book_id``); the default is that of none at all."""
     same_book_ns: int = FAR
     """... but from this time on it is, in ns."""
-    told: tuple[object, ...] = ()
+    last_report_key: tuple[object, ...] = ()
     """What the last report was about, so that nothing is reported twice."""
     told_fills: int = 0
     """Fills in the last report."""
@@ -288,7 +288,7 @@ class Parent:
         return self.state in PARENT_TERMINAL
 
     @property
-    def lost(self) -> bool:
+    def instrument_unknown(self) -> bool:
         """It has an order out on an instrument that this run does not know.
 
         It can be neither watched nor valued. It is kept as it is, for a run that knows it again.
@@ -314,7 +314,7 @@ class Parent:
         return self.target - self.filled - self.reserved
 
     @property
-    def settled(self) -> bool:
+    def fills_complete(self) -> bool:
         """Every fill that any child has had is known in detail."""
         return self.unbooked == 0
 
@@ -329,9 +329,9 @@ class Parent:
         return max(self.target - self.filled, self.reserved) + self.unbooked
 
     @property
-    def over(self) -> bool:
+    def closed(self) -> bool:
         """Ended, with nothing live and every fill known: it can be left alone."""
-        return self.state in PARENT_TERMINAL and not self.live and self.settled
+        return self.state in PARENT_TERMINAL and not self.live and self.fills_complete
 
     def await_book(self, book: tuple[int, int], now_ns: int) -> None:
         """Place nothing on this book; an exit tries it once more where no newer one comes."""
@@ -380,7 +380,7 @@ class Parent:
             self.cost += fill.price_ticks * fill.quantity_lots
         child.counted = (child.filled, child.seen_lots, len(child.fills))
         _keep(self.live, child, wanted=not child.terminal)
-        _keep(self.watched, child, wanted=not (child.terminal and child.settled))
+        _keep(self.watched, child, wanted=not (child.terminal and child.fills_complete))
         if fills == 0:
             _keep(self.with_fills, child, wanted=bool(child.fills))
 

@@ -20,7 +20,7 @@ from citadel_micro.core.orders.name_counts import Names
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from citadel_micro.core.model.command_buffer import Outbox
+    from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.events import CancelReceived, Side, SignalReceived
     from citadel_micro.core.orders.orders import Parent
 
@@ -168,7 +168,7 @@ class Ended(NamedTuple):
 class Remembered:
     """Names of ended and of withdrawn orders, with their durable form."""
 
-    def __init__(self, out: Outbox, retention_ns: int) -> None:
+    def __init__(self, out: CommandBuffer, retention_ns: int) -> None:
         self.ended: dict[str, Ended] = {}
         """By signal id, the first that was forgotten in full first."""
         self.withdrawn: dict[tuple[str, str], tuple[int, str]] = {}

@@ -65,7 +65,9 @@ class Leases:
         beat_ns = self._since_ns if lease is None else lease.beat_ns
         return None if beat_ns is None else now_ns - beat_ns
 
-    def lost(self, owner: str, epoch: int, now_ns: int, limit_ns: int, *, required: bool) -> bool:
+    def instrument_unknown(
+        self, owner: str, epoch: int, now_ns: int, limit_ns: int, *, required: bool
+    ) -> bool:
         """Whether whoever watched over an order has been silent for longer than a limit.
 
         ``required``: somebody has to watch, whether or not he was ever heard. Else only an order

@@ -7,7 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus
 from citadel_micro.shell.capture.writer import CaptureWriter
 from citadel_micro.shell.marketdata.aggregator import Aggregator

@@ -29,7 +29,7 @@ LEAST_S: Final = 3_600.0
 log: Final = structlog.get_logger("instruments")
 
 
-class Keeper:
+class Refresher:
     """Asks each venue again when its list is no longer fresh.
 
     Args:

@@ -11,7 +11,7 @@ from citadel_micro.adapters.binance.instruments import INFO_PATHS
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch
 from citadel_micro.shell.instruments.load import Lists, fetch_list, load_instruments
-from citadel_micro.shell.instruments.refresher import Keeper
+from citadel_micro.shell.instruments.refresher import Refresher
 from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
 from citadel_proto.errors import PeerUnavailable
 
@@ -105,7 +105,7 @@ def settled(fresh: Mapping[tuple[str, str], Instrument], folder: RunFolder) -> I
     return rules
 
 
-def keeper_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Keeper:
+def refresher_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Refresher:
     """What asks the venues again while the run goes on; those whose rules are of a file are not.
 
     All of it happens in another process, Binance's megabytes too: the books must not wait for it.
@@ -118,4 +118,4 @@ def keeper_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -
             asked[venue] = its.rest_url or ""
             ages_s[venue] = stored.age_s(venue, asked[venue])
     child = ChildFetch(_folder(config), timeout_s=section.fetch_timeout_s)
-    return Keeper(Lists(None, fresh_ns=stored.fresh_ns, fetch=child), used, asked, ages_s=ages_s)
+    return Refresher(Lists(None, fresh_ns=stored.fresh_ns, fetch=child), used, asked, ages_s=ages_s)

@@ -63,7 +63,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
             "proof_age_ms": (now_ns - market.proof_ns) // 1_000_000 if market.proof_ns else None,
         }
         # The loss of a book that is only compared with stops nothing.
-        if market.state != "LIVE" and (venue, symbol) in vitals.engine.desks:
+        if market.state != "LIVE" and (venue, symbol) in vitals.engine.inst_states:
             why = f" ({market.reason})" if market.reason else ""
             reasons.append(f"book {venue}:{symbol} is {market.state}{why}")
     reasons += _idle(vitals, now_ns)

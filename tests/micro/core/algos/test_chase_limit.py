@@ -15,7 +15,7 @@ from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, RequestSnapshot
 from citadel_micro.core.model.config import VenueConfig
 from citadel_micro.core.model.events import DepthUpdate
-from citadel_micro.core.orders.instrument_state import Desk
+from citadel_micro.core.orders.instrument_state import InstrumentState
 from citadel_micro.core.orders.order_states import ChildState, ParentState
 from citadel_micro.core.orders.orders import Child, Parent
 
@@ -376,7 +376,7 @@ def decide(
     instrument = rules(tick=Decimal("0.1") * scale, lot=Decimal("0.001") * scale)
     market = MarketBook(VENUE, SYMBOL, "range_bridge_spot")
     market.on_depth(DepthUpdate(VENUE, SYMBOL, True, 1, 1, -1, None, bids, asks, START, START))
-    desk = Desk(
+    inst = InstrumentState(
         instrument, market, VenueConfig(shows_own_orders=shows_own), stale_cancel_ns=3 * SECOND
     )
     parent = Parent(
@@ -388,7 +388,7 @@ def decide(
         target=1_000,
     )
     parent.accepted_ns = START
-    touch = desk.touch_ticks()
+    touch = inst.touch_ticks()
     assert touch is not None
     parent.arrival_half_ticks = sum(touch)
     if own is not None:
@@ -409,9 +409,9 @@ def decide(
         )
         parent.children.append(child)
         parent.live.append(child)
-    desk.parents.append(parent)
+    inst.parents.append(parent)
     algo = ChaseLimit.make((("urgency", urgency), ("allow_taker", True)))
-    return algo.decide(parent, desk, START + elapsed_s * SECOND)
+    return algo.decide(parent, inst, START + elapsed_s * SECOND)
 
 
 LEVELS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 50)), min_size=1, max_size=6)

@@ -115,7 +115,7 @@ def test_without_a_book_to_go_by_trades_protect(how: str) -> None:
     rig = holding()
     hold_stop(rig)
     lose(rig, how)
-    assert not rig.engine.desks[KEY].fit
+    assert not rig.engine.inst_states[KEY].fit
     trade(rig, 59_980.0)
     rig.run(5 * SECOND, refresh_ns=0)
     assert not triggered(rig)  # one is an outlier until another says the same

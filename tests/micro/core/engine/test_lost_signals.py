@@ -44,8 +44,8 @@ def test_an_exit_is_taken_all_the_same() -> None:
 def test_what_ended_under_a_name_is_not_begun_again_whoever_hands_it_in() -> None:
     """A second lock, behind the intake that answers a repeated signal with what became of it."""
     rig = Rig()
-    register = rig.engine.register
-    register.remembered.end("s1", Ended.refused(signal("s1"), "KILLED", rig.now), rig.now)
-    parent = register.open(signal("s1", created_ns=rig.now), rig.now, own=False)
+    order_store = rig.engine.order_store
+    order_store.remembered.end("s1", Ended.refused(signal("s1"), "KILLED", rig.now), rig.now)
+    parent = order_store.open(signal("s1", created_ns=rig.now), rig.now, own=False)
     rig.engine._intake.admit(parent, rig.now)
     assert (parent.reason_code, rig.venue.placed) == ("DUPLICATE", [])

@@ -88,7 +88,7 @@ def test_only_the_operator_withdraws_what_micro_does_by_itself() -> None:
     rig.venue.fill_at_once = False
     rig.operate("flatten")
     rig.run(50 * MS)
-    (own,) = [each for each in rig.engine.register.active.values() if each.own]
+    (own,) = [each for each in rig.engine.order_store.active.values() if each.own]
     cancel(rig, own.id, owner="a")
     assert rig.report(own.id).reason_code == ""
     cancel(rig, own.id, operator=True)

@@ -125,7 +125,7 @@ def test_one_order_is_always_answered_and_others_need_no_bound() -> None:
 def test_a_page_fits_a_frame_whatever_its_orders_say() -> None:
     rig = Rig()
     refused(rig, answers.MOST_REPORTS)
-    for parent in rig.engine.register.known.values():
+    for parent in rig.engine.order_store.known.values():
         parent.reason = "\U0001f4a5" * 4_000
     found, cursor = 0, ""
     while True:

@@ -16,7 +16,7 @@ from citadel_micro.core.model.events import (
     OrderRejected,
 )
 from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.core.orders import order_store as register
+from citadel_micro.core.orders import order_store
 from citadel_micro.core.orders.order_states import ChildState, ParentState
 from citadel_micro.core.orders.order_store import FREE_FILLS
 
@@ -199,7 +199,7 @@ def test_what_a_fill_writes_does_not_grow_with_those_before_it() -> None:
 def test_old_orders_with_too_many_fills_are_forgotten_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(register, "MOST_FILLS", 250)
+    monkeypatch.setattr(order_store, "MOST_FILLS", 250)
     rig, client_id = resting(200)
     fill_one_by_one(rig, client_id, 200)
     assert rig.report().status == "filled"
@@ -217,7 +217,7 @@ def test_old_orders_with_too_many_fills_are_forgotten_first(
     (order,) = rig.venue.open_orders()
     fill_one_by_one(rig, order.place.client_id, 100)
     rig.run(61 * SECOND)
-    assert list(rig.engine.register.known) == ["s2"]
+    assert list(rig.engine.order_store.known) == ["s2"]
     assert not [key for key in rig.durable if client_id in key]
 
 

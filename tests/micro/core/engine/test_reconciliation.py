@@ -142,7 +142,7 @@ def test_a_mark_that_could_be_the_beginning_of_another_is_refused(mark: str) -> 
 def test_balances_that_differ_are_noted_and_the_venue_is_believed() -> None:
     rig = Rig()
     rig.engine.portfolio.set_balances(VENUE, [("USDT", Decimal(5), Decimal(0))])
-    rig.engine.register.holdings_changed()
+    rig.engine.order_store.holdings_changed()
     rig.cancel("nothing")
     rig.restart()
     rig.run(50 * MS)

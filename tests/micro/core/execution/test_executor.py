@@ -324,7 +324,7 @@ def test_an_order_that_fills_after_its_proof_takes_the_new_one_back() -> None:
     rig.run(10 * MS)
     assert rig.venue.orders["sctest-1-2"].status == "canceled"
     assert "fill_after_proof" in rig.events_noted()
-    assert rig.parent().over
+    assert rig.parent().closed
 
 
 def test_reports_on_orders_of_nobody_are_noted() -> None:
@@ -468,7 +468,7 @@ def test_ended_parents_are_forgotten_after_their_time_and_their_keys_deleted() -
     rig.run(10 * MS)
     assert "parent/s1" in rig.durable
     rig.run(130 * SECOND)
-    assert rig.engine.register.known == {}
+    assert rig.engine.order_store.known == {}
     assert not [key for key in rig.durable if key.startswith(("parent/", "child/"))]
 
 
@@ -478,8 +478,8 @@ def test_only_so_many_are_kept() -> None:
         rig.send(signal(f"s{number}", quantity=Decimal("NaN")))
     rig.send(signal("alive"))
     rig.run(61 * SECOND)
-    assert len(rig.engine.register.known) == 3
-    assert "alive" in rig.engine.register.known
+    assert len(rig.engine.order_store.known) == 3
+    assert "alive" in rig.engine.order_store.known
 
 
 def test_the_sum_over_children_is_the_parent() -> None:

@@ -41,7 +41,7 @@ class StrictRig(Rig):
         for command in commands:
             if isinstance(command, Approved):
                 self._check_order(command)
-        for parent in self.engine.register.known.values():
+        for parent in self.engine.order_store.known.values():
             if parent.state is not ParentState.ANOMALY:
                 # 1
                 assert parent.filled + parent.reserved <= parent.target, (event, parent)
@@ -57,14 +57,14 @@ class StrictRig(Rig):
             pid = order.place.parent_id
             totals[pid] = totals.get(pid, 0) + lots
         for pid, lots in totals.items():
-            parent = self.engine.register.known.get(pid)
+            parent = self.engine.order_store.known.get(pid)
             assert parent is None or lots <= parent.target, parent
 
     def _check_order(self, approved: Approved[PlaceOrder] | Approved[AmendOrder]) -> None:
         order = approved.order
         market = self.engine.markets[KEY]
         best = market.best()
-        parent = self.engine.register.known[order.parent_id]
+        parent = self.engine.order_store.known[order.parent_id]
         # 2
         assert approved.book_seq == market.last_seq
         assert approved.risk_epoch == self.engine.risk.risk_epoch
@@ -161,11 +161,11 @@ def settle(rig: Rig) -> None:
 def assert_quiet(rig: Rig) -> None:
     """7: what is believed is what is, and nothing is out."""
     assert rig.venue.open_orders() == []
-    for parent in rig.engine.register.known.values():
+    for parent in rig.engine.order_store.known.values():
         assert parent.state in PARENT_TERMINAL, parent
         assert parent.live == []
         assert parent.filled == rig.venue.filled_of(parent.id)
-        assert parent.settled
+        assert parent.fills_complete
         report = rig.report(parent.id)
         assert report.filled == rig.instrument.quantity(parent.filled)
         assert sum((f.quantity for f in report.fills), Decimal(0)) == report.filled
@@ -174,7 +174,7 @@ def assert_quiet(rig: Rig) -> None:
         (1 if o.place.side == "buy" else -1) * o.filled_lots for o in rig.venue.orders.values()
     )
     assert rig.engine.portfolio.quantity(*KEY) == rig.instrument.quantity(held)
-    assert rig.engine.register.active == {}
+    assert rig.engine.order_store.active == {}
 
 
 def assert_rates(rig: Rig, venue: VenueConfig) -> None:

@@ -105,7 +105,7 @@ def test_a_triggered_stop_withdraws_a_resting_take_profit(
     assert (profit.status, profit.reason_code) == ("canceled", "OUTRANKED")
     assert profit.filled == 0
     assert "stop" in profit.reason
-    assert rig.parent("profit").over
+    assert rig.parent("profit").closed
 
 
 def test_it_fires_only_when_the_take_profit_is_proven_gone() -> None:
@@ -335,9 +335,9 @@ def test_whatever_exits_do_together_never_too_much_and_in_the_end_nothing_is_hel
         if not held(rig):
             break
     assert held(rig) == 0, [
-        (p.id, p.state, p.reason_code, p.reason) for p in rig.engine.register.active.values()
+        (p.id, p.state, p.reason_code, p.reason) for p in rig.engine.order_store.active.values()
     ]
-    for name, parent in rig.engine.register.known.items():
+    for name, parent in rig.engine.order_store.known.items():
         if parent.triggered:
             assert parent.state in PARENT_TERMINAL, name
 
@@ -706,7 +706,7 @@ def test_refusals_of_the_venue_do_not_end_it() -> None:
     rig.operate("flatten")
     refused: dict[str, None] = {}
     for _ in range(150):
-        for child in next(p for p in rig.engine.register.active.values() if p.own).live:
+        for child in next(p for p in rig.engine.order_store.active.values() if p.own).live:
             refused[child.client_id] = None
             rig.send(
                 OrderRejected(

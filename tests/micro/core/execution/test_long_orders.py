@@ -93,7 +93,7 @@ class Watched(Rig):
 
     def check_after(self, event: Event, commands: Sequence[Command]) -> None:
         del event
-        for parent in self.engine.register.known.values():
+        for parent in self.engine.order_store.known.values():
             counted = counts(parent)
             order = [(c.state, c.filled, c.seen_lots, len(c.fills)) for c in parent.children]
             parent.recount()
@@ -108,7 +108,7 @@ class Watched(Rig):
 
     def stored(self) -> None:
         """Everything of every child is durable, for nothing was missed."""
-        for parent in self.engine.register.known.values():
+        for parent in self.engine.order_store.known.values():
             for child in parent.children:
                 assert self.durable[CHILD_KEY + child.client_id] == child_state(parent, child)
                 for number in range(len(child.fills)):
@@ -151,9 +151,9 @@ def test_what_is_counted_as_it_goes_is_what_a_fresh_count_gives(seed: int, *, am
             rig.venue.fill_something()
         if step in (15, 30):
             rig.stored()
-            before = {p.id: counts(p)[:4] for p in rig.engine.register.known.values()}
+            before = {p.id: counts(p)[:4] for p in rig.engine.order_store.known.values()}
             rig.restart()
-            after = {p.id: counts(p)[:4] for p in rig.engine.register.known.values()}
+            after = {p.id: counts(p)[:4] for p in rig.engine.order_store.known.values()}
             assert after == before
     rig.venue.heal()
     rig.run(30 * SECOND)

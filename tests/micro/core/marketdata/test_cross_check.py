@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.cross_check import MUTE_NS
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.snapshot_buffer import FEW_LEVELS
 from citadel_micro.core.model.events import BookLook, DepthUpdate, QuoteTick, TradeTick
 

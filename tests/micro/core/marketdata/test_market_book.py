@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.snapshot_buffer import BUFFER_LIMIT
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, Levels, QuoteTick, TradeTick
 from citadel_proto.errors import BadInput

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.sequence_verdict import APPLY, GAP, IGNORE, OLD_LIMIT
 from citadel_micro.core.marketdata.sequencing import ConnectionSequence, make_integrity
 from citadel_micro.core.marketdata.snapshot_buffer import CROSSED_LIMIT_NS

@@ -233,8 +233,8 @@ def test_what_trips_in_the_same_call_takes_the_order_back(monkeypatch: pytest.Mo
     engine = rig.engine
     begin = engine.executor.begin
 
-    def begin_then_trip(parent: Any, desk: Any, now_ns: int) -> None:  # noqa: ANN401
-        begin(parent, desk, now_ns)
+    def begin_then_trip(parent: Any, inst: Any, now_ns: int) -> None:  # noqa: ANN401
+        begin(parent, inst, now_ns)
         engine._out.commands.extend(engine.risk.trip("OVERFILL", "global", "elsewhere", now_ns))
 
     monkeypatch.setattr(engine.executor, "begin", begin_then_trip)

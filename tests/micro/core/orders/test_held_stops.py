@@ -19,7 +19,7 @@ from citadel_micro.core.orders.order_states import ParentState
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.model.config import EngineConfig
-    from citadel_micro.core.orders.instrument_state import Desk
+    from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 
@@ -161,9 +161,9 @@ def test_a_far_stop_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
     decide = Stop.decide
 
-    def counting(self: Stop, parent: Parent, desk: Desk, now_ns: int) -> Decision:
+    def counting(self: Stop, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         looks.append(parent.id)
-        return decide(self, parent, desk, now_ns)
+        return decide(self, parent, inst, now_ns)
 
     monkeypatch.setattr(Stop, "decide", counting)
     for number in range(20):
@@ -211,7 +211,7 @@ def test_the_same_ones_trigger_as_if_each_were_looked_at_each_time(
         for number in gone & set(range(len(stops))):
             rig.cancel(f"s{number}")
     plain, indexed = rigs
-    held = plain.engine.desks[KEY].held
+    held = plain.engine.inst_states[KEY].held
     for kind, price in moves:
         for parent in tuple(held.waiting.values()):
             held.arm(parent, armed=True)
@@ -221,6 +221,6 @@ def test_the_same_ones_trigger_as_if_each_were_looked_at_each_time(
             else:
                 rig.trade(float(price))
             rig.run(50 * MS, refresh_ns=0)
-        assert [p.state is ParentState.HELD for p in plain.engine.register.known.values()] == [
-            p.state is ParentState.HELD for p in indexed.engine.register.known.values()
+        assert [p.state is ParentState.HELD for p in plain.engine.order_store.known.values()] == [
+            p.state is ParentState.HELD for p in indexed.engine.order_store.known.values()
         ]

@@ -145,10 +145,10 @@ def test_a_fill_counts_once_and_totals_only_grow() -> None:
     one.note_fill(fill("c", 10, 80), START, 0)
     assert one.seen_lots == 40
     assert one.filled == 80  # the venue has counted one that we have not seen
-    assert not one.settled
+    assert not one.fills_complete
     one.note_fill(fill("b", 40, 70), START, 0)
     assert one.filled == 80
-    assert one.settled
+    assert one.fills_complete
 
 
 def test_an_amend_in_flight_reserves_the_larger() -> None:

@@ -65,13 +65,13 @@ def test_a_cancelled_stop_never_reopens_however_many_came_after() -> None:
     assert rig.report("stop").status == "canceled"
     crowd(rig, 20)
     rig.run(61 * SECOND)
-    assert "stop" not in rig.engine.register.known
+    assert "stop" not in rig.engine.order_store.known
     for _ in range(3):
         rig.restart()
         rig.run(100 * MS)
         told = len(rig.reports)
         rig.send(frame)
-        assert "stop" not in rig.engine.register.known
+        assert "stop" not in rig.engine.order_store.known
         assert [r.status for r in rig.reports[told:]] == ["canceled"]
         assert rig.report("stop").reason == remembered.ENDED_LONG_AGO
 
@@ -111,7 +111,7 @@ def test_a_filled_order_that_is_forgotten_still_says_what_it_filled() -> None:
     assert answer.found
     assert [report.filled for report in answer.reports] == [Decimal("0.5")]
     rig.cancel("s1")
-    assert rig.engine.register.remembered.withdrawn == {}
+    assert rig.engine.order_store.remembered.withdrawn == {}
 
 
 def test_a_cancel_that_came_first_outlives_thousands_of_others_and_a_restart() -> None:
@@ -139,7 +139,7 @@ def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
         remembered.TOO_MANY_NAMES,
     )
     crowd(rig, 200, "y")
-    known = rig.engine.register
+    known = rig.engine.order_store
     assert len(known.known) + len(known.remembered.ended) <= 60
     told = len(rig.reports)
     crowd(rig, 1, "z")
@@ -147,7 +147,7 @@ def test_memory_is_bounded_by_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     rig.restart()
     rig.run(61 * SECOND)
     crowd(rig, 1, "z")
-    assert rig.engine.register.remembered.names.total == 50
+    assert rig.engine.order_store.remembered.names.total == 50
     # When the others cannot act any more there is room, and what was refused stays refused.
     rig.now += ADMISSION_NS + GRACE_NS
     rig.run(61 * SECOND)
@@ -169,13 +169,13 @@ def test_one_who_floods_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPat
 
     def send(owner: str, count: int) -> int:
         """So many orders of an owner; how many were taken."""
-        before = rig.engine.register.remembered.names.total
+        before = rig.engine.order_store.remembered.names.total
         crowd(rig, count, f"{owner}{len(rig.reports)}-", owner=owner)
-        return rig.engine.register.remembered.names.total - before
+        return rig.engine.order_store.remembered.names.total - before
 
     for number in range(500):  # strangers, each with a name of his own
         send(f"stranger{number}", 1)
-    assert rig.engine.register.remembered.names.total == 120
+    assert rig.engine.order_store.remembered.names.total == 120
     assert send("flood", 500) == 60
     assert send("also", 500) == 30
     assert send("quiet", 10) == 10
@@ -183,7 +183,7 @@ def test_one_who_floods_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPat
     rig.run(61 * SECOND)
     rig.restart()
     rig.run(100 * MS)
-    assert rig.engine.register.remembered.names.total == 220
+    assert rig.engine.order_store.remembered.names.total == 220
     assert send("flood", 5) == 0
 
 
@@ -316,7 +316,7 @@ def test_each_name_is_executed_at_most_once(history: list[tuple[str, int]]) -> N
             rig.run(300 * MS)
         elif what == "cancel":
             rig.cancel(name)
-            if name not in rig.engine.register.known:
+            if name not in rig.engine.order_store.known:
                 rig.over.add(name)
             rig.run(50 * MS)
         elif what == "crowd":

@@ -221,6 +221,6 @@ def test_a_wrong_book_asked_for_anew_gives_no_mark() -> None:
     """The executor distrusts a book too, after post-only refusals that it does not explain."""
     rig = TwoMarkets()
     rig.hold()
-    desk: Any = rig.engine.desks[VENUE, SYMBOL]
-    rig.engine.executor.resync(desk, "five refusals", rig.now)
+    inst: Any = rig.engine.inst_states[VENUE, SYMBOL]
+    rig.engine.executor.resync(inst, "five refusals", rig.now)
     assert rig.engine.portfolio.mark_price(VENUE, SYMBOL) is None

@@ -14,7 +14,7 @@ from citadel_micro.shell.config.config import MicroConfig
 from citadel_micro.shell.instruments import child as children
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch, Order, answer, result_of
-from citadel_micro.shell.instruments.run_rules import keeper_of, lists_of, load_rules
+from citadel_micro.shell.instruments.run_rules import lists_of, load_rules, refresher_of
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_a_runs_keeper_notices_a_new_tick_and_stores_it(tmp_path: Path) -> None:
             lists = lists_of(config)
             assert 0 < lists.age_s("binance-spot", exchange.url) < 60
             assert lists.age_s("okx", "") == 0
-            keeper = keeper_of(config, used)
+            keeper = refresher_of(config, used)
             assert await keeper.refresh("binance-spot")
             filters = exchange.answers["/api/v3/exchangeInfo"]["symbols"][0]["filters"]
             filters[0]["tickSize"] = "0.05"
@@ -102,7 +102,7 @@ def test_rules_of_a_file_are_not_asked_for(tmp_path: Path) -> None:
     async def main() -> None:
         used = await load_rules(config)
         assert used["okx", "BTC/USDT"].tick == Decimal("0.5")
-        keeper = keeper_of(config, used)
+        keeper = refresher_of(config, used)
         keeper.start()
         await keeper.close()
         assert (keeper.refreshed, keeper.failures) == (0, 0)

@@ -13,7 +13,7 @@ from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
 from citadel_micro.shell.instruments.markets import age_text, changes
-from citadel_micro.shell.instruments.refresher import Keeper
+from citadel_micro.shell.instruments.refresher import Refresher
 from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
@@ -206,7 +206,7 @@ def test_the_keeper_tells_of_each_change_once(tmp_path: Path, listed: Listed) ->
         bench = Bench(tmp_path, listed(NOW, "0.01"))
         used = {("okx", "BTC/USDT"): listed(1, "0.1").markets["BTC/USDT"].rules}
         told: list[tuple[str, str, str]] = []
-        keeper = Keeper(bench.lists, used, {"okx": ""}, told=lambda *what: told.append(what))
+        keeper = Refresher(bench.lists, used, {"okx": ""}, told=lambda *what: told.append(what))
         assert await keeper.refresh("okx")
         assert await keeper.refresh("okx")
         bench.venue.answer = DOWN
@@ -230,7 +230,7 @@ def test_the_keeper_asks_again_and_retries(tmp_path: Path, listed: Listed) -> No
         bench = Bench(tmp_path, DOWN)
         bench.lists.fresh_ns = 0
         used = {("okx", "BTC/USDT"): listed(1).markets["BTC/USDT"].rules}
-        keeper = Keeper(bench.lists, used, {"okx": ""}, retry_s=0.01, least_s=0.01)
+        keeper = Refresher(bench.lists, used, {"okx": ""}, retry_s=0.01, least_s=0.01)
         keeper.start()
         async with asyncio.timeout(10):
             while keeper.failures < 2:  # noqa: ASYNC110 - nothing to await

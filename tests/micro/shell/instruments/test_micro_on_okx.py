@@ -114,7 +114,7 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
             micro = PaperMicro(config("run", exchange.url))
             try:
                 await micro.start()
-                rules = micro.engine.desks[KEY].instrument
+                rules = micro.engine.inst_states[KEY].instrument
                 assert (rules.tick, rules.lot) == (Decimal("0.1"), Decimal("0.00000001"))
                 peer.follow(micro.market_address)
                 await until(lambda: peer.live)
@@ -150,7 +150,7 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
         micro = PaperMicro(config)
         try:
             await micro.start()
-            return micro.engine.desks[KEY].instrument.tick
+            return micro.engine.inst_states[KEY].instrument.tick
         finally:
             await micro.close()
 

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import WSMsgType, web
 from waiting import until
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
 from citadel_micro.shell.marketdata.connection import Connection

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.capture.offline import CaptureDecoder
 from citadel_micro.shell.marketdata.conflating_queue import Backlog, continues, strategy_of

@@ -17,7 +17,8 @@ from hard_venue import QUICK, BinanceSpot, BybitLinear, HardVenue, Observer, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.core.marketdata.market_book import Change, MarketBook
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata import connection as connection_module
 from citadel_micro.shell.marketdata import session as life_module

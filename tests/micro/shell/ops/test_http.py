@@ -41,7 +41,7 @@ class FakeRun:
         snapshot = DepthUpdate("v", "A/B", True, 1, 1, -1, None, [(1.0, 1.0)], [(2.0, 1.0)], 0, 0)
         self.market.on_depth(snapshot._replace(recv_ns=self.ns - SECOND))
         self.markets = {("v", "A/B"): self.market}
-        self.desks = self.markets  # all of them are traded
+        self.inst_states = self.markets  # all of them are traded
         self.portfolio = self
         self.risk = self
         self.breakers = self

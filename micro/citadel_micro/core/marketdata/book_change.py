@@ -1,0 +1,18 @@
+"""What an update did to a book."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Change:
+    """What an update did to a MarketBook: plain ints that are joined with ``|``."""
+
+    NONE: Final = 0
+    """Nothing that a reader would see."""
+    UPDATED: Final = 1
+    """The levels changed."""
+    GAP: Final = 2
+    """The book lost its place: request a snapshot."""
+    STATE: Final = 4
+    """``state`` or its reason changed."""
