@@ -22,7 +22,7 @@ from citadel_micro.core.model.events import DepthUpdate, SignalReceived, Started
 from citadel_micro.core.model.risk_limits import paper_defaults
 from citadel_micro.offline.driver import OfflineDriver
 from citadel_micro.shell.bridge.wire import event_of
-from citadel_micro.shell.instruments import read_instruments
+from citadel_micro.shell.instruments.file import read_instruments
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_proto import topics
 from citadel_proto.codec import decode_market, decode_signal, encode, unpack_levels

@@ -22,7 +22,7 @@ from citadel_micro.core.model.risk_limits import RiskLimits, paper_defaults
 from citadel_micro.offline.driver import OfflineDriver
 from citadel_micro.offline.result import describe
 from citadel_micro.shell.capture.offline import capture_life
-from citadel_micro.shell.instruments import instruments_for_capture
+from citadel_micro.shell.instruments.capture import instruments_for_capture
 from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.queue_model import QueueModel

@@ -154,7 +154,7 @@ def test_nonsense_is_a_violation(
     [
         (
             ("import json\n", "import jso\n"),
-            r"broken.py, line 3.*No module named 'jso'|No module.*",
+            r"broken/market_data.py, line 3.*No module named 'jso'|No module.*",
         ),
         (("class ZebraDecoder(SimpleDecoder)", "class ZebraDecoder(SimpleDecode)"), "NameError"),
         (("SPECS = {", "SPECS = {{"), "SyntaxError"),
@@ -192,7 +192,8 @@ def test_a_decoder_that_fails_in_its_own_way_reads_as_its_files_error(
     path = tmp_path / "c.jsonl.zst"
     path.write_bytes(zstandard.compress(json.dumps(record).encode() + b"\n"))
     with pytest.raises(
-        BadInput, match=r"NameError: name 'pairs'.*yak.py, line \d+|yak.py, line"
+        BadInput,
+        match=r"NameError: name 'pairs'.*yak/market_data.py, line \d+|yak/market_data.py, line",
     ) as caught:
         rebuild(path, "yak")
     assert "pairs" in str(caught.value)
@@ -215,5 +216,5 @@ def test_a_live_decoder_that_fails_in_its_own_way_ends_with_its_files_error(
         finally:
             await server.stop()
 
-    with pytest.raises(BadInput, match=r"yak.py, line \d+"):
+    with pytest.raises(BadInput, match=r"yak/market_data.py, line \d+"):
         asyncio.run(main())

@@ -153,7 +153,7 @@ def broken_venue(name: str, error: Exception) -> BadInput:
     line = 0
     folders = [Path(folder) for folder in _folders()]
     for frame in traceback.extract_tb(error.__traceback__):
-        if Path(frame.filename).parents[1] in folders:
+        if Path(frame.filename).parent.parent in folders:
             path, line = frame.filename, frame.lineno or 0
     if isinstance(error, SyntaxError) and error.filename:
         path, line = error.filename, error.lineno or 0

@@ -10,7 +10,7 @@ import pytest
 
 from citadel_micro.core.marketdata import kernel
 
-SHOW = "from citadel_micro.core import kernel; print(kernel.COMPILED)"
+SHOW = "from citadel_micro.core.marketdata import kernel; print(kernel.COMPILED)"
 
 
 def ask(choice: str) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from citadel_micro.shell.instruments import (
-    binance_instruments,
-    infer_instruments,
-    instruments_for_capture,
-    load_instruments,
-    read_instruments,
-)
+from citadel_micro.adapters.binance.instruments import binance_instruments
+from citadel_micro.shell.instruments.capture import infer_instruments, instruments_for_capture
+from citadel_micro.shell.instruments.file import read_instruments
+from citadel_micro.shell.instruments.load import load_instruments
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:

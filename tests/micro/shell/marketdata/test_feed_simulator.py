@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
-from citadel_micro.shell.instruments import load_instruments
+from citadel_micro.shell.instruments.load import load_instruments
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
 from citadel_micro.simulator.config import Faults, SimulatorConfig
 from citadel_micro.simulator.server import SimulatorServer

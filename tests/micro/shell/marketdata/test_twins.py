@@ -19,7 +19,10 @@ HERE = Path(__file__).resolve().parent
 def test_the_other_twin_rebuilds_the_recordings_too(tmp_path: Path) -> None:
     if not kernel.COMPILED:
         pytest.skip("the compiled kernel is not in use, so the tests beside this one show it")
-    tests = [HERE / "test_golden.py", HERE.parents[1] / "core" / "test_integrity.py"]
+    tests = [
+        HERE.parent / "capture" / "test_golden.py",
+        HERE.parents[1] / "core" / "marketdata" / "test_sequencing.py",
+    ]
     done = subprocess.run(
         [
             sys.executable,
