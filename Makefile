@@ -28,9 +28,11 @@ setup: $(STAMP) ## make .venv with everything in it (only when something changed
 demo: $(STAMP) ## run the whole system offline: simulator, micro, Freqtrade
 	@$(BIN)/citadel demo $(ARGS)
 
+# Four workers for two cores: a good part of the time is waiting for other processes. A file stays in one
+# worker, with what it shares. One process, to debug: make test ARGS="-n 0 -k chase --pdb"
 .PHONY: test
-test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests, in four workers
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types and layering, without the tests
