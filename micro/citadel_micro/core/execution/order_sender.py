@@ -6,6 +6,8 @@ venue's bucket, and is durable before it is sent (the executor stores every chil
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.approval import Approved
@@ -90,11 +92,13 @@ class OrderSender:
     ) -> Child | Denied:
         """Send a new child, or say why not; then nothing has changed."""
         rules = inst.instrument
+        touch = inst.touch_ticks()
+        if work.ioc and touch is not None:
+            work = work._replace(price_ticks=self._within_collar(parent, work.price_ticks, touch))
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
         wanted = min(parent.available, work.most_lots or parent.available)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, inst, alone=True))
-        touch = inst.touch_ticks()
         if wanted < smallest and work.ioc and touch is not None:
             # Too little at the worst price that it might pay may be enough at the best one.
             near = touch[1] if parent.sign > 0 else touch[0]
@@ -267,6 +271,18 @@ class OrderSender:
             through_halt=parent.through_halt,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
+
+    def _within_collar(self, parent: Parent, price_ticks: int, touch: tuple[int, int]) -> int:
+        """The worst price of an immediate order, no farther from the mid than the gate's collar.
+
+        It would be refused again and again, and a stop with it. Not before the touch: where that
+        is beyond the collar, the gate says so.
+        """
+        bps, sign = Fraction(repr(self._risk.limits.price_collar_bps)), parent.sign
+        mid = Fraction(sum(touch), 2)
+        worst = math.floor(sign * mid + mid * bps / 10_000)
+        far = touch[1] if sign > 0 else -touch[0]
+        return sign * min(sign * price_ticks, max(worst, far))
 
     @staticmethod
     def _check_price(parent: Parent, inst: InstrumentState, work: Work) -> None:

@@ -853,3 +853,49 @@ def test_an_own_entry_in_the_way_of_a_slice_is_withdrawn_too() -> None:
     rig.run(3 * SECOND)
     assert held(rig) == 0
     assert rig.report("more").reason_code == "SELF_CROSS"
+
+
+# --- the collar ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spread", [0.1, 900.0, 1_190.0])
+@pytest.mark.parametrize("cross_bps", [20.0, 100.0, 300.0, 1_000.0])
+@pytest.mark.parametrize("how", ["stop", "market", "late", "flatten"])
+def test_a_worst_price_beyond_the_collar_is_drawn_in_and_traps_no_exit(
+    how: str, cross_bps: float, spread: float
+) -> None:
+    rig = Rig(config(flatten_cross_bps=cross_bps))
+    rig.venue.partial_share = 0.0
+    rig.send(signal("buy", order_type="market"))
+    rig.run(SECOND)
+    worst = ("max_cross_bps", cross_bps)
+    low, high = round(60_000.05 - spread / 2, 1), round(60_000.05 + spread / 2, 1)
+    if how == "stop":
+        stop(rig, stop_price=Decimal(60_000), algo="stop", params=(worst,))
+    rig.book(low, high)
+    rig.book(low, high)
+    if how == "market":
+        exit_(rig, "exit", order_type="market", limit_price=None, algo="", params=(worst,))
+    elif how == "late":
+        params = (worst, ("time_limit_ms", 200), ("on_timeout", "cross_ioc"))
+        params = (*params, ("max_chase_bps", 1_000.0))
+        exit_(rig, "exit", algo="chase_limit", limit_price=None, params=params)
+    elif how == "flatten":
+        rig.operate("flatten")
+    rig.run(2 * SECOND)
+    assert held(rig) == 0
+    for order in rig.venue.placed:
+        if order.side == "sell" and order.time_in_force == "IOC":
+            assert order.price_ticks >= 594_001  # 100 bps below the mid
+
+
+def test_a_touch_beyond_the_collar_is_waited_out_and_said() -> None:
+    rig = holding()
+    rig.book(59_000.0, 61_000.0)
+    rig.operate("flatten")
+    rig.run(2 * SECOND)
+    assert held(rig) == Decimal("0.5")
+    assert rig.reports[-1].reason_code == "PRICE_COLLAR"
+    rig.book(59_800.0, 60_200.0)
+    rig.run(2 * SECOND)
+    assert held(rig) == 0
