@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import msgspec
 import zmq
 
-from citadel_bridge.readers import BATCH, Context, Sink, SubscriberFD, SubscriberThread
-from citadel_bridge.sockets import HIGH_WATER, publisher_socket
+from citadel_bridge.readers import BATCH, Sink, SubscriberFD, SubscriberThread
+from citadel_bridge.sockets import HIGH_WATER, Context, publisher_socket
 from citadel_bridge.upstream import Upstream
 from citadel_proto import topics
 from citadel_proto.codec import MAX_FRAME, encode

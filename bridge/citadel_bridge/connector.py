@@ -15,7 +15,6 @@ from typing import ClassVar, Final, Unpack
 
 import zmq
 
-from citadel_bridge import retransmitter as housekeeping
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
@@ -25,6 +24,7 @@ from citadel_bridge.micro_state import Mirror
 from citadel_bridge.query_api import MicroInquiries
 from citadel_bridge.requests import Asked, Questions
 from citadel_bridge.resend_queue import ResendQueue
+from citadel_bridge.retransmitter import Retransmitter
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.base36 import base36
@@ -128,7 +128,17 @@ class HybridConnector(MicroInquiries):
         self.mirror.on_report = self._on_report
         self.mirror.on_answer = self._on_answer
         self.mirror.on_heard = lambda _instance: self._ready.set()
-        self._keeper = housekeeping.Retransmitter(self)
+        self._keeper = Retransmitter(
+            config,
+            self,
+            lock=self.lock,
+            queue=self.outbox,
+            publisher=self.publisher,
+            intents=self.intents,
+            acks=self.acks,
+            questions=self.questions,
+            mirror=self.mirror,
+        )
         self.mirror.on_lost = self._keeper.resync
 
     def _open(self) -> None:

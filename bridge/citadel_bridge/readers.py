@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from citadel_bridge.sockets import HIGH_WATER, reconnect, subscriber_socket
+from citadel_bridge.sockets import HIGH_WATER, Context, reconnect, subscriber_socket
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from citadel_bridge.sockets import Endpoint
 
 log = logging.getLogger(__name__)
-
-Context = zmq.Context[zmq.Socket[bytes]]
 
 BATCH: Final = 256
 """Frames taken in one go before others on the loop get their turn; about 1 ms of decoding."""

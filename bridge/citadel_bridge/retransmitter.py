@@ -10,14 +10,21 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from citadel_bridge.resync import Resync
 from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Query, Signal
 
 if TYPE_CHECKING:
-    from citadel_bridge.connector import HybridConnector
-    from citadel_bridge.intents import Intent
+    from collections import deque
+    from collections.abc import Sequence
+
+    from citadel_bridge.channels import Publisher
+    from citadel_bridge.config import ConnectorConfig
+    from citadel_bridge.intents import Intent, IntentLog
+    from citadel_bridge.micro_state import Mirror, Peer
+    from citadel_bridge.requests import Questions
+    from citadel_bridge.resend_queue import ResendQueue
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +55,76 @@ class _Audit:
     pause_ns: int
 
 
-class Retransmitter:
-    """The housekeeping thread of one connector."""
+class Presence(Protocol):
+    """Whose heartbeats it sends: the connector."""
 
-    def __init__(self, connector: HybridConnector) -> None:
-        self._connector = connector
-        self._config = connector.config
-        self._work = threading.Condition(connector.lock)
+    started_ns: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether a micro has been heard of."""
+
+    @property
+    def skew_ns(self) -> int:
+        """By how much micro's clock is ahead of ours."""
+
+    def beat(self) -> None:
+        """Send a heartbeat."""
+
+    def remake_silent(self) -> None:
+        """Connect anew to publishers that have fallen silent."""
+
+    def peers(self) -> Sequence[Peer]:
+        """Micros that are alive."""
+
+    def reports(self) -> Sequence[ExecutionReport]:
+        """The latest report of every order."""
+
+
+class Retransmitter:
+    """The housekeeping thread of one connector.
+
+    Args:
+        config: settings.
+        presence: the connector.
+        lock: guards ``queue``.
+        queue: messages that are published again until they are answered.
+        publisher: sends them.
+        intents: the log of what was asked for.
+        acks: reports to be noted in it.
+        questions: makes queries.
+        mirror: takes what this side concludes by itself.
+    """
+
+    def __init__(
+        self,
+        config: ConnectorConfig,
+        presence: Presence,
+        *,
+        lock: threading.Lock,
+        queue: ResendQueue,
+        publisher: Publisher,
+        intents: IntentLog,
+        acks: deque[tuple[str, str, int]],
+        questions: Questions,
+        mirror: Mirror,
+    ) -> None:
+        self._config = config
+        self._presence = presence
+        self._queue = queue
+        self._publisher = publisher
+        self._intents = intents
+        self._acks = acks
+        self._questions = questions
+        self._mirror = mirror
+        self._work = threading.Condition(lock)
         self._nudged = False
         self._stopping = False
         self._audits: dict[str, _Audit] = {}
         self._asked: dict[str, str] = {}
         self._denials: dict[str, set[str]] = {}
         self._resync_reason = "start"
-        self._resync = Resync(connector.questions)
+        self._resync = Resync(questions)
         self._resync_after_ns = 0
         self._beat_due_ns = 0
         self._checkpoint_due_ns = 0
@@ -76,7 +139,7 @@ class Retransmitter:
 
     def start(self) -> None:
         """Take up the unfinished intents of earlier runs, and begin."""
-        for intent in self._connector.intents.unfinished():
+        for intent in self._intents.unfinished():
             self._take_up(intent)
         self._thread.start()
 
@@ -97,7 +160,7 @@ class Retransmitter:
     def post_signal(self, signal: Signal, *, sent: bool) -> None:
         """Publish a signal again until it is acknowledged or expired. The caller holds the lock."""
         now = time.monotonic_ns()
-        self._connector.outbox.put(
+        self._queue.put(
             f"signal {signal.signal_id}",
             signal,
             now_ns=now,
@@ -143,7 +206,7 @@ class Retransmitter:
         with self._work:
             ours, page = self._resync.answered(answer)
             if ours:
-                self._connector.outbox.take(_RESYNC + answer.query_id)
+                self._queue.take(_RESYNC + answer.query_id)
             if page is not None:
                 self._post_resync(page)
                 self._nudged = True
@@ -161,7 +224,7 @@ class Retransmitter:
             # With several micros, each that is alive must deny it.
             deniers = self._denials.setdefault(answer.query_id, set())
             deniers.add(answer.instance)
-            alive = {peer.instance for peer in self._connector.peers()}
+            alive = {peer.instance for peer in self._presence.peers()}
             if alive <= deniers:
                 del self._asked[answer.query_id]
                 del self._denials[answer.query_id]
@@ -179,7 +242,7 @@ class Retransmitter:
                     self._nudged = False
                 self._turn()
                 if stopping:
-                    self._connector.beat()
+                    self._presence.beat()
                     self._note_acks()
                     return
                 with self._work:
@@ -191,17 +254,16 @@ class Retransmitter:
             raise
 
     def _turn(self) -> None:
-        connector = self._connector
         now = time.monotonic_ns()
         if now >= self._beat_due_ns:
-            connector.beat()
+            self._presence.beat()
             self._beat_due_ns = now + self._beat_pause(now)
             self._check_skew()
-            connector.remake_silent()
+            self._presence.remake_silent()
         if self._resync_reason and now >= self._resync_after_ns:
             self._start_resync(now)
         with self._work:
-            messages, given_up = connector.outbox.due(now)
+            messages, given_up = self._queue.due(now)
             for key in given_up:
                 kind, _, signal_id = key.partition(" ")
                 if kind == "signal":
@@ -209,23 +271,23 @@ class Retransmitter:
                     # Ask once the moment has passed on micro's clock too.
                     self._audits[signal_id] = self._audit_in(self._config.skew_refuse)
         for message in messages:
-            connector.publisher.publish(message)
+            self._publisher.publish(message)
         self._ask(now)
         self._note_acks()
         if now >= self._checkpoint_due_ns:
-            connector.intents.checkpoint()
+            self._intents.checkpoint()
             self._checkpoint_due_ns = now + _CHECKPOINT_NS
 
     def _beat_pause(self, now_ns: int) -> int:
-        young = now_ns - self._connector.started_ns < self._config.ready_timeout * _S
-        if young and not self._connector.ready:
+        young = now_ns - self._presence.started_ns < self._config.ready_timeout * _S
+        if young and not self._presence.ready:
             return min(_HANDSHAKE_BEAT_NS, int(self._config.heartbeat * _S))
         return int(self._config.heartbeat * _S)
 
     def _pause(self) -> float:
         """Seconds until there is something to do; under the lock."""
         due = [self._beat_due_ns]
-        outbox = self._connector.outbox.next_due()
+        outbox = self._queue.next_due()
         if outbox is not None:
             due.append(outbox)
         due.extend(audit.due_ns for audit in self._audits.values())
@@ -234,8 +296,7 @@ class Retransmitter:
         return max(0.0, (min(due) - time.monotonic_ns()) / _S)
 
     def _start_resync(self, now_ns: int) -> None:
-        connector = self._connector
-        reports = connector.reports()
+        reports = self._presence.reports()
         wall = time.time_ns()
         since = wall - _RESYNC_SINCE_NS
         if reports:
@@ -247,14 +308,14 @@ class Retransmitter:
             self._resync_after_ns = now_ns + _RESYNC_PAUSE_NS
             given_up, queries = self._resync.begin(since)
             for query_id in given_up:
-                connector.outbox.take(_RESYNC + query_id)
+                self._queue.take(_RESYNC + query_id)
             for query in queries:
                 self._post_resync(query)
 
     def _post_resync(self, query: Query) -> None:
         """Have a question of the round asked until it is answered. Under the lock."""
         now_ns = time.monotonic_ns()
-        self._connector.outbox.put(
+        self._queue.put(
             _RESYNC + query.query_id,
             query,
             now_ns=now_ns,
@@ -264,8 +325,7 @@ class Retransmitter:
         )
 
     def _ask(self, now_ns: int) -> None:
-        connector = self._connector
-        alive = bool(connector.peers())
+        alive = bool(self._presence.peers())
         with self._work:
             due = [(id_, audit) for id_, audit in self._audits.items() if audit.due_ns <= now_ns]
             for _, audit in due:
@@ -276,11 +336,11 @@ class Retransmitter:
         if not alive:
             return
         for signal_id, _ in due:
-            query = connector.questions.new("order", signal_id=signal_id)
+            query = self._questions.new("order", signal_id=signal_id)
             with self._work:
                 self._forget_questions(signal_id)
                 self._asked[query.query_id] = signal_id
-            connector.publisher.publish(query)
+            self._publisher.publish(query)
 
     def _forget_questions(self, signal_id: str) -> None:
         for query_id in [key for key, asked in self._asked.items() if asked == signal_id]:
@@ -288,16 +348,16 @@ class Retransmitter:
             self._denials.pop(query_id, None)
 
     def _note_acks(self) -> None:
-        acks = self._connector.acks
+        acks = self._acks
         rows = []
         while acks:
             rows.append(acks.popleft())
         if rows:
-            self._connector.intents.acknowledge_many(rows)
-        self._connector.intents.sync_if_dirty()
+            self._intents.acknowledge_many(rows)
+        self._intents.sync_if_dirty()
 
     def _check_skew(self) -> None:
-        skew = self._connector.skew_ns / _S
+        skew = self._presence.skew_ns / _S
         wide = abs(skew) > self._config.skew_warn
         if wide and not self._warned_skew:
             log.warning("micro's clock differs from ours by %+.3f s", skew)
@@ -316,8 +376,7 @@ class Retransmitter:
 
     def _settle(self, signal_id: str) -> None:
         """Micro is sure that it knows no such order: conclude what follows from that."""
-        connector = self._connector
-        intent = connector.intents.get(signal_id)
+        intent = self._intents.get(signal_id)
         if intent is None or intent.state == "done":
             with self._work:
                 self._audits.pop(signal_id, None)
@@ -334,9 +393,9 @@ class Retransmitter:
         if intent.state == "withdrawn":
             # Every copy of the signal left before this question did, on the same connection, so
             # none can arrive any more.
-            connector.mirror.apply_report(_concluded(intent.signal, "canceled", WITHDRAWN))
+            self._mirror.apply_report(_concluded(intent.signal, "canceled", WITHDRAWN))
         elif time.time_ns() > intent.signal.expires_ns + grace:
-            connector.mirror.apply_report(_concluded(intent.signal, "expired", NEVER_RECEIVED))
+            self._mirror.apply_report(_concluded(intent.signal, "expired", NEVER_RECEIVED))
 
     def _audit_in(self, seconds: float) -> _Audit:
         return _Audit(time.monotonic_ns() + int(seconds * _S), int(self._config.audit * _S))

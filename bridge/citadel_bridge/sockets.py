@@ -19,6 +19,8 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Context = zmq.Context[zmq.Socket[bytes]]
+
 HIGH_WATER: Final = 10_000
 """Messages queued per peer before a PUB drops for it, or a SUB stops reading."""
 MAX_MESSAGE: Final = 64 * 1024 * 1024

@@ -19,7 +19,7 @@ from zmq.utils.monitor import parse_monitor_message
 from citadel_bridge.sockets import ZAP_DOMAIN
 
 if TYPE_CHECKING:
-    from citadel_bridge.channels import Context
+    from citadel_bridge.sockets import Context
 
 log = logging.getLogger(__name__)
 

@@ -114,7 +114,8 @@ class Engine:
         self.risk = RiskManager(limits)
         self.view = EngineRiskView(self._inst_states, self.portfolio)
         self._out = CommandBuffer()
-        self.references = ReferenceBooks(config, self._inst_states, self._out)
+        traded = [(each.instrument, each.market) for each in self._inst_states.values()]
+        self.references = ReferenceBooks(config, traded, self._out)
         self.markets.update(self.references.markets)
         self._streams = Streams()
         for (venue_id, _), market in self.markets.items():

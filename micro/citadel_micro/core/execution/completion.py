@@ -19,7 +19,7 @@ from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
-    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.execution.parent_actions import ParentActions
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
@@ -44,7 +44,7 @@ MARGIN: Final = Fraction(95, 100)
 class Completion:
     """Decides it, and remembers in the parent (``ending``) how it shall end after that."""
 
-    def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
+    def __init__(self, context: EngineContext, executor: ParentActions) -> None:
         self._inst_states = context.inst_states
         self._executor = executor
         self._view = context.view

@@ -13,7 +13,7 @@ from citadel_micro.core.orders.order_states import ParentEvent
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.execution.engine_context import EngineContext
-    from citadel_micro.core.execution.executor import SmartOrderExecutor
+    from citadel_micro.core.execution.parent_actions import ParentActions
     from citadel_micro.core.execution.reject_policy import RejectPolicy
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
@@ -25,7 +25,7 @@ class Decisions:
     """Carries them out for the executor, which asks the algorithms."""
 
     def __init__(
-        self, context: EngineContext, executor: SmartOrderExecutor, refusals: RejectPolicy
+        self, context: EngineContext, executor: ParentActions, refusals: RejectPolicy
     ) -> None:
         self._config = context.config
         self._executor = executor
@@ -72,7 +72,9 @@ class Decisions:
             self._outrank(parent, inst, now_ns)
         answer = self._executor.sender.place(parent, inst, work, now_ns)
         if isinstance(answer, Denied):
-            self._reject_policy.denied(parent, answer, now_ns)
+            finish = self._reject_policy.denied(parent, answer, now_ns)
+            if finish is not None:
+                self._executor.close(parent, *finish, now_ns)
             if parent.exits and answer.fails("SELF_CROSS"):
                 self._clear_the_way(parent, inst, work.price_ticks, now_ns)
             return

@@ -14,7 +14,7 @@ from citadel_micro.core.algos.base import KEEP
 from citadel_micro.core.execution.completion import Completion
 from citadel_micro.core.execution.decisions import Decisions
 from citadel_micro.core.execution.order_sender import OrderSender
-from citadel_micro.core.execution.reject_policy import BUSY, RejectPolicy
+from citadel_micro.core.execution.reject_policy import BUSY, RejectPolicy, Resync
 from citadel_micro.core.execution.report_handler import ReportHandler
 from citadel_micro.core.model.commands import RequestSnapshot
 from citadel_micro.core.model.events import FeedStatus, OrderFilled
@@ -64,7 +64,7 @@ class SmartOrderExecutor:
         self._view = context.view
         self._out = context.out
         self._reader = ReportHandler(context.config, self.sender)
-        self._reject_policy = RejectPolicy(context, self)
+        self._reject_policy = RejectPolicy(context)
         self._decisions = Decisions(context, self, self._reject_policy)
         self._completion = Completion(context, self)
 
@@ -300,7 +300,11 @@ class SmartOrderExecutor:
                 other.resume_ns = now_ns
                 self.due_ns = min(self.due_ns, now_ns + MS)
         if child.state is ChildState.REJECTED:
-            self._reject_policy.by_venue(parent, child, inst, now_ns)
+            answer = self._reject_policy.by_venue(parent, child, inst, now_ns)
+            if isinstance(answer, Resync):
+                self.resync(inst, answer.reason, now_ns)
+            elif answer is not None:
+                self.close(parent, *answer, now_ns)
 
     def resync(self, inst: InstrumentState, reason: str, now_ns: int) -> None:
         """Distrust the book and ask for it anew; nothing is placed on it until it comes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from citadel_micro.core.algos.base import Finish
 from citadel_micro.core.execution.report_handler import post_only_pause_ns
 from citadel_micro.core.model.approval import VOID
 from citadel_micro.core.model.time_units import MS
@@ -12,7 +13,6 @@ from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Wait
     from citadel_micro.core.execution.engine_context import EngineContext
-    from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.execution.order_sender import Denied
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
@@ -47,37 +47,44 @@ REJECT_LIMIT: Final = 5
 RATE_PAUSE_NS: Final = 1_000 * MS
 
 
-class RejectPolicy:
-    """Waits, gives up, or tries less aggressively."""
+class Resync(NamedTuple):
+    """The book is not to be believed, and is to be asked for anew."""
 
-    def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
+    reason: str
+
+
+class RejectPolicy:
+    """Waits, gives up, or tries less aggressively.
+
+    What ends a parent, or needs its book anew, is answered, and done by whoever asked.
+    """
+
+    def __init__(self, context: EngineContext) -> None:
         self._config = context.config
-        self._executor = executor
+        self._order_store = context.order_store
         self._risk = context.risk
         self._view = context.view
         self._out = context.out
 
-    def denied(self, parent: Parent, denied: Denied, now_ns: int) -> None:
-        """No order went out."""
+    def denied(self, parent: Parent, denied: Denied, now_ns: int) -> Finish | None:
+        """No order went out: how the parent ends of it, or None where it waits."""
         verdict = denied.verdict
         if verdict is not None:
-            self._refused(parent, verdict, now_ns)
-        elif denied.until_ns:
+            return self._refused(parent, verdict, now_ns)
+        if denied.until_ns:
             self.pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
         elif not denied.dust:
             text = "other orders are reducing the position"
             self.pause(parent, BUSY, text, now_ns + self._config.gate_retry_ns)
         elif parent.exits:
-            self._leave_rest(parent, now_ns)
+            return self._leave_rest(parent)
         elif parent.filled:
-            self._executor.close(
-                parent, _V.DUST, "DUST", "the rest is below the venue's minimum", now_ns
-            )
+            return Finish(_V.DUST, "DUST", "the rest is below the venue's minimum")
         else:
-            text = "below the venue's minimum at this price"
-            self._executor.close(parent, _V.CANCEL, "BELOW_MIN", text, now_ns)
+            return Finish(_V.CANCEL, "BELOW_MIN", "below the venue's minimum at this price")
+        return None
 
-    def _leave_rest(self, parent: Parent, now_ns: int) -> None:
+    def _leave_rest(self, parent: Parent) -> Finish:
         """End an exit that can place nothing more: nothing is held, or too little for an order."""
         rules = parent.rules
         held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
@@ -85,22 +92,21 @@ class RejectPolicy:
         if held <= 0:
             text = "there is no position left to reduce"
             end = _V.DUST if parent.filled else _V.CANCEL
-            self._executor.close(parent, end, "POSITION_CLOSED", text, now_ns)
-            return
+            return Finish(end, "POSITION_CLOSED", text)
         rest = min(held, rules.quantity(parent.available)) * rules.contract_size
         text = f"a rest of {rest} {rules.base} cannot leave: it is below the venue's minimum"
         self._out.note("warning", "dust_left", signal_id=parent.id, rest=str(rest))
-        self._executor.close(parent, _V.DUST, "DUST", text, now_ns)
+        return Finish(_V.DUST, "DUST", text)
 
-    def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> None:
+    def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> Finish | None:
         exits = parent.exits
         if verdict.code in _ENTRY_ENDS and not exits and not verdict.unknown:
             parent.permitted = verdict.permitted_lots
             end = _V.CANCEL if parent.children else _V.DENY
-            self._executor.close(parent, end, verdict.code, verdict.reason, now_ns)
-            return
+            return Finish(end, verdict.code, verdict.reason)
         until_ns = now_ns + self._config.gate_retry_ns
         self.pause(parent, verdict.code, verdict.reason, until_ns)
+        return None
 
     def pause(self, parent: Parent, code: str, reason: str, until_ns: int) -> None:
         """Place nothing before a time; say why."""
@@ -115,28 +121,29 @@ class RejectPolicy:
         if known or parent.live or now_ns < parent.resume_ns:
             return
         self.pause(parent, wait.code, wait.reason, 0)
-        self._executor.order_store.touch(parent)
+        self._order_store.touch(parent)
 
-    def by_venue(self, parent: Parent, child: Child, inst: InstrumentState, now_ns: int) -> None:
+    def by_venue(
+        self, parent: Parent, child: Child, inst: InstrumentState, now_ns: int
+    ) -> Finish | Resync | None:
         """The venue refused an order for certain."""
         code, _, text = child.reason.partition(": ")
         self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
         if code == VOID:  # ours, not the venue's
             parent.resume_ns = now_ns + self._config.gate_retry_ns
-            return
+            return None
         if code == "POST_ONLY":
             parent.post_only_rejects += 1
             parent.resume_ns = now_ns + post_only_pause_ns(parent)
             parent.await_book(inst.book_id(), now_ns)
             if parent.post_only_rejects % POST_ONLY_LIMIT == 0:
-                text = f"{POST_ONLY_LIMIT} post-only orders in a row would have taken"
-                self._executor.resync(inst, text, now_ns)
                 parent.resume_ns = now_ns + RATE_PAUSE_NS
-            return
+                return Resync(f"{POST_ONLY_LIMIT} post-only orders in a row would have taken")
+            return None
         self._out.commands.extend(self._risk.on_venue_reject(*inst.key, now_ns))
         if code == "RATE_LIMIT":
             parent.resume_ns = now_ns + RATE_PAUSE_NS
-            return
+            return None
         parent.rejects += 1
         parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
         exits = parent.exits
@@ -144,4 +151,5 @@ class RejectPolicy:
             not exits or not parent.rank
         ):
             end = _V.CANCEL if parent.filled else _V.DENY
-            self._executor.close(parent, end, code or "VENUE_REJECT", text or child.reason, now_ns)
+            return Finish(end, code or "VENUE_REJECT", text or child.reason)
+        return None

@@ -9,15 +9,27 @@ mute.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from citadel_micro.core.marketdata.book import Best, Level
-    from citadel_micro.core.marketdata.market_book import MarketBook
-    from citadel_micro.core.model.events import BookLook, Levels
+    from citadel_micro.core.marketdata.kernel import Book
+    from citadel_micro.core.model.events import BookLook, Levels, TradeTick
 
 MUTE_NS: Final = 2_000_000_000
 """Depth streams are at most a second behind the others."""
+
+
+class Followed(Protocol):
+    """The symbol whose depth is judged: a ``MarketBook``."""
+
+    last_recv_ns: int
+    last_seq: int
+    last_trade: TradeTick | None
+
+    @property
+    def book(self) -> Book:
+        """Its depth."""
 
 
 class CrossCheck:
@@ -35,7 +47,7 @@ class CrossCheck:
         """The venue's book as it was asked for, as long as it is ahead of the depth."""
 
     def why(
-        self, market: MarketBook, quote: Best | None, spoke_ns: tuple[int, int], now_ns: int
+        self, market: Followed, quote: Best | None, spoke_ns: tuple[int, int], now_ns: int
     ) -> str:
         """Why the depth is mute; empty when nothing says so.
 
@@ -66,7 +78,7 @@ class CrossCheck:
         silent_s = (now_ns - recv_ns) / 1e9
         return f"depth mute for {silent_s:.1f} s: it shows {shown[0]} and {shown[2]}, and {seen}"
 
-    def _looked(self, market: MarketBook, look: BookLook, late: int) -> str:
+    def _looked(self, market: Followed, look: BookLook, late: int) -> str:
         if market.last_seq >= look.last_seq:
             self.look = None
             return ""

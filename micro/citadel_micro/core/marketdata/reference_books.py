@@ -21,13 +21,13 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick
 from citadel_micro.core.model.risk_limits import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from citadel_micro.core.marketdata.consolidated import Consolidated
     from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import FeedStatus, MarketEvent
-    from citadel_micro.core.orders.instrument_state import InstrumentState
+    from citadel_micro.core.model.instrument import Instrument
 
 SNAPSHOT_RETRY_NS: Final = 10_000_000_000
 _Key = tuple[str, str]
@@ -48,17 +48,19 @@ class ReferenceBooks:
     """All books without a instrument, and the sources of each symbol that more than one venue has."""
 
     def __init__(
-        self, config: EngineConfig, inst_states: Mapping[_Key, InstrumentState], out: CommandBuffer
+        self,
+        config: EngineConfig,
+        markets: Iterable[tuple[Instrument, MarketBook]],
+        out: CommandBuffer,
     ) -> None:
         self._config = config
         self.limits = config.limits
         self._out = out
         self._books: dict[_Key, _Reference] = {}
         sources: dict[str, dict[str, Source]] = {}
-        for (venue, symbol), inst in inst_states.items():
-            rules = inst.instrument
-            source = Source(inst.market, float(rules.contract_size), rules.kind == "inverse")
-            sources.setdefault(symbol, {})[venue] = source
+        for rules, market in markets:
+            source = Source(market, float(rules.contract_size), rules.kind == "inverse")
+            sources.setdefault(rules.symbol, {})[rules.venue] = source
         for venue, reference in config.references.items():
             for symbol, contract_size in reference.symbols.items():
                 market = MarketBook(venue, symbol, reference.integrity)

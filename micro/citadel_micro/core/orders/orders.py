@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
-from citadel_micro.core.algos.base import Algorithm
 from citadel_micro.core.model.commands import FillView
 from citadel_micro.core.model.events import OrderFilled, SignalReceived
 from citadel_micro.core.model.instrument import Instrument
@@ -30,8 +29,30 @@ from citadel_micro.core.orders.order_states import (
 )
 from citadel_proto.errors import InvariantError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SAME_BOOK_NS: Final = SECOND
 """In a quiet market no newer book may come for minutes, and an exit has not that long."""
+
+
+class ParentAlgorithm(Protocol):
+    """What a parent and its executor ask of an algorithm; ``core.algos.base.Algorithm`` is one."""
+
+    name: ClassVar[str]
+    armed: bool
+    values: Mapping[str, str | int | float | bool]
+    wake_ns: int
+    working_ns: int
+    grace_ns: int
+
+    def forget(self) -> None:
+        """Decide afresh next time."""
+
+    # What it looks at, and what it answers, is above: an instrument's state knows the parents, and
+    # decisions are those of ``core.algos.base``.
+    def decide(self, parent: Parent, inst: Any, now_ns: int) -> Any:  # noqa: ANN401
+        """What should be out now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +219,7 @@ class Parent:
     """F, in lots."""
     unbooked: int = 0
     """The part of F that is not in the portfolio: counted by the venue, its fills not yet seen."""
-    algo: Algorithm | None = None
+    algo: ParentAlgorithm | None = None
     triggered: bool = False
     reason_code: str = ""
     reason: str = ""
