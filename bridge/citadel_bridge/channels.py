@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import zmq
@@ -40,12 +40,6 @@ __all__ = [
     "SubscriberThread",
 ]
 
-_KINDS: Final = frozenset(
-    {
-        *("signal", "cancel", "query", "hb", "book", "trades", "report", "answer", "risk", "feed"),
-        "consolidated",
-    }
-)
 _T = TypeVar("_T")
 
 
@@ -242,7 +236,7 @@ class Inbox(Generic[_T]):
             message = self._decode(body)
         except DecodeError as error:
             kind = topic.partition(b"/")[0].decode("ascii", "replace")
-            self._drop(kind if kind in _KINDS else "other", error)
+            self._drop(kind if kind in topics.KINDS else "other", error)
             return
         self._deliver(topic, message)
 

@@ -231,7 +231,7 @@ class PaperMicro:
         parts.push_async_callback(self._control.close)
         refresher = refresher_of(config, instruments)  # reads stored lists: before the books
         feeds = self._feeds = self._aggregator(instruments, runner)
-        uplink.feed_health = feeds.health_of
+        uplink.tell_health(feeds.health_of)
         self._vitals.connections = feeds.health
         await self._feeds.start()
         parts.push_async_callback(self._feeds.close)

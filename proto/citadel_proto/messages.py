@@ -12,11 +12,12 @@ Conventions, the same for every message:
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
 from citadel_proto.bounds import Count, Integer, Levels, Name, Number, RawNumber, Scope, Text, Time
+from citadel_proto.feed_parts import FeedHealth, Part, VenueQuote
 
 SCHEMA_VERSION: Final = 1
 """Version of the message set; raised only when a reader must know of a change."""
@@ -51,9 +52,8 @@ Param = Annotated[str, msgspec.Meta(max_length=1_024)] | int | float | bool
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=True):
     """Base of all messages: frozen, keyword-only, positional on the wire, tagged by class name."""
 
-
-class _Part(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a message that never travels alone, so it carries no tag."""
+    TOPIC: ClassVar[tuple[str, ...]]
+    """What it travels under: the kind, then the names of the fields that select it (``topics``)."""
 
 
 # --- signals channel: macro publishes -----------------------------------------------------------
@@ -61,6 +61,8 @@ class _Part(msgspec.Struct, frozen=True, array_like=True):
 
 class Signal(_Message, frozen=True, kw_only=True):
     """A parent order as desired state, never a delta. Re-publishing it changes nothing."""
+
+    TOPIC = ("signal", "venue", "symbol")
 
     signal_id: Name
     """Made by macro, stable across re-publication and across a restart of macro."""
@@ -102,6 +104,8 @@ class Signal(_Message, frozen=True, kw_only=True):
 class Cancel(_Message, frozen=True, kw_only=True):
     """Withdraw the unfilled rest of a parent order."""
 
+    TOPIC = ("cancel", "venue", "symbol")
+
     signal_id: Name
     reason: Text = ""
     created_ns: Time
@@ -115,6 +119,8 @@ class Cancel(_Message, frozen=True, kw_only=True):
 
 class Query(_Message, frozen=True, kw_only=True):
     """A question to micro; the Answer carries the same ``query_id``."""
+
+    TOPIC = ("query",)
 
     query_id: Name
     kind: QueryKind
@@ -142,6 +148,8 @@ class Query(_Message, frozen=True, kw_only=True):
 class MacroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Micro's lease on a macro lives on these."""
 
+    TOPIC = ("hb",)
+
     instance: Name
     epoch: Count
     seq: Count
@@ -162,6 +170,8 @@ class MacroHeartbeat(_Message, frozen=True, kw_only=True):
 
 class BookSnapshot(_Message, frozen=True, kw_only=True):
     """The top of one venue's book, with its age and how far it can be trusted."""
+
+    TOPIC = ("book", "venue", "symbol")
 
     venue: Name
     symbol: Name
@@ -193,7 +203,7 @@ class BookSnapshot(_Message, frozen=True, kw_only=True):
     the connection that carries it. 0 from a micro that does not tell: ``recv_ns`` then."""
 
 
-class Trade(_Part, frozen=True, kw_only=True):
+class Trade(Part, frozen=True, kw_only=True):
     """One public trade; ``side`` is the aggressor's."""
 
     price: float
@@ -206,6 +216,8 @@ class Trade(_Part, frozen=True, kw_only=True):
 class Trades(_Message, frozen=True, kw_only=True):
     """Public trades since the last message of the topic, none left out."""
 
+    TOPIC = ("trades", "venue", "symbol")
+
     venue: Name
     symbol: Name
     trades: Annotated[tuple[Trade, ...], msgspec.Meta(max_length=10_000)]
@@ -214,7 +226,7 @@ class Trades(_Message, frozen=True, kw_only=True):
     seq: Count
 
 
-class Fill(_Part, frozen=True, kw_only=True):
+class Fill(Part, frozen=True, kw_only=True):
     """One fill of one child order. ``trade_id`` is unique within the venue and symbol."""
 
     trade_id: Name
@@ -227,7 +239,7 @@ class Fill(_Part, frozen=True, kw_only=True):
     ts_ns: Time
 
 
-class Balance(_Part, frozen=True, kw_only=True):
+class Balance(Part, frozen=True, kw_only=True):
     """One currency: total = free + used."""
 
     currency: Name
@@ -236,7 +248,7 @@ class Balance(_Part, frozen=True, kw_only=True):
     total: Number
 
 
-class Position(_Part, frozen=True, kw_only=True):
+class Position(Part, frozen=True, kw_only=True):
     """Signed base quantity held in one instrument, with its average entry price."""
 
     venue: Name
@@ -253,6 +265,8 @@ class Position(_Part, frozen=True, kw_only=True):
 
 class ExecutionReport(_Message, frozen=True, kw_only=True):
     """The whole cumulative state of one parent order. Idempotent: the highest revision wins."""
+
+    TOPIC = ("report", "strategy", "symbol")
 
     signal_id: Name
     revision: Count
@@ -298,6 +312,9 @@ class ExecutionReport(_Message, frozen=True, kw_only=True):
 class Answer(_Message, frozen=True, kw_only=True):
     """Reply to a Query. ``found`` is False only when micro is sure that it knows no such order."""
 
+    TOPIC = ("answer", "reply_to")
+    """``reply_to`` is its Query's: the answer does not repeat it."""
+
     query_id: Name
     kind: QueryKind
     found: bool
@@ -319,6 +336,8 @@ class Answer(_Message, frozen=True, kw_only=True):
 class RiskState(_Message, frozen=True, kw_only=True):
     """State of one risk scope and why."""
 
+    TOPIC = ("risk",)
+
     scope: Scope
     """``global``, ``venue:<id>``, ``symbol:<venue>:<symbol>`` or ``strategy:<name>``."""
     state: Name
@@ -331,39 +350,10 @@ class RiskState(_Message, frozen=True, kw_only=True):
     seq: Count
 
 
-class FeedHealth(_Part, frozen=True, kw_only=True):
-    """The connection behind a book: how far micro is behind it, and where the venue's clock is.
-
-    Times in ns. Counts are since the start.
-    """
-
-    overloaded: bool = False
-    """Micro does not keep up just now: books conflate, trades wait."""
-    overloads: Count = 0
-    overloaded_ns: Integer = 0
-    behind_ns: Integer = 0
-    """Age of the oldest thing that has come and is not handled."""
-    behind_peak_ns: Integer = 0
-    loop_lag_ns: Integer = 0
-    waiting: Count = 0
-    """Events that wait to be handled."""
-    waiting_peak: Count = 0
-    unread_octets: Count = 0
-    unread_octets_peak: Count = 0
-    conflated: Count = 0
-    """Book updates that were handled as part of a younger one."""
-    handled_ns: Annotated[tuple[Integer, ...], msgspec.Meta(max_length=16)] = ()
-    """From receipt to handled, at 50, 90 and 99 % of the last events."""
-    clock_offset_ns: Integer | None = None
-    """The venue's clock minus micro's; None until it is known."""
-    clock_error_ns: Integer | None = None
-    """The offset is right to within this."""
-    rtt_ns: Integer | None = None
-    """The quickest round trip of the last minute."""
-
-
 class FeedState(_Message, frozen=True, kw_only=True):
     """State of one book subscription; published on every change and every few seconds."""
+
+    TOPIC = ("feed", "venue", "symbol")
 
     venue: Name
     symbol: Name
@@ -382,6 +372,8 @@ class FeedState(_Message, frozen=True, kw_only=True):
 
 class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     """Sent every second. Macro refuses to send orders when these stop."""
+
+    TOPIC = ("hb",)
 
     instance: Name
     seq: Count
@@ -404,25 +396,10 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     """``wall_ns`` minus the clock that orders are stamped with, which never goes back."""
 
 
-class VenueQuote(_Part, frozen=True, kw_only=True):
-    """Best bid and ask of one venue's LIVE book, as part of a consolidated one."""
-
-    venue: Name
-    bid: float
-    bid_size: float
-    """Base units, whatever the venue counts in."""
-    ask: float
-    ask_size: float
-    age_ns: Integer
-    """Since micro received the last update of this book, at ``published_ns``."""
-    verified: bool = True
-    """The venue's protocol lets gaps be seen, and none was."""
-    proof_age_ns: Integer = 0
-    """Since micro last knew the book to be the venue's, at ``published_ns``: at most ``age_ns``."""
-
-
 class ConsolidatedBook(_Message, frozen=True, kw_only=True):
     """Many venues' books of one unified symbol as one: LIVE and young ones only."""
+
+    TOPIC = ("consolidated", "symbol")
 
     symbol: Name
     bids: Levels

@@ -4,44 +4,26 @@ A frame is one ZeroMQ part: ``topic + b"\0" + body``. The topic comes first so t
 which is a prefix match on the bytes, selects by it. (Two parts cost three times as much to send,
 and CONFLATE drops the first of them.)
 
-======================================  =========  =========================================
-topic                                   channel    message
-======================================  =========  =========================================
-``signal/<venue>/<symbol>``             signals    Signal
-``cancel/<venue>/<symbol>``             signals    Cancel
-``query``                               signals    Query
-``hb``                                  both       MacroHeartbeat, MicroHeartbeat
-``book/<venue>/<symbol>``               market     BookSnapshot
-``trades/<venue>/<symbol>``             market     Trades
-``report/<strategy>/<symbol>``          market     ExecutionReport
-``answer/<reply_to>``                   market     Answer
-``risk``                                market     RiskState
-``feed/<venue>/<symbol>``               market     FeedState
-``consolidated/<symbol>``               market     ConsolidatedBook
-======================================  =========  =========================================
+Every message names its own, as ``TOPIC``: ``("book", "venue", "symbol")`` makes
+``book/<venue>/<symbol>``.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from citadel_proto.errors import BadInput, DecodeError
-from citadel_proto.messages import (
-    BookSnapshot,
-    Cancel,
-    ConsolidatedBook,
-    ExecutionReport,
-    FeedState,
-    MacroHeartbeat,
-    MarketChannel,
-    MicroHeartbeat,
-    Query,
-    RiskState,
-    Signal,
-    SignalChannel,
-    Trades,
-)
+from citadel_proto.messages import MarketChannel, SignalChannel
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MESSAGES: Final[Mapping[str, type[SignalChannel | MarketChannel]]] = {
+    kind.__name__: kind for kind in (*get_args(SignalChannel), *get_args(MarketChannel))
+}
+"""Every message of both channels, by its name."""
+KINDS: Final = frozenset(kind.TOPIC[0] for kind in MESSAGES.values())
+"""First words of all topics."""
 MAX_TOPIC: Final = 256
 """Longest topic in bytes."""
 
@@ -115,29 +97,9 @@ def topic_of(message: SignalChannel | MarketChannel, reply_to: str = "") -> byte
         message: any message of either channel.
         reply_to: for an Answer, the ``reply_to`` of its Query.
     """
-    match message:
-        case BookSnapshot():
-            return book(message.venue, message.symbol)
-        case ExecutionReport():
-            return report(message.strategy, message.symbol)
-        case Trades():
-            return trades(message.venue, message.symbol)
-        case MacroHeartbeat() | MicroHeartbeat():
-            return HEARTBEAT
-        case Signal():
-            return signal(message.venue, message.symbol)
-        case Cancel():
-            return cancel(message.venue, message.symbol)
-        case Query():
-            return QUERY
-        case RiskState():
-            return RISK
-        case FeedState():
-            return feed(message.venue, message.symbol)
-        case ConsolidatedBook():
-            return consolidated(message.symbol)
-        case _:
-            return answer(reply_to)
+    kind, *names = message.TOPIC
+    fields = [reply_to if name == "reply_to" else getattr(message, name) for name in names]
+    return _topic(kind, *fields)
 
 
 def join(topic: bytes, body: bytes) -> bytes:

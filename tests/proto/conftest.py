@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from citadel_proto.codec import pack_levels
+from citadel_proto.feed_parts import VenueQuote
 from citadel_proto.messages import (
     Answer,
     Balance,
@@ -27,7 +28,6 @@ from citadel_proto.messages import (
     SignalChannel,
     Trade,
     Trades,
-    VenueQuote,
 )
 
 if TYPE_CHECKING:

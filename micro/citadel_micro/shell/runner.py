@@ -12,7 +12,7 @@ import asyncio
 import time
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
 
 from citadel_micro.core.model.approval import Approved, not_sent
 from citadel_micro.core.model.commands import (
@@ -20,13 +20,8 @@ from citadel_micro.core.model.commands import (
     Note,
     Persist,
     PlaceOrder,
-    PublishAnswer,
-    PublishBeat,
-    PublishBook,
-    PublishConsolidated,
-    PublishFeed,
+    Publication,
     PublishReport,
-    PublishRisk,
     QueryOrder,
     QueryVenue,
     RequestSnapshot,
@@ -56,15 +51,6 @@ if TYPE_CHECKING:
     from citadel_micro.shell.order_adapter import VenueAdapter, VenueCommand
 
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
-    Publishable = (
-        PublishReport
-        | PublishAnswer
-        | PublishBook
-        | PublishConsolidated
-        | PublishRisk
-        | PublishFeed
-        | PublishBeat
-    )
 
 FLUSH_AFTER_S: Final = 0.1
 """Longest time that a market event stays in memory only."""
@@ -76,12 +62,7 @@ LAST_CANCELS_S: Final = 2.0
 _MARKET: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
 _DURABLE: Final = frozenset({Persist, Approved, CancelOrder})
 _VENUE: Final = frozenset({Approved, CancelOrder, QueryOrder, QueryVenue})
-_PUBLISH: Final = frozenset(
-    {
-        *(PublishReport, PublishAnswer, PublishBook, PublishConsolidated),
-        *(PublishRisk, PublishFeed, PublishBeat),
-    }
-)
+_PUBLISH: Final = frozenset(get_args(Publication))
 
 
 class JournalPort(Protocol):
@@ -106,7 +87,7 @@ class JournalPort(Protocol):
 class Publisher(Protocol):
     """What the runner needs of the uplink."""
 
-    def publish(self, command: Publishable, now_ns: int) -> None:
+    def publish(self, command: Publication, now_ns: int) -> None:
         """Send one message; never waits."""
 
 
@@ -266,7 +247,7 @@ class Runner:
         kind = type(command)
         count(self.stats.commands, kind.__name__)
         if kind in _PUBLISH:
-            self._uplink.publish(cast("Publishable", command), now_ns)
+            self._uplink.publish(cast("Publication", command), now_ns)
             if isinstance(command, PublishReport) and command.status == "rejected":
                 count(self.stats.rejects, command.reason_code)
         elif kind in _VENUE:

@@ -11,13 +11,7 @@ from citadel_micro.core.model.commands import (
     Note,
     Persist,
     PlaceOrder,
-    PublishAnswer,
-    PublishBeat,
-    PublishBook,
-    PublishConsolidated,
-    PublishFeed,
-    PublishReport,
-    PublishRisk,
+    Publication,
     QueryOrder,
     QueryVenue,
     RequestSnapshot,
@@ -30,13 +24,7 @@ Command = (
     | CancelOrder
     | QueryOrder
     | QueryVenue
-    | PublishReport
-    | PublishAnswer
-    | PublishBook
-    | PublishConsolidated
-    | PublishRisk
-    | PublishFeed
-    | PublishBeat
+    | Publication
     | RequestSnapshot
     | Persist
     | Note

@@ -225,6 +225,17 @@ class PublishBeat:
     """(instance, reason) of processes that are heard and refused."""
 
 
+Publication = (
+    PublishReport
+    | PublishAnswer
+    | PublishBook
+    | PublishConsolidated
+    | PublishRisk
+    | PublishFeed
+    | PublishBeat
+)
+"""All that is published; what message each becomes says ``shell.bridge.published``."""
+
 # --- to the shell itself ------------------------------------------------------------------------
 
 

@@ -14,19 +14,12 @@ from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.gap_detector import Sequences
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.core.marketdata.order_flow import DEPTHS, FlowFeatures
-from citadel_micro.core.model.commands import (
-    PublishAnswer,
-    PublishBeat,
-    PublishBook,
-    PublishConsolidated,
-    PublishFeed,
-    PublishReport,
-    PublishRisk,
-)
+from citadel_micro.core.marketdata.order_flow import FlowFeatures
+from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishRisk
 from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
 from citadel_micro.shell.bridge import wire
 from citadel_micro.shell.bridge.peers import Peers
+from citadel_micro.shell.bridge.published import ENCODE, Sources
 from citadel_micro.shell.bridge.shares import Shares
 from citadel_micro.shell.clock import STEP_NS
 from citadel_micro.shell.stats import count
@@ -34,18 +27,19 @@ from citadel_proto import topics
 from citadel_proto.bounds import LATEST_NS
 from citadel_proto.codec import decode_signal
 from citadel_proto.errors import DecodeError
-from citadel_proto.messages import MacroHeartbeat, MarketChannel, MicroHeartbeat, Signal
+from citadel_proto.messages import MacroHeartbeat, MarketChannel, Signal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from citadel_bridge.channels import Context
     from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.commands import Publication
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.marketdata.health import ConnectionHealth
-    from citadel_micro.shell.runner import Publishable, Runner
+    from citadel_micro.shell.runner import Runner
     from citadel_micro.shell.stats import Stats
     from citadel_proto.messages import SignalChannel
 
@@ -121,8 +115,6 @@ class Uplink:
         self._context = context
         self._config = config
         self._clock = clock
-        self._markets: Mapping[tuple[str, str], MarketBook] = {}
-        self._features: dict[tuple[str, str], FlowFeatures] = {}
         self._stats = stats
         self._publisher = Publisher(
             context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
@@ -132,6 +124,15 @@ class Uplink:
         self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
         self.peers = Peers(clock, config.instance)
+        self._features: dict[tuple[str, str], FlowFeatures] = {}
+        self._sources = Sources(
+            instance=config.instance,
+            mode=config.mode,
+            started_ns=config.started_ns,
+            book_levels=config.book_levels,
+            clock=clock,
+            peers=self.peers,
+        )
         self._risk: dict[str, PublishRisk] = {}
         self._trades: dict[tuple[str, str], list[TradeTick]] = {}
         self._trades_timer: asyncio.TimerHandle | None = None
@@ -139,14 +140,19 @@ class Uplink:
         self._shift_ns = 0
         self.last_beat_ns = 0
         """Engine time of the last heartbeat that was published."""
-        self.feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
-        """State of the connection that serves a book, to be published with the book's."""
+
+    def tell_health(self, of: Callable[[str, str], ConnectionHealth | None]) -> None:
+        """Publish with the state of a book that of the connection which serves it."""
+        self._sources.feed_health = of
 
     def start(self, runner: Runner) -> None:
         """Begin to listen, to gather public trades and to follow books; events go to ``runner``."""
         self._runner = runner
-        self._markets = runner.engine.markets
-        self._features = {key: FlowFeatures(market) for key, market in self._markets.items()}
+        engine = runner.engine
+        self._features = {key: FlowFeatures(market) for key, market in engine.markets.items()}
+        self._sources.engine = engine
+        self._sources.markets = engine.markets
+        self._sources.features = self._features
         runner.market_taps.append(self._on_market)
         for endpoints, operator in ((self._config.signals, False), (self._config.operators, True)):
             for endpoint in endpoints:
@@ -275,47 +281,18 @@ class Uplink:
 
     # out
 
-    def publish(self, command: Publishable, now_ns: int) -> None:
+    def publish(self, command: Publication, now_ns: int) -> None:
         """Send what a command asks for; never waits."""
-        instance = self._config.instance
-        if isinstance(command, PublishBook):
-            market = self._markets.get((command.venue, command.symbol))
-            if market is not None:
-                features = self._features[command.venue, command.symbol].read(
-                    now_ns, market.top(DEPTHS[-1])
-                )
-                book = wire.book_of(
-                    market, self._config.book_levels, instance, 0, now_ns, features=features
-                )
-                self._publisher.publish(self._dated(book))
-        elif isinstance(command, PublishConsolidated):
-            self._consolidated(command.symbol, now_ns)
-        elif isinstance(command, PublishReport):
-            self._publisher.publish(wire.report_of(command, instance, 0))
-        elif isinstance(command, PublishAnswer):
-            answer = wire.answer_of(command, instance, 0, now_ns)
-            self._publisher.publish(answer, command.reply_to)
-        elif isinstance(command, PublishRisk):
+        if isinstance(command, PublishBeat):
+            self._look_at_clock()
+        message = ENCODE[type(command)](self._sources, command, now_ns)
+        if message is not None:
+            reply_to = command.reply_to if isinstance(command, PublishAnswer) else ""
+            self._publisher.publish(self._dated(message), reply_to)
+        if isinstance(command, PublishRisk):
             self._risk[command.scope] = command
-            self._publisher.publish(wire.risk_of(command, instance, 0))
-        elif isinstance(command, PublishFeed):
-            state = wire.feed_of(command, instance, 0)
-            if self.feed_health is not None:
-                health = self.feed_health(command.venue, command.symbol)
-                if health is not None:
-                    state = msgspec.structs.replace(state, health=health.wire())
-            self._publisher.publish(self._dated(state))
-        else:
-            self._beat(command, now_ns)
-
-    def _consolidated(self, symbol: str, now_ns: int) -> None:
-        if self._runner is None:
-            return
-        levels = self._config.book_levels
-        view = self._runner.engine.references.consolidated(symbol, now_ns, levels)
-        if view is not None:
-            book = wire.consolidated_of(view, self._config.instance, 0, now_ns)
-            self._publisher.publish(self._dated(book))
+        elif isinstance(command, PublishBeat):
+            self._after_beat(now_ns)
 
     def _dated(self, message: _Market) -> _Market:
         """With its times by the wall clock, where that was set since the start.
@@ -331,8 +308,8 @@ class Uplink:
         changed = {name: max(ns + shift_ns, 0) for name, ns in times.items() if ns}
         return msgspec.structs.replace(message, **changed)
 
-    def _beat(self, command: PublishBeat, now_ns: int) -> None:
-        drift_ns = self._clock.drift_ns()
+    def _look_at_clock(self) -> None:
+        drift_ns = self._sources.drift_ns = self._clock.drift_ns()
         self._shift_ns = drift_ns if abs(drift_ns) >= STEP_NS else 0
         step_ns = self._clock.look()
         if step_ns:
@@ -341,32 +318,15 @@ class Uplink:
                 by_s=step_ns / 1e9,
                 now_ahead_of_engine_s=drift_ns / 1e9,
             )
-        refused = {name for name, _ in command.macros_refused}
-        alive = [peer for peer in self.peers.alive(now_ns) if peer.instance not in refused]
-        self._publisher.publish(
-            MicroHeartbeat(
-                instance=self._config.instance,
-                seq=0,
-                state=command.state,
-                started_ns=self._config.started_ns,
-                wall_ns=self._clock.wall(),
-                mono_ns=self._clock.mono(),
-                macro_instance_seen=command.macro_instance_seen,
-                macro_seq_seen=command.macro_seq_seen,
-                working=command.working,
-                mode=self._config.mode,
-                macros_seen=tuple((peer.instance, peer.seq) for peer in alive),
-                macros_refused=command.macros_refused,
-                clock_drift_ns=drift_ns,
-            )
-        )
+
+    def _after_beat(self, now_ns: int) -> None:
         self.last_beat_ns = now_ns
         for reader in self._readers:
             reader.remake_silent(SILENT_NS)
         self._beats += 1
         if self._beats % REPEAT_RISK_BEATS == 0:
-            for risk in self._risk.values():
-                self._publisher.publish(wire.risk_of(risk, self._config.instance, 0))
+            for risk in list(self._risk.values()):
+                self.publish(risk, now_ns)
 
     # public trades, and the books' features
 
@@ -385,11 +345,11 @@ class Uplink:
 
     def _send_trades(self) -> None:
         self._trades_timer = None
+        now_ns = self._clock.now()
         for ticks in self._trades.values():
-            if ticks:
-                self._publisher.publish(
-                    self._dated(wire.trades_of(ticks, self._config.instance, 0))
-                )
+            message = ENCODE[TradeTick](self._sources, ticks, now_ns)
+            if message is not None:
+                self._publisher.publish(self._dated(message))
                 ticks.clear()
 
 

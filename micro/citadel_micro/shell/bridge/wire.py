@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from citadel_micro.shell.bridge.wire_in import REASON_LENGTH, event_of
 from citadel_proto.codec import pack_levels
+from citadel_proto.feed_parts import VenueQuote
 from citadel_proto.messages import (
     Answer,
     Balance,
@@ -22,7 +23,6 @@ from citadel_proto.messages import (
     RiskState,
     Trade,
     Trades,
-    VenueQuote,
 )
 
 if TYPE_CHECKING:

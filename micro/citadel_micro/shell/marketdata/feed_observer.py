@@ -13,7 +13,6 @@ from citadel_proto.codec import unpack_levels
 from citadel_proto.messages import (
     BookSnapshot,
     ConsolidatedBook,
-    FeedHealth,
     FeedState,
     MicroHeartbeat,
     Trades,
@@ -22,6 +21,7 @@ from citadel_proto.messages import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from citadel_proto.feed_parts import FeedHealth
     from citadel_proto.messages import MarketChannel
 
 SAMPLES: Final = 1_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from citadel_micro.shell.marketdata.clock_offset import ClockEstimate
 from citadel_micro.shell.marketdata.lag_monitor import LoadHealth
-from citadel_proto.messages import FeedHealth
+from citadel_proto.feed_parts import FeedHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,61 @@
+"""What messages about books carry of the connection and of the venues behind them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from citadel_proto.bounds import Count, Integer, Name
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a message that never travels alone, so it carries no tag."""
+
+
+class FeedHealth(Part, frozen=True, kw_only=True):
+    """The connection behind a book: how far micro is behind it, and where the venue's clock is.
+
+    Times in ns. Counts are since the start.
+    """
+
+    overloaded: bool = False
+    """Micro does not keep up just now: books conflate, trades wait."""
+    overloads: Count = 0
+    overloaded_ns: Integer = 0
+    behind_ns: Integer = 0
+    """Age of the oldest thing that has come and is not handled."""
+    behind_peak_ns: Integer = 0
+    loop_lag_ns: Integer = 0
+    waiting: Count = 0
+    """Events that wait to be handled."""
+    waiting_peak: Count = 0
+    unread_octets: Count = 0
+    unread_octets_peak: Count = 0
+    conflated: Count = 0
+    """Book updates that were handled as part of a younger one."""
+    handled_ns: Annotated[tuple[Integer, ...], msgspec.Meta(max_length=16)] = ()
+    """From receipt to handled, at 50, 90 and 99 % of the last events."""
+    clock_offset_ns: Integer | None = None
+    """The venue's clock minus micro's; None until it is known."""
+    clock_error_ns: Integer | None = None
+    """The offset is right to within this."""
+    rtt_ns: Integer | None = None
+    """The quickest round trip of the last minute."""
+
+
+class VenueQuote(Part, frozen=True, kw_only=True):
+    """Best bid and ask of one venue's LIVE book, as part of a consolidated one."""
+
+    venue: Name
+    bid: float
+    bid_size: float
+    """Base units, whatever the venue counts in."""
+    ask: float
+    ask_size: float
+    age_ns: Integer
+    """Since micro received the last update of this book, at ``published_ns``."""
+    verified: bool = True
+    """The venue's protocol lets gaps be seen, and none was."""
+    proof_age_ns: Integer = 0
+    """Since micro last knew the book to be the venue's, at ``published_ns``: at most ``age_ns``."""
