@@ -18,7 +18,7 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt .ci/setup hatch_build.py micro/citadel_micro/core/marketdata/_kernel.pyx
+$(STAMP): pyproject.toml constraints.txt .ci/setup hatch_build.py $(wildcard micro/citadel_micro/core/marketdata/_*.p[yx]*)
 	@.ci/setup .venv
 
 .PHONY: setup

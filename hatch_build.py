@@ -1,4 +1,4 @@
-"""Builds the compiled book kernel where a C compiler is, and goes on without it where none is.
+"""Builds the compiled reader of levels and keeper of books where a C compiler is, and goes on without it where none is.
 
 Everything works without it, in Python; it is several times quicker with it. An editable install
 gets it beside its source, a wheel gets it inside. With ``CITADEL_KERNEL=python`` it is left out,
@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = Path("micro/citadel_micro/core/marketdata")
-NAME = "_kernel"
+NAMES = ("_levels", "_book")
 
 
 class KernelBuildHook(BuildHookInterface[Any]):
@@ -25,16 +25,16 @@ class KernelBuildHook(BuildHookInterface[Any]):
     _scratch: Path | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the kernel, and tell the wheel of it."""
+        """Build both modules, and tell the wheel of them."""
         wanted = os.environ.get("CITADEL_KERNEL") or "auto"
         if self.target_name != "wheel" or wanted == "python":
             return
         package = Path(self.root) / PACKAGE
         target = package if version == "editable" else Path(tempfile.mkdtemp())
-        for old in target.glob(f"{NAME}.*.so"):
+        for old in target.glob("_*.so"):  # also one that is not built any more
             old.unlink()
         try:
-            built = _build(package / f"{NAME}.pyx", target)
+            built = _build(package, target)
         except Exception as error:  # whatever a compiler or its absence may raise
             if wanted == "compiled":
                 raise
@@ -43,7 +43,9 @@ class KernelBuildHook(BuildHookInterface[Any]):
         build_data["infer_tag"] = True
         build_data["pure_python"] = False
         if target != package:
-            build_data["force_include"][str(built)] = f"citadel_micro/core/marketdata/{built.name}"
+            for library in built:
+                inside = f"citadel_micro/core/marketdata/{library.name}"
+                build_data["force_include"][str(library)] = inside
             self._scratch = target
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
@@ -52,17 +54,25 @@ class KernelBuildHook(BuildHookInterface[Any]):
             shutil.rmtree(self._scratch)
 
 
-def _build(source: Path, target: Path) -> Path:
-    """Compile the kernel in a folder of its own, and put the library into another."""
+def _build(package: Path, target: Path) -> list[Path]:
+    """Compile the modules of a package's folder in one of its own, and put the libraries into another."""
     from Cython.Build import cythonize  # noqa: PLC0415 - here its absence can be told
     from setuptools import Distribution, Extension  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
-        copied = shutil.copy(source, folder)
-        modules = cythonize([Extension(NAME, [copied])], build_dir=folder, quiet=True)
+        # One module takes declarations from the other under its full name, so they lie in packages.
+        place = Path(folder, *PACKAGE.parts[1:])
+        place.mkdir(parents=True)
+        for above in (place, *place.parents[: len(PACKAGE.parts) - 2]):
+            (above / "__init__.py").touch()
+        for source in [*package.glob("_*.pyx"), *package.glob("_*.pxd")]:
+            shutil.copy(source, place)
+        full = ".".join(PACKAGE.parts[1:])
+        wanted = [Extension(f"{full}.{name}", [str(place / f"{name}.pyx")]) for name in NAMES]
+        modules = cythonize(wanted, build_dir=folder, include_path=[folder], quiet=True)
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
-        command.build_lib = command.build_temp = folder
+        command.build_lib = command.build_temp = str(Path(folder, "built"))
         command.ensure_finalized()
         command.run()
-        (library,) = Path(folder).glob(f"{NAME}.*.so")
-        return Path(shutil.copy(library, target))
+        found = [next(Path(command.build_lib).rglob(f"{name}.*.so")) for name in NAMES]
+        return [Path(shutil.copy(library, target)) for library in found]

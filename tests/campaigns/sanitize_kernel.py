@@ -1,6 +1,6 @@
-"""The compiled kernel under the address and undefined-behaviour sanitizers: ``make sanitize``.
+"""The compiled modules under the address and undefined-behaviour sanitizers: ``make sanitize``.
 
-Builds the kernel anew with both, starts itself again with their libraries loaded, and gives it
+Builds them anew with both, starts itself again with their libraries loaded, and gives them
 damaged JSON and random books for a while. A finding ends the process with its report; a difference
 from the Python twin ends it with a traceback. Needs gcc.
 """
@@ -24,9 +24,8 @@ from citadel_micro.core.marketdata.book import Book
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOURCE: Final = (
-    Path(__file__).resolve().parents[2] / "micro/citadel_micro/core/marketdata/_kernel.pyx"
-)
+SOURCES: Final = Path(__file__).resolve().parents[2] / "micro/citadel_micro/core/marketdata"
+MODULES: Final = ("_levels", "_book")  # the second takes the levels of the first
 FRAMES: Final = (
     b'[["58000.10","0.500"],["58000.20","1.250"]]',
     b'[{"price":58000.1,"qty":0.5},{"qty":1e3,"price":12.0}]',
@@ -46,18 +45,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--module", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--built", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.module is not None:
-        return _campaign(args.module, args.seed, args.seconds)
+    if args.built is not None:
+        return _campaign(args.built, args.seed, args.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        library = _build(Path(folder))
+        _build(Path(folder))
         loaded = " ".join(
             _output("gcc", f"-print-file-name=lib{name}.so") for name in ("asan", "ubsan")
         )
         options = ["--seed", str(args.seed), "--seconds", str(args.seconds)]
         return subprocess.run(
-            [sys.executable, __file__, "--module", str(library), *options],
+            [sys.executable, __file__, "--built", folder, *options],
             # CPython keeps some of its memory to the end, so leaks cannot be told from that.
             env={**os.environ, "LD_PRELOAD": loaded, "ASAN_OPTIONS": "detect_leaks=0"},
             timeout=args.seconds + 120,
@@ -69,23 +68,32 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _build(folder: Path) -> Path:
-    source, library = folder / "_kernel.c", folder / "_kernel.so"
-    _output(sys.executable, "-m", "cython", "-3", str(SOURCE), "-o", str(source))
+def _build(folder: Path) -> None:
     flags = ["-shared", "-fPIC", "-g", "-O1", "-fwrapv", "-fsanitize=address,undefined"]
     include = sysconfig.get_path("include")
-    _output("gcc", *flags, f"-I{include}", str(source), "-o", str(library))
-    return library
+    for name in MODULES:
+        source, library = folder / f"{name}.c", folder / f"{name}.so"
+        _output(
+            *(sys.executable, "-m", "cython", "-3"), str(SOURCES / f"{name}.pyx"), "-o", str(source)
+        )
+        _output("gcc", *flags, f"-I{include}", str(source), "-o", str(library))
 
 
-def _campaign(library: Path, seed: int, seconds: float) -> int:
-    spec = importlib.util.spec_from_file_location("_kernel", library)
+def _load(folder: Path, name: str) -> Any:  # noqa: ANN401 - a module of ours
+    """The module as it was built here, in the place of the installed one."""
+    full = f"citadel_micro.core.marketdata.{name}"
+    spec = importlib.util.spec_from_file_location(full, folder / f"{name}.so")
     assert spec is not None
     assert spec.loader is not None
-    kernel: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(kernel)
+    sys.modules[full] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _campaign(built: Path, seed: int, seconds: float) -> int:
+    levels, compiled = (_load(built, name) for name in MODULES)
     rng = random.Random(seed)
-    readers = _readers(kernel)
+    readers = _readers(levels)
     frames = books = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -97,21 +105,21 @@ def _campaign(library: Path, seed: int, seconds: float) -> int:
                 continue
         frames += 1
         if frames % 20 == 0:
-            _compare(kernel, rng)
+            _compare(compiled, rng)
             books += 1
     print(f"{frames} damaged texts and {books} random books, no finding (seed {seed})")
     return 0
 
 
-def _readers(kernel: Any) -> list[Callable[[bytes], object]]:  # noqa: ANN401 - a module of ours
+def _readers(levels: Any) -> list[Callable[[bytes], object]]:  # noqa: ANN401 - a module of ours
     sided = {"side_key": b"side", "bid": b"bid", "ask": b"offer"}
     return [
-        kernel.pairs,
-        lambda data: kernel.pairs(data, more=True),
-        lambda data: kernel.text_pairs(data, more=True),
-        lambda data: kernel.objects(data, b"price_level", b"new_quantity"),
-        lambda data: kernel.text_objects(data, b"price", b"qty"),
-        lambda data: kernel.sides(data, b"price_level", b"new_quantity", **sided),
+        levels.pairs,
+        lambda data: levels.pairs(data, more=True),
+        lambda data: levels.text_pairs(data, more=True),
+        lambda data: levels.objects(data, b"price_level", b"new_quantity"),
+        lambda data: levels.text_objects(data, b"price", b"qty"),
+        lambda data: levels.sides(data, b"price_level", b"new_quantity", **sided),
     ]
 
 
@@ -131,10 +139,10 @@ def _damaged(rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def _compare(kernel: Any, rng: random.Random) -> None:  # noqa: ANN401
+def _compare(compiled: Any, rng: random.Random) -> None:  # noqa: ANN401
     """The same random life of two books, one of each twin."""
     keep, depth = rng.random() < 0.5, rng.choice([0, 0, 5, 25])
-    one, other = kernel.Book(keep_text=keep, depth=depth), Book(keep_text=keep, depth=depth)
+    one, other = compiled.Book(keep_text=keep, depth=depth), Book(keep_text=keep, depth=depth)
     span = rng.choice([5, 50, 3_000])
     for _ in range(rng.randint(1, 60)):
         bids, asks = _levels(rng, span), _levels(rng, span)

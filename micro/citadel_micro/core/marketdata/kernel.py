@@ -7,8 +7,9 @@ choice but the time it takes. The environment variable ``CITADEL_KERNEL`` may as
 
 from __future__ import annotations
 
+import importlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.marketdata import book
 from citadel_proto.errors import BadInput
@@ -16,13 +17,35 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from types import ModuleType
 
-VERSION: Final = 1
-"""Of the compiled module that this code is written for: one left over from an older checkout does
-not count."""
+VERSIONS: Final = {"_levels": 1, "_book": 1}
+"""Of the compiled modules that this code is written for: one left over from an older checkout does
+not count, and neither counts without the other."""
 CHOICES: Final = ("auto", "compiled", "python")
 
 
-def _choose(wanted: str) -> ModuleType | None:
+class _Compiled(NamedTuple):
+    """The two modules: the reader of levels, and the keeper of books, which takes its levels."""
+
+    levels: ModuleType
+    book: ModuleType
+
+
+def _built() -> _Compiled | None:
+    """Both modules, where both are there and of the version wanted."""
+    found = []
+    for name, version in VERSIONS.items():
+        try:
+            module = importlib.import_module(f"{__package__}.{name}")
+        except (ImportError, TypeError, ValueError):
+            # The last two: a book that was compiled for levels of another form.
+            return None
+        if version != module.VERSION:
+            return None
+        found.append(module)
+    return _Compiled(*found)
+
+
+def _choose(wanted: str) -> _Compiled | None:
     if wanted not in CHOICES:
         raise BadInput(
             f"{wanted!r} is not a kernel",
@@ -31,12 +54,7 @@ def _choose(wanted: str) -> ModuleType | None:
         )
     if wanted == "python":
         return None
-    try:
-        from citadel_micro.core.marketdata import _kernel  # noqa: PLC0415 - it may not be there
-    except ImportError:
-        found = None
-    else:
-        found = _kernel if _kernel.VERSION == VERSION else None
+    found = _built()
     if found is None and wanted == "compiled":
         raise BadInput(
             "the compiled kernel is not built, or is of another version",
@@ -51,11 +69,11 @@ COMPILED: Final = _compiled is not None
 """The compiled twin is in use."""
 
 if TYPE_CHECKING:
-    from citadel_micro.core.marketdata._kernel import Levels, LevelTexts
+    from citadel_micro.core.marketdata._levels import Levels, LevelTexts
     from citadel_micro.core.marketdata.book import Book as Book  # noqa: PLC0414 - offered from here
 
     LEVELS: tuple[type[Levels], type[LevelTexts]] | tuple[()]
 else:
-    Book = book.Book if _compiled is None else _compiled.Book
-    LEVELS = () if _compiled is None else (_compiled.Levels, _compiled.LevelTexts)
+    Book = book.Book if _compiled is None else _compiled.book.Book
+    LEVELS = () if _compiled is None else (_compiled.levels.Levels, _compiled.levels.LevelTexts)
 """LEVELS: what stands for lists of levels in events, beside lists; each has ``tolist``."""

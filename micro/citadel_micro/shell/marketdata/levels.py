@@ -136,7 +136,7 @@ if TYPE_CHECKING:
         """(bids, asks) of a list of objects that also name their side, as ``bid`` or ``ask``."""
 
 elif kernel.COMPILED:
-    from citadel_micro.core.marketdata._kernel import (
+    from citadel_micro.core.marketdata._levels import (
         objects,
         pairs,
         sides,

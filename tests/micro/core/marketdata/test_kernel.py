@@ -13,9 +13,9 @@ from citadel_micro.core.marketdata import kernel
 SHOW = "from citadel_micro.core.marketdata import kernel; print(kernel.COMPILED)"
 
 
-def ask(choice: str) -> subprocess.CompletedProcess[str]:
+def ask(choice: str, script: str = SHOW) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", SHOW],
+        [sys.executable, "-c", script],
         env={**os.environ, "CITADEL_KERNEL": choice},
         capture_output=True,
         text=True,
@@ -29,6 +29,17 @@ def test_the_kernel_is_built_where_it_must_be() -> None:
         assert kernel.COMPILED
     elif not kernel.COMPILED:
         pytest.skip("the compiled kernel is not built, or not asked for")
+
+
+@pytest.mark.parametrize("module", ["_levels", "_book"])
+def test_neither_module_counts_where_one_is_of_another_version(module: str) -> None:
+    if not kernel.COMPILED:
+        pytest.skip("the compiled kernel is not built, or not asked for")
+    stale = f"from citadel_micro.core.marketdata import {module}; {module}.VERSION = 0; {SHOW}"
+    assert ask("auto", stale).stdout.strip() == "False"
+    refused = ask("compiled", stale)
+    assert refused.returncode != 0
+    assert "another version" in refused.stderr
 
 
 def test_python_can_be_asked_for() -> None:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 if kernel.COMPILED:
-    from citadel_micro.core.marketdata import _kernel
+    from citadel_micro.core.marketdata import _levels
 
-    TWINS: list[dict[str, Any]] = [PYTHON, vars(_kernel)]
+    TWINS: list[dict[str, Any]] = [PYTHON, vars(_levels)]
 else:
     TWINS = [PYTHON]
 

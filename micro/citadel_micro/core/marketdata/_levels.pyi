@@ -1,9 +1,7 @@
-# Types of the compiled kernel; see _kernel.pyx.
+# Types of the compiled reader of levels; see _levels.pyx.
 
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol, overload
-
-from citadel_micro.core.marketdata.book import Book as Book
 
 VERSION: Final[int]
 
