@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.marketdata.snapshot_buffer import STAMP_NS
+
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import TradeTick
 
@@ -75,11 +77,12 @@ class SeenTrades:
 class News(SeenTrades):
     """Judges the trades of one symbol as they come; ``happened_ns`` is when the last one was."""
 
-    __slots__ = ("_lag_ns", "_left", "happened_ns")
+    __slots__ = ("_former_ns", "_lag_ns", "_left", "_odd_ns", "happened_ns")
 
     def __init__(self) -> None:
         super().__init__()
         self._lag_ns = _UNKNOWN
+        self._odd_ns = self._former_ns = _UNKNOWN
         self._left = SAMPLES
         self.happened_ns = 0
         """Engine time at which the newest trade happened, at the latest; at most its receipt."""
@@ -110,7 +113,7 @@ class News(SeenTrades):
             lag = recv_ns - stamp
             least = lag if lag_ns is None else lag_ns
             if least < self._lag_ns:
-                self._lag_ns = least
+                least = self._smaller(lag, lag_ns)
             else:
                 least = self._lag_ns
             self._left -= 1
@@ -119,6 +122,37 @@ class News(SeenTrades):
             if lag > least:
                 happened_ns = stamp + least
         if happened_ns <= self.happened_ns:
-            return happened_ns >= self.happened_ns - LATE_NS
+            if happened_ns >= self.happened_ns - LATE_NS:
+                return True
+            if not self._jumped_back(recv_ns - stamp, lag_ns):
+                return False
+            happened_ns = recv_ns
         self.happened_ns = happened_ns
         return True
+
+    def _smaller(self, own_ns: int, depth_ns: int | None) -> int:
+        """The smallest lag, now that one is smaller still.
+
+        One stamp far ahead would make all that follow look as old as it is ahead: a trade and the
+        depth, or two trades, must agree on such a clock before it is believed.
+        """
+        lag_ns = own_ns if depth_ns is None else depth_ns
+        if lag_ns < min(self._lag_ns, 0) - STAMP_NS:
+            odd_ns, self._odd_ns = self._odd_ns, lag_ns
+            if not _near(lag_ns, odd_ns if depth_ns is None else own_ns):
+                return self._lag_ns
+            self._former_ns = self._lag_ns
+        self._lag_ns = lag_ns
+        return lag_ns
+
+    def _jumped_back(self, own_ns: int, lag_ns: int | None) -> bool:
+        """Whether the venue's clock is what it was before it jumped ahead, by trade and depth."""
+        former_ns = self._former_ns
+        if lag_ns is None or not (_near(own_ns, former_ns) and _near(lag_ns, former_ns)):
+            return False
+        self._lag_ns, self._former_ns = min(own_ns, lag_ns), _UNKNOWN
+        return True
+
+
+def _near(one_ns: int, other_ns: int) -> bool:
+    return abs(one_ns - other_ns) <= STAMP_NS
