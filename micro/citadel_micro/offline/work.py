@@ -12,6 +12,7 @@ from citadel_micro.core.algos.base import Value
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.model.config import EngineConfig, VenueConfig
 from citadel_micro.core.model.events import (
+    FeedStatus,
     OperatorCommand,
     Side,
     SignalReceived,
@@ -127,7 +128,7 @@ def work(
     parent: Parent | None = None
     for recv_ns, events in capture_life(order.capture, order.venue, order.symbol):
         now_ns = max(now_ns, recv_ns)
-        if isinstance(events, StreamProof):
+        if isinstance(events, StreamProof | FeedStatus):
             if driver is not None:
                 driver.post(events, now_ns)
             continue
@@ -149,6 +150,7 @@ def work(
             where=str(order.capture),
             mend="check --symbol and --venue, or lower --start-after",
         )
+    doubt = _doubt(engine.markets[order.venue, order.symbol])  # before the silence that follows
     if not parent.terminal:
         stop = OperatorCommand(
             action="shutdown", scope="global", trip_id="", reason="the capture ends"
@@ -158,7 +160,7 @@ def work(
     return Worked(
         outcome=describe(driver, parent, instrument, source),
         frames=frames,
-        doubt=_doubt(engine.markets[order.venue, order.symbol]),
+        doubt=doubt,
     )
 
 

@@ -112,10 +112,7 @@ class News(SeenTrades):
         if stamp:
             lag = recv_ns - stamp
             least = lag if lag_ns is None else lag_ns
-            if least < self._lag_ns:
-                least = self._smaller(lag, lag_ns)
-            else:
-                least = self._lag_ns
+            least = self._smaller(lag, lag_ns) if least < self._lag_ns else self._lag_ns
             self._left -= 1
             if not self._left:
                 self._left, self._lag_ns = SAMPLES, _UNKNOWN

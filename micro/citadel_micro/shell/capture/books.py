@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, TradeTick
-from citadel_micro.shell.capture.offline import CaptureDecoder
+from citadel_micro.shell.capture.offline import REOPENED, CaptureDecoder
 from citadel_micro.shell.marketdata.decode import Control, is_beside, mentioned
 from citadel_micro.shell.marketdata.spec import VenueSpec, venue_spec
 from citadel_proto.errors import BadInput
@@ -185,6 +185,10 @@ class Rebuilder:
         self.line = 0
         self.by_symbol: dict[str, TracedBook] = {}
         self._of_connection: dict[int, dict[str, TracedBook]] = {}
+        self._carrier: dict[str, int] = {}
+        """The connection that each unified symbol's book last came by."""
+        self._brought: dict[int, bool] = {}
+        """Whether a connection has brought books itself, and not only what was asked for by HTTP."""
 
     def take(self, decoded: Decoded) -> None:
         """Take the next line."""
@@ -192,13 +196,15 @@ class Rebuilder:
         rebuilt = self.rebuilt
         if decoded.is_frame:
             rebuilt.frames += 1
+        elif decoded.opened and self._brought.get(decoded.conn):
+            self._void(decoded, REOPENED)
         if decoded.error:
             rebuilt.note(decoded.line, decoded.error)
             if not is_beside(decoded.data, rebuilt.spec.beside):
                 self._void(decoded, decoded.error)
         for event in decoded.events:
             if isinstance(event, DepthUpdate):
-                self._book(event, decoded.conn).on_depth(event)
+                self._book(event, decoded).on_depth(event)
             elif isinstance(event, TradeTick):
                 rebuilt.trades += 1
             elif isinstance(event, Control) and event.kind == "lost":
@@ -214,17 +220,27 @@ class Rebuilder:
                 if each is old:
                     books[native] = book
 
-    def _book(self, update: DepthUpdate, conn: int) -> TracedBook:
-        book = self.by_symbol.get(update.symbol)
+    def _book(self, update: DepthUpdate, decoded: Decoded) -> TracedBook:
+        symbol, conn = update.symbol, decoded.conn
+        book = self.by_symbol.get(symbol)
         if book is None:
-            spec = self.rebuilt.spec
-            book = TracedBook(spec, update.symbol, self.rebuilt.every)
-            natives = [
-                native for native, symbol in self.decoder.symbols.items() if symbol == update.symbol
-            ]
-            self.by_symbol[update.symbol] = self.rebuilt.books[natives[0]] = book
-            self._of_connection.setdefault(conn, {})[natives[0]] = book
+            book = TracedBook(self.rebuilt.spec, symbol, self.rebuilt.every)
+            native = self._native(symbol)
+            self.by_symbol[symbol] = self.rebuilt.books[native] = book
+            self._of_connection.setdefault(conn, {})[native] = book
+            self._carrier[symbol] = conn
+        if decoded.is_frame:
+            self._brought[conn] = True
+            if self._carrier[symbol] != conn:
+                native = self._native(symbol)
+                self._of_connection[self._carrier[symbol]].pop(native)
+                self._of_connection.setdefault(conn, {})[native] = book
+                self._carrier[symbol] = conn
         return book
+
+    def _native(self, symbol: str) -> str:
+        symbols = self.decoder.symbols.items()
+        return next(native for native, unified in symbols if unified == symbol)
 
     def _void(self, decoded: Decoded, reason: str) -> None:
         """What a live connection does: the named books start anew, or all of the connection."""

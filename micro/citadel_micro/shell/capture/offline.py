@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE
-from citadel_micro.core.model.events import DepthUpdate, StreamProof, TradeTick
+from citadel_micro.core.model.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.capture.frames import read_capture
 from citadel_micro.shell.capture.origin import Origin
-from citadel_micro.shell.marketdata.decode import Control
+from citadel_micro.shell.marketdata.decode import Control, is_beside, mentioned
 from citadel_micro.shell.marketdata.spec import broken_venue, venue_spec
 from citadel_micro.shell.marketdata.trade_filter import TradeNews
 from citadel_proto.errors import CitadelError, VenueViolation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PULSE_NS = 1_000_000_000
 """How often a recorded connection proves that it is alive: about as often as a live one is pinged."""
+REOPENED = "the connection was opened anew"
 RECOGNISED_WITHIN = 2_000
 """A capture of which none of the first frames can be decoded is of another venue."""
 
@@ -164,19 +165,23 @@ def capture_events(
 
 def capture_life(
     path: Path, venue: str, symbol: str
-) -> Iterator[tuple[int, Sequence[MarketEvent] | StreamProof]]:
+) -> Iterator[tuple[int, Sequence[MarketEvent] | StreamProof | FeedStatus]]:
     """As ``capture_events``, and between them the proofs that the recorded connection was alive.
 
     Captures hold no pongs. In their stead, a connection that goes on later was alive meanwhile, and
     proves it every ``PULSE_NS``, as a live one would. One that was opened anew was not; neither is
     one known to be alive from which nothing has come for as long as the venue's watchdog permits,
     while others of the capture go on. Whether something was lost meanwhile, its numbers tell.
+
+    What makes a live feed begin a book anew, voids it here: its connection was opened anew or its
+    numbers show a loss, or a frame that may be of this book could not be read.
     """
     spec = venue_spec(venue)
     silence_ns = int(spec.heartbeat.silence_s * 1e9)
     conn, heard_ns, proven_ns = -1, 0, 0
-    for decoded in CaptureDecoder(spec, judged=True).decode(path):
-        _, recv_ns, at, is_frame, found, _, _, opened = decoded
+    decoder = CaptureDecoder(spec, judged=True)
+    for decoded in decoder.decode(path):
+        _, recv_ns, at, is_frame, found, error, _, opened = decoded
         own = at == conn and not opened
         if (
             recv_ns - proven_ns > PULSE_NS
@@ -190,6 +195,13 @@ def capture_life(
             events: Sequence[MarketEvent] = found  # type: ignore[assignment]  # just looked
         else:
             events = _of(found, symbol)
+            if at == conn and (opened or error or len(events) < len(found)):
+                why = _void(decoded, spec, decoder.symbols, symbol)
+                if why:
+                    yield (
+                        recv_ns,
+                        FeedStatus(venue=venue, symbol=symbol, up=False, reason=why, stream=-1),
+                    )
         if own:
             heard_ns = proven_ns = recv_ns
         elif is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
@@ -199,6 +211,17 @@ def capture_life(
             heard_ns = 0
         if is_frame or found:
             yield recv_ns, events
+
+
+def _void(decoded: Decoded, spec: VenueSpec, symbols: Symbols, symbol: str) -> str:
+    """Why the line ends what was known of this symbol's book; empty if it does not."""
+    if decoded.opened:
+        return REOPENED
+    if decoded.error and not is_beside(decoded.data, spec.beside):
+        named = mentioned(decoded.data, symbols)
+        return decoded.error if not named or symbol in map(symbols.get, named) else ""
+    lost = [each.text for each in decoded.events if type(each) is Control and each.kind == "lost"]
+    return lost[0] if lost else ""
 
 
 def _of(events: Sequence[FeedEvent], symbol: str | None) -> list[MarketEvent]:
