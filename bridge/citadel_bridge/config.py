@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from citadel_bridge.auth import KeyStore, require_keys
 from citadel_bridge.sockets import Endpoint
-from citadel_proto.bounds import cut_name, is_name, is_symbol
+from citadel_proto.bounds import LATEST_NS, cut_name, is_name, is_symbol
 from citadel_proto.codec import parse_decimal
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import (
@@ -23,6 +25,9 @@ from citadel_proto.messages import (
     TimeInForce,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DEFAULT_SIGNALS: Final = "tcp://127.0.0.1:5555"
 """Where a macro publishes signals."""
 DEFAULT_MARKET: Final = "tcp://127.0.0.1:5556"
@@ -31,7 +36,11 @@ DEFAULT_COMMAND_SIGNALS: Final = "tcp://127.0.0.1:5557"
 """Where the command line publishes its signals; micro listens there as well."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+_PLAIN: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
+"""Micro drops what names its venue or algorithm otherwise: nobody could be told of it."""
 _MAX_TTL_S: Final = 366 * 86400.0
+MOST_PARAMS: Final = 64
+"""Of an order's algorithm; micro takes no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +97,12 @@ class ConnectorConfig:
                 raise BadInput(
                     f"{name} = {getattr(self, name)}", allowed="seconds, more than 0, below 3600"
                 )
+        if not is_name(self.strategy):
+            raise BadInput(
+                f"strategy {self.strategy[:80]!r}",
+                where="ConnectorConfig",
+                allowed="at most 80 bytes, printable: micro hears no heartbeat with a longer one",
+            )
         if self.dead_after <= self.heartbeat:
             raise BadInput("dead_after must be longer than heartbeat", where="ConnectorConfig")
         if self.keys is None:
@@ -140,11 +155,16 @@ class NewSignal:
         Raises:
             BadInput: says which field and why.
         """
-        for name in ("venue", "algo", "strategy"):
-            if not is_name(getattr(self, name)):
+        for name in ("venue", "algo"):
+            if _PLAIN.fullmatch(getattr(self, name)) is None:
                 raise BadInput(
-                    f"{name} {getattr(self, name)[:80]!r}", allowed="at most 80 bytes, printable"
+                    f"{name} {getattr(self, name)[:80]!r}",
+                    allowed="1 to 80 printable ASCII characters without blanks",
                 )
+        if not is_name(self.strategy):
+            raise BadInput(
+                f"strategy {self.strategy[:80]!r}", allowed="at most 80 bytes, printable"
+            )
         if not is_symbol(self.symbol):
             raise BadInput(
                 f"symbol {self.symbol[:80]!r}", allowed="at most 80 bytes, printable, no blanks"
@@ -157,19 +177,25 @@ class NewSignal:
                 positive(value, name)
         if self.kind == "stop" and self.stop_price is None:
             raise BadInput("a stop without stop_price", where=f"signal {self.symbol}")
-        if self.side not in {"buy", "sell"}:
-            raise BadInput(f"side {self.side!r}", allowed="buy, sell")
         if not 0 < self.ttl <= _MAX_TTL_S:
             raise BadInput(f"ttl {self.ttl}", allowed="seconds, more than 0, at most a year")
-        if self.confidence is not None and not 0 <= self.confidence <= 1:
-            raise BadInput(f"confidence {self.confidence}", allowed="0 to 1, or none")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise BadInput(f"{name} {getattr(self, name)!r}", allowed=", ".join(allowed))
+        # A strategy may pass anything, in numpy's types as well.
+        confidence: object = self.confidence
+        if confidence is not None and not (
+            isinstance(confidence, Real) and 0 <= float(confidence) <= 1
+        ):
+            raise BadInput(f"confidence {confidence}", allowed="0 to 1, or none")
+        candle_ns: object = self.candle_ns
+        if not isinstance(candle_ns, Integral) or not 0 <= int(candle_ns) <= LATEST_NS:
+            raise BadInput(f"candle_ns {candle_ns}", allowed="nanoseconds since the epoch")
         if self.signal_id and _ID.fullmatch(self.signal_id) is None:
             raise BadInput(
                 f"signal_id {self.signal_id!r}", allowed="1 to 32 letters, digits, - and _"
             )
-        for name, value in self.params.items():
-            if isinstance(value, float) and not abs(value) < float("inf"):
-                raise BadInput(f"parameter {name} = {value}", allowed="a finite number")
+        plain_params(self.params)
 
     def signal(
         self, *, signal_id: str, strategy: str, now_ns: int, epoch: int, owner: str
@@ -187,14 +213,14 @@ class NewSignal:
             limit_price=None if self.limit_price is None else str(self.limit_price),
             stop_price=None if self.stop_price is None else str(self.stop_price),
             time_in_force=self.time_in_force,
-            reduce_only=self.reduce_only,
+            reduce_only=bool(self.reduce_only),
             leverage=str(self.leverage),
             algo=self.algo,
-            params=dict(self.params),
-            confidence=self.confidence,
-            model_id=cut_name(self.model_id),
-            tag=cut_name(self.tag),
-            candle_ns=self.candle_ns,
+            params=plain_params(self.params),
+            confidence=None if self.confidence is None else float(self.confidence),
+            model_id=cut_name(str(self.model_id or "")),
+            tag=cut_name(str(self.tag or "")),
+            candle_ns=int(self.candle_ns),
             created_ns=now_ns,
             expires_ns=now_ns + int(self.ttl * 1_000_000_000),
             epoch=epoch,
@@ -216,6 +242,50 @@ class Submitted:
     def signal_id(self) -> str:
         """Name of the order."""
         return self.signal.signal_id
+
+
+_CHOICES: Final = {
+    "side": get_args(Side),
+    "kind": get_args(SignalKind),
+    "order_type": get_args(OrderType),
+    "time_in_force": get_args(TimeInForce),
+}
+
+
+def plain_params(params: Mapping[str, object]) -> dict[str, Param]:
+    """Parameters as they can be sent: numbers of numpy and pandas become Python's.
+
+    Raises:
+        BadInput: one that micro could only drop or reject.
+    """
+    if len(params) > MOST_PARAMS:
+        raise BadInput(f"{len(params)} parameters", allowed=f"{MOST_PARAMS} at most")
+    return {_param_name(name): _plain(name, value) for name, value in params.items()}
+
+
+def _param_name(name: object) -> str:
+    if not isinstance(name, str) or not is_name(name):
+        raise BadInput(f"parameter {str(name)[:80]!r}", allowed="a name of at most 80 bytes")
+    return name
+
+
+def _plain(name: str, value: object) -> Param:
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, str):
+        if is_name(value):
+            return value
+    elif isinstance(value, bool):
+        return value
+    elif isinstance(value, Integral):
+        if abs(int(value)) <= LATEST_NS:
+            return int(value)
+    elif isinstance(value, Real) and math.isfinite(value):
+        return float(value)
+    raise BadInput(
+        f"parameter {name} = {str(value)[:80]!r}",
+        allowed="a finite number of at most 64 bits, true, false, or a text of at most 80 bytes",
+    )
 
 
 def positive(value: str | Decimal, name: str) -> Decimal:

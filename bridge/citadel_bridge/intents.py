@@ -141,11 +141,11 @@ class IntentLog:
         """Note a signal that is about to be published.
 
         Raises:
-            BadInput: the ``signal_id`` is there already.
+            BadInput: the ``signal_id`` is there already, or nobody could read the signal.
             IntentsUnwritable: it could not be written.
         """
         name = signal.signal_id
-        body = encode(signal)
+        body = _body(signal)
         try:
             with self._lock:
                 found = self._db.execute("SELECT 1 FROM intent WHERE signal_id=?", (name,))
@@ -316,6 +316,16 @@ class IntentLog:
             if descriptor >= 0:
                 os.close(descriptor)
                 setattr(self, name, -1)
+
+
+def _body(signal: Signal) -> bytes:
+    """A signal as it is recorded: what could not be read again would keep the log from opening."""
+    try:
+        body = encode(signal)
+        decode_signal(body)
+    except (DecodeError, OverflowError, TypeError, UnicodeEncodeError) as error:
+        raise BadInput(f"not a signal that can be sent: {error}") from error
+    return body
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

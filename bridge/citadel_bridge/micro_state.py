@@ -96,8 +96,9 @@ class Mirror:
         self.on_lost: Callable[[str], None] = _nothing
         """Called with the reason when reports may have been missed."""
         self._hearing: set[str] = set()
-        self._balance_ns: dict[tuple[str, str], int] = {}
-        self._position_ns: dict[tuple[str, str], int] = {}
+        # Times of two runs do not compare: the one before may have run under a clock far ahead.
+        self._balance_ns: dict[tuple[str, str], tuple[str, int]] = {}
+        self._position_ns: dict[tuple[str, str], tuple[str, int]] = {}
 
     def apply(self, topic: bytes, message: MarketChannel) -> None:
         """Take one message of the market channel."""
@@ -131,9 +132,10 @@ class Mirror:
             self.stale_reports += 1
             return
         # Balances first: whoever is woken by the report must not see fills newer than balances.
-        self._set_balances(report.venue, report.balances, report.updated_ns)
+        run = report.instance
+        self._set_balances(report.venue, report.balances, run, report.updated_ns)
         if report.position is not None:
-            self._set_position(report.position, report.updated_ns)
+            self._set_position(report.position, run, report.updated_ns)
         self.reports[report.signal_id] = report
         if len(self.reports) > MAX_REPORTS:
             self._prune()
@@ -191,31 +193,34 @@ class Mirror:
         for report in answer.reports:
             self.apply_report(report)
         for position in answer.positions:
-            self._set_position(position, answer.answered_ns)
+            self._set_position(position, answer.instance, answer.answered_ns)
         self.on_answer(answer)
 
     def set_answered_balances(self, venue: str, answer: Answer) -> None:
         """Take the balances of an answer; only who asked knows of which venue they are."""
-        self._set_balances(venue, answer.balances, answer.answered_ns)
+        self._set_balances(venue, answer.balances, answer.instance, answer.answered_ns)
 
-    def _set_balances(self, venue: str, balances: tuple[Balance, ...], as_of_ns: int) -> None:
+    def _set_balances(
+        self, venue: str, balances: tuple[Balance, ...], run: str, as_of_ns: int
+    ) -> None:
         current = self.balances.get(venue, {})
         if not as_of_ns:  # an answer without a time: messages arrive in order, so it is the newest
-            as_of_ns = max((self._balance_ns.get((venue, name), 0) for name in current), default=0)
+            known = (self._balance_ns.get((venue, name), (run, 0)) for name in current)
+            as_of_ns = max((ns for of, ns in known if of == run), default=0)
         fresh = {
             balance.currency: balance
             for balance in balances
-            if as_of_ns >= self._balance_ns.get((venue, balance.currency), 0)
+            if _is_newer(self._balance_ns.get((venue, balance.currency)), run, as_of_ns)
         }
         for currency in fresh:
-            self._balance_ns[venue, currency] = as_of_ns
+            self._balance_ns[venue, currency] = (run, as_of_ns)
         if fresh:
             self.balances[venue] = {**current, **fresh}
 
-    def _set_position(self, position: Position, as_of_ns: int) -> None:
+    def _set_position(self, position: Position, run: str, as_of_ns: int) -> None:
         key = (position.venue, position.symbol)
-        if as_of_ns >= self._position_ns.get(key, 0):
-            self._position_ns[key] = as_of_ns
+        if _is_newer(self._position_ns.get(key), run, as_of_ns):
+            self._position_ns[key] = (run, as_of_ns)
             self.positions[key] = position
 
     def _trades(self, message: Trades) -> None:
@@ -232,6 +237,11 @@ class Mirror:
         finished.sort(key=lambda report: report.updated_ns)
         for report in finished[: MAX_REPORTS // 10]:
             del self.reports[report.signal_id]
+
+
+def _is_newer(known: tuple[str, int] | None, run: str, as_of_ns: int) -> bool:
+    """Whether something told by ``run`` replaces what is known, and not the other way round."""
+    return known is None or known[0] != run or as_of_ns >= known[1]
 
 
 def _nothing(_value: object) -> None:

@@ -100,5 +100,14 @@ class MicroView:
 
     @property
     def skew_ns(self) -> int:
-        """Micro's wall clock minus ours; the largest, where there are several micros."""
-        return max((peer.meter.skew_ns for peer in self.peers()), key=abs, default=0)
+        """Micro's wall clock minus ours; the smallest, where there are several micros.
+
+        Each judges the clock of who sends to it by itself, so one that is off stops no orders to
+        the others.
+        """
+        return min((peer.meter.skew_ns for peer in self.peers()), key=abs, default=0)
+
+    def skew_of(self, instance: str) -> int:
+        """Wall clock of one micro minus ours, in ns; 0 while it is not known."""
+        peer = self.mirror.peers.get(instance)
+        return 0 if peer is None else peer.meter.skew_ns

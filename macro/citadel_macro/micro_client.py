@@ -15,6 +15,7 @@ from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro.strategy import BookView
+from citadel_proto.bounds import cut_name
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
@@ -83,7 +84,8 @@ class MicroLink:
         Raises:
             BadInput, Refused, PeerUnavailable: of the connector, each with how to mend it.
         """
-        strategy = str(config.get("strategy") or "")
+        # A class may have a longer name than anything on the wire.
+        strategy = cut_name(str(config.get("strategy") or ""))
         connector = HybridConnector.get(
             ConnectorConfig(
                 signals=settings.signals,
@@ -272,7 +274,7 @@ class MicroLink:
         if found is None:
             return None
         message = found.message
-        now_ns = time.time_ns() + self.connector.skew_ns
+        now_ns = time.time_ns() + self.connector.skew_of(message.instance)
         return BookView(
             pair=pair,
             state=message.state,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from citadel_bridge.config import plain_params
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import Param
 
@@ -172,14 +173,14 @@ class Wishes:
         tag: str,
         params: Mapping[str, Param],
     ) -> None:
-        """Keep a wish; raises BadInput for a confidence that is no probability."""
+        """Keep a wish; raises BadInput for a confidence or a parameter that means nothing."""
         if confidence is not None and not 0 <= confidence <= 1:  # NaN too
             raise BadInput(
                 f"confidence {confidence}",
                 where=f"micro.execution({pair!r})",
                 allowed="a probability from 0 to 1, or None",
             )
-        merged = dict(params)
+        merged = plain_params(params)
         if urgency is not None:
             merged["urgency"] = urgency
         self._by_pair[pair] = Execution(

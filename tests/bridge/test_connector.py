@@ -13,12 +13,15 @@ import pytest
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.errors import ClockSkew, MicroUnavailable, PortTaken
+from citadel_proto import topics
+from citadel_proto.codec import encode
 from citadel_proto.errors import BadInput, Refused
 from citadel_proto.messages import (
     Balance,
     Cancel,
     FeedState,
     MacroHeartbeat,
+    MicroHeartbeat,
     RiskState,
     Signal,
     Trade,
@@ -190,6 +193,23 @@ def test_closing_says_goodbye_and_frees_the_address(pair: Pair, until: Until) ->
         ConnectorConfig(signals=address, market=(pair.micro.address,), state_path=None)
     )
     again.close()
+
+
+def test_one_micros_wrong_clock_stops_no_orders_to_another(
+    pair: Pair, buy: Buy, until: Until
+) -> None:
+    """Each micro judges the clock of who sends to it; a second one may be on a machine that is off."""
+    now = time.monotonic_ns()
+    beat = MicroHeartbeat(
+        instance="other", seq=1, state="active", started_ns=1, wall_ns=1, mono_ns=now
+    )
+    pair.micro.publisher.send_raw(topics.join(topics.HEARTBEAT, encode(beat)))
+    connector = pair.connector
+    until(lambda: len(connector.peers()) == 2)
+    assert abs(connector.skew_of("other")) > 10**18
+    assert abs(connector.skew_of("micro-1")) < 100_000_000
+    assert connector.skew_of("nobody") == 0
+    assert connector.submit(buy()).report is not None
 
 
 # --- micro is not there -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pytest
 
 from citadel_bridge.errors import IntentsUnwritable, PortTaken
@@ -267,3 +268,29 @@ def test_the_write_ahead_log_does_not_grow_for_ever(log: IntentLog, path: Path) 
         sizes.append(wal.stat().st_size)
         assert recent.stat().st_size == 0
     assert sizes[-1] <= sizes[0] * 1.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"params": {"x": "y" * 2_000}},
+        {"params": {"x": None}},
+        {"params": {"x": 2**70}},
+        {"params": {"x": "\ud800"}},
+        {"strategy": "s" * 200},
+        {"reduce_only": None},
+        {"candle_ns": np.int64(5)},
+    ],
+)
+def test_what_could_not_be_read_again_is_not_recorded(
+    path: Path, changes: dict[str, object]
+) -> None:
+    """Else one such signal keeps macro from ever starting again."""
+    log = IntentLog(path)
+    with pytest.raises(BadInput, match="can be sent"):
+        log.record(msgspec.structs.replace(signal("a"), **changes))
+    log.record(signal("b"))
+    log.close()
+    again = IntentLog(path)
+    assert ids(again.pending()) == ["b"]  # type: ignore[arg-type]
+    again.close()

@@ -136,6 +136,31 @@ def test_a_position_is_the_newest_one() -> None:
     assert mirror.positions["v", "x"].quantity == "2"
 
 
+def test_a_run_after_one_under_a_clock_far_ahead_is_believed() -> None:
+    def position(quantity: str) -> Position:
+        return Position(
+            venue="v", symbol="x", quantity=quantity, entry_price="1", realised="0", unrealised="0"
+        )
+
+    mirror = Mirror("macro-1")
+    ahead = 10**12
+    mirror.apply_report(
+        report("a", 1, updated_ns=ahead, balances=balance("5"), position=position("5"))
+    )
+    now = 10**9
+    mirror.apply_report(
+        report("b", 1, updated_ns=now, balances=balance("4"), position=position("4"), instance="n")
+    )
+    assert mirror.balances["v"]["USDT"].total == "4"
+    assert mirror.positions["v", "x"].quantity == "4"
+    older = report(
+        "c", 1, updated_ns=now - 1, balances=balance("3"), position=position("3"), instance="n"
+    )
+    mirror.apply_report(older)
+    assert mirror.balances["v"]["USDT"].total == "4"
+    assert mirror.positions["v", "x"].quantity == "4"
+
+
 def test_finished_reports_go_first_when_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 MACRO_GONE_NS: Final = 15_000_000_000
 """A macro that was not heard for this long is no longer named in our heartbeats."""
 MACROS_AT_MOST: Final = 64
-"""Macros listened to at a time; one more is refused until another is gone."""
+"""Macros listened to at a time, shared fairly among addresses: one more is refused until another is
+gone, or takes the place of one whose address has more than its own."""
 
 
 LATE_NS: Final = 60_000_000_000
@@ -32,6 +33,7 @@ class Peer:
     instance: str
     owner: str
     epoch: int
+    address: str = ""
     seq: int = 0
     heard_ns: int = 0
     hears_us: bool = False
@@ -71,18 +73,19 @@ class Peers:
         self.refused = 0
         """Heartbeats of macros for which there was no room."""
 
-    def heard(self, beat: MacroHeartbeat) -> Peer | None:
-        """Note a heartbeat; None when there are too many macros already."""
+    def heard(self, beat: MacroHeartbeat, address: str = "") -> Peer | None:
+        """Note a heartbeat from an address; None when there are too many macros already."""
         now_ns = self._clock.now()
         peer = self._known.get(beat.instance)
         if peer is None or (peer.owner, peer.epoch) != (beat.owner, beat.epoch):
-            if peer is None and len(self._known) >= MACROS_AT_MOST and not self._forget(now_ns):
+            full = peer is None and len(self._known) >= MACROS_AT_MOST
+            if full and not self._forget(now_ns) and not self._displace(address):
                 self.refused += 1
                 return None
             if peer is not None:
                 self._drop(peer)
             # A new run of it may be on another machine, so nothing of its clock is known.
-            peer = Peer(beat.instance, beat.owner, beat.epoch)
+            peer = Peer(beat.instance, beat.owner, beat.epoch, address)
             self._known[beat.instance] = peer
         self._by_run[beat.owner, beat.epoch] = peer
         if beat.owner:
@@ -136,6 +139,21 @@ class Peers:
             del self._known[peer.instance]
             self._drop(peer)
         return bool(gone)
+
+    def _displace(self, address: str) -> bool:
+        """Drop the macro heard longest ago of the address with the most, if that has more than its share.
+
+        Who calls himself by many names must not keep out who sends from elsewhere.
+        """
+        counts = Counter(peer.address for peer in self._known.values())
+        crowd = max(counts, key=lambda each: (counts[each], each))
+        if counts[crowd] <= counts[address] + 1:
+            return False
+        peers = (peer for peer in self._known.values() if peer.address == crowd)
+        oldest = min(peers, key=lambda peer: peer.heard_ns)
+        del self._known[oldest.instance]
+        self._drop(oldest)
+        return True
 
     def _drop(self, peer: Peer) -> None:
         if self._by_run.get((peer.owner, peer.epoch)) is peer:

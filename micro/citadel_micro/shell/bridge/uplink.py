@@ -245,7 +245,7 @@ class Uplink:
             self._drop(message, error)
             return
         if isinstance(message, MacroHeartbeat) and isinstance(event, MacroBeat):
-            peer = self.peers.heard(message)
+            peer = self.peers.heard(message, way.address)
             if peer is None:
                 return
             event = replace(event, skew_ns=peer.skew.skew_ns)

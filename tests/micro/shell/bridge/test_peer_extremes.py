@@ -205,6 +205,41 @@ def test_nothing_that_peers_call_themselves_silences_micro(tmp_path: Path) -> No
     asyncio.run(main())
 
 
+def test_who_has_many_names_keeps_nobody_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        crowd, macro = Macro("crowd"), Macro("macro-1", epoch=2, owner="mine")
+        micro = Micro(tmp_path / "run", (crowd.address, macro.address))
+
+        def beat() -> None:
+            for number in range(70):
+                crowd.beat(instance=f"crowd-{number}", epoch=100 + number)
+
+        try:
+            await micro.until(micro.beats)
+            beat()
+            await micro.until(lambda: micro.stats.events.get("MacroBeat", 0) >= 64)
+
+            def named() -> bool:
+                beat()
+                macro.beat()
+                return _seen(micro)
+
+            await micro.until(named, seconds=5.0)
+            beat()
+            macro.beat()
+            beats = len(micro.beats())
+            await micro.until(lambda: len(micro.beats()) >= beats + 2)
+            names = [name for name, _ in micro.beats()[-1].macros_seen]
+            assert "macro-1" in names
+            assert len(names) == 64
+        finally:
+            micro.close()
+            crowd.close()
+            macro.close()
+
+    asyncio.run(main())
+
+
 def test_every_field_of_the_signals_channel_is_drawn() -> None:
     for kind in typing.get_args(SignalChannel):
         assert kind in _BASE
