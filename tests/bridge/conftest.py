@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
+def until(condition: Callable[[], object], timeout: float = 60.0, what: str = "") -> None:
     """Poll until something holds; fails with what was waited for."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -331,7 +331,7 @@ def pair(make_pair: Callable[..., Pair]) -> Pair:
 
 @pytest.fixture(name="until")
 def _until() -> Callable[..., None]:
-    """Poll until something holds: ``until(condition, timeout=10, what="")``."""
+    """Poll until something holds: ``until(condition, timeout=60, what="")``."""
     return until
 
 

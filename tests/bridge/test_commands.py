@@ -314,10 +314,10 @@ def test_record_runs_until_it_is_interrupted(tmp_path: Path, desk: Desk, until: 
     with subprocess.Popen(
         [sys.executable, "-m", "citadel_bridge.cli", *words], stdout=subprocess.PIPE, text=True
     ) as process:
-        until(out.exists, timeout=30)
+        until(out.exists)
         time.sleep(0.3)
         process.send_signal(signals.SIGINT)
-        printed, _ = process.communicate(timeout=20)
+        printed, _ = process.communicate(timeout=60)
     assert process.returncode == Exit.OK
     assert "micro-1" in printed
     with tapes.TapeReader.open(out) as reader:

@@ -301,7 +301,7 @@ def test_killed_at_the_worst_moment_nothing_is_lost_and_nothing_is_done_twice(
         [sys.executable, "-c", textwrap.dedent(CHILD), micro.address, signals_at, state, where],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == -signals.SIGKILL, ended.stderr
@@ -425,7 +425,7 @@ def test_a_flood_of_books_does_not_hold_up_a_report(pair: Pair, buy: Buy, until:
     for n in range(20_000):
         pair.micro.publisher.publish(pair.micro.book(price=100.0 + n))
     pair.micro.publish_report(sent.signal_id, filled="0.5", status="filled")
-    until(lambda: pair.connector.report(sent.signal_id).status == "filled", timeout=20)  # type: ignore[union-attr]
+    until(lambda: pair.connector.report(sent.signal_id).status == "filled", timeout=60)  # type: ignore[union-attr]
     assert pair.connector.check() is None  # type: ignore[func-returns-value]
     until(lambda: pair.connector.book("paper", "BTC/USDT"))
 

@@ -33,7 +33,7 @@ def probe(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "citadel_bridge.health", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         env={**os.environ, "COLUMNS": "100"},
     )

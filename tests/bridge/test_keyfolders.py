@@ -90,7 +90,7 @@ def test_as_a_program(tmp_path: Path) -> None:
             [sys.executable, "-m", "citadel_bridge.key_folders", str(tmp_path), *roles],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

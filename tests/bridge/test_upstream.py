@@ -128,7 +128,7 @@ def test_a_topic_longer_than_any_of_ours_is_not_kept(
     greedy.setsockopt(zmq.SUBSCRIBE, b"")
     monitor = greedy.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     greedy.connect(publisher.address)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not monitor.poll(20):
         publisher.publish(risk())
         assert time.monotonic() < deadline, "it was not disconnected"
@@ -179,7 +179,7 @@ def test_a_subscriber_that_takes_nothing_is_disconnected(
                     accepted.send(bytes(65_536))
             except BlockingIOError:
                 pass
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not guard.disconnected:
                 time.sleep(0.02)
                 assert time.monotonic() < deadline

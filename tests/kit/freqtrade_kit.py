@@ -81,7 +81,7 @@ class Rig:
         if self.state == State.RELOAD_CONFIG:
             self.worker._reconfigure()
 
-    def until(self, what: Callable[[], Any], seconds: float = 15.0) -> Any:  # noqa: ANN401 - what it returns
+    def until(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:  # noqa: ANN401 - what it returns
         """Turn until ``what`` is true; fail after ``seconds``."""
         deadline = time.monotonic() + seconds
         while True:

@@ -446,7 +446,7 @@ class Observer:
             and (market.book.sizes("buy"), market.book.sizes("sell")) == (truth.bids, truth.asks)
         )
 
-    async def agree(self, symbols: Sequence[str] = (), seconds: float = 15.0) -> None:
+    async def agree(self, symbols: Sequence[str] = (), seconds: float = 60.0) -> None:
         """Push changes, as a venue does, until these books agree; all if none is named."""
         names = list(symbols or self.markets)
 
@@ -466,7 +466,7 @@ class Observer:
 
 
 async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 15.0
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 60.0
 ) -> None:
     """Wait for a condition; AssertionError when it does not come."""
     end = time.monotonic() + seconds

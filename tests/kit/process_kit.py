@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SYMBOL = "BTC/USDT"
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:  # noqa: ANN401 - its result
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:  # noqa: ANN401 - its result
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -56,12 +56,12 @@ class Program:
     def end(self, number: int) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=60)
 
 
 def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,14 +69,14 @@ def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "citadel_bridge.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
 
 def health(ready: dict[str, Any]) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(ready["http"] + "/healthz", timeout=5) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(ready["http"] + "/healthz", timeout=20) as response:  # noqa: S310 - loopback
             body: dict[str, Any] = json.loads(response.read())
     except urllib.error.HTTPError as error:
         body = json.loads(error.read())
@@ -127,6 +127,6 @@ class Bench:
 
 def mid(bench: Bench) -> float:
     url = bench.exchange["rest"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT"
-    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - loopback
         ticker = json.loads(response.read())
     return (float(ticker["bidPrice"]) + float(ticker["askPrice"])) / 2

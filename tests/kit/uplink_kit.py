@@ -210,7 +210,7 @@ class Micro:
             DepthUpdate(VENUE, SYMBOL, True, self.seq, self.seq, -1, None, bids, asks, now, now)
         )
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not come"

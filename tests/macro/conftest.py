@@ -36,16 +36,16 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
             [sys.executable, "-m", "citadel_bridge.cli", *words], stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not ready.exists():
             assert process.poll() is None, (folder / "sim.log").read_text()
-            assert time.monotonic() < deadline, "the simulator is not ready after 30 s"
+            assert time.monotonic() < deadline, "the simulator is not ready after 60 s"
             time.sleep(0.05)
         addresses = json.loads(ready.read_text())
         yield Simulator(addresses["rest"], addresses["ws"])
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

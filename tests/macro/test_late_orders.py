@@ -141,7 +141,7 @@ def test_a_restart_does_not_book_it_on_the_closed_trade(rig: Rig) -> None:
     closed, further = stopped_with_a_further_entry(rig, pair, Script(fraction="0", sticky=True))
     amount, rate = closed.amount, closed.open_rate
     further.script = Script(sticky=True)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while further.status != "filled":
         assert time.monotonic() < deadline
         time.sleep(0.01)

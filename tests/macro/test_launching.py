@@ -276,7 +276,7 @@ def test_a_venue_that_micro_does_not_have_is_said(
 
 
 def until(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while not what():
         assert process.poll() is None, "Freqtrade has ended"
         assert time.monotonic() < deadline

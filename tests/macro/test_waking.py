@@ -10,7 +10,7 @@ def test_news_before_the_sleep_is_not_slept_over() -> None:
     event = threading.Event()
     started = time.monotonic()
     WakeUp(event, lambda: True).sleep(30)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_news_during_the_sleep_ends_it() -> None:
@@ -24,7 +24,7 @@ def test_news_during_the_sleep_ends_it() -> None:
     timer.start()
     started = time.monotonic()
     WakeUp(event, news.is_set).sleep(30)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     timer.join()
 
 

@@ -53,7 +53,7 @@ class Stand:
 
     def metric(self, name: str) -> float:
         """Sum of a metric over its labels."""
-        with urllib.request.urlopen(self.ready["http"] + "/metrics", timeout=5) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.ready["http"] + "/metrics", timeout=20) as response:  # noqa: S310 - loopback
             lines = response.read().decode().splitlines()
         return sum(
             float(line.rpartition(" ")[2])

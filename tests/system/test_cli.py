@@ -29,7 +29,7 @@ def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "citadel_bridge.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -225,7 +225,7 @@ def test_reader_that_stops_early_ends_the_program_quietly() -> None:
     assert program.stdout is not None
     program.stdout.close()
     program.stdout = None
-    _, err = program.communicate("go\n", timeout=50)
+    _, err = program.communicate("go\n", timeout=120)
     assert program.returncode == Exit.READER_GONE
     assert err == ""
 

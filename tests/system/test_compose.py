@@ -272,7 +272,7 @@ def test_the_probe_of_micro_tells_well_from_not(
     def probe(port: int) -> int:
         here = code.replace("5580", str(port))
         return subprocess.run(
-            [sys.executable, flag, here], capture_output=True, timeout=30, check=False
+            [sys.executable, flag, here], capture_output=True, timeout=120, check=False
         ).returncode
 
     assert probe(port) == 0
@@ -334,7 +334,7 @@ def test_images_hold_what_they_need_and_micro_never_freqtrade(
         env={**os.environ, "EXTRAS": extras},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     ).stdout
     names = {re.split(r"[<>=\[]", line)[0].lower() for line in listed.splitlines()}

@@ -71,7 +71,7 @@ def test_a_killed_macros_entries_end_and_orders_by_hand_go_on(
         assert not silence(ready)
     finally:
         macro.send_signal(signal.SIGKILL)
-        macro.communicate(timeout=10)
+        macro.communicate(timeout=60)
     until(lambda: any("3 open orders" in each for each in silence(ready)))
     until(lambda: open_parents(ready) == 1)
     until(lambda: not silence(ready))

@@ -26,7 +26,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=150,
         check=False,
         env={**os.environ, **environment},
     )
@@ -40,7 +40,7 @@ def tracked(repository: Path) -> list[Path]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
     )
     if listed.returncode != 0:
         pytest.skip("not a git checkout, so there is no list of the project's own files")
@@ -128,7 +128,7 @@ def test_layers_import_downwards_only(repository: Path) -> None:
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=150,
         check=False,
     )
     assert linted.returncode == 0, linted.stdout + linted.stderr

@@ -43,10 +43,10 @@ def test_killed_in_the_middle_of_an_order_and_started_again(bench: Bench) -> Non
         log = bench.micro.log.read_text()
         assert '"orders_in_doubt": 1' in log
         assert bench.micro.end(signal.SIGTERM) == 0
-        output, _ = order.communicate(timeout=30)
+        output, _ = order.communicate(timeout=120)
     finally:
         order.kill()
-        order.wait(timeout=10)
+        order.wait(timeout=60)
     report = json.loads(output)
     assert (report["status"], report["reason_code"]) == ("canceled", "SHUTDOWN")
     assert report["filled"] == "0.00000"
@@ -91,7 +91,7 @@ def test_started_in_vain(bench: Bench, tmp_path: Path) -> None:
     ]
     for program, code, words in cases:
         ended = subprocess.run(
-            program.arguments, capture_output=True, text=True, timeout=50, check=False
+            program.arguments, capture_output=True, text=True, timeout=120, check=False
         )
         assert ended.returncode == code, ended.stderr
         assert words in ended.stderr
@@ -166,7 +166,7 @@ def test_held_back_it_is_unhealthy_and_a_wrong_scope_holds_nothing_back(bench: B
         "symbol:binance-spot:BTC/USDT is HALTED: OPERATOR_HALT (trip-1): a look"
     ]
     with pytest.raises(urllib.error.HTTPError, match="503"):
-        urllib.request.urlopen(ready["http"] + "/healthz", timeout=5)  # noqa: S310 - loopback
+        urllib.request.urlopen(ready["http"] + "/healthz", timeout=20)  # noqa: S310 - loopback
     assert bench.micro.end(signal.SIGTERM) == 0
 
 
@@ -188,7 +188,7 @@ def test_told_to_stop_while_it_waits_for_the_venue(
             break
     process.send_signal(signal.SIGTERM)
     process.stderr.read()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     process.stderr.close()
 
 
@@ -211,7 +211,7 @@ def test_the_module_is_the_same_program() -> None:
         [sys.executable, "-m", "citadel_micro", "--print-config", "--symbols", "X/Y"],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert 'symbols = ["X/Y"]' in shown.stdout

@@ -342,7 +342,7 @@ def test_a_running_micro_refuses_recorded_signals(bench: Bench, recorded: Path) 
             ],
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             check=False,
         )
         assert player.returncode == 0, player.stderr

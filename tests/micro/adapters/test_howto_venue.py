@@ -110,8 +110,8 @@ def test_an_example_is_a_venue(
             venue=name, symbols={"BTC/USD": ""}, websocket_url=server.url, channels=["depth"]
         )
         recording = Recording(feed, out)
-        running = asyncio.create_task(recording.run(30.0))
-        end = time.monotonic() + 20
+        running = asyncio.create_task(recording.run(90.0))
+        end = time.monotonic() + 60
         while recording.markets["BTC/USD"].deltas < 2:
             assert time.monotonic() < end, "waited in vain"
             await asyncio.sleep(0.02)

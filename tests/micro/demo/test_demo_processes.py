@@ -37,7 +37,7 @@ def child(tmp_path: Path) -> Iterator[Callable[[str], Child]]:
 
 
 def until_up(child: Child) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "up" not in child.log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -68,7 +68,7 @@ def test_it_is_killed_and_started_again_on_the_same_log(child: Callable[[str], C
         it.require()
     it.start()
     assert it.process is not first
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while it.log.read_text().count("up") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)

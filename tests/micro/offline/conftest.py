@@ -135,7 +135,7 @@ class Citadel:
         done = subprocess.run(
             [sys.executable, "-m", "citadel_bridge.cli", *words],
             capture_output=True,
-            timeout=50,
+            timeout=120,
             check=False,
             env=os.environ | {"PYTHONHASHSEED": str(hash_seed), "CITADEL_KERNEL": kernel},
         )

@@ -31,7 +31,7 @@ def launch(*options: str) -> subprocess.Popen[str]:
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, *options], capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -48,7 +48,7 @@ def test_it_says_where_it_is_and_stops_cleanly(number: signal.Signals, tmp_path:
         with urllib.request.urlopen(said["rest"] + "/api/v3/ping") as answer:  # noqa: S310 - http
             assert json.load(answer) == {}
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=10)
+        rest, errors = process.communicate(timeout=60)
         assert (process.returncode, rest, errors) == (0, "", "")
         assert not ready.exists()
     finally:

@@ -209,7 +209,7 @@ async def receive(
 ) -> list[Any]:
     out: list[Any] = []
     while len(out) < count:
-        message = json.loads(await ws.receive_str(timeout=10))
+        message = json.loads(await ws.receive_str(timeout=60))
         if wanted(message):
             out.append(message)
     return out
@@ -273,7 +273,7 @@ def test_payloads_have_the_fields_of_recorded_ones_in_their_order(shared_dir: Pa
         async with session.ws_connect(f"{server.ws_url}/stream?streams={names}") as ws:
             seen: dict[str, Any] = {}
             while len(seen) < len(kinds):
-                frame = json.loads(await ws.receive_str(timeout=10))
+                frame = json.loads(await ws.receive_str(timeout=60))
                 assert list(frame) == ["stream", "data"]
                 seen.setdefault(frame["stream"].partition("@")[2], frame["data"])
             for kind in kinds:
@@ -294,7 +294,7 @@ def test_every_documented_stream_sends() -> None:
             seen: dict[str, Any] = {}
             slow: list[Any] = []
             while len(seen) < len(names) or len(slow) < 3:
-                frame = json.loads(await ws.receive_str(timeout=10))
+                frame = json.loads(await ws.receive_str(timeout=60))
                 seen[frame["stream"]] = frame["data"]
                 if frame["stream"] == "adausdt@depth":
                     slow.append(frame["data"])
@@ -362,7 +362,7 @@ def test_pings_are_answered() -> None:
     async def body(server: SimulatorServer, session: aiohttp.ClientSession) -> None:
         async with session.ws_connect(server.ws_url + "/ws", autoping=False) as ws:
             await ws.ping(b"hello")
-            message = await ws.receive(timeout=10)
+            message = await ws.receive(timeout=60)
             assert (message.type, message.data) == (WSMsgType.PONG, b"hello")
 
     serve(body, history_days=0, warm_minutes=0)
@@ -374,9 +374,9 @@ def test_a_connection_that_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyP
 
     async def body(server: SimulatorServer, session: aiohttp.ClientSession) -> None:
         async with session.ws_connect(server.ws_url + "/ws", autoping=False) as ws:
-            frames = [await ws.receive(timeout=10)]
+            frames = [await ws.receive(timeout=60)]
             while frames[-1].type is WSMsgType.PING:
-                frames.append(await ws.receive(timeout=10))
+                frames.append(await ws.receive(timeout=60))
             assert len(frames) > 2
             assert abs(int(frames[0].data) - time.time() * 1000) < 5000
             assert (frames[-1].type, frames[-1].data) == (WSMsgType.CLOSE, 1008)

@@ -19,7 +19,7 @@ def ask(choice: str, script: str = SHOW) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "CITADEL_KERNEL": choice},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

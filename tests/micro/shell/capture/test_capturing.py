@@ -218,7 +218,7 @@ def citadel(*options: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "citadel_bridge.cli", *options],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -254,7 +254,7 @@ def test_the_command_records_the_simulator(tmp_path: Path) -> None:
         assert kinds == {"open", "sent", "frame", "rest"}
     finally:
         sim.terminate()
-        sim.wait(timeout=10)
+        sim.wait(timeout=60)
         if sim.stdout is not None:
             sim.stdout.close()
 

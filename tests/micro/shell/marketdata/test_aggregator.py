@@ -373,7 +373,7 @@ def test_a_silent_subscription_on_a_live_connection_is_subscribed_anew() -> None
         assert methods[:3] == ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"]
         assert rig.aggregator.health()[0].connects == 1
 
-    asyncio.run(with_rig(scenario, quiet_s=0.4))
+    asyncio.run(with_rig(scenario, quiet_s=1.0))
 
 
 def test_a_refused_symbol_is_broken_in_the_venues_words_and_the_others_live() -> None:

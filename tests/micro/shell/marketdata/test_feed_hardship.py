@@ -193,11 +193,14 @@ def test_a_loop_that_was_blocked_does_not_take_itself_for_a_silent_venue(
 def test_a_thousand_symbols(
     monkeypatch: pytest.MonkeyPatch, per_connection: int, connections: int
 ) -> None:
+    # A busy machine may take so long for a thousand books that the first of them count as quiet.
+    monkeypatch.setattr(quiet_module, "LOOK_NS", 1 << 60)
+
     async def scenario(seen: Observer) -> None:
         await until(lambda: all(seen.venue.subscribed(n) for n in seen.natives.values()))
         await seen.venue.push_all()
-        await until(lambda: all(seen.state(symbol) == "LIVE" for symbol in seen.markets), 40)
-        await seen.agree(seconds=40)
+        await until(lambda: all(seen.state(symbol) == "LIVE" for symbol in seen.markets), 90)
+        await seen.agree()
         asked = [native for _, native in seen.venue.asked]
         assert len(asked) == len(set(asked)) == 1_000, "one snapshot each"
         assert len(seen.venue.connected_at) == connections
@@ -224,11 +227,11 @@ def test_a_thousand_symbols(
 @pytest.mark.parametrize("when", ["accept", "subscribe"])
 def test_a_flapping_venue_is_not_stormed(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     async def scenario(seen: Observer) -> None:
-        await asyncio.sleep(1.3)
+        await until(lambda: len(seen.venue.connected_at) >= 4)
         waits = [later - earlier for earlier, later in pairwise(seen.venue.connected_at)]
-        assert 2 <= len(waits) <= 4, waits
-        assert waits[0] > 0.1
-        assert waits[1] > 0.2
+        assert all(wait > least for wait, least in zip(waits[:3], (0.1, 0.2, 0.4), strict=True)), (
+            waits
+        )
         assert seen.state(A) == "SYNCING"
         assert "closed" in seen.markets[A].reason
         seen.venue.hang_up_on = ""
@@ -257,7 +260,7 @@ def test_half_open_tcp_is_found_and_left(
         holes[0].swallow()
         went = time.monotonic()
         await until(lambda: all(market.state == "SYNCING" for market in seen.markets.values()))
-        assert time.monotonic() - went < 5.0
+        assert time.monotonic() - went < 20.0
         assert all("no frame for" in market.reason for market in seen.markets.values())
         for native in seen.natives.values():
             await seen.venue.push(native, lose=True)
@@ -283,29 +286,33 @@ def test_a_symbol_that_never_speaks_is_never_live_where_the_stream_brings_its_sn
 ) -> None:
     async def scenario(seen: Observer) -> None:
         await seen.agree([B_LINEAR])
-        end_s = time.monotonic() + 1.8
-        states = set()
-        while time.monotonic() < end_s:
+        states: set[str] = set()
+        asked: list[float] = []
+
+        async def asked_again() -> bool:
             await seen.venue.push("C1USDT")
             await asyncio.sleep(0.02)
             states.add(seen.state(A_LINEAR))
+            times = len([r for r in seen.venue.requests if r["op"] == "unsubscribe"])
+            asked.extend([time.monotonic()] * (times - len(asked)))
+            return times >= 2
+
+        await until(asked_again)
         assert states == {"SYNCING"}
         assert "on a live connection" in seen.markets[A_LINEAR].reason
         assert seen.state(B_LINEAR) == "LIVE"
         assert seen.markets[B_LINEAR].gaps == 0
-        # Asked again with growing patience, not every time.
-        again = [r for r in seen.venue.requests if r["op"] == "unsubscribe"]
-        assert 1 <= len(again) <= 3
+        assert asked[1] - asked[0] > 1.2, "twice the patience"
         assert len(seen.venue.connected_at) == 1
         seen.venue.muted.clear()
-        await seen.agree(seconds=20)
+        await seen.agree()
 
     run_hard(
         monkeypatch,
         scenario,
         dialect=BybitLinear(),
         prepare=lambda venue: venue.muted.add("C0USDT"),
-        quiet_s=0.5,
+        quiet_s=0.8,
     )
 
 
@@ -333,7 +340,7 @@ def test_a_quiet_venue_is_live_by_its_pongs_and_stale_without(
             assert states() == {"LIVE"}
         assert seen.events - events <= 10  # one for both books, about once a second
         holes[0].swallow()
-        await until(lambda: states() == {"STALE"}, seconds=4)
+        await until(lambda: states() == {"STALE"})
         assert seen.markets[A].reason.startswith("nothing heard of its stream for")
         await holes[0].stop()
 
@@ -375,14 +382,14 @@ def test_a_mute_subscription_beside_a_live_one_is_found_by_a_look_and_mended(
             assert seen.state(B) == "LIVE"
             return seen.state(A) == wanted
 
-        await until(lambda: state("SYNCING"), seconds=5)
-        assert reasons[-1].startswith("depth mute for 0.")
-        await until(lambda: state("BROKEN"), seconds=30)
+        await until(lambda: state("SYNCING"))
+        assert reasons[-1].startswith("depth mute for ")
+        await until(lambda: state("BROKEN"))
         assert "has not helped" in seen.markets[A].reason
         again = [r for r in seen.venue.requests if r["method"] == "UNSUBSCRIBE"]
         assert len(again) == 2
         seen.venue.muted.clear()
-        await seen.agree(seconds=20)
+        await seen.agree()
 
     run_hard(monkeypatch, scenario, quiet_s=60.0)
 
@@ -556,7 +563,7 @@ def test_a_snapshot_that_fails_is_fetched_again(
     monkeypatch: pytest.MonkeyPatch, answer: Callable[[HardVenue, str], Awaitable[web.Response]]
 ) -> None:
     async def scenario(seen: Observer) -> None:
-        await seen.agree(seconds=20)
+        await seen.agree()
         assert len(seen.venue.connected_at) == 1
         if answer is not _late:
             times = [at for at, native in seen.venue.asked if native == "C0USDT"]
@@ -582,7 +589,7 @@ def test_a_snapshot_of_another_book_does_not_stay_live(monkeypatch: pytest.Monke
         venue.answers.append(foreign)
 
     async def scenario(seen: Observer) -> None:
-        await seen.agree(seconds=25)
+        await seen.agree()
         assert len(seen.venue.asked) == 2
         # It cannot be known at once: the venue may be ahead of its own stream for a moment.
         assert all(int(lie.rpartition(" ")[2]) > 1_000_000 for lie in seen.lies)

@@ -377,7 +377,7 @@ def test_the_end_of_the_old_one_is_told_while_its_successor_cannot_connect(
         (first,) = seen.venue.sockets
         await until(lambda: len(opened) == 2)
         await first.close(code=1001)
-        await until(lambda: all(market.state != "LIVE" for market in seen.markets.values()), 2.0)
+        await until(lambda: all(market.state != "LIVE" for market in seen.markets.values()))
         await seen.agree()
 
     run_hard(monkeypatch, scenario, spec={"limits": lasting(0.6)})

@@ -150,8 +150,8 @@ def test_a_spec_file_alone_makes_a_venue(tmp_path: Path) -> None:
         await server.start()
         feed = FeedConfig(venue="toy", symbols={"BTC/EUR": ""}, websocket_url=server.url)
         recording = Recording(feed, out)
-        running = asyncio.create_task(recording.run(30.0))
-        end = time.monotonic() + 20
+        running = asyncio.create_task(recording.run(90.0))
+        end = time.monotonic() + 60
         while recording.markets["BTC/EUR"].deltas < 40:
             assert time.monotonic() < end, "waited in vain"
             await asyncio.sleep(0.02)
