@@ -877,8 +877,8 @@ def test_a_worst_price_beyond_the_collar_is_drawn_in_and_traps_no_exit(
     if how == "market":
         exit_(rig, "exit", order_type="market", limit_price=None, algo="", params=(worst,))
     elif how == "late":
-        params = (worst, ("time_limit_ms", 200), ("on_timeout", "cross_ioc"))
-        params = (*params, ("max_chase_bps", 1_000.0))
+        late = (("time_limit_ms", 200), ("on_timeout", "cross_ioc"), ("max_chase_bps", 1_000.0))
+        params = (worst, *late)
         exit_(rig, "exit", algo="chase_limit", limit_price=None, params=params)
     elif how == "flatten":
         rig.operate("flatten")
