@@ -115,7 +115,8 @@ class OrderSender:
                 return Denied()
         self._check_price(parent, inst, work)
         bucket = self.buckets[rules.venue]
-        wait_ns = bucket.order_ready_ns(now_ns)
+        urgent = parent.rank > 0 or (parent.exits and work.ioc)
+        wait_ns = bucket.order_ready_ns(now_ns, urgent=urgent)
         if wait_ns:
             return Denied(until_ns=wait_ns)
         answer = self._approve(parent, inst, work, lots, now_ns)
@@ -130,7 +131,7 @@ class OrderSender:
             answer = self._approve(parent, inst, work, permitted, now_ns)
             if not isinstance(answer, Approved):
                 return Denied(verdict=answer)
-        bucket.take_order(now_ns)
+        bucket.take_order(now_ns, urgent=urgent)
         order = answer.order
         mid = inst.mid_half_ticks()
         child = Child(

@@ -133,6 +133,38 @@ def test_a_bucket_keeps_its_rate_and_no_cancel_waits_for_anything_else(
 # --- not there ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("how", ["stop", "flatten", "market"])
+def test_an_exit_goes_before_orders_that_follow_the_market(how: str) -> None:
+    """Ten entries take every message that the venue permits."""
+    venue = VenueConfig(shows_own_orders=False, messages_per_second=2, message_burst=10)
+    rig = Rig(config(venue))
+    rig.venue.partial_share = 0.0
+    rig.send(signal("held", order_type="market"))
+    rig.run(5 * SECOND)
+    times = {"created_ns": rig.now, "expires_ns": rig.now + 600 * SECOND}
+    stop = {"kind": "stop", "order_type": "market", "stop_price": Decimal(59_990), "side": "sell"}
+    if how == "stop":
+        rig.send(signal("stop", **stop, **times))
+    eager = (("min_dwell_ms", 0), ("time_limit_ms", 600_000), ("retreat_ticks", 1))
+    for number in range(10):
+        rig.send(signal(f"e{number}", quantity=Decimal("0.001"), params=eager, **times))
+    for number in range(60):
+        price = 60_000.0 + number % 2 * 0.5
+        rig.book(price, price + 0.1)
+        rig.run(100 * MS, refresh_ns=0)
+    if how == "flatten":
+        rig.operate("flatten", f"symbol:{VENUE}:{SYMBOL}")
+    elif how == "market":
+        leave = {"side": "sell", "order_type": "market", "created_ns": rig.now}
+        rig.send(signal("exit", expires_ns=rig.now + SECOND, **leave))
+    for number in range(60):
+        price = 59_980.0 + number % 2 * 0.5
+        rig.book(price, price + 0.1)
+        rig.run(100 * MS, refresh_ns=0)
+    sold = [order for order in rig.venue.placed if order.side == "sell"]
+    assert sum(rig.venue.orders[order.client_id].filled_lots for order in sold) >= 500
+
+
 @pytest.mark.parametrize("amend", [True, False])
 def test_nothing_is_sent_while_the_order_connection_is_down(*, amend: bool) -> None:
     venue = VenueConfig(
