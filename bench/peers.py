@@ -10,6 +10,7 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.config import EngineConfig, VenueConfig

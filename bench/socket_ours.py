@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 import uvloop
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus

@@ -91,6 +91,7 @@ def features() -> str:
 
 def venues() -> str:
     """Every venue with a spec of its own, from the specs."""
+    import citadel_micro.adapters  # noqa: F401, PLC0415 - tells the shell which venues there are
     from citadel_micro.shell.marketdata.spec import venue_ids, venue_spec  # noqa: PLC0415 - as above
 
     rows = ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the root command."""
+    import citadel_micro.adapters  # noqa: F401, PLC0415 - tells the shell which venues there are
     from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
     from citadel_micro.offline.command import work  # noqa: PLC0415
     from citadel_micro.shell.commands.capture import capture  # noqa: PLC0415

@@ -14,8 +14,7 @@ import zmq
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
-from citadel_micro.adapters.ccxt.generic_feed import integrity_of
-from citadel_micro.adapters.paper.orders import PaperAdapter, paper_state
+from citadel_micro.adapters.paper.orders import PaperAdapter, paper_state, saved_symbols
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.model.config import EngineConfig, ReferenceConfig
@@ -28,6 +27,7 @@ from citadel_micro.shell.instruments.run_rules import load_rules, refresher_of, 
 from citadel_micro.shell.journal.account_mark import folder_secret, mark_of
 from citadel_micro.shell.journal.run_folder import RunFolder
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.generic import integrity_of
 from citadel_micro.shell.ops.control import ControlServer
 from citadel_micro.shell.ops.health import Vitals
 from citadel_micro.shell.ops.http import HttpServer
@@ -177,7 +177,11 @@ class PaperMicro:
             await self._http.start()
             parts.push_async_callback(self._http.close)
         uplink = self._uplink = self._bind(clock, folder.run_id)
-        instruments = settled(await load_rules(config), folder)
+        instruments = settled(
+            await load_rules(config),
+            folder,
+            {venue: saved_symbols(rows) for venue, rows in folder.venues.items()},
+        )
         secret = folder_secret(folder.path)
         engine_config = engine_config_of(
             config,

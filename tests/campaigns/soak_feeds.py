@@ -33,6 +33,7 @@ import uvloop
 from aiohttp import web
 from memory_kit import Holding, holding, slope
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick

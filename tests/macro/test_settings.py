@@ -9,11 +9,12 @@ import pytest
 from freqtrade.enums import TradingMode
 from freqtrade.exchange.common import MAP_EXCHANGE_CHILDCLASS, SUPPORTED_EXCHANGES
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_macro.config import BridgeSettings, settings_of
 from citadel_macro.demo import demo_config
 from citadel_macro.venues import not_heard, venue_of
-from citadel_micro.adapters.ccxt.generic_feed import integrity_of
 from citadel_micro.adapters.ccxt.venues import SOURCES
+from citadel_micro.shell.marketdata.generic import integrity_of
 from citadel_proto.errors import BadInput
 
 

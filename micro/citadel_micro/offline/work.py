@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.engine.engine import Engine

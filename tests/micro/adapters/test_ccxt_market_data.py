@@ -14,11 +14,12 @@ from ccxt_kit import Player, frames_of, okx
 from waiting import until
 
 from citadel_micro.adapters.ccxt.conversions import book_update, trade_ticks
-from citadel_micro.adapters.ccxt.generic_feed import GenericFeed, integrity_of
+from citadel_micro.adapters.ccxt.generic_feed import GenericFeed
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
+from citadel_micro.shell.marketdata.generic import integrity_of
 from citadel_proto.errors import BadInput, VenueViolation
 
 if TYPE_CHECKING:

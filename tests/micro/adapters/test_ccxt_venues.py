@@ -12,8 +12,8 @@ from markets_kit import Exchange
 
 from citadel_micro.adapters.ccxt.fetch import fetch_by_ccxt
 from citadel_micro.adapters.ccxt.venues import SOURCES, source_of
-from citadel_micro.shell.instruments.load import fetch_list
 from citadel_micro.shell.instruments.rules import plain
+from citadel_micro.shell.instruments.sources import RULES
 from citadel_micro.shell.marketdata import spec as specs
 from citadel_micro.shell.marketdata.spec import venue_ids, venue_spec
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
@@ -201,7 +201,7 @@ def test_what_is_left_out_says_why() -> None:
 def test_both_readers_of_binance_agree(venue: str) -> None:
     async def main() -> tuple[MarketList, MarketList]:
         async with Exchange() as exchange:
-            own = await fetch_list(venue, exchange.url)
+            own = await RULES.get().fetch(venue, exchange.url)
             return own, await fetch_by_ccxt(venue, exchange.url, own.fetched_ns)
 
     own, ccxts = asyncio.run(main())

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from citadel_micro.adapters.ccxt.generic_feed import exchange_class, is_generic
+from citadel_micro.adapters.ccxt.generic_feed import exchange_class
 from citadel_micro.adapters.ccxt.instruments import (
     SIGNIFICANT_DIGITS,
     Unusable,
@@ -19,6 +19,7 @@ from citadel_micro.adapters.ccxt.instruments import (
 )
 from citadel_micro.adapters.ccxt.venues import Source, source_of
 from citadel_micro.shell.instruments.markets import Market, MarketList
+from citadel_micro.shell.marketdata.generic import is_generic
 from citadel_proto.errors import PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from citadel_micro.shell.marketdata.health import ConnectionHealth
 from citadel_micro.shell.marketdata.lag_monitor import Load
 from citadel_micro.shell.marketdata.liveness import PING_NS, PROOF_NS, SILENT_NS
 from citadel_micro.shell.marketdata.naming import nearest
-from citadel_micro.shell.marketdata.spec import venue_spec
+from citadel_micro.shell.marketdata.spec import PREFIX
 from citadel_micro.shell.marketdata.trade_filter import TradeNews
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from citadel_micro.shell.marketdata.context import Emit
     from citadel_micro.shell.marketdata.spec import Channel
 
-PREFIX: Final = "ccxt-"
-INTEGRITY: Final = "unverified"
 WATCH_S: Final = 0.25
 SETTLED_S: Final = 20.0
 """A life this long was a good one: the next failure retries quickly."""
@@ -53,19 +51,6 @@ QUIET_CAP: Final = 16.0
 
 Exchange = Any
 """An object of ccxt.pro, which has no types to speak of."""
-
-
-def is_generic(venue: str) -> bool:
-    """Whether a venue id is of this connector."""
-    return venue.startswith(PREFIX)
-
-
-def integrity_of(venue: str) -> str:
-    """Name of the integrity strategy of any venue. Raises BadInput for an unknown one."""
-    if is_generic(venue):
-        exchange_class(venue)
-        return INTEGRITY
-    return venue_spec(venue).integrity
 
 
 def exchange_class(venue: str) -> Callable[[Mapping[str, Any]], Exchange]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.adapters.ccxt.generic_feed import PREFIX, is_generic
 from citadel_micro.adapters.ccxt.instruments import (
     Fix,
     Raw,
@@ -22,7 +21,8 @@ from citadel_micro.adapters.ccxt.instruments import (
     no_fix,
 )
 from citadel_micro.shell.instruments.rules import FeeSide, Kind
-from citadel_micro.shell.marketdata.spec import venue_spec
+from citadel_micro.shell.marketdata.generic import is_generic
+from citadel_micro.shell.marketdata.spec import PREFIX, venue_spec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

@@ -183,6 +183,15 @@ def paper_state(changes: Mapping[str, object]) -> dict[str, object] | None:
     return {**account, "orders": orders}
 
 
+def saved_symbols(changes: Mapping[str, object]) -> set[str]:
+    """Unified symbols of the orders in what was saved, which is counted in ticks and lots."""
+    return {
+        row["symbol"]
+        for key, row in changes.items()
+        if key.startswith(ORDER) and isinstance(row, dict)
+    }
+
+
 def _fills(changes: Mapping[str, object], client_id: str) -> Iterator[object]:
     number = 0
     while (row := changes.get(f"{FILL}{client_id}/{number}")) is not None:

@@ -1,8 +1,7 @@
 """A venue's list fetched by another process.
 
 ccxt costs 100 MB, and half a second in which nothing else runs: a process that follows markets must
-not pay that in between. So micro starts ``python -m citadel_micro.shell.instruments.child``, which
-asks the venue, stores the list, and answers with the few symbols that are wanted.
+not pay that in between. So micro starts another one (``RuleSource.program``), which asks the venue, stores the list, and answers with the few symbols that are wanted.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from citadel_micro.shell import logs
 from citadel_micro.shell.instruments.cache import Cache, dumps, loads
 from citadel_micro.shell.instruments.load import Lists
 from citadel_micro.shell.instruments.markets import MarketList
+from citadel_micro.shell.instruments.sources import RULES
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODULE: Final = "citadel_micro.shell.instruments.child"
 _LAST_WORDS: Final = 300
 
 
@@ -131,7 +130,7 @@ class ChildFetch:
             sys.executable,
             "-P",  # the present folder holds no modules
             "-m",
-            MODULE,
+            RULES.get().program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -162,7 +161,3 @@ def main() -> None:
     logs.configure("error", "json", instance="instruments")
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(answer(order))))
-
-
-if __name__ == "__main__":
-    main()

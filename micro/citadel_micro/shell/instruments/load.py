@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.adapters.binance.instruments import INFO_PATHS, fetch_exchange_info
-from citadel_micro.adapters.ccxt.fetch import fetch_by_ccxt
-from citadel_micro.adapters.ccxt.generic_feed import is_generic
-from citadel_micro.adapters.ccxt.venues import source_of
 from citadel_micro.shell.instruments.file import read_instruments
 from citadel_micro.shell.instruments.markets import MarketList, changes
+from citadel_micro.shell.instruments.sources import RULES
+from citadel_micro.shell.marketdata.generic import is_generic
 from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import PeerUnavailable, VenueViolation
 
@@ -34,19 +32,6 @@ Fetch = Callable[[str, str, Sequence[str]], Awaitable[MarketList]]
 """(venue, REST root or empty, symbols that are wanted) -> a list that has at least these."""
 
 FRESH_NS: Final = 24 * 3_600_000_000_000
-
-
-async def fetch_list(venue: str, rest_url: str, _symbols: Sequence[str] = ()) -> MarketList:
-    """A venue's list, from the venue, in this process.
-
-    Raises:
-        BadInput: unknown venue, or one without a list.
-        PeerUnavailable, VenueViolation: it does not answer, or with something else.
-    """
-    if venue in INFO_PATHS:
-        root = rest_url or venue_spec(venue).rest_url
-        return await fetch_exchange_info(venue, root, rest_url, time.time_ns())
-    return await fetch_by_ccxt(venue, rest_url, time.time_ns())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +52,7 @@ class Lists:
     Args:
         cache: where; None keeps nothing.
         fresh_ns: a stored list younger than this is used without asking the venue.
-        fetch: asks the venue.
+        fetch: asks the venue; by default as the adapters do it, in this process.
         now: wall clock, ns since the epoch.
     """
 
@@ -76,13 +61,13 @@ class Lists:
         cache: Cache | None,
         *,
         fresh_ns: int = FRESH_NS,
-        fetch: Fetch = fetch_list,
+        fetch: Fetch | None = None,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.cache = cache
         self.fresh_ns = fresh_ns
         self.now = now
-        self._fetch = fetch
+        self._fetch = fetch or RULES.get().fetch
 
     async def listing(
         self,
@@ -111,7 +96,7 @@ class Lists:
             PeerUnavailable: it does not answer, and no list is stored.
             VenueViolation: it answers with something else, and no list is stored.
         """
-        source_of(venue)  # an unknown venue is refused before its files are looked for
+        RULES.get().check(venue)  # an unknown venue is refused before its files are looked for
         stored = self._stored(venue, rest_url)
         if stored is not None and not refresh and not rest_url:
             age_ns = self.now() - stored.fetched_ns

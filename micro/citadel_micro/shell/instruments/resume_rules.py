@@ -12,12 +12,11 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
-from citadel_micro.adapters.paper.orders import ORDER
 from citadel_micro.core.orders.order_records import PARENT_KEY
 from citadel_micro.shell.instruments.markets import differences, same_units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     from citadel_micro.core.model.instrument import Instrument
@@ -25,23 +24,21 @@ if TYPE_CHECKING:
 
 
 def remembered(
-    state: Mapping[str, object], venues: Mapping[str, Mapping[str, object]]
+    state: Mapping[str, object], saved: Mapping[str, Iterable[str]]
 ) -> set[tuple[str, str]]:
     """(venue, symbol) of everything that is stored in ticks and lots.
 
     Args:
         state: durable state of the engine.
-        venues: saved values of each paper account.
+        saved: symbols of which an order adapter has saved something, by venue.
     """
     found: set[tuple[str, str]] = set()
     for key, value in state.items():
         if key.startswith(PARENT_KEY):
             signal = cast("dict[str, Any]", value)["signal"]
             found.add((signal["venue"], signal["symbol"]))
-    for venue, rows in venues.items():
-        for key, value in rows.items():
-            if key.startswith(ORDER):
-                found.add((venue, cast("dict[str, Any]", value)["symbol"]))
+    for venue, symbols in saved.items():
+        found.update((venue, symbol) for symbol in symbols)
     return found
 
 

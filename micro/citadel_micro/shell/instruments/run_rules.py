@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.adapters.binance.instruments import INFO_PATHS
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch
-from citadel_micro.shell.instruments.load import Lists, fetch_list, load_instruments
+from citadel_micro.shell.instruments.load import Lists, load_instruments
 from citadel_micro.shell.instruments.refresher import Refresher
 from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
+from citadel_micro.shell.instruments.sources import RULES
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from citadel_micro.core.model.instrument import Instrument
@@ -45,13 +45,14 @@ def _folder(config: MicroConfig) -> Path:
 
 
 class _Fetch:
-    """Binance here, where it is one request without ccxt; every other venue in another process."""
+    """A quick list here; that of every other venue in another process."""
 
     def __init__(self, folder: Path, timeout_s: float) -> None:
         self._child = ChildFetch(folder, timeout_s=timeout_s)
 
     async def __call__(self, venue: str, rest_url: str, symbols: Sequence[str]) -> MarketList:
-        fetch = fetch_list if venue in INFO_PATHS else self._child
+        rules = RULES.get()
+        fetch = rules.fetch if rules.quick(venue) else self._child
         return await fetch(venue, rest_url, symbols)
 
 
@@ -90,9 +91,16 @@ async def load_rules(config: MicroConfig) -> Instruments:
     return found
 
 
-def settled(fresh: Mapping[tuple[str, str], Instrument], folder: RunFolder) -> Instruments:
-    """These rules, but for what the run folder remembers in other ticks and lots."""
-    kept = remembered(folder.state, folder.venues)
+def settled(
+    fresh: Mapping[tuple[str, str], Instrument],
+    folder: RunFolder,
+    saved: Mapping[str, Iterable[str]],
+) -> Instruments:
+    """These rules, but for what the run folder remembers in other ticks and lots.
+
+    ``saved``: symbols of which an order adapter has saved something, by venue.
+    """
+    kept = remembered(folder.state, saved)
     rules, waiting = held_rules(fresh, folder.instruments, kept)
     for (venue, symbol), changes in waiting.items():
         log.warning(

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from citadel_micro.adapters.ccxt.generic_feed import GenericFeed, integrity_of, is_generic
 from citadel_micro.shell.marketdata.backoff import Pacer
 from citadel_micro.shell.marketdata.connection import Connection
 from citadel_micro.shell.marketdata.context import Shared
 from citadel_micro.shell.marketdata.event_queue import Outlet
+from citadel_micro.shell.marketdata.generic import GENERIC, integrity_of, is_generic
 from citadel_micro.shell.marketdata.naming import nearest
 from citadel_micro.shell.marketdata.snapshots import SnapshotFetcher
 from citadel_micro.shell.marketdata.spec import CHANNELS, Channel, venue_spec
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.shell.marketdata.context import SinkEvent, Tap
+    from citadel_micro.shell.marketdata.generic import LiveFeed
     from citadel_micro.shell.marketdata.health import ConnectionHealth
     from citadel_micro.shell.marketdata.spec import VenueSpec
 
@@ -170,7 +171,7 @@ class Aggregator:
         self._tap = tap
         self._venues: dict[str, _Venue] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._generic: dict[str, GenericFeed] = {}
+        self._generic: dict[str, LiveFeed] = {}
         # Unknown venues, and those that are no more, are refused before anything starts.
         for feed in self._feeds:
             if not is_generic(feed.venue) and venue_spec(feed.venue).capture_only:
@@ -196,7 +197,7 @@ class Aggregator:
 
     def _start_generic(self, feed: FeedConfig) -> None:
         """A venue without a spec, through ccxt.pro."""
-        generic = GenericFeed(
+        generic = GENERIC.get().feed(
             feed.venue,
             list(feed.symbols),
             emit=self._outlet.emit,
@@ -257,7 +258,7 @@ class Aggregator:
 
     def health(self) -> list[ConnectionHealth]:
         """State of every connection."""
-        sources: list[Connection | GenericFeed] = [
+        sources: list[Connection | LiveFeed] = [
             each for venue in self._venues.values() for each in venue.connections
         ]
         sources += self._generic.values()

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
-import pkgutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from citadel_micro.shell.marketdata.decode import Decoder, Symbols
+from citadel_micro.shell.slot import Slot
 from citadel_proto.errors import BadInput
 
 Channel = Literal["depth", "quote", "trade"]
 CHANNELS: Final[tuple[Channel, ...]] = ("depth", "quote", "trade")
-ADAPTERS: Final = "citadel_micro.adapters"
-"""Holds one package a venue, or a family of venues. It is looked through and never imported by name:
-a venue is there by being there."""
+PREFIX: Final = "ccxt-"
+"""Begins the ids of venues without a spec of their own, which are live only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,30 +125,29 @@ class VenueSpec:
         return Symbols(self.unify)
 
 
+class SpecFinder(Protocol):
+    """Finds the specs there are."""
+
+    def specs(self) -> Mapping[str, VenueSpec]:
+        """All of them, by venue id. Raises BadInput for a broken file."""
+
+    def folders(self) -> Sequence[Path]:
+        """Where the venues' packages are."""
+
+
+SPECS: Final[Slot[SpecFinder]] = Slot("specs of venues")
+
+
 @cache
-def _specs() -> dict[str, VenueSpec]:
-    """``SPECS`` of every adapter's ``market_data``, by venue id. Raises BadInput for a broken file."""
-    found: dict[str, VenueSpec] = {}
-    for adapter in pkgutil.iter_modules(_folders(), f"{ADAPTERS}."):
-        try:
-            name = f"{adapter.name}.market_data"
-            if adapter.ispkg and importlib.util.find_spec(name) is not None:
-                found.update(importlib.import_module(name).SPECS)
-        except Exception as error:
-            # Anybody may add such a file: whatever is wrong in it, its author can mend.
-            raise broken_venue(adapter.name, error) from error
-    return found
-
-
-def _folders() -> list[str]:
-    return list(importlib.import_module(ADAPTERS).__path__)
+def _specs() -> Mapping[str, VenueSpec]:
+    return SPECS.get().specs()
 
 
 def broken_venue(name: str, error: Exception) -> BadInput:
     """The error for a venue's file that cannot be used, with its line."""
     path = ""
     line = 0
-    folders = [Path(folder) for folder in _folders()]
+    folders = SPECS.get().folders()
     for frame in traceback.extract_tb(error.__traceback__):
         if Path(frame.filename).parent.parent in folders:
             path, line = frame.filename, frame.lineno or 0
@@ -175,7 +171,7 @@ def venue_spec(venue: str) -> VenueSpec:
     spec = _specs().get(venue)
     if spec is not None:
         return spec
-    if venue.startswith("ccxt-"):
+    if venue.startswith(PREFIX):
         raise BadInput(
             f"{venue} is live only: ccxt hands over books, not the messages that they are made of",
             where="venue",

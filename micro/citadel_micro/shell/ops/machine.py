@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.adapters.ccxt.generic_feed import is_generic
+from citadel_micro.shell.marketdata.generic import is_generic
 from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import BadInput
 

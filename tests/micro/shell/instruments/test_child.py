@@ -15,6 +15,7 @@ from citadel_micro.shell.instruments import child as children
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch, Order, answer, result_of
 from citadel_micro.shell.instruments.run_rules import lists_of, load_rules, refresher_of
+from citadel_micro.shell.instruments.sources import RULES
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_a_child_that_takes_too_long_or_dies(
 ) -> None:
     with pytest.raises(PeerUnavailable, match=r"within 0\.01 s"):
         asyncio.run(ChildFetch(tmp_path, timeout_s=0.01)("okx", "http://127.0.0.1:9", []))
-    monkeypatch.setattr(children, "MODULE", "citadel_micro.no_such_module")
+    monkeypatch.setattr(RULES.get(), "program", "citadel_micro.no_such_module")
     with pytest.raises(PeerUnavailable, match=r"ended 1: .*no_such_module"):
         asyncio.run(ChildFetch(None, timeout_s=60)("okx", "http://127.0.0.1:9", []))
 
