@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from typing import ClassVar, Final, Unpack
 
 import zmq
@@ -23,7 +22,6 @@ from citadel_bridge.intents import IntentLog
 from citadel_bridge.micro_state import Mirror
 from citadel_bridge.query_api import MicroInquiries
 from citadel_bridge.requests import Asked, Questions
-from citadel_bridge.resend_queue import ResendQueue
 from citadel_bridge.retransmitter import Retransmitter
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
@@ -105,10 +103,6 @@ class HybridConnector(MicroInquiries):
         super().__init__(Mirror(self.instance), config.dead_after)
         self.inbox = Inbox(decode_market, self.mirror.apply)
         self.lock = threading.Lock()
-        self.outbox = ResendQueue()
-        """Under ``lock``."""
-        self.acks: deque[tuple[str, str, int]] = deque()
-        """Reports to be noted in the intent log."""
         self.strategy = config.strategy
         self.state: str = "starting"
         self._count = 0
@@ -132,13 +126,12 @@ class HybridConnector(MicroInquiries):
             config,
             self,
             lock=self.lock,
-            queue=self.outbox,
             publisher=self.publisher,
             intents=self.intents,
-            acks=self.acks,
             questions=self.questions,
             mirror=self.mirror,
         )
+        self.outbox = self._keeper.queue
         self.mirror.on_lost = self._keeper.resync
 
     def _open(self) -> None:
@@ -439,7 +432,7 @@ class HybridConnector(MicroInquiries):
             self.outbox.take(f"signal {signal_id}")
             if terminal:
                 self.outbox.take(f"cancel {signal_id}")
-        self.acks.append((signal_id, report.status, report.revision))
+        self._keeper.acks.append((signal_id, report.status, report.revision))
         awaited = self._set_waiter(signal_id)
         if terminal:
             self._set_waiter(f"terminal {signal_id}")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from citadel_bridge.resend_queue import ResendQueue
 from citadel_bridge.resync import Resync
 from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Query, Signal
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Sequence
 
     from citadel_bridge.channels import Publisher
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from citadel_bridge.intents import Intent, IntentLog
     from citadel_bridge.micro_state import Mirror, Peer
     from citadel_bridge.requests import Questions
-    from citadel_bridge.resend_queue import ResendQueue
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +87,9 @@ class Retransmitter:
     Args:
         config: settings.
         presence: the connector.
-        lock: guards ``queue``.
-        queue: messages that are published again until they are answered.
+        lock: guards its ``queue``.
         publisher: sends them.
         intents: the log of what was asked for.
-        acks: reports to be noted in it.
         questions: makes queries.
         mirror: takes what this side concludes by itself.
     """
@@ -102,19 +100,19 @@ class Retransmitter:
         presence: Presence,
         *,
         lock: threading.Lock,
-        queue: ResendQueue,
         publisher: Publisher,
         intents: IntentLog,
-        acks: deque[tuple[str, str, int]],
         questions: Questions,
         mirror: Mirror,
     ) -> None:
         self._config = config
         self._presence = presence
-        self._queue = queue
+        self.queue = ResendQueue()
+        """Messages that are published again until they are answered; under ``lock``."""
         self._publisher = publisher
         self._intents = intents
-        self._acks = acks
+        self.acks: deque[tuple[str, str, int]] = deque()
+        """Reports to be noted in the intent log."""
         self._questions = questions
         self._mirror = mirror
         self._work = threading.Condition(lock)
@@ -160,7 +158,7 @@ class Retransmitter:
     def post_signal(self, signal: Signal, *, sent: bool) -> None:
         """Publish a signal again until it is acknowledged or expired. The caller holds the lock."""
         now = time.monotonic_ns()
-        self._queue.put(
+        self.queue.put(
             f"signal {signal.signal_id}",
             signal,
             now_ns=now,
@@ -206,7 +204,7 @@ class Retransmitter:
         with self._work:
             ours, page = self._resync.answered(answer)
             if ours:
-                self._queue.take(_RESYNC + answer.query_id)
+                self.queue.take(_RESYNC + answer.query_id)
             if page is not None:
                 self._post_resync(page)
                 self._nudged = True
@@ -263,7 +261,7 @@ class Retransmitter:
         if self._resync_reason and now >= self._resync_after_ns:
             self._start_resync(now)
         with self._work:
-            messages, given_up = self._queue.due(now)
+            messages, given_up = self.queue.due(now)
             for key in given_up:
                 kind, _, signal_id = key.partition(" ")
                 if kind == "signal":
@@ -287,7 +285,7 @@ class Retransmitter:
     def _pause(self) -> float:
         """Seconds until there is something to do; under the lock."""
         due = [self._beat_due_ns]
-        outbox = self._queue.next_due()
+        outbox = self.queue.next_due()
         if outbox is not None:
             due.append(outbox)
         due.extend(audit.due_ns for audit in self._audits.values())
@@ -308,14 +306,14 @@ class Retransmitter:
             self._resync_after_ns = now_ns + _RESYNC_PAUSE_NS
             given_up, queries = self._resync.begin(since)
             for query_id in given_up:
-                self._queue.take(_RESYNC + query_id)
+                self.queue.take(_RESYNC + query_id)
             for query in queries:
                 self._post_resync(query)
 
     def _post_resync(self, query: Query) -> None:
         """Have a question of the round asked until it is answered. Under the lock."""
         now_ns = time.monotonic_ns()
-        self._queue.put(
+        self.queue.put(
             _RESYNC + query.query_id,
             query,
             now_ns=now_ns,
@@ -348,7 +346,7 @@ class Retransmitter:
             self._denials.pop(query_id, None)
 
     def _note_acks(self) -> None:
-        acks = self._acks
+        acks = self.acks
         rows = []
         while acks:
             rows.append(acks.popleft())
