@@ -373,7 +373,7 @@ def _open_recent(path: Path) -> RecentIntents:
 
 def _lock_file(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         guard = os.open(f"{path}.lock", flags, 0o600)
     except OSError as error:

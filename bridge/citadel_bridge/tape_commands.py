@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -206,6 +206,10 @@ def replay(
     return Exit.DIFFERENCE if tail else Exit.OK
 
 
+_LONGEST_S: Final = 3_660 * 86_400.0
+"""Far beyond what anybody waits for; a clock cannot add much more."""
+
+
 def seconds_of(text: str, where: str) -> float:
     """Read a duration: a number of seconds, or with a unit (``ms``, ``s``, ``m``, ``h``, ``d``).
 
@@ -221,8 +225,10 @@ def seconds_of(text: str, where: str) -> float:
         raise BadInput(
             f"cannot read the duration {text!r}", where=where, allowed="90, 90s, 15m, 2h, 250ms, 1d"
         ) from error
-    if not 0 < seconds < float("inf"):
-        raise BadInput(f"the duration {text!r} is not greater than 0", where=where)
+    if not 0 < seconds <= _LONGEST_S:
+        raise BadInput(
+            f"the duration {text!r}", where=where, allowed="more than 0, and 10 years at most"
+        )
     return seconds
 
 

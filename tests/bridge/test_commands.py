@@ -187,6 +187,8 @@ def test_a_micro_that_does_not_listen_to_us_is_told_apart(
         (["buy", "BTC/USDT", "1", "--limit-price", "inf"], "limit_price"),
         (["buy", "BTC/USDT", "1", "--ttl", "soon"], "cannot read the duration 'soon'"),
         (["buy", "BTC/USDT", "1", "--ttl", "-5s"], "--ttl"),
+        (["buy", "BTC/USDT", "1", "--ttl", "9" * 20], "10 years at most"),
+        (["buy", "BTC/USDT", "1", "--timeout", "9" * 20], "10 years at most"),
         (["buy", "BTC/USDT", "1", "--param", "x"], "NAME=VALUE"),
         (["buy", "BTC/USDT", "1", "--param", "x=nan"], "finite"),
         (["buy", "BTC/USDT", "1", "--time-in-force", "DAY"], "GTC, IOC, FOK, PO"),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from citadel_proto.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -100,14 +102,25 @@ def goes_on_at(folder: Path, last_ns: int) -> int:
 
 
 def mark(folder: Path, clock: Clock) -> None:
-    """Note for the next run how this run's engine time belongs to the monotonic clock."""
+    """Note for the next run how this run's engine time belongs to the monotonic clock.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
     noted = _Mark(boot=_boot(), engine_ns=clock.now(), mono_ns=clock.mono())
     partial = folder / f"{_MARK}.partial"
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(noted))
-    partial.replace(folder / _MARK)
+    try:
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(noted))
+        partial.replace(folder / _MARK)
+    except OSError as error:
+        raise BadInput(
+            f"cannot be written: {error.strerror}",
+            where=str(folder / _MARK),
+            mend="free some space, or remove what stands there",
+        ) from error
 
 
 class _Mark(msgspec.Struct, frozen=True):

@@ -52,6 +52,8 @@ MARKED: Final = "marked"
 """In the tape's header: blocks that hold something a restart needs are marked."""
 LISTED: Final = "listed"
 """In the tape's header: the folder has a list of its runs (``run_index``)."""
+RUN: Final = "run"
+"""In the tape's header: the run that it is of, so that a copy under another's name shows."""
 FORMAT: Final = 1
 SUFFIX: Final = ".ctape"
 
@@ -153,6 +155,7 @@ def begin_journal(
     now_ns: int,
     *,
     fsync: bool,
+    run: str = "",
     named: Callable[[], None] | None = None,
 ) -> Journal:
     """Begin a journal; it gets its name at its first ``sync``, which then calls ``named``."""
@@ -161,7 +164,7 @@ def begin_journal(
         created_ns=now_ns,
         kind="journal",
         instances=(f"{config.instance}-{config.run_id}",),
-        meta={MARKED: True, LISTED: named is not None},
+        meta={MARKED: True, LISTED: named is not None, RUN: run},
     )
     # Read again only when something is wrong, and synced many times a second: not compressed.
     writer = TapeWriter.create(partial, tape)

@@ -17,6 +17,7 @@ from citadel_micro.shell.journal.journal import (
     HEADER,
     LISTED,
     MARKED,
+    RUN,
     SUFFIX,
     VENUE,
     begin_journal,
@@ -24,7 +25,7 @@ from citadel_micro.shell.journal.journal import (
 )
 from citadel_micro.shell.journal.run_index import RUN_ID, RunIndex, replace_whole
 from citadel_micro.shell.journal.tail import judge_tail
-from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
+from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable, Refused
 from citadel_proto.tape import COMMAND, EVENT, TapeReader
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Fold:
     last_ns: int = 0
     listed: bool = False
     """It says that its folder has a list of the runs."""
+    run: str = ""
+    """The run that it is of, where it says so."""
     torn: str = ""
     """The file ends within a block that was being written; everything before it is there."""
     damaged: str = ""
@@ -67,6 +70,7 @@ def fold(path: Path) -> Fold:
             # Most of a long journal is market data, which a restart does not need.
             meta = reader.header.meta
             result.listed = meta.get(LISTED) is True
+            result.run = str(meta.get(RUN, ""))
             for record in reader.records(marked=meta.get(MARKED) is True):
                 _fold_record(result, record)
             if reader.tail is not None:
@@ -113,7 +117,7 @@ class RunFolder:
     Raises:
         PeerUnavailable: another micro uses the folder.
         BadInput: it cannot be made or written.
-        Refused: the journal of the run before this one has gone.
+        Refused: the journal of the run before this one has gone, or is a copy of another.
     """
 
     def __init__(self, path: Path, *, instance: str) -> None:
@@ -134,8 +138,9 @@ class RunFolder:
         self.newest: Path | None = None
         """Journal of the run before this one."""
         try:
-            for leftover in path.glob(f".{_PREFIX}*"):
-                leftover.unlink()
+            for leftover in path.glob(f".{_PREFIX}*{SUFFIX}"):
+                if leftover.is_symlink() or not leftover.is_dir():
+                    leftover.unlink()
             self._index = RunIndex(path)
             self._recover()
         except BaseException:
@@ -164,6 +169,7 @@ class RunFolder:
             instruments,
             now_ns,
             fsync=fsync,
+            run=self.run_id,
             named=partial(self._index.add, self.run_id),
         )
 
@@ -184,6 +190,12 @@ class RunFolder:
             return
         self.newest = journals[-1]
         found = fold(self.newest)
+        if found.run not in ("", self._newest_id()):
+            raise Refused(
+                f"{self.newest} holds the journal of run {found.run}: it is a copy under another's "
+                f"name, and what it says may be old. Put the journal of run {self._newest_id()} "
+                "back, or remove this file"
+            )
         self.state, self.venues = found.state, found.venues
         self.instruments = found.instruments
         self.last_ns, self.torn = found.last_ns, found.torn

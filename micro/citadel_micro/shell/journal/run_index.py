@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, Final
 
 from citadel_proto.errors import BadInput, Refused
@@ -89,6 +90,9 @@ class RunIndex:
                 where=str(self.path),
                 mend="it is a plain file of the user who runs micro",
             ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BadInput("it is no file", where=str(self.path), mend="put it back from a copy")
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             lines = [line.split() for line in file if line.strip()]
         for line in lines:

@@ -10,7 +10,7 @@ from citadel_micro.core.model.config import EngineConfig, VenueConfig
 from citadel_micro.core.model.events import DepthUpdate, Started, TimerFired
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.shell.journal.journal import LISTED, MARKED, Journal, JournalReader
+from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, Journal, JournalReader
 from citadel_micro.shell.journal.run_folder import RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import EVENT, TapeHeader, TapeReader, TapeWriter
@@ -87,7 +87,7 @@ def test_a_long_journal_is_folded_by_its_marked_blocks(tmp_path: Path) -> None:
 
     # The same journal as if no block were marked: everything is read, and nothing else found.
     plain = tmp_path / "plain.ctape"
-    header = TapeHeader(created_ns=1, meta={LISTED: True})
+    header = TapeHeader(created_ns=1, meta={LISTED: True, RUN: whole.run})
     with TapeReader.open(path) as reader, TapeWriter.create(plain, header) as to:
         for record in reader.records():
             to.append(*record)

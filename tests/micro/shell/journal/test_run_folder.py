@@ -57,6 +57,37 @@ def id_of(journal: Path) -> str:
 # --- what has gone --------------------------------------------------------------------------------
 
 
+def test_a_copy_of_an_older_journal_is_not_the_newest(tmp_path: Path) -> None:
+    first, second = a_run(tmp_path, 1), a_run(tmp_path, 2)
+    kept = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(Refused, match=f"run {id_of(first)}"):
+        RunFolder(tmp_path, instance="micro")
+    second.unlink()
+    second.symlink_to(first.name)
+    with pytest.raises(Refused, match=id_of(first)):
+        RunFolder(tmp_path, instance="micro")
+    second.unlink()
+    second.write_bytes(kept)
+    assert state_of(tmp_path) == (2, "")
+    later = tmp_path / "journal-xzzzzzzz.ctape"
+    later.write_bytes(first.read_bytes())
+    with pytest.raises(Refused, match=id_of(first)):
+        RunFolder(tmp_path, instance="micro")
+    later.unlink()
+    assert state_of(tmp_path) == (2, "")
+
+
+def test_folders_where_files_belong_are_no_bug_of_ours(tmp_path: Path) -> None:
+    a_run(tmp_path, 1)
+    (tmp_path / ".journal-x.ctape").mkdir()
+    assert state_of(tmp_path) == (1, "")
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(BadInput, match="no file"):
+        RunFolder(tmp_path, instance="micro")
+
+
 def test_the_newest_journal_is_missed_by_name(tmp_path: Path) -> None:
     first, second = a_run(tmp_path, 1), a_run(tmp_path, 2)
     kept = second.read_bytes()
