@@ -52,3 +52,19 @@ def test_the_commands_that_are_shown_exist(repository: Path, page: str) -> None:
     assert targets
     makefile = (repository / "Makefile").read_text()
     assert all(f"\n{target}:" in makefile for target in targets)
+
+
+_PATH = re.compile(r"`([\w<>./]+(?:/|\.(?:py|pyx|toml)))`")
+
+
+def test_the_architecture_names_files_that_exist(repository: Path) -> None:
+    """Paths are from the root, or from micro's package; ``<venue>`` stands for some venue's."""
+    roots = (repository, repository / "micro" / "citadel_micro")
+    named = set(_PATH.findall((repository / "ARCHITECTURE.md").read_text()))
+    missing = [
+        path
+        for path in sorted(named)
+        if not any(next(root.glob(path.replace("<venue>", "*")), None) for root in roots)
+    ]
+    assert missing == []
+    assert len(named) > 50
