@@ -55,14 +55,15 @@ def work(
     The same input gives the same bytes on standard output. Frames per second go to standard error.
     Ends 0 whatever became of the order, but 3 when the risk gate rejected it.
     """
+    from citadel_micro.core.algos import ALGORITHMS  # noqa: PLC0415 - as below
     from citadel_micro.offline.work import WorkOrder  # noqa: PLC0415 - commands import when invoked
     from citadel_micro.offline.work import work as run  # noqa: PLC0415
 
-    if algo == "stop":
+    if algo in ALGORITHMS and ALGORITHMS[algo].traits.held:
         raise BadInput(
             "a stop only reduces a position, and here there is none",
             where="--algo",
-            allowed="chase_limit, limit, marketable_limit",
+            allowed=", ".join(n for n, kind in ALGORITHMS.items() if not kind.traits.held),
         )
     order = WorkOrder(
         capture=capture,

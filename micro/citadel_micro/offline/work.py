@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
-from citadel_micro.core.algos import algorithm
+from citadel_micro.core.algos import DEFAULT, algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.model.config import EngineConfig, VenueConfig
@@ -57,7 +57,7 @@ class WorkOrder:
     symbol: str
     side: Side
     quantity: Decimal
-    algo: str = "chase_limit"
+    algo: str = DEFAULT
     params: tuple[tuple[str, Value], ...] = ()
     limit_price: Decimal | None = None
     start_after_s: float = 0.0

@@ -12,6 +12,12 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Algorithm
 
+DEFAULT: Final = "chase_limit"
+"""Works a signal that names no algorithm."""
+FOR_MARKET: Final = "marketable_limit"
+"""Works market and immediate-or-cancel signals, where the one that they name does not by itself."""
+FOR_STOPS: Final = "stop"
+"""Works every signal of kind stop."""
 ALGORITHMS: Final[dict[str, type[Algorithm]]] = {
     "chase_limit": ChaseLimit,
     "limit": Limit,

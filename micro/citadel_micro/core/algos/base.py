@@ -2,7 +2,7 @@
 
 An algorithm never sends anything. It is shown its parent and the market and answers with a
 decision; the executor turns that into orders within the parent's budget, through the gate. What it
-needs to go on after a restart it reads from the parent.
+needs to go on after a restart it reads from the parent, ``algo_state`` included.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.model.traits import Traits
 from citadel_micro.core.orders.order_states import ParentEvent
 from citadel_proto.errors import BadInput
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.events import SignalReceived
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Parent
+    from citadel_micro.core.orders.orders import Child, Parent
 
 Value = str | int | float | bool
 
@@ -31,15 +32,18 @@ class Keep(NamedTuple):
 
 
 class Work(NamedTuple):
-    """This order should be out, and no other. The quantity is what the budget permits."""
+    """This order should be out, and no other."""
 
     price_ticks: int
     post_only: bool
     ioc: bool
     capped: bool
     """It rests at the worst price that the parent may pay."""
-    most_lots: int = 0
-    """No more than this of what the budget permits; 0 for all of it."""
+    quantity_lots: int | None = None
+    """Of a new order: no more than this of what the budget permits (None: all of it), and no less than
+    the venue's minimum. An order that is out keeps its quantity when its price changes."""
+    displayed_lots: int | None = None
+    """Of these the book shows so many, where the venue can; None for all of them."""
 
 
 class Withdraw(NamedTuple):
@@ -156,16 +160,20 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     params: ClassVar[tuple[Param, ...]]
+    traits: ClassVar[Traits] = Traits()
     armed = False
     """Of a held one: it has seen a part of what it waits for, and must see every next event."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
         self.wake_ns = FAR
-        self.working_ns = int(values.get("time_limit_ms", 0)) * MS
+        self.working_ns = int(values.get(self.traits.working_time, 0)) * MS
         """Time from acceptance in which the order is worked; 0 where the algorithm has no limit."""
         self.grace_ns = 0
         """What it may need after that to carry out its own end; FAR when it rests instead."""
+        self.post_only = bool(values.get("post_only", False))
+        """Its resting orders never take."""
+        self._unfit_since_ns = 0
 
     @classmethod
     def make(cls, given: Iterable[tuple[str, Value]]) -> Algorithm:
@@ -182,8 +190,35 @@ class Algorithm(ABC):
     def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """What should be out now. Called on market events, reports and timers, at any time.
 
-        The parent has either no live child or one that is WORKING.
+        The parent has either no live child or one that is WORKING. ``parent.algo_state`` is the
+        algorithm's own: plain data, replaced as a whole and never changed in place, durable with the
+        parent and given back after a restart. What has traded at the venue since the order's
+        arrival is ``inst.market.traded - parent.arrival_traded``, in the units of the book; after a
+        restart it counts from there.
         """
+
+    def cap(self, parent: Parent) -> int:
+        """Worst price that it would pay, in ticks times the side's sign; FAR for none."""
+        return FAR if parent.limit_ticks is None else parent.sign * parent.limit_ticks
+
+    def on_unfit_book(self, child: Child | None, inst: InstrumentState, now_ns: int) -> Decision:
+        """For a price that follows the book: nothing is placed, and after a while nothing stays out."""
+        market = inst.market
+        if self._unfit_since_ns == 0:
+            self._unfit_since_ns = now_ns
+            if market.state == "STALE":
+                self._unfit_since_ns = min(now_ns, market.proof_ns)
+        if child is None:
+            return unfit(inst)
+        cancel_ns = self._unfit_since_ns + inst.stale_cancel_ns
+        if now_ns >= cancel_ns:
+            return Withdraw("BOOK_UNFIT", f"book {market.state}: {market.reason or 'crossed'}")
+        self.wake_ns = min(self.wake_ns, cancel_ns)
+        return KEEP
+
+    def on_fit_book(self) -> None:
+        """The book can be priced from again."""
+        self._unfit_since_ns = 0
 
     # helpers in one direction: multiplied by the side's sign, every side is a buy
 

@@ -29,7 +29,6 @@ from citadel_micro.core.orders.order_states import ParentEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent
 
@@ -87,13 +86,11 @@ class ChaseLimit(Algorithm):
         self._on_timeout = str(values["on_timeout"])
         self.grace_ns = {"cross_ioc": CROSS_GRACE_NS, "rest": FAR}.get(self._on_timeout, 0)
         self._cross_bps = self.real("max_cross_bps")
-        self._post_only = bool(values["post_only"])
         self._retreat = self.number("retreat_ticks")
         self._dwell_ns = self.number("min_dwell_ms") * MS
         self._min_move = self.number("min_move_ticks")
         self._max_reprices = self.number("max_reprices")
         self._best = _NO_BEST
-        self._unfit_since_ns = 0
 
     @classmethod
     def make(cls, given: Iterable[tuple[str, Value]]) -> ChaseLimit:
@@ -130,8 +127,10 @@ class ChaseLimit(Algorithm):
             if child is not None and self._starts[2] == FAR:
                 return KEEP
         if best is None or market.state != "LIVE" or best[0] >= best[2]:
-            return self._unfit(market, child, inst, parent, now_ns)
-        self._unfit_since_ns = 0
+            limit_ns = parent.accepted_ns + self._limit_ns
+            self.wake_ns = limit_ns if limit_ns > now_ns else FAR
+            return self.on_unfit_book(child, inst, now_ns)
+        self.on_fit_book()
         self._best = best
         decision = self._price(parent, inst, child, best, elapsed=elapsed, now_ns=now_ns)
         self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed))
@@ -169,7 +168,7 @@ class ChaseLimit(Algorithm):
             target = near + self._improve
         elif stage >= MID:
             target = max(near, (near + far) // 2)
-        if target >= far or self._post_only:
+        if target >= far or self.post_only:
             resting = resting_price(parent, target, far)
             if isinstance(resting, Finish):
                 return resting if child is None else KEEP  # what rests has been taken
@@ -185,12 +184,12 @@ class ChaseLimit(Algorithm):
             target = cap
         if child is not None and not self._worth(parent, child, target, now_ns):
             return KEEP
-        return Work(sign * target, post_only=self._post_only, ioc=False, capped=capped)
+        return Work(sign * target, post_only=self.post_only, ioc=False, capped=capped)
 
     def cap(self, parent: Parent) -> int:
-        """Worst price, signed ticks: the signal's limit and the longest chase from arrival."""
+        """See ``Algorithm.cap``: the signal's limit and the longest chase from arrival."""
         sign = parent.sign
-        cap = FAR if parent.limit_ticks is None else sign * parent.limit_ticks
+        cap = super().cap(parent)
         if parent.arrival_half_ticks:
             half = parent.arrival_half_ticks
             reach = half + sign * half * self._chase_bps / 10_000
@@ -226,30 +225,7 @@ class ChaseLimit(Algorithm):
                 following = start
         return FAR if following == FAR else parent.accepted_ns + following
 
-    # an unfit market, and the end
-
-    def _unfit(
-        self,
-        market: MarketBook,
-        child: Child | None,
-        inst: InstrumentState,
-        parent: Parent,
-        now_ns: int,
-    ) -> Decision:
-        """No place, no amend; after a while no order either."""
-        limit_ns = parent.accepted_ns + self._limit_ns
-        self.wake_ns = limit_ns if limit_ns > now_ns else FAR
-        if self._unfit_since_ns == 0:
-            self._unfit_since_ns = now_ns
-            if market.state == "STALE":
-                self._unfit_since_ns = min(now_ns, market.proof_ns)
-        if child is None:
-            return unfit(inst)
-        cancel_ns = self._unfit_since_ns + inst.stale_cancel_ns
-        if now_ns >= cancel_ns:
-            return Withdraw("BOOK_UNFIT", f"book {market.state}: {market.reason or 'crossed'}")
-        self.wake_ns = min(self.wake_ns, cancel_ns)
-        return KEEP
+    # the end
 
     def _cross_late(
         self, parent: Parent, inst: InstrumentState, child: Child | None, now_ns: int

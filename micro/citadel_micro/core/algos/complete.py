@@ -66,4 +66,4 @@ class Complete(Algorithm):
         most = min(max(self._need - parent.filled, smallest), parent.available)
         if most < smallest:
             return DONE
-        return Work(sign * price, post_only=False, ioc=True, capped=False, most_lots=most)
+        return Work(sign * price, post_only=False, ioc=True, capped=False, quantity_lots=most)

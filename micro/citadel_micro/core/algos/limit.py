@@ -19,6 +19,7 @@ from citadel_micro.core.algos.base import (
     resting_price,
     unfit,
 )
+from citadel_micro.core.model.traits import Traits
 from citadel_micro.core.orders.order_states import ChildState, ParentEvent
 from citadel_proto.errors import BadInput
 
@@ -37,6 +38,7 @@ class Limit(Algorithm):
     """
 
     name = "limit"
+    traits = Traits(rests_at_limit=True)
     params = (
         Param("post_only", default=False, text="Never take"),
         Param("time_limit_ms", 0, "Working time; 0: until the signal expires", 0, 86_400_000 * 365),
@@ -55,7 +57,7 @@ class Limit(Algorithm):
         if touch is None or parent.limit_ticks is None:
             return unfit(inst)
         price = parent.sign * parent.limit_ticks
-        post_only = bool(self.values["post_only"]) or parent.signal.time_in_force == "PO"
+        post_only = self.post_only or parent.signal.time_in_force == "PO"
         if post_only:
             far = touch[1] if parent.sign > 0 else -touch[0]
             resting = resting_price(parent, price, far)
@@ -73,6 +75,7 @@ class MarketableLimit(Algorithm):
     """
 
     name = "marketable_limit"
+    traits = Traits(immediate=True)
     params = (
         Param("max_cross_bps", 20.0, "Worst price, from the touch", 0, 1_000),
         Param("time_limit_ms", 10_000, "Working time; 0: until the signal expires", 0, 86_400_000),

@@ -26,6 +26,7 @@ from citadel_micro.core.algos.base import (
 from citadel_micro.core.algos.chase_limit import ChaseLimit
 from citadel_micro.core.algos.limit import MarketableLimit
 from citadel_micro.core.model.time_units import FAR, MS, SECOND
+from citadel_micro.core.model.traits import Traits
 from citadel_micro.core.orders.order_states import ParentState
 from citadel_proto.errors import BadInput
 
@@ -47,6 +48,7 @@ class Stop(Algorithm):
     """See the module. After the trigger an inner algorithm executes."""
 
     name = "stop"
+    traits = Traits(held=True)
     params = (
         Param("trigger", "either", "What triggers", choices=("either", "book", "trade")),
         Param("confirm_updates", 2, "Looks in a row through the stop price", 1, 1_000),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from citadel_micro.core.algos import FOR_MARKET
 from citadel_micro.core.model.events import SignalReceived
 from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
@@ -213,7 +214,7 @@ class Flattener:
             time_in_force="GTC",
             reduce_only=True,
             leverage=Decimal(1),
-            algo="marketable_limit",
+            algo=FOR_MARKET,
             params=(("max_cross_bps", self._config.flatten_cross_bps), ("time_limit_ms", 0)),
             confidence=None,
             model_id="",

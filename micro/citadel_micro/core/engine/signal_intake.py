@@ -128,10 +128,9 @@ class SignalIntake:
             parent.step(_V.ADMIT)
             self._executor.begin(parent, inst, now_ns)
             return
-        post_only = bool(parent.algo.values.get("post_only", False))
         request = admission_request(
             parent,
-            post_only=post_only,
+            post_only=parent.algo.post_only,
             duplicate=self._judged_before(parent),
             now_ns=now_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),

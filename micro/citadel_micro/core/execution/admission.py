@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos import ALGORITHMS, algorithm
+from citadel_micro.core.algos import ALGORITHMS, DEFAULT, FOR_MARKET, FOR_STOPS, algorithm
 from citadel_micro.core.algos.base import checked
 from citadel_micro.core.risk.types import RiskRequest
 from citadel_proto.errors import BadInput
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
     from citadel_micro.core.risk.types import Verdict
 
-MARKET_ALGORITHM: Final = "marketable_limit"
 SENT_AGAIN_NS: Final = 50_000_000
 """No publisher sends a signal again sooner than this after the first time."""
 _PASSING: Final = (
@@ -33,7 +32,6 @@ _PASSING: Final = (
 """Denials by a market that may be another one in a moment."""
 _PRICELESS: Final = ("BELOW_MIN", "PRICE_COLLAR", "FREE_BALANCE")
 """Denials that mean nothing while there is no price to judge by."""
-_IMMEDIATE: Final = ("limit", "chase_limit", MARKET_ALGORITHM)
 
 
 def choose_algorithm(
@@ -45,7 +43,7 @@ def choose_algorithm(
     is a limit within a cap: it keeps those parameters of the named algorithm that it shares.
     Raises BadInput for an unknown algorithm, parameter or value.
     """
-    asked = "stop" if signal.kind == "stop" else signal.algo or "chase_limit"
+    asked = FOR_STOPS if signal.kind == "stop" else signal.algo or DEFAULT
     kind = algorithm(asked)
     if signal.time_in_force == "FOK":
         raise BadInput(
@@ -54,17 +52,17 @@ def choose_algorithm(
             allowed="GTC, IOC, PO",
             mend="use IOC",
         )
-    if signal.kind == "order" and asked == "stop":
+    if signal.kind == "order" and kind.traits.held:
         raise BadInput("a stop is asked for by kind 'stop'", where="algo", mend="send kind 'stop'")
     given: dict[str, Value] = dict(defaults.get(asked, {}))
-    given.update(signal.params if signal.kind == "order" or signal.algo == "stop" else ())
+    given.update(signal.params if signal.kind == "order" or signal.algo == asked else ())
     immediate = signal.order_type == "market" or signal.time_in_force == "IOC"
-    if signal.kind == "order" and immediate and asked in _IMMEDIATE and asked != MARKET_ALGORITHM:
+    if signal.kind == "order" and immediate and not kind.traits.immediate:
         checked(asked, kind.params, given.items())
-        kind = ALGORITHMS[MARKET_ALGORITHM]
+        kind = ALGORITHMS[FOR_MARKET]
         shared = {param.name for param in kind.params if param.name == "max_cross_bps"}
         named = dict(signal.params)
-        given = dict(defaults.get(MARKET_ALGORITHM, {}))
+        given = dict(defaults.get(FOR_MARKET, {}))
         given.update((name, value) for name, value in named.items() if name in shared)
     made = kind.make(given.items())
     made.check(signal)
@@ -141,7 +139,7 @@ def admission_request(
     at its trigger.
     """
     signal = parent.signal
-    plain = parent.algo is not None and parent.algo.name == "limit"
+    plain = parent.algo is not None and parent.algo.traits.rests_at_limit
     stop = signal.kind == "stop"
     created_ns = now_ns if parent.own else signal.created_ns
     return RiskRequest(

@@ -12,7 +12,6 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos.chase_limit import ChaseLimit
 from citadel_micro.core.algos.complete import Complete
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
@@ -99,7 +98,7 @@ class Completion:
     ) -> None:
         end, code, reason = ending
         parent.ending = [end.value, code, reason]
-        cap = parent.algo.cap(parent) if isinstance(parent.algo, ChaseLimit) else FAR
+        cap = FAR if parent.algo is None else parent.algo.cap(parent)
         parent.algo = Complete(need, None if cap == FAR else cap)
         parent.ends_ns = until_ns
         rules = parent.rules

@@ -29,10 +29,11 @@ from citadel_micro.core.orders.order_states import (
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
 
 if TYPE_CHECKING:
+    from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.report_handler import ChildReport
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Child, Parent, ParentAlgorithm
 
 _P, _V = ParentState, ParentEvent
 _MIRRORED: Final = {
@@ -76,6 +77,7 @@ class SmartOrderExecutor:
         parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
         # A stop may be triggered without a book; its arrival is then that of its first order.
         parent.arrival_half_ticks = inst.mid_half_ticks() if inst.fit else 0
+        parent.arrival_traded = inst.market.traded
         self.order_store.release(parent, inst)
         if parent not in inst.parents:
             inst.parents.append(parent)
@@ -97,7 +99,7 @@ class SmartOrderExecutor:
             if now_ns >= parent.ends_ns:
                 self.advance(parent, now_ns)
                 continue
-            decision = algo.decide(parent, inst, now_ns)
+            decision = self._ask(algo, parent, inst, now_ns)
             if decision is not KEEP:
                 self._decisions.carry_out(parent, inst, decision, now_ns)
                 self._plan(parent, now_ns)
@@ -112,7 +114,7 @@ class SmartOrderExecutor:
         algo = parent.algo
         if algo is None or parent.state is not _P.HELD or parent.verdict is not None:
             return
-        decision = algo.decide(parent, inst, now_ns)
+        decision = self._ask(algo, parent, inst, now_ns)
         if decision is not KEEP:
             self._decisions.carry_out(parent, inst, decision, now_ns)
             self._plan(parent, now_ns)
@@ -233,9 +235,19 @@ class SmartOrderExecutor:
             self._look(parent, inst, now_ns)
             return
         algo.forget()
-        decision = algo.decide(parent, inst, now_ns)
+        decision = self._ask(algo, parent, inst, now_ns)
         if decision is not KEEP:
             self._decisions.carry_out(parent, inst, decision, now_ns)
+
+    def _ask(
+        self, algo: ParentAlgorithm, parent: Parent, inst: InstrumentState, now_ns: int
+    ) -> Decision:
+        """What should be out now; what the algorithm remembers of it is stored."""
+        known = parent.algo_state
+        decision: Decision = algo.decide(parent, inst, now_ns)
+        if parent.algo_state is not known:
+            self.order_store.touch(parent)
+        return decision
 
     # reports
 

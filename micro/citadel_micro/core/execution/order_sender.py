@@ -96,7 +96,7 @@ class OrderSender:
         if work.ioc and touch is not None:
             work = work._replace(price_ticks=self._within_collar(parent, work.price_ticks, touch))
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
-        wanted = min(parent.available, work.most_lots or parent.available)
+        wanted = _wanted(parent, work, smallest)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, inst, alone=True))
         if wanted < smallest and work.ioc and touch is not None:
@@ -229,6 +229,7 @@ class OrderSender:
             time_in_force="IOC" if work.ioc else "GTC",
             reduce_only=parent.reduce_only,
             expires_ns=now_ns + inst.venue.order_window_ns,
+            displayed_lots=_displayed(inst, work, lots),
         )
         request = self._request(
             parent, work, lots, filled=0, reduce_only=parent.reduce_only, now_ns=now_ns
@@ -403,6 +404,21 @@ class OrderSender:
         )
         if not parent.terminal and parent.state is not ParentState.UNKNOWN:
             parent.step(ParentEvent.DOUBT)
+
+
+def _wanted(parent: Parent, work: Work, smallest: int) -> int:
+    """What the algorithm names, of what the budget permits."""
+    if work.quantity_lots is None:
+        return parent.available
+    return min(parent.available, max(work.quantity_lots, smallest))
+
+
+def _displayed(inst: InstrumentState, work: Work, lots: int) -> int | None:
+    """What the book shall show: the venue's minimum at least, None for the whole."""
+    if work.displayed_lots is None or work.ioc or not inst.venue.displays_part:
+        return None
+    shown = max(work.displayed_lots, inst.instrument.min_lots_at(work.price_ticks))
+    return shown if shown < lots else None
 
 
 def _clip(permitted: int, available: int, smallest: int) -> int:

@@ -91,6 +91,7 @@ class MarketBook(Readings):
         "state",
         "stream",
         "symbol",
+        "traded",
         "venue",
     )
 
@@ -115,6 +116,8 @@ class MarketBook(Readings):
         self.deltas = 0
         self.last_trade: TradeTick | None = None
         self.news: TradeTick | None = None
+        self.traded = 0.0
+        """Sum of the sizes of all trades that were news."""
         """The trade that came last, if it was news."""
         self._unproven = False
         self._integrity: Final = rules.sequence
@@ -202,6 +205,7 @@ class MarketBook(Readings):
             self.news = None
             return False
         self.last_trade = self.news = trade
+        self.traded += trade.size
         if self._traded_ns <= self.last_recv_ns and trade.exchange_ns > self.exchange_ns:
             self._traded_ns = trade.recv_ns
         self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)

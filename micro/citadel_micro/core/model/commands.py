@@ -30,6 +30,8 @@ class PlaceOrder:
     time_in_force: Literal["GTC", "IOC"]
     reduce_only: bool
     expires_ns: int
+    displayed_lots: int | None = None
+    """So much of it is shown in the book; None for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

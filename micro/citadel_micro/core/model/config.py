@@ -31,6 +31,8 @@ class VenueConfig:
     """The venue changes a resting order in place, atomically."""
     shows_own_orders: bool = True
     """Our resting orders are part of the public book: true of exchanges, false on paper."""
+    displays_part: bool = False
+    """The venue can show a part of a resting order's quantity; elsewhere the whole is shown."""
     messages_per_second: int = 10
     message_burst: int = 50
     cancel_reserve: float = 0.2

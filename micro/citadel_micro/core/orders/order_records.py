@@ -73,6 +73,8 @@ def parent_state(parent: Parent) -> dict[str, object]:
         "verdict": None if parent.verdict is None else parent.verdict.value,
         **{name: getattr(parent, name) for name in _PLAIN},
         **{name: getattr(parent, name) for name in _LATER},
+        # Left out where there is none, as in journals of earlier versions.
+        **({"algo_state": parent.algo_state} if parent.algo_state else {}),
     }
 
 
@@ -132,7 +134,7 @@ def load_parent(row: dict[str, Any]) -> Parent:
         state=ParentState(row["state"]),
         verdict=None if verdict is None else ParentEvent(verdict),
         **{name: row[name] for name in _PLAIN},
-        **{name: row[name] for name in _LATER if name in row},
+        **{name: row[name] for name in (*_LATER, "algo_state") if name in row},
     )
 
 

@@ -8,6 +8,7 @@ amend in flight reserves the larger of the old and the new quantity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
@@ -30,7 +31,7 @@ from citadel_micro.core.orders.order_states import (
 from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from citadel_micro.core.model.traits import Traits
 
 SAME_BOOK_NS: Final = SECOND
 """In a quiet market no newer book may come for minutes, and an exit has not that long."""
@@ -40,7 +41,9 @@ class ParentAlgorithm(Protocol):
     """What a parent and its executor ask of an algorithm; ``core.algos.base.Algorithm`` is one."""
 
     name: ClassVar[str]
+    traits: ClassVar[Traits]
     armed: bool
+    post_only: bool
     values: Mapping[str, str | int | float | bool]
     wake_ns: int
     working_ns: int
@@ -48,6 +51,9 @@ class ParentAlgorithm(Protocol):
 
     def forget(self) -> None:
         """Decide afresh next time."""
+
+    def cap(self, parent: Parent) -> int:
+        """Worst price that it would pay, in ticks times the side's sign; FAR for none."""
 
     # What it looks at, and what it answers, is above: an instrument's state knows the parents, and
     # decisions are those of ``core.algos.base``.
@@ -220,6 +226,8 @@ class Parent:
     unbooked: int = 0
     """The part of F that is not in the portfolio: counted by the venue, its fills not yet seen."""
     algo: ParentAlgorithm | None = None
+    algo_state: Mapping[str, object] = field(default_factory=dict)
+    """What its algorithm remembers: plain data, replaced as a whole (``Algorithm.decide``)."""
     triggered: bool = False
     reason_code: str = ""
     reason: str = ""
@@ -240,6 +248,8 @@ class Parent:
     """Children ever made, those that are forgotten included."""
     arrival_half_ticks: int = 0
     """Best bid + best ask in ticks at admission (at the trigger of a stop)."""
+    arrival_traded: float = 0.0
+    """What its market had traded then; of this run, not stored."""
     release_half_ticks: int = 0
     """The same when the first child was placed."""
     final_half_ticks: int = 0

@@ -44,9 +44,12 @@ def _other(value: object) -> object:
         return value.tolist()
     if isinstance(value, Approved):
         order: PlaceOrder | AmendOrder = value.order
+        row = {each.name: getattr(order, each.name) for each in fields(order)}
+        if row.get("displayed_lots", 0) is None:
+            del row["displayed_lots"]  # as in journals of earlier versions
         return {
             "kind": type(order).__name__,
-            "order": order,
+            "order": row,
             "book_seq": value.book_seq,
             "risk_epoch": value.risk_epoch,
         }
