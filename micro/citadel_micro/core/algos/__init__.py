@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.algos.chase_limit import ChaseLimit
 from citadel_micro.core.algos.limit import Limit, MarketableLimit
+from citadel_micro.core.algos.peg import Peg
 from citadel_micro.core.algos.stop import Stop
 from citadel_proto.errors import BadInput
 
@@ -22,6 +23,7 @@ ALGORITHMS: Final[dict[str, type[Algorithm]]] = {
     "chase_limit": ChaseLimit,
     "limit": Limit,
     "marketable_limit": MarketableLimit,
+    "peg": Peg,
     "stop": Stop,
 }
 

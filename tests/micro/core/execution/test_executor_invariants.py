@@ -115,7 +115,7 @@ def wander(rig: Rig, chance: Random, steps: int) -> None:
 
 def random_signal(chance: Random, number: int) -> SignalReceived:
     side = chance.choice(("buy", "sell"))
-    algo = chance.choice(("chase_limit", "chase_limit", "chase_limit", "limit", "marketable_limit"))
+    algo = chance.choice(("chase_limit", "chase_limit", "limit", "marketable_limit", "peg"))
     params: dict[str, object] = {}
     if algo == "chase_limit":
         params = {
@@ -129,6 +129,13 @@ def random_signal(chance: Random, number: int) -> SignalReceived:
         }
     elif algo == "limit":
         params = {"time_limit_ms": 10_000, "post_only": chance.random() < 0.5}
+    elif algo == "peg":
+        params = {
+            "reference": chance.choice(("primary", "mid")),
+            "offset_ticks": chance.randint(-5, 5),
+            "min_dwell_ms": chance.choice((0, 250)),
+            "time_limit_ms": 10_000,
+        }
     limit = None
     if algo == "limit" or chance.random() < 0.5:
         limit = Decimal(60_000 + chance.randint(-100, 100))
@@ -269,7 +276,7 @@ def test_with_a_fair_exchange_every_parent_ends_by_its_deadline(seed: int) -> No
     rig = StrictRig(chance=Random(seed + 1))
     send_signal(rig, chance, 0)
     parent = rig.parent("s0")
-    bounds = {"chase_limit": 20 + 5, "limit": 10, "marketable_limit": 10}
+    bounds = {"chase_limit": 20 + 5, "limit": 10, "marketable_limit": 10, "peg": 10}
     end = rig.now + bounds[parent.signal.algo] * SECOND + 200 * MS
     while rig.now < end and parent.state not in PARENT_TERMINAL:
         wander(rig, chance, 1)
