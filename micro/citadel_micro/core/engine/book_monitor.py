@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.marketdata.book_change import Change
-from citadel_micro.core.model.commands import PublishBook, PublishFeed, RequestSnapshot
+from citadel_micro.core.marketdata.order_flow import publish_book
+from citadel_micro.core.model.commands import PublishFeed, RequestSnapshot
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
@@ -140,4 +141,4 @@ class BookMonitor:
             inst.dirty = False
             inst.shown_proof_ns = market.proof_ns
             self.mark(inst, now_ns)
-            self._out.commands.append(PublishBook(venue=inst.key[0], symbol=inst.key[1]))
+            self._out.commands.append(publish_book(market, inst.features, now_ns))

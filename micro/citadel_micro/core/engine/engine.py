@@ -21,6 +21,7 @@ from citadel_micro.core.execution.executor import SmartOrderExecutor
 from citadel_micro.core.execution.risk_view import EngineRiskView
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.marketdata.order_flow import FlowFeatures
 from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.approval import Approved, not_sent
@@ -103,7 +104,11 @@ class Engine:
             market = MarketBook(key[0], key[1], venue.integrity)
             self.markets[key] = market
             self._inst_states[key] = InstrumentState(
-                instrument, market, venue, stale_cancel_ns=config.stale_cancel_ns
+                instrument,
+                market,
+                venue,
+                stale_cancel_ns=config.stale_cancel_ns,
+                features=FlowFeatures(market) if config.book_publish_interval_ns > 0 else None,
             )
         limits = config.limits
         self.portfolio = Portfolio(
@@ -243,6 +248,8 @@ class Engine:
             self.references.on_market(update, now_ns)
             return
         change = inst.market.on_depth(update)
+        if inst.features is not None:
+            inst.features.on_book(update.recv_ns)
         if change == Change.UPDATED:
             inst.dirty = True
         elif change == Change.NONE:
@@ -258,7 +265,10 @@ class Engine:
         if inst is None:
             self.references.on_market(quote, now_ns)
             return
-        if not inst.market.on_quote(quote):
+        news = inst.market.on_quote(quote)
+        if inst.features is not None:
+            inst.features.on_book(quote.recv_ns)
+        if not news:
             return
         inst.dirty = True
         if (inst.parents or inst.held.waiting) and not self.view.reconciling:

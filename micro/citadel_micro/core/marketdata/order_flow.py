@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.marketdata.rolling_sums import CellSums
+from citadel_micro.core.model.commands import PublishBook
 from citadel_micro.core.model.time_units import SECOND
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     ),
 )
 NAMES: Final = tuple(feature.name for feature in FEATURES)
+_NONE: Final = (math.nan,) * len(NAMES)
 
 
 def imbalance_of(before: Best, after: Best) -> float:
@@ -190,6 +192,10 @@ class FlowFeatures:
         self._best = best
 
     def read(self, now_ns: int, top: Top | None = None) -> dict[str, float]:
+        """``values`` by their names."""
+        return dict(zip(NAMES, self.values(now_ns, top), strict=True))
+
+    def values(self, now_ns: int, top: Top | None = None) -> tuple[float, ...]:
         """All features as of ``now_ns``, in the order of ``NAMES``; NaN where there is none.
 
         Reading changes nothing: neither what comes later nor what is read again.
@@ -201,7 +207,7 @@ class FlowFeatures:
         """
         market = self._market
         if market.state != "LIVE" or market.resyncs != self._resyncs:
-            return dict.fromkeys(NAMES, math.nan)
+            return _NONE
         now_ns = max(now_ns, self._last_ns)
         if top is None:
             top = market.book.top(DEPTHS[-1])
@@ -213,7 +219,7 @@ class FlowFeatures:
         for seconds in VOLATILITY_S:
             seen = whole_window(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds)
             values.append(self._volatility(now_ns // GRID_NS, seconds) if seen else math.nan)
-        return dict(zip(NAMES, values, strict=True))
+        return tuple(values)
 
     def _lose(self) -> None:
         """The book's story is broken off: what comes is not to be joined to what was."""
@@ -246,6 +252,12 @@ class FlowFeatures:
                 break
             squares.append(value * value)
         return math.sqrt(math.fsum(squares))
+
+
+def publish_book(market: MarketBook, features: FlowFeatures | None, now_ns: int) -> PublishBook:
+    """The command that publishes a book, with its order flow as of now."""
+    values = () if features is None else features.values(now_ns, market.top(DEPTHS[-1]))
+    return PublishBook(venue=market.venue, symbol=market.symbol, features=values)
 
 
 # --- shared -------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.consolidated import Source, consolidate
 from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.marketdata.order_flow import FlowFeatures, publish_book
 from citadel_micro.core.model.commands import (
-    PublishBook,
     PublishConsolidated,
     PublishFeed,
     RequestSnapshot,
@@ -36,10 +36,12 @@ _Key = tuple[str, str]
 class _Reference:
     """One book without a instrument."""
 
-    __slots__ = ("asked_ns", "dirty", "market")
+    __slots__ = ("asked_ns", "dirty", "features", "market")
 
-    def __init__(self, market: MarketBook) -> None:
+    def __init__(self, market: MarketBook, features: FlowFeatures | None) -> None:
         self.market = market
+        self.features = features
+        """Order flow of the book, where it is published."""
         self.dirty = False
         self.asked_ns = 0
 
@@ -64,7 +66,9 @@ class ReferenceBooks:
         for venue, reference in config.references.items():
             for symbol, contract_size in reference.symbols.items():
                 market = MarketBook(venue, symbol, reference.integrity)
-                self._books[venue, symbol] = _Reference(market)
+                published = config.book_publish_interval_ns > 0
+                features = FlowFeatures(market) if published else None
+                self._books[venue, symbol] = _Reference(market, features)
                 source = Source(market, contract_size, inverse=_inverse(symbol))
                 sources.setdefault(symbol, {})[venue] = source
         self._sources = {symbol: of for symbol, of in sources.items() if len(of) > 1}
@@ -116,6 +120,8 @@ class ReferenceBooks:
         market = each.market
         if isinstance(event, DepthUpdate):
             change = market.on_depth(event)
+            if each.features is not None:
+                each.features.on_book(event.recv_ns)
             if change == Change.NONE:
                 return
             each.dirty = True
@@ -125,6 +131,8 @@ class ReferenceBooks:
                 self._publish_feed(market)
         elif isinstance(event, QuoteTick):
             each.dirty = market.on_quote(event) or each.dirty
+            if each.features is not None:
+                each.features.on_book(event.recv_ns)
         else:
             market.on_trade(event)
 
@@ -167,10 +175,10 @@ class ReferenceBooks:
     # inside
 
     def _publish(self, now_ns: int) -> None:
-        for (venue, symbol), each in self._books.items():
+        for each in self._books.values():
             if each.dirty:
                 each.dirty = False
-                self._out.commands.append(PublishBook(venue=venue, symbol=symbol))
+                self._out.commands.append(publish_book(each.market, each.features, now_ns))
         stale_ns = self.limits.stale_ns
         for symbol, sources in self._sources.items():
             shown: list[object] = []

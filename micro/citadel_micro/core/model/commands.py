@@ -173,10 +173,12 @@ class PublishAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishBook:
-    """Publish the current top of this book. The shell reads it from the engine's books."""
+    """Publish the current top of this book. The shell reads its levels from the engine's books."""
 
     venue: str
     symbol: str
+    features: tuple[float, ...] = ()
+    """Its order flow at the time of this command, in the order of ``core.marketdata.order_flow.NAMES``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from citadel_micro.core.orders.held_stops import HeldStops
 
 if TYPE_CHECKING:
     from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.marketdata.order_flow import FlowFeatures
     from citadel_micro.core.model.config import VenueConfig
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.instrument import Instrument
@@ -21,6 +22,7 @@ class InstrumentState:
         "asked_ns",
         "crossed_since_ns",
         "dirty",
+        "features",
         "held",
         "instrument",
         "key",
@@ -38,10 +40,13 @@ class InstrumentState:
         venue: VenueConfig,
         *,
         stale_cancel_ns: int,
+        features: FlowFeatures | None = None,
     ) -> None:
         self.key = (instrument.venue, instrument.symbol)
         self.instrument = instrument
         self.market = market
+        self.features = features
+        """Order flow of the book, where it is published."""
         self.venue = venue
         self.stale_cancel_ns = stale_cancel_ns
         self.parents: list[Parent] = []

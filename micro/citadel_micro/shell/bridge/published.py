@@ -14,7 +14,7 @@ import msgspec
 
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.marketdata.market_book import MarketBook
-from citadel_micro.core.marketdata.order_flow import DEPTHS, FlowFeatures
+from citadel_micro.core.marketdata.order_flow import NAMES
 from citadel_micro.core.model.commands import (
     PublishAnswer,
     PublishBeat,
@@ -58,7 +58,6 @@ class Sources:
     engine: Engine | None = None
     """None until the run begins."""
     markets: Mapping[tuple[str, str], MarketBook] = field(default_factory=dict)
-    features: Mapping[tuple[str, str], FlowFeatures] = field(default_factory=dict)
     feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
     """State of the connection that serves a book, to be published with the book's."""
     drift_ns: int = 0
@@ -92,7 +91,7 @@ def _book(source: Sources, command: PublishBook, now_ns: int) -> BookSnapshot | 
     market = source.markets.get(key)
     if market is None:
         return None
-    features = source.features[key].read(now_ns, market.top(DEPTHS[-1]))
+    features = dict(zip(NAMES, command.features, strict=False))  # none where none are followed
     levels = source.book_levels
     return wire.book_of(market, levels, source.instance, 0, now_ns, features=features)
 

@@ -14,7 +14,6 @@ from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.gap_detector import Sequences
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.core.marketdata.order_flow import FlowFeatures
 from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishRisk
 from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
 from citadel_micro.shell.bridge import wire
@@ -124,7 +123,6 @@ class Uplink:
         self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
         self.peers = Peers(clock, config.instance)
-        self._features: dict[tuple[str, str], FlowFeatures] = {}
         self._sources = Sources(
             instance=config.instance,
             mode=config.mode,
@@ -146,13 +144,11 @@ class Uplink:
         self._sources.feed_health = of
 
     def start(self, runner: Runner) -> None:
-        """Begin to listen, to gather public trades and to follow books; events go to ``runner``."""
+        """Begin to listen and to gather public trades; events go to ``runner``."""
         self._runner = runner
         engine = runner.engine
-        self._features = {key: FlowFeatures(market) for key, market in engine.markets.items()}
         self._sources.engine = engine
         self._sources.markets = engine.markets
-        self._sources.features = self._features
         runner.market_taps.append(self._on_market)
         for endpoints, operator in ((self._config.signals, False), (self._config.operators, True)):
             for endpoint in endpoints:
@@ -328,14 +324,11 @@ class Uplink:
             for risk in list(self._risk.values()):
                 self.publish(risk, now_ns)
 
-    # public trades, and the books' features
+    # public trades
 
     def _on_market(self, event: MarketEvent, market: MarketBook, _now_ns: int) -> None:
-        if type(event) is not TradeTick:
-            self._features[event[0], event[1]].on_book(event.recv_ns)
-            return
-        if market.news is not event:
-            return  # the market knew it
+        if type(event) is not TradeTick or market.news is not event:
+            return  # no trade, or one that the market knew
         gathered = self._trades.setdefault((event.venue, event.symbol), [])
         gathered.append(event)
         if len(gathered) >= TRADES_AT_MOST:

@@ -17,7 +17,7 @@ import msgspec
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.model import events
 from citadel_micro.core.model.approval import Approved
-from citadel_micro.core.model.commands import Persist, PublishReport
+from citadel_micro.core.model.commands import Persist, PublishBook, PublishReport
 from citadel_micro.core.model.instrument import Instrument
 from citadel_proto.errors import DecodeError
 
@@ -75,6 +75,16 @@ _REPORT: Final = _encode(("PublishReport", None))[:-1]
 def encode(value: object) -> bytes:
     """Bytes of one event or command."""
     return _encode((type(value).__name__, value))
+
+
+def encode_earlier(command: object) -> bytes | None:
+    """A command as versions before wrote it; None where its form has not changed.
+
+    The books of their journals have no features, which were not the engine's then.
+    """
+    if not isinstance(command, PublishBook):
+        return None
+    return _encode(("PublishBook", {"venue": command.venue, "symbol": command.symbol}))
 
 
 def encode_plain(value: object) -> bytes:

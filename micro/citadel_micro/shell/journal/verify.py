@@ -73,12 +73,13 @@ def verify(path: Path) -> Verification:
     reader = JournalReader(path)
     try:
         engine = Engine(reader.header.config, reader.header.instruments)
-        events = commands = 0
+        events = commands = bare = 0
         notes: list[str] = []
         difference = None
         for group in _groups(reader.records()):
             events += 1
-            got, fault = _recompute(engine, group)
+            got, fault, earlier = _recompute(engine, group)
+            bare += earlier
             agreed = _agreed(group.commands, got)
             commands += agreed
             complete = agreed == len(got) == len(group.commands)
@@ -95,6 +96,8 @@ def verify(path: Path) -> Verification:
                 break
             difference = _difference(group, got, agreed, fault)
             break
+        if bare:
+            notes.append(f"{bare} books were written without features, by a version before them")
         torn, damaged = ("", "") if difference is not None else reader.ending()
         if torn:
             notes.append(torn)
@@ -157,13 +160,19 @@ def _fault_of(record: Record) -> str:
     return str(row["text"]) if isinstance(row, dict) and row.get("in_engine") else ""
 
 
-def _recompute(engine: Engine, group: _Group) -> tuple[list[bytes], str]:
-    """Commands of one event, or the fault that it ends in."""
+def _recompute(engine: Engine, group: _Group) -> tuple[list[bytes], str, int]:
+    """Commands of one event or the fault that it ends in, and how many have an earlier form there."""
     try:
         commands = engine.handle(records.decode_event(group.data), group.now_ns)
     except Exception as error:  # noqa: BLE001 - a fault is a result here: it is compared and told
-        return [], f"{type(error).__name__}: {error}"
-    return [records.encode(command) for command in commands], ""
+        return [], f"{type(error).__name__}: {error}", 0
+    got = [records.encode(command) for command in commands]
+    earlier = 0
+    for number, expected in enumerate(group.commands[: len(got)]):
+        if expected != got[number] and expected == records.encode_earlier(commands[number]):
+            got[number] = expected
+            earlier += 1
+    return got, "", earlier
 
 
 def _agreed(expected: list[bytes], got: list[bytes]) -> int:

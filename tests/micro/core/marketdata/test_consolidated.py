@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from citadel_micro.core.marketdata.consolidated import Source, consolidate
 from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.marketdata.order_flow import NAMES
 from citadel_micro.core.model.commands import (
     PublishBook,
     PublishConsolidated,
@@ -277,7 +278,11 @@ def test_what_is_lent_is_published_and_healed() -> None:
     assert state.state == "LIVE"
     made.now += 200_000_000
     commands = made.send(TimerFired())
-    assert PublishBook(venue="okx", symbol=SYMBOL) in commands
+    books = [each for each in commands if isinstance(each, PublishBook)]
+    (book,) = (each for each in books if each.venue == "okx")
+    assert dict(zip(NAMES, book.features, strict=True))["spread_bps"] == pytest.approx(
+        19.96, abs=0.01
+    )
     assert PublishConsolidated(symbol=SYMBOL) in commands
     view = made.engine.references.consolidated(SYMBOL, made.now, 3)
     assert view is not None
