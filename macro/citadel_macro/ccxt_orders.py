@@ -14,17 +14,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from citadel_proto.messages import TERMINAL_STATUSES
+from citadel_proto.reason_codes import MINIMUM_CODES
 
 if TYPE_CHECKING:
     from citadel_proto.messages import Balance, ExecutionReport, Fill, Position, Signal
 
 OrderStatus = Literal["open", "closed", "canceled", "expired", "rejected"]
 
-FUNDS_CODES: Final = frozenset({"INSUFFICIENT_FUNDS", "FREE_BALANCE"})
-"""Rejections about money: the venue's, and check 14 of the risk gate."""
-
-MINIMUM_CODES: Final = frozenset({"BELOW_MIN", "DUST"})
-"""Ends for being smaller than the venue takes."""
 _UNJUDGED: Final = ("there is no price", "there are no trading rules")
 """Micro refuses so as well while it cannot value the minimum, which says nothing of the size."""
 

@@ -29,6 +29,7 @@ from citadel_macro import ccxt_orders as orders
 from citadel_macro.micro_client import OrderRequest
 from citadel_macro.seen import SeenMixin
 from citadel_macro.strategy import Wishes
+from citadel_proto.reason_codes import FUNDS_CODES
 
 if TYPE_CHECKING:
     from freqtrade.constants import BuySell
@@ -173,7 +174,7 @@ class BridgeMixin(SeenMixin):
         order = self._show(report)
         if report.status == "rejected" and not orders.has_filled(report):
             self.link.settle(signal.signal_id, "rejected")
-            funds = report.reason_code in orders.FUNDS_CODES
+            funds = report.reason_code in FUNDS_CODES
             kind = InsufficientFundsError if funds else InvalidOrderException
             permitted = f"; at most {report.permitted} would pass" if report.permitted else ""
             text = (

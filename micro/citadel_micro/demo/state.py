@@ -15,11 +15,12 @@ from citadel_proto.messages import (
     MicroHeartbeat,
     RiskState,
 )
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_proto.messages import MarketChannel
 
-TOO_LARGE: Final = "MAX_ORDER_QTY"
+TOO_LARGE: Final = RiskCode.MAX_ORDER_QTY
 """Code of the refusal that the story asks for."""
 _SHOWN_FILLS: Final = 8
 """Fills that the live view has room for."""

@@ -16,8 +16,7 @@ import citadel_micro
 from citadel_micro.core.model import commands, events
 from citadel_micro.core.model.risk_limits import RiskLimits
 from citadel_micro.core.orders.order_states import ChildEvent, ParentEvent
-from citadel_micro.core.risk.checks_market import CODES
-from citadel_micro.core.risk.circuit_breakers import TRIPS
+from citadel_micro.core.risk.codes import CODES, TRIPS
 from citadel_micro.core.risk.types import RiskRequest
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from citadel_micro.core.model.time_units import FAR, MS
 from citadel_micro.core.model.traits import Traits
 from citadel_micro.core.orders.order_states import ParentEvent
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -253,10 +254,12 @@ def unfit(inst: InstrumentState) -> Wait:
     """What is wrong with a book that no order can be priced from."""
     market = inst.market
     if market.state == "STALE":
-        return Wait("BOOK_STALE", f"the book is STALE: {market.reason}")
+        return Wait(RiskCode.BOOK_STALE, f"the book is STALE: {market.reason}")
     if market.state == "LIVE" and market.best() is not None:
-        return Wait("BOOK_CROSSED", "best bid and ask are crossed or locked")
-    return Wait("BOOK_NOT_LIVE", f"the book is {market.state}: {market.reason or 'one-sided'}")
+        return Wait(RiskCode.BOOK_CROSSED, "best bid and ask are crossed or locked")
+    return Wait(
+        RiskCode.BOOK_NOT_LIVE, f"the book is {market.state}: {market.reason or 'one-sided'}"
+    )
 
 
 def cross_price(parent: Parent, far: int, max_cross_bps: float, cap: int | None) -> int | None:

@@ -63,6 +63,7 @@ from citadel_micro.core.portfolio.portfolio import Portfolio
 from citadel_micro.core.risk.leases import COMMAND_LINE
 from citadel_micro.core.risk.manager import RiskManager
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -312,7 +313,7 @@ class Engine:
         self._settle(now_ns)  # what is told must not be ahead of what is stored
         error = ""
         halted = any(
-            trip.code == "JOURNAL_FAULT" and trip.state == "HALTED"
+            trip.code == RiskCode.JOURNAL_FAULT and trip.state == "HALTED"
             for trip in self.risk.breakers.trips
         )
         if self._damaged and halted:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from citadel_micro.core.model.commands import QueryVenue
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import Side, VenueSnapshot
     from citadel_micro.core.orders.instrument_state import InstrumentState
 
-MISMATCH: Final = "POSITION_MISMATCH"
+MISMATCH: Final = RiskCode.POSITION_MISMATCH
 AGAIN_NS: Final = 2 * SECOND
 """After a difference was found, or no message could be spent on the question."""
 YOUNG_NS: Final = 5 * SECOND

@@ -14,6 +14,7 @@ from citadel_micro.core.risk.leases import COMMAND_LINE
 from citadel_micro.core.risk.scopes import known_scope
 from citadel_micro.core.risk.types import LeaseAction
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.signal_intake import SignalIntake
@@ -164,11 +165,11 @@ class OperatorActions:
         state = self._risk.effective_state(*of)
         for trip in self._risk.breakers.trips:
             if trip.state == state and trip.covers(*of):
-                if trip.code == "LEASE_LOST":
-                    return "MACRO_LEASE_LOST", trip.reason
-                code = "REDUCE_ONLY" if state == "REDUCING" else state
+                if trip.code == RiskCode.LEASE_LOST:
+                    return RiskCode.MACRO_LEASE_LOST, trip.reason
+                code = RiskCode.REDUCE_ONLY if state == "REDUCING" else RiskCode(state)
                 return code, f"{trip.code} ({trip.trip_id}): {trip.reason}"
-        return "MACRO_LEASE_LOST", "its macro has fallen silent"
+        return RiskCode.MACRO_LEASE_LOST, "its macro has fallen silent"
 
     def _shutdown(self, reason: str, now_ns: int) -> None:
         """Withdraw what is out. Stops stay: they are stored, and the next run holds them."""

@@ -27,6 +27,7 @@ from citadel_micro.core.orders.order_records import (
 from citadel_micro.core.orders.order_states import ChildState, ParentEvent, ParentState
 from citadel_micro.core.risk.circuit_breakers import GLOBAL
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.holdings import Holdings
@@ -82,7 +83,7 @@ class Reconciliation:
             text = f"{started.damaged}; inspect it with `citadel tape info` before resetting"
             self._out.note("error", "journal_damaged", text=text)
             self._out.commands.extend(
-                self._risk.trip("JOURNAL_FAULT", GLOBAL, f"journal: {text}", now_ns)
+                self._risk.trip(RiskCode.JOURNAL_FAULT, GLOBAL, f"journal: {text}", now_ns)
             )
         working = 0
         self._repeat_recent()
@@ -281,7 +282,9 @@ class Reconciliation:
     def _lost(self, parent: Parent, why: str) -> None:
         text = f"order {parent.id} was working and cannot be taken up: {why}; restore it"
         self._out.note("error", "parent_lost", signal_id=parent.id, text=text)
-        self._out.commands.extend(self._risk.trip("JOURNAL_FAULT", GLOBAL, text, parent.updated_ns))
+        self._out.commands.extend(
+            self._risk.trip(RiskCode.JOURNAL_FAULT, GLOBAL, text, parent.updated_ns)
+        )
 
     def _load_portfolio(self, state: dict[str, object], now_ns: int) -> None:
         row = cast("dict[str, Any] | None", state.get("portfolio"))

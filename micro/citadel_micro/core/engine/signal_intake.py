@@ -23,6 +23,7 @@ from citadel_micro.core.orders.remembered_ids import (
     Ended,
 )
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
@@ -90,7 +91,7 @@ class SignalIntake:
         if now_ns >= signal.expires_ns + self._config.max_signal_skew_ns:
             late = (now_ns - signal.expires_ns) / 1e6
             text = f"the signal expired {late:.0f} ms before it could be acted on"
-            self._executor.end(parent, _V.DENY, "INTENT_EXPIRED", text, now_ns)
+            self._executor.end(parent, _V.DENY, RiskCode.INTENT_EXPIRED, text, now_ns)
             return
         if self._executor.stopping:
             self._executor.end(parent, _V.DENY, "SHUTTING_DOWN", "micro is shutting down", now_ns)
@@ -98,7 +99,7 @@ class SignalIntake:
         inst = self._inst_states.get((signal.venue, signal.symbol))
         if inst is None:
             known = signal.venue in self._config.venues
-            code = "SYMBOL_DISALLOWED" if known else "VENUE_DISALLOWED"
+            code = RiskCode.SYMBOL_DISALLOWED if known else RiskCode.VENUE_DISALLOWED
             names = ", ".join(":".join(key) for key in self._inst_states) or "none"
             text = f"{signal.venue} {signal.symbol} is not configured; configured: {names}"
             self._executor.end(parent, _V.DENY, code, text, now_ns)
@@ -106,7 +107,7 @@ class SignalIntake:
         try:
             set_terms(parent, inst.instrument)
         except BadInput as error:
-            self._executor.end(parent, _V.DENY, "BAD_NUMBER", str(error), now_ns)
+            self._executor.end(parent, _V.DENY, RiskCode.BAD_NUMBER, str(error), now_ns)
             return
         try:
             parent.algo = choose_algorithm(signal, self._config.algo_defaults)
@@ -120,7 +121,7 @@ class SignalIntake:
             smallest = rules.amount(rules.min_lots_at(ticks, reduce_only=parent.reduce_only))
             text = f"quantity {signal.quantity} {rules.base} is below the minimum {smallest}"
             parent.permitted = 0
-            self._executor.end(parent, _V.DENY, "BELOW_MIN", text, now_ns)
+            self._executor.end(parent, _V.DENY, RiskCode.BELOW_MIN, text, now_ns)
             return
         if parent.own:
             # What stands in the way of a flattening now will not for long; its orders are judged.
@@ -275,7 +276,7 @@ class SignalIntake:
                 f"the signal was made {age_ns / HOUR_NS:.1f} h ago, and nothing older than "
                 f"{ADMISSION_NS / HOUR_NS:.0f} h is begun"
             )
-            return "INTENT_EXPIRED", text
+            return RiskCode.INTENT_EXPIRED, text
         life_ns = signal.expires_ns - signal.created_ns
         if life_ns > LONGEST_LIFE_NS or signal.created_ns > now_ns + ADMISSION_NS:
             days = LONGEST_LIFE_NS // DAY_NS
@@ -283,7 +284,7 @@ class SignalIntake:
                 f"created_ns {signal.created_ns} and expires_ns {signal.expires_ns}: a signal is "
                 f"not made in the future, and lives for {days} days at most"
             )
-            return "BAD_NUMBER", text
+            return RiskCode.BAD_NUMBER, text
         heard = self._owners.heard(signal.owner)
         if self._order_store.remembered.perhaps_withdrawn(signal, heard=heard):
             text = (

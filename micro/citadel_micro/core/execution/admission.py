@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.algos import ALGORITHMS, DEFAULT, FOR_MARKET, FOR_STOPS, algorithm
 from citadel_micro.core.algos.base import checked
+from citadel_micro.core.risk.codes import NEEDS_PRICE, PASSING
 from citadel_micro.core.risk.types import RiskRequest
 from citadel_proto.errors import BadInput
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,17 +23,6 @@ if TYPE_CHECKING:
 
 SENT_AGAIN_NS: Final = 50_000_000
 """No publisher sends a signal again sooner than this after the first time."""
-_PASSING: Final = (
-    "BOOK_STALE",
-    "BOOK_CROSSED",
-    "BOOK_NOT_LIVE",
-    "REF_DIVERGENCE",
-    "SPREAD_WIDE",
-    "DEPTH_PARTICIPATION",
-)
-"""Denials by a market that may be another one in a moment."""
-_PRICELESS: Final = ("BELOW_MIN", "PRICE_COLLAR", "FREE_BALANCE")
-"""Denials that mean nothing while there is no price to judge by."""
 
 
 def choose_algorithm(
@@ -120,7 +111,7 @@ def may_wait(verdict: Verdict) -> bool:
     Then it is taken up and waits, and says what for: its orders are judged one by one anyway.
     """
     failed = [code for _, code, ok, _, _, _ in verdict.rows if not ok]
-    passing = (*_PASSING, *_PRICELESS) if "BOOK_NOT_LIVE" in failed else _PASSING
+    passing = PASSING | NEEDS_PRICE if RiskCode.BOOK_NOT_LIVE in failed else PASSING
     return verdict.reducing and all(code in passing for code in failed)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.algos.complete import Complete
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+from citadel_proto.reason_codes import DUST
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
@@ -125,7 +126,7 @@ class Completion:
             rest = f"{inst.instrument.amount(parent.filled)} {inst.instrument.base}"
             text = f"{code}: {reason}; the {rest} that it has are too little to be sold again"
             self._out.note("warning", "dust_left", signal_id=parent.id, rest=rest)
-            return end, "DUST", text
+            return end, DUST, text
         return end, code, reason
 
     def _missing(self, parent: Parent, inst: InstrumentState, margin: Fraction) -> int:

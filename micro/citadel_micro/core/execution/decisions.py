@@ -9,6 +9,7 @@ from citadel_micro.core.execution.order_sender import Denied
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.exit_priority import crossed_by, in_the_way
 from citadel_micro.core.orders.order_states import ParentEvent
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
@@ -75,7 +76,7 @@ class Decisions:
             finish = self._reject_policy.denied(parent, answer, now_ns)
             if finish is not None:
                 self._executor.close(parent, *finish, now_ns)
-            if parent.exits and answer.fails("SELF_CROSS"):
+            if parent.exits and answer.fails(RiskCode.SELF_CROSS):
                 self._clear_the_way(parent, inst, work.price_ticks, now_ns)
             return
         self._executor.order_store.index(parent, answer)
@@ -108,7 +109,7 @@ class Decisions:
                 continue
             text = f"exit {parent.id} would trade with it"
             self._out.note("warning", "self_cross", signal_id=other.id, by=parent.id)
-            self._executor.close(other, _V.CANCEL, "SELF_CROSS", text, now_ns)
+            self._executor.close(other, _V.CANCEL, RiskCode.SELF_CROSS, text, now_ns)
 
     def _rework(
         self, parent: Parent, inst: InstrumentState, work: Work, child: Child, now_ns: int

@@ -27,6 +27,7 @@ from citadel_micro.core.orders.order_states import (
     ParentState,
 )
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
@@ -337,8 +338,8 @@ class SmartOrderExecutor:
         text = f"{child.client_id}: {over} lots beyond the target of {parent.target}"
         self._out.note("error", "anomaly", signal_id=parent.id, text=text)
         scope = symbol_scope(parent.signal.venue, parent.signal.symbol)
-        self._out.commands.extend(self._risk.trip("OVERFILL", scope, text, now_ns))
-        self.end(parent, _V.ANOMALY, "OVERFILL", text, now_ns)
+        self._out.commands.extend(self._risk.trip(RiskCode.OVERFILL, scope, text, now_ns))
+        self.end(parent, _V.ANOMALY, RiskCode.OVERFILL, text, now_ns)
 
     # the end
 

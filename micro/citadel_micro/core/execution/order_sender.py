@@ -16,9 +16,11 @@ from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.order_states import ChildEvent, ChildState, ParentEvent, ParentState
 from citadel_micro.core.orders.orders import Child, Parent
 from citadel_micro.core.orders.rate_limiter import MessageBucket
+from citadel_micro.core.risk.codes import SLICED
 from citadel_micro.core.risk.types import RiskRequest
 from citadel_proto.base36 import base36
 from citadel_proto.errors import InvariantError
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Work
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 MARK: Final = "sc"
 """Begins every client order id of ours. Others may begin so as well: see ``OrderSender.is_own``."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
-SLICED: Final = ("MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "DEPTH_PARTICIPATION")
-"""Denials of one order's size: the parent goes on in smaller orders."""
 
 
 class Denied:
@@ -46,7 +46,7 @@ class Denied:
         """The gate's reason; empty where it was not the gate."""
         return "" if self.verdict is None else self.verdict.code
 
-    def fails(self, code: str) -> bool:
+    def fails(self, code: RiskCode) -> bool:
         """Whether the gate has found this, as the first reason or behind another."""
         rows = () if self.verdict is None else self.verdict.rows
         return any(row[1] == code and not row[2] for row in rows)
@@ -122,7 +122,7 @@ class OrderSender:
         answer = self._approve(parent, inst, work, lots, now_ns)
         if not isinstance(answer, Approved):
             permitted = _clip(answer.permitted_lots, wanted, smallest)
-            if parent.exits and answer.code == "FREE_BALANCE":
+            if parent.exits and answer.code == RiskCode.FREE_BALANCE:
                 permitted = answer.permitted_lots  # what is not there leaves no rest to place
             elif answer.code not in SLICED:
                 permitted = 0

@@ -9,6 +9,8 @@ from citadel_micro.core.execution.report_handler import post_only_pause_ns
 from citadel_micro.core.model.approval import VOID
 from citadel_micro.core.model.time_units import MS
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+from citadel_micro.core.risk.codes import ENDS_ENTRY
+from citadel_proto.reason_codes import DUST, INSUFFICIENT_FUNDS, RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Wait
@@ -19,26 +21,6 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.types import Verdict
 
 _P, _V = ParentState, ParentEvent
-_ENTRY_ENDS: Final = (
-    "KILLED",
-    "HALTED",
-    "REDUCE_ONLY",
-    "MACRO_LEASE_LOST",
-    "VENUE_DMS_NOT_ARMED",
-    "SYMBOL_DISALLOWED",
-    "VENUE_DISALLOWED",
-    "MAX_POSITION",
-    "GROSS",
-    "NET",
-    "VENUE",
-    "GROUP",
-    "FREE_BALANCE",
-    "DAILY_LOSS",
-    "ROLLING_LOSS",
-    "DRAWDOWN",
-)
-"""Denials that end an entry; every other one is waited out, and so are every one by an exit and
-every one for want of an input: a mark, a rate or a balance comes back with its source."""
 BUSY: Final = "POSITION_BUSY"
 """It waits for what others have of the position."""
 POST_ONLY_LIMIT: Final = 5
@@ -79,9 +61,9 @@ class RejectPolicy:
         elif parent.exits:
             return self._leave_rest(parent)
         elif parent.filled:
-            return Finish(_V.DUST, "DUST", "the rest is below the venue's minimum")
+            return Finish(_V.DUST, DUST, "the rest is below the venue's minimum")
         else:
-            return Finish(_V.CANCEL, "BELOW_MIN", "below the venue's minimum at this price")
+            return Finish(_V.CANCEL, RiskCode.BELOW_MIN, "below the venue's minimum at this price")
         return None
 
     def _leave_rest(self, parent: Parent) -> Finish:
@@ -96,11 +78,11 @@ class RejectPolicy:
         rest = min(held, rules.quantity(parent.available)) * rules.contract_size
         text = f"a rest of {rest} {rules.base} cannot leave: it is below the venue's minimum"
         self._out.note("warning", "dust_left", signal_id=parent.id, rest=str(rest))
-        return Finish(_V.DUST, "DUST", text)
+        return Finish(_V.DUST, DUST, text)
 
     def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> Finish | None:
         exits = parent.exits
-        if verdict.code in _ENTRY_ENDS and not exits and not verdict.unknown:
+        if verdict.code in ENDS_ENTRY and not exits and not verdict.unknown:
             parent.permitted = verdict.permitted_lots
             end = _V.CANCEL if parent.children else _V.DENY
             return Finish(end, verdict.code, verdict.reason)
@@ -147,7 +129,7 @@ class RejectPolicy:
         parent.rejects += 1
         parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
         exits = parent.exits
-        if (code == "INSUFFICIENT_FUNDS" or parent.rejects >= REJECT_LIMIT) and (
+        if (code == INSUFFICIENT_FUNDS or parent.rejects >= REJECT_LIMIT) and (
             not exits or not parent.rank
         ):
             end = _V.CANCEL if parent.filled else _V.DENY

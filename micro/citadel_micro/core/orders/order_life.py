@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
@@ -41,7 +42,11 @@ def end_of_life(parent: Parent) -> tuple[ParentEvent, str, str]:
     """How it ends then, with code and reason."""
     algo = parent.algo
     if parent.state is ParentState.GATING:
-        return ParentEvent.DENY, "INTENT_EXPIRED", "the signal expired while recovery went on"
+        return (
+            ParentEvent.DENY,
+            RiskCode.INTENT_EXPIRED,
+            "the signal expired while recovery went on",
+        )
     if algo is not None and algo.working_ns and algo.grace_ns != FAR:
         return ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {algo.working_ns / 1e9:g} s"
     text = "the signal's expires_ns has come, and it names no longer working time"

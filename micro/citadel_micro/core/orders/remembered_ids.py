@@ -325,5 +325,6 @@ def _withdrawn_key(key: tuple[str, str]) -> str:
 
 def _shared(row: Iterable[Any]) -> Ended:
     """An entry whose texts, which many have in common, are kept once."""
-    values: list[Any] = [sys.intern(each) if isinstance(each, str) else each for each in row]
+    # A code may be a member of an enumeration, which cannot be interned: its text can.
+    values: list[Any] = [sys.intern(str(each)) if isinstance(each, str) else each for each in row]
     return Ended._make(values)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.risk_limits import RiskLimits
-    from citadel_micro.core.risk.circuit_breakers import State
+    from citadel_micro.core.risk.codes import State
     from citadel_micro.core.risk.types import Number, RiskRequest, RiskView, Row
+    from citadel_proto.reason_codes import RiskCode
 
 _ZERO = Decimal(0)
 _TWO = Decimal(2)
@@ -205,7 +206,7 @@ class Case:
     def failed(
         self,
         number: int,
-        code: str,
+        code: RiskCode,
         text: str,
         *,
         value: Number | str | None = None,
@@ -221,7 +222,7 @@ class Case:
     def failed_entry(
         self,
         number: int,
-        code: str,
+        code: RiskCode,
         text: str,
         *,
         value: Number | str | None = None,
@@ -236,7 +237,7 @@ class Case:
     def failed_size(
         self,
         number: int,
-        code: str,
+        code: RiskCode,
         text: str,
         *,
         value: Number | str | None = None,

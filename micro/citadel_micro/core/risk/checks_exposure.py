@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from citadel_micro.core.model.risk_limits import for_symbol, for_venue, listed
 from citadel_micro.core.risk.check_context import growth_within, lots_within
 from citadel_micro.core.risk.checks_market import CLEAR, DERIVATIVE, SKIPPED
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import Side
@@ -21,32 +22,48 @@ if TYPE_CHECKING:
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 
+# Looked up once: CPython 3.11 takes 0.2 µs to find a member of an enumeration.
+MAX_ORDER_QTY = RiskCode.MAX_ORDER_QTY
+MAX_ORDER_NOTIONAL = RiskCode.MAX_ORDER_NOTIONAL
+MAX_POSITION = RiskCode.MAX_POSITION
+GROSS = RiskCode.GROSS
+NET = RiskCode.NET
+VENUE = RiskCode.VENUE
+GROUP = RiskCode.GROUP
+OPEN_ORDERS = RiskCode.OPEN_ORDERS
+FREE_BALANCE = RiskCode.FREE_BALANCE
+DAILY_LOSS = RiskCode.DAILY_LOSS
+ROLLING_LOSS = RiskCode.ROLLING_LOSS
+DRAWDOWN = RiskCode.DRAWDOWN
+
 
 def check_order_size(case: Case) -> None:
     """10: one order is not larger than an order may be; in probation a quarter of that."""
     request, limits, instrument = case.request, case.limits, case.instrument
     if instrument is None:
-        case.failed(10, "MAX_ORDER_QTY", "there are no trading rules to judge by")
-        case.failed(10, "MAX_ORDER_NOTIONAL", "there are no trading rules to judge by")
+        case.failed(10, MAX_ORDER_QTY, "there are no trading rules to judge by")
+        case.failed(10, MAX_ORDER_NOTIONAL, "there are no trading rules to judge by")
         return
     quantity = instrument.lot * case.live
     most = for_symbol(limits.max_order_quantity, request.venue, request.symbol)
     if most is None:
         text = f"no largest order quantity is configured for {request.symbol}"
-        case.failed_size(10, "MAX_ORDER_QTY", text, value=quantity)
+        case.failed_size(10, MAX_ORDER_QTY, text, value=quantity)
     else:
-        _judge_size(case, "MAX_ORDER_QTY", quantity, most, instrument.lot)
+        _judge_size(case, MAX_ORDER_QTY, quantity, most, instrument.lot)
     worth = case.unit_worth(case.price_half_ticks())
     if worth is None:
         text = f"the order cannot be valued in {limits.reporting_currency}"
-        case.failed_size(10, "MAX_ORDER_NOTIONAL", text, limit=limits.max_order_notional)
+        case.failed_size(10, MAX_ORDER_NOTIONAL, text, limit=limits.max_order_notional)
     else:
         lot_worth = instrument.lot * worth
         notional = lot_worth * case.live
-        _judge_size(case, "MAX_ORDER_NOTIONAL", notional, limits.max_order_notional, lot_worth)
+        _judge_size(case, MAX_ORDER_NOTIONAL, notional, limits.max_order_notional, lot_worth)
 
 
-def _judge_size(case: Case, code: str, value: Decimal, most: Decimal, per_lot: Decimal) -> None:
+def _judge_size(
+    case: Case, code: RiskCode, value: Decimal, most: Decimal, per_lot: Decimal
+) -> None:
     """Compare with the limit, for new risk on probation with its part of it."""
     if case.state == "PROBATION":
         entry_most = most * case.limits.probation_fraction
@@ -68,22 +85,22 @@ def _judge_size(case: Case, code: str, value: Decimal, most: Decimal, per_lot: D
 def check_position(case: Case) -> None:
     """12 (not for reductions): the worst case of the order's side is within the position limit."""
     if case.reducing:
-        case.rows.append(SKIPPED["MAX_POSITION"])
+        case.rows.append(SKIPPED[MAX_POSITION])
         return
     request, limits, instrument = case.request, case.limits, case.instrument
     worth = case.worth
     if instrument is None or worth is None:
-        case.failed_entry(12, "MAX_POSITION", "the position cannot be valued")
+        case.failed_entry(12, MAX_POSITION, "the position cannot be valued")
         return
     most = for_symbol(limits.max_position_quantity, request.venue, request.symbol)
     if most is None:
         text = f"no largest position is configured for {request.symbol}"
-        case.failed_entry(12, "MAX_POSITION", text, value=case.grown)
+        case.failed_entry(12, MAX_POSITION, text, value=case.grown)
         return
     worst = case.grown
     money = worst * worth
     if worst <= most and money <= limits.max_position_notional:
-        case.rows.append((12, "MAX_POSITION", True, worst, most, ""))
+        case.rows.append((12, MAX_POSITION, True, worst, most, ""))
         return
     held, lot, pending = case.signed_position, instrument.lot, case.pending
     lots = min(
@@ -92,11 +109,11 @@ def check_position(case: Case) -> None:
     )
     if worst > most:
         text = f"a position of {worst} would be above {most}"
-        case.failed_entry(12, "MAX_POSITION", text, value=worst, limit=most, lots=lots)
+        case.failed_entry(12, MAX_POSITION, text, value=worst, limit=most, lots=lots)
     else:
         limit = limits.max_position_notional
         text = f"a position worth {money:.2f} {limits.reporting_currency} would be above {limit}"
-        case.failed_entry(12, "MAX_POSITION", text, value=money, limit=limit, lots=lots)
+        case.failed_entry(12, MAX_POSITION, text, value=money, limit=limit, lots=lots)
 
 
 class _Others:
@@ -164,7 +181,7 @@ def worth_of(case: Case, rules: Instrument) -> Decimal | None:
 def check_exposure(case: Case) -> None:
     """13 (not for reductions): the whole book of positions, and the number of orders."""
     if case.reducing:
-        for code in ("GROSS", "NET", "VENUE", "GROUP", "OPEN_ORDERS"):
+        for code in (GROSS, NET, VENUE, GROUP, OPEN_ORDERS):
             case.rows.append(SKIPPED[code])
         return
     request, limits = case.request, case.limits
@@ -174,7 +191,7 @@ def check_exposure(case: Case) -> None:
     venue_most = for_venue(limits.max_venue_exposure, request.venue)
     if case.instrument is None or worth is None or others.unknown:
         unknown = others.unknown or f"{request.venue} {request.symbol}"
-        for code in ("GROSS", "NET", "VENUE", "GROUP"):
+        for code in (GROSS, NET, VENUE, GROUP):
             case.failed_entry(13, code, f"{unknown} cannot be valued")
     else:
         other_side: Side = "sell" if case.buy else "buy"
@@ -182,17 +199,17 @@ def check_exposure(case: Case) -> None:
             request.venue, request.symbol, other_side, request.parent_id
         )
         room = _Room(case, worth, case.instrument.lot * pending - case.signed_position)
-        room.judge("GROSS", others.gross, limits.max_gross_exposure)
-        room.judge("NET", others.net, limits.max_net_exposure, net=True)
+        room.judge(GROSS, others.gross, limits.max_gross_exposure)
+        room.judge(NET, others.net, limits.max_net_exposure, net=True)
         if venue_most is None:
             text = f"no largest exposure is configured for {request.venue}"
-            case.failed_entry(13, "VENUE", text, value=others.venue)
+            case.failed_entry(13, VENUE, text, value=others.venue)
         else:
-            room.judge("VENUE", others.venue, venue_most)
+            room.judge(VENUE, others.venue, venue_most)
         if not groups:
-            case.rows.append(CLEAR["GROUP"])
+            case.rows.append(CLEAR[GROUP])
         for name in groups:
-            room.judge("GROUP", others.by_group[name], limits.max_group_exposure[name])
+            room.judge(GROUP, others.by_group[name], limits.max_group_exposure[name])
     _check_count(case)
 
 
@@ -212,7 +229,7 @@ class _Room:
         self.net = case.grown * worth
         self.gross = self.net if case.grown >= back else back * worth
 
-    def judge(self, code: str, others: Decimal, most: Decimal, *, net: bool = False) -> None:
+    def judge(self, code: RiskCode, others: Decimal, most: Decimal, *, net: bool = False) -> None:
         """Compare one sum with its limit; the other side does not add to a net figure."""
         case = self.case
         total = others + (self.net if net else self.gross)
@@ -236,13 +253,13 @@ def _check_count(case: Case) -> None:
     if everywhere > limits.max_open_orders:
         text = f"{everywhere} orders would be open"
         most = limits.max_open_orders
-        case.failed_entry(13, "OPEN_ORDERS", text, value=everywhere, limit=most)
+        case.failed_entry(13, OPEN_ORDERS, text, value=everywhere, limit=most)
     elif here > limits.max_open_orders_per_venue:
         text = f"{here} orders would be open on {venue}"
         most = limits.max_open_orders_per_venue
-        case.failed_entry(13, "OPEN_ORDERS", text, value=here, limit=most)
+        case.failed_entry(13, OPEN_ORDERS, text, value=here, limit=most)
     else:
-        case.rows.append((13, "OPEN_ORDERS", True, everywhere, limits.max_open_orders, ""))
+        case.rows.append((13, OPEN_ORDERS, True, everywhere, limits.max_open_orders, ""))
 
 
 def check_held_count(case: Case, *, protects: bool) -> None:
@@ -254,14 +271,14 @@ def check_held_count(case: Case, *, protects: bool) -> None:
     held = case.view.held_orders() + 1
     if held > limits.max_held_orders:
         text = f"{held} stops would be held"
-        case.failed(13, "OPEN_ORDERS", text, value=held, limit=limits.max_held_orders)
+        case.failed(13, OPEN_ORDERS, text, value=held, limit=limits.max_held_orders)
         return
     everywhere = held + case.view.open_parents(None)
     if protects or everywhere <= limits.max_open_orders:
-        case.rows.append((13, "OPEN_ORDERS", True, held, limits.max_held_orders, ""))
+        case.rows.append((13, OPEN_ORDERS, True, held, limits.max_held_orders, ""))
         return
     text = f"{everywhere} orders would be open or held, and no position asks for this one"
-    case.failed(13, "OPEN_ORDERS", text, value=everywhere, limit=limits.max_open_orders)
+    case.failed(13, OPEN_ORDERS, text, value=everywhere, limit=limits.max_open_orders)
 
 
 def check_balance(case: Case) -> None:
@@ -278,7 +295,7 @@ def check_balance(case: Case) -> None:
         return
     half_ticks = case.price_half_ticks()
     if instrument is None or half_ticks <= 0:
-        case.failed(14, "FREE_BALANCE", "the order's cost cannot be calculated")
+        case.failed(14, FREE_BALANCE, "the order's cost cannot be calculated")
         return
     if case.buy:
         currency = instrument.quote
@@ -290,16 +307,16 @@ def check_balance(case: Case) -> None:
     balance = case.portfolio.balance(instrument.venue, currency)
     promised = _promised(case, currency, per_lot)
     if balance is None or promised is None:
-        case.failed(14, "FREE_BALANCE", f"how much {currency} is free is not known")
+        case.failed(14, FREE_BALANCE, f"how much {currency} is free is not known")
         return
     needed = per_lot * case.live
     free = balance.total - (max(promised, balance.used) if case.parent else promised)
     if needed <= free:
-        case.rows.append((14, "FREE_BALANCE", True, needed, free, ""))
+        case.rows.append((14, FREE_BALANCE, True, needed, free, ""))
         return
     lots = lots_within(free, per_lot)
     text = f"{needed} {currency} is needed, {max(free, _ZERO)} is free"
-    case.failed(14, "FREE_BALANCE", text, value=needed, limit=free, lots=lots)
+    case.failed(14, FREE_BALANCE, text, value=needed, limit=free, lots=lots)
 
 
 def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
@@ -329,22 +346,22 @@ def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
 def check_losses(case: Case) -> None:
     """15 (not for reductions): today's, the window's and the deepest loss, in money."""
     if case.reducing:
-        for code in ("DAILY_LOSS", "ROLLING_LOSS", "DRAWDOWN"):
+        for code in (DAILY_LOSS, ROLLING_LOSS, DRAWDOWN):
             case.rows.append(SKIPPED[code])
         return
     limits, portfolio = case.limits, case.portfolio
     profit = portfolio.profit()
     if profit is None:
-        for code in ("DAILY_LOSS", "ROLLING_LOSS", "DRAWDOWN"):
+        for code in (DAILY_LOSS, ROLLING_LOSS, DRAWDOWN):
             case.failed_entry(15, code, "profit and loss cannot be valued: a mark is missing")
         return
     curve = portfolio.curve
-    _judge_loss(case, "DAILY_LOSS", curve.daily_loss(profit), limits.max_daily_loss)
-    _judge_loss(case, "ROLLING_LOSS", curve.rolling_loss(profit), limits.max_rolling_loss)
-    _judge_loss(case, "DRAWDOWN", curve.drawdown(profit), limits.max_drawdown)
+    _judge_loss(case, DAILY_LOSS, curve.daily_loss(profit), limits.max_daily_loss)
+    _judge_loss(case, ROLLING_LOSS, curve.rolling_loss(profit), limits.max_rolling_loss)
+    _judge_loss(case, DRAWDOWN, curve.drawdown(profit), limits.max_drawdown)
 
 
-def _judge_loss(case: Case, code: str, loss: Decimal, most: Decimal) -> None:
+def _judge_loss(case: Case, code: RiskCode, loss: Decimal, most: Decimal) -> None:
     if loss < most:
         case.rows.append((15, code, True, loss, most, ""))
     else:

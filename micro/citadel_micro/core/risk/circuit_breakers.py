@@ -26,10 +26,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from citadel_micro.core.risk.codes import TRIPS, ResetClass, State
 from citadel_proto.errors import BadInput
 
-State = Literal["ACTIVE", "PROBATION", "REDUCING", "HALTED", "KILLED"]
-ResetClass = Literal["automatic", "timed", "manual", "reconcile", "kill"]
 Phase = Literal["tripped", "disarmed", "probation"]
 
 SEVERITY: dict[State, int] = {
@@ -41,22 +40,6 @@ SEVERITY: dict[State, int] = {
 }
 
 GLOBAL = "global"
-
-TRIPS: dict[str, tuple[State, ResetClass]] = {
-    "STALE_FEED": ("REDUCING", "automatic"),
-    "LEASE_LOST": ("REDUCING", "automatic"),
-    "REJECT_BURST": ("REDUCING", "timed"),
-    "DAILY_LOSS": ("REDUCING", "manual"),
-    "ROLLING_LOSS": ("REDUCING", "manual"),
-    "DRAWDOWN": ("REDUCING", "manual"),
-    "OVERFILL": ("HALTED", "reconcile"),
-    "POSITION_MISMATCH": ("HALTED", "reconcile"),
-    "JOURNAL_FAULT": ("HALTED", "reconcile"),
-    "OPERATOR_PAUSE": ("REDUCING", "manual"),
-    "OPERATOR_HALT": ("HALTED", "manual"),
-    "OPERATOR_KILL": ("KILLED", "kill"),
-}
-"""Code -> the state it trips to, and its way back."""
 
 
 def venue_scope(venue: str) -> str:

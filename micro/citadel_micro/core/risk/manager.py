@@ -14,12 +14,11 @@ from citadel_micro.core.model.commands import AmendOrder, Note, Persist, PlaceOr
 from citadel_micro.core.risk.check_context import Case
 from citadel_micro.core.risk.circuit_breakers import (
     GLOBAL,
-    TRIPS,
     Breakers,
-    State,
     check_scope,
     symbol_scope,
 )
+from citadel_micro.core.risk.codes import TRAITS, TRIPS
 from citadel_micro.core.risk.table import describes, judge_all, judge_held
 from citadel_micro.core.risk.types import (
     CheckResult,
@@ -30,11 +29,13 @@ from citadel_micro.core.risk.types import (
     Verdict,
 )
 from citadel_proto.errors import BadInput, InvariantError
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.approval import Approved
     from citadel_micro.core.model.events import OperatorCommand
     from citadel_micro.core.model.risk_limits import RiskLimits
+    from citadel_micro.core.risk.codes import State
 
 __all__ = [
     "CheckResult",
@@ -47,7 +48,11 @@ __all__ = [
     "make_breakers",
 ]
 
-_OPERATOR_TRIPS = {"pause": "OPERATOR_PAUSE", "halt": "OPERATOR_HALT", "kill": "OPERATOR_KILL"}
+_OPERATOR_TRIPS = {
+    "pause": RiskCode.OPERATOR_PAUSE,
+    "halt": RiskCode.OPERATOR_HALT,
+    "kill": RiskCode.OPERATOR_KILL,
+}
 
 
 def make_breakers(limits: RiskLimits) -> Breakers:
@@ -188,7 +193,7 @@ class RiskManager:
     # what happened
 
     def trip(self, code: str, scope: str, reason: str, now_ns: int) -> list[RiskCommand]:
-        """Trip a breaker: OVERFILL, POSITION_MISMATCH, JOURNAL_FAULT ... (``breakers.TRIPS``).
+        """Trip a breaker: OVERFILL, POSITION_MISMATCH, JOURNAL_FAULT ... (``codes.TRIPS``).
 
         Raises InvariantError for another code, BadInput for a scope that cannot be.
         """
@@ -221,7 +226,9 @@ class RiskManager:
             self._feed_down_ns.pop(key, None)
         elif key in self._feed_seen:
             self._feed_down_ns.setdefault(key, (now_ns, reason))
-        self.breakers.healthy("STALE_FEED", symbol_scope(venue, symbol), now_ns, healthy=live)
+        self.breakers.healthy(
+            RiskCode.STALE_FEED, symbol_scope(venue, symbol), now_ns, healthy=live
+        )
         return self._changes()
 
     def on_venue_reject(self, venue: str, symbol: str, now_ns: int) -> list[RiskCommand]:
@@ -236,7 +243,7 @@ class RiskManager:
             f"{self.limits.reject_burst} orders refused within "
             f"{self.limits.reject_window_ns / 1e9:g} s"
         )
-        return self.trip("REJECT_BURST", symbol_scope(venue, symbol), text, now_ns)
+        return self.trip(RiskCode.REJECT_BURST, symbol_scope(venue, symbol), text, now_ns)
 
     def on_parent_done(
         self, venue: str, symbol: str, strategy: str, *, clean: bool
@@ -275,7 +282,7 @@ class RiskManager:
                 self.breakers.trip(code, scope, command.reason, now_ns)
             elif command.action == "reset":
                 trip = self.breakers.reset(command.trip_id, command.reason, now_ns)
-                if trip.code == "DRAWDOWN":
+                if trip.code == RiskCode.DRAWDOWN:
                     # The fall is accepted by name; without a new peak it would trip again.
                     self._rebase_peak = True
             else:
@@ -363,9 +370,9 @@ class RiskManager:
         commands: list[RiskCommand] = []
         curve = portfolio.curve
         for code, loss, most in (
-            ("DAILY_LOSS", curve.daily_loss(profit), limits.max_daily_loss),
-            ("ROLLING_LOSS", curve.rolling_loss(profit), limits.max_rolling_loss),
-            ("DRAWDOWN", curve.drawdown(profit), limits.max_drawdown),
+            (RiskCode.DAILY_LOSS, curve.daily_loss(profit), limits.max_daily_loss),
+            (RiskCode.ROLLING_LOSS, curve.rolling_loss(profit), limits.max_rolling_loss),
+            (RiskCode.DRAWDOWN, curve.drawdown(profit), limits.max_drawdown),
         ):
             text = f"loss of {loss:.2f} {limits.reporting_currency}, limit {most}"
             if loss >= most:
@@ -396,15 +403,15 @@ class RiskManager:
         self.lease_action = action
         if action is LeaseAction.CANCEL_ENTRIES:
             text = f"no heartbeat of macro for {limits.lease_hard_ns / 1e9:g} s"
-            self.breakers.trip("LEASE_LOST", GLOBAL, text, now_ns)
+            self.breakers.trip(RiskCode.LEASE_LOST, GLOBAL, text, now_ns)
         healthy = action is LeaseAction.NONE
-        self.breakers.healthy("LEASE_LOST", GLOBAL, now_ns, healthy=healthy)
+        self.breakers.healthy(RiskCode.LEASE_LOST, GLOBAL, now_ns, healthy=healthy)
 
     def _watch_feeds(self, now_ns: int) -> None:
         for (venue, symbol), (since_ns, reason) in self._feed_down_ns.items():
             if now_ns - since_ns >= self.limits.feed_trip_ns:
                 scope = symbol_scope(venue, symbol)
-                self.breakers.trip("STALE_FEED", scope, reason, now_ns)
+                self.breakers.trip(RiskCode.STALE_FEED, scope, reason, now_ns)
 
     def _changes(self) -> list[RiskCommand]:
         """Publish and persist what changed since the last call."""
@@ -433,6 +440,6 @@ class RiskManager:
             trip_id=trip.trip_id,
             code=trip.code,
             reason=trip.reason,
-            manual_reset=trip.reset_class in {"manual", "reconcile", "kill"},
+            manual_reset=TRAITS[RiskCode(trip.code)].by_hand,
             since_ns=trip.since_ns,
         )

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from citadel_micro.core.model.events import Side
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.portfolio.portfolio import Portfolio
 
 Number = int | float | Decimal
-Row = tuple[int, str, bool, Number | str | None, Number | str | None, str]
+Row = tuple[int, RiskCode, bool, Number | str | None, Number | str | None, str]
 """The fields of a ``CheckResult``."""
 RiskCommand: TypeAlias = "PublishRisk | Persist | Note"
 """All that the gate ever asks of the engine."""
@@ -154,7 +155,7 @@ class CheckResult(NamedTuple):
     """One code of one check. ``number`` is the row of the risk table."""
 
     number: int
-    code: str
+    code: RiskCode
     ok: bool
     value: Number | str | None
     """What was found, in the unit of the limit; None where it could not be had."""

@@ -23,13 +23,12 @@ from citadel_proto.bounds import LATEST_NS, LONGEST_PRINTED, is_name, is_symbol
 from citadel_proto.codec import parse_decimal
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import Cancel, MacroHeartbeat, Query, Signal
+from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from citadel_proto.messages import SignalChannel
-
-BAD_NUMBER: Final = "BAD_NUMBER"
 
 _EXPONENT: Final = 24
 """Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
@@ -123,7 +122,7 @@ def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | Si
             venue=message.venue,
             symbol=message.symbol,
             side=message.side,
-            code=BAD_NUMBER,
+            code=RiskCode.BAD_NUMBER,
             reason=str(error),
             owner=message.owner,
             epoch=message.epoch,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from citadel_micro.core.risk.circuit_breakers import (
     GLOBAL,
     SEVERITY,
-    TRIPS,
     Breakers,
     Trip,
     check_scope,
@@ -19,6 +18,7 @@ from citadel_micro.core.risk.circuit_breakers import (
     symbol_scope,
     venue_scope,
 )
+from citadel_micro.core.risk.codes import TRIPS
 from citadel_proto.errors import BadInput
 
 S = 1_000_000_000

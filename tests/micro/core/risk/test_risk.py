@@ -17,8 +17,8 @@ from citadel_micro.core.model.events import OperatorCommand, OrderFilled, Side
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.risk_limits import RiskLimits, paper_defaults
 from citadel_micro.core.portfolio.portfolio import Portfolio
-from citadel_micro.core.risk.checks_market import CODES
 from citadel_micro.core.risk.circuit_breakers import GLOBAL, SEVERITY, symbol_scope
+from citadel_micro.core.risk.codes import CODES
 from citadel_micro.core.risk.manager import LeaseAction, RiskManager, RiskRequest, Verdict
 from citadel_proto.errors import BadInput, InvariantError
 
