@@ -42,6 +42,8 @@ SIGNAL_ID: Final = "work-1"
 SECOND_NS: Final = 1_000_000_000
 _SIGNAL_LIFE_NS: Final = 30 * 86_400 * SECOND_NS
 """Longer than any capture, so that an order without a working time ends with its capture."""
+_LONGEST_NS: Final = 30 * 86_400 * SECOND_NS
+"""A longer gap between two lines is a wrong time; every timer within it would be worked."""
 _DRAIN_NS: Final = 60 * SECOND_NS
 """Virtual time for what is still working when the capture ends to be withdrawn and proven."""
 _RICH: Final = Decimal(10) ** 18
@@ -128,6 +130,12 @@ def work(
     start_ns = now_ns = 0
     parent: Parent | None = None
     for recv_ns, events in capture_life(order.capture, order.venue, order.symbol):
+        if recv_ns - now_ns > _LONGEST_NS and frames:
+            raise BadInput(
+                f"the time of receipt jumps by {(recv_ns - now_ns) // (86_400 * SECOND_NS)} days",
+                where=f"{order.capture}, after {frames} frames",
+                mend="cut the capture there; each part can be worked by itself",
+            )
         now_ns = max(now_ns, recv_ns)
         if isinstance(events, StreamProof | FeedStatus):
             if driver is not None:

@@ -45,8 +45,8 @@ class RangeBridgeSpot:
         self._bridge = (0, 0)
 
     def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY unless the book is already past it."""
-        if update.last_seq < self._last:
+        """APPLY unless the book is already past it, or it has no number to join updates to."""
+        if update.last_seq < max(self._last, 0):
             return IGNORE
         self._last = update.last_seq
         self._bridged = False
@@ -114,8 +114,8 @@ class RangeBridgeFutures:
         self._bridge = (0, 0)
 
     def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY unless the book is already past it."""
-        if update.last_seq < self._last:
+        """APPLY unless the book is already past it, or it has no number to join updates to."""
+        if update.last_seq < max(self._last, 0):
             return IGNORE
         self._last = update.last_seq
         self._bridged = False

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PULSE_NS = 1_000_000_000
 """How often a recorded connection proves that it is alive: about as often as a live one is pinged."""
+LONGEST_NS = 86_400_000_000_000
+"""No venue keeps a connection for longer: a longer silence is a gap of the capture, or a wrong time."""
 REOPENED = "the connection was opened anew"
 RECOGNISED_WITHIN = 2_000
 """A capture of which none of the first frames can be decoded is of another venue."""
@@ -184,7 +186,7 @@ def capture_life(
         _, recv_ns, at, is_frame, found, error, _, opened = decoded
         own = at == conn and not opened
         if (
-            recv_ns - proven_ns > PULSE_NS
+            PULSE_NS < recv_ns - proven_ns <= LONGEST_NS
             and heard_ns
             and (own or (at != conn and recv_ns - heard_ns <= silence_ns))
         ):

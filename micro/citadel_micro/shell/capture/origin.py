@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def venues_at(url: str) -> list[str]:
     """Ids of the venues that this address is one of, by its host and, where shared, its path."""
-    at = urlsplit(url)
+    try:
+        at = urlsplit(url)
+    except ValueError:  # such as an unclosed [
+        return []
     hosts = [
         (name, urlsplit(known))
         for name in venue_ids()

@@ -188,3 +188,15 @@ def test_a_depth_stamp_an_hour_ahead_bars_no_quote() -> None:
     now_ns = venue.now_ns + STEP_NS
     assert market.on_quote(quote(-1, 100.5, now_ns, now_ns))
     assert market.best() == (100.5, 1.0, 101.0, 1.0)
+
+
+@pytest.mark.parametrize("integrity", ["range_bridge_spot", "range_bridge_futures"])
+def test_a_snapshot_without_a_number_makes_no_book(integrity: str) -> None:
+    """Nothing could ever join it, so it would stay what it was, and LIVE, while others trade."""
+    market = MarketBook("v", "s", integrity)
+    bids, asks = [(99.0, 1.0)], [(101.0, 1.0)]
+    market.on_depth(DepthUpdate("v", "s", True, -1, -1, -1, None, bids, asks, 0, 1))
+    assert market.state == "SYNCING"
+    market.on_depth(DepthUpdate("v", "s", False, 8, 8, 7, None, bids, asks, 0, 2))
+    market.on_depth(DepthUpdate("v", "s", True, 8, 8, -1, None, bids, asks, 0, 3))
+    assert market.state == "LIVE"

@@ -14,7 +14,9 @@ from citadel_micro.offline.work import work
 from citadel_micro.shell.capture.books import Rebuilder
 from citadel_micro.shell.capture.frames import Record, read_capture
 from citadel_micro.shell.capture.offline import capture_life
+from citadel_micro.shell.capture.origin import venues_at
 from citadel_micro.shell.capture.writer import CaptureWriter
+from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,3 +98,24 @@ def test_a_loss_that_only_the_connection_shows_ends_the_book_of_an_order(
     ]
     assert len(told) == 1
     assert "expected message" in told[0].reason
+
+
+def test_a_wrong_time_of_receipt_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    market = quiet_market([1, 1])
+    market.lines[0] = market.lines[0].replace(b'"recv_ns": 1700000000000000000', b'"recv_ns": 1')
+    path = market.write(tmp_path / "ahead.jsonl.gz")
+    assert len(list(capture_life(path, "binance-spot", "AAA/USDT"))) < LOST
+    with pytest.raises(BadInput, match=r"jumps by \d+ days"):
+        work(order(path, 0))
+
+
+@pytest.mark.parametrize("at_ns", [-1, 1 << 62, 1 << 63])
+def test_a_time_that_cannot_be_is_no_line_of_a_capture(tmp_path: Path, at_ns: int) -> None:
+    market = quiet_market([1, 1])
+    market.lines[1] = market.lines[1].replace(b'"recv_ns": 1', b'"recv_ns": %d, "x": 1' % at_ns)
+    with pytest.raises(BadInput, match="line 2"):
+        list(capture_life(market.write(tmp_path / "x.jsonl.gz"), "binance-spot", "AAA/USDT"))
+
+
+def test_an_address_that_is_none_names_no_venue() -> None:
+    assert venues_at("wss://[bad/x") == []
