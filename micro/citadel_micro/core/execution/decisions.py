@@ -38,7 +38,9 @@ class Decisions:
     ) -> None:
         """Make what is out what the algorithm wants, as far as gate, budget and rates permit."""
         if isinstance(decision, Wait):
-            self._reject_policy.wait(parent, decision, now_ns)
+            finish = self._reject_policy.wait(parent, decision, now_ns)
+            if finish is not None:
+                self._executor.close(parent, finish.end, finish.code, finish.reason, now_ns)
             return
         self._executor.order_store.touch(parent)
         if parent.algo is not None:

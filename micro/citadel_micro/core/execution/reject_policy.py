@@ -13,6 +13,8 @@ from citadel_micro.core.risk.codes import ENDS_ENTRY
 from citadel_proto.reason_codes import DUST, INSUFFICIENT_FUNDS, RiskCode
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from citadel_micro.core.algos.base import Wait
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.order_sender import Denied
@@ -69,8 +71,7 @@ class RejectPolicy:
     def _leave_rest(self, parent: Parent) -> Finish:
         """End an exit that can place nothing more: nothing is held, or too little for an order."""
         rules = parent.rules
-        held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
-        held -= rules.quantity(parent.unbooked)
+        held = self._held(parent)
         if held <= 0:
             text = "there is no position left to reduce"
             end = _V.DUST if parent.filled else _V.CANCEL
@@ -79,6 +80,12 @@ class RejectPolicy:
         text = f"a rest of {rest} {rules.base} cannot leave: it is below the venue's minimum"
         self._out.note("warning", "dust_left", signal_id=parent.id, rest=str(rest))
         return Finish(_V.DUST, DUST, text)
+
+    def _held(self, parent: Parent) -> Decimal:
+        """What is there to reduce, without what it has sold of it already."""
+        rules = parent.rules
+        held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
+        return held - rules.quantity(parent.unbooked)
 
     def _refused(self, parent: Parent, verdict: Verdict, now_ns: int) -> Finish | None:
         exits = parent.exits
@@ -97,13 +104,20 @@ class RejectPolicy:
         if parent.state is _P.READY:
             parent.step(_V.PAUSE)
 
-    def wait(self, parent: Parent, wait: Wait, now_ns: int) -> None:
-        """Say what an algorithm waits for; it is asked again with every change of the market."""
+    def wait(self, parent: Parent, wait: Wait, now_ns: int) -> Finish | None:
+        """Say what an algorithm waits for; it is asked again with every change of the market.
+
+        An exit whose price does not come, and whose position others have sold meanwhile, is over:
+        it would wait for the next position.
+        """
+        idle = wait.code == "NOT_MARKETABLE" and not parent.live and parent.fills_complete
+        if idle and parent.exits and self._held(parent) < parent.rules.lot:
+            return self._leave_rest(parent)
         known = parent.state is _P.PAUSED and parent.reason_code == wait.code
-        if known or parent.live or now_ns < parent.resume_ns:
-            return
-        self.pause(parent, wait.code, wait.reason, 0)
-        self._order_store.touch(parent)
+        if not known and not parent.live and now_ns >= parent.resume_ns:
+            self.pause(parent, wait.code, wait.reason, 0)
+            self._order_store.touch(parent)
+        return None
 
     def by_venue(
         self, parent: Parent, child: Child, inst: InstrumentState, now_ns: int

@@ -62,8 +62,8 @@ class EngineRiskView:
     def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
         """Lots of a position that others of a side have, of which this parent can take none.
 
-        Of those that come before it (``Parent.precedes``) all that they may still fill, of the
-        others only what they have out. So two that wait never wait for each other.
+        Of those that come before it (``Parent.precedes``) what they claim, of the others only what
+        they have out. So two that wait never wait for each other.
         """
         inst = self._inst_states.get((venue, symbol))
         return 0 if inst is None else claimed_lots(inst, side, parent_id)

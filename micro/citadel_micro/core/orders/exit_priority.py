@@ -24,7 +24,7 @@ def claimed_lots(inst: InstrumentState, side: Side, parent_id: str) -> int:
             me = parent
             break
     return sum(
-        parent.pending if me is None or parent.precedes(me) else parent.out
+        parent.claims if me is None or parent.precedes(me) else parent.out
         for parent in inst.parents
         if parent is not me and parent.signal.side == side
     )
@@ -44,7 +44,7 @@ def in_the_way(parent: Parent, inst: InstrumentState, position_lots: int) -> lis
         if other is parent or other.signal.side != parent.signal.side:
             continue
         if other.precedes(parent):
-            first += other.pending
+            first += other.claims
             continue
         free -= other.out
         if other.rank < parent.rank:

@@ -61,6 +61,10 @@ class ParentAlgorithm(Protocol):
         """What should be out now."""
 
 
+IDLE: Final = ("NOT_MARKETABLE", "HALTED", "KILLED")
+"""Reasons of a pause that says nothing about the other orders of the symbol."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildFill:
     """One fill of one child, with the market it happened in."""
@@ -358,6 +362,16 @@ class Parent:
         if state is ParentState.GATING or state is ParentState.HELD:
             return 0
         return max(self.target - self.filled, self.reserved) + self.unbooked
+
+    @property
+    def claims(self) -> int:
+        """Lots of a position that those behind it have to leave to it.
+
+        All that it may still fill, but for one that can place nothing, by its own limit or since
+        its strategy is halted, for however long: the others would wait with it.
+        """
+        idle = self.state is ParentState.PAUSED and self.reason_code in IDLE
+        return self.out if idle else self.pending
 
     @property
     def closed(self) -> bool:

@@ -899,3 +899,64 @@ def test_a_touch_beyond_the_collar_is_waited_out_and_said() -> None:
     rig.book(59_800.0, 60_200.0)
     rig.run(2 * SECOND)
     assert held(rig) == 0
+
+
+# --- an exit that cannot leave holds back no other one -------------------------------------------
+
+
+def _beyond_its_limit(rig: Rig) -> None:
+    """A stop with a limit that has triggered below it."""
+    stop(rig, "limited", limit_price=Decimal(59_950))
+    rig.run(100 * MS)
+    fall(rig, 59_900.0)
+    rig.run(SECOND)
+    assert rig.report("limited").reason_code == "NOT_MARKETABLE"
+
+
+@pytest.mark.parametrize("kind", ["spot", "linear"])
+@pytest.mark.parametrize("how", ["stop", "market", "limit", "chase_limit"])
+def test_a_stop_that_waits_for_its_limit_holds_back_no_other_exit(how: str, kind: str) -> None:
+    rig = holding(instrument=rules(kind=kind))
+    if how == "stop":
+        stop(rig, "other", stop_price=Decimal(59_500))
+    _beyond_its_limit(rig)
+    if how == "market":
+        exit_(rig, "other", order_type="market", limit_price=None, algo="", reduce_only=True)
+    elif how == "limit":
+        exit_(rig, "other", limit_price=Decimal(59_890), reduce_only=True)
+    elif how == "chase_limit":
+        params = (("time_limit_ms", 500), ("on_timeout", "cross_ioc"))
+        exit_(rig, "other", algo=how, limit_price=None, params=params, reduce_only=True)
+    fall(rig, 59_400.0 if how == "stop" else 59_900.0)
+    rig.run(2 * SECOND)
+    assert rig.report("other").status == "filled"
+    assert held(rig) == 0
+    assert rig.report("limited").reason_code == "POSITION_CLOSED"
+
+
+def test_a_stop_of_a_halted_strategy_holds_back_no_other_one() -> None:
+    rig = holding()
+    stop(rig, "one", strategy="halted", stop_price=Decimal(59_990))
+    stop(rig, "two", strategy="test", stop_price=Decimal(59_900))
+    rig.operate("halt", "strategy:halted")
+    fall(rig)
+    rig.run(SECOND)
+    assert rig.report("one").reason_code == "HALTED"
+    fall(rig, 59_890.0)
+    rig.run(SECOND)
+    assert held(rig) == 0
+    assert rig.report("two").status == "filled"
+
+
+def test_when_the_price_comes_back_both_sell_no_more_than_is_held() -> None:
+    rig = holding()
+    stop(rig, "other", stop_price=Decimal(59_500), limit_price=Decimal(59_480))
+    _beyond_its_limit(rig)
+    fall(rig, 59_400.0)
+    rig.run(SECOND)
+    assert rig.report("other").reason_code == "NOT_MARKETABLE"
+    fall(rig, 59_960.0)
+    rig.run(2 * SECOND)
+    assert held(rig) == 0
+    sold = sum(o.filled_lots for o in rig.venue.orders.values() if o.place.side == "sell")
+    assert sold == 500
