@@ -32,7 +32,11 @@ demo: $(STAMP) ## run the whole system offline: simulator, micro, Freqtrade
 # worker, with what it shares. One process, to debug: make test ARGS="-n 0 -k chase --pdb"
 .PHONY: test
 test: $(STAMP) ## run the tests, in four workers
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: long
+long: $(STAMP) ## the random tests alone, with several times the examples
+	@CITADEL_LONG=1 $(BIN)/python -m pytest -n 2 --dist load -m "hypothesis or long" --timeout 900 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types and layering, without the tests

@@ -7,6 +7,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
+import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,13 +80,16 @@ FRAMES = st.one_of(
 )
 
 
+@pytest.mark.long
 def test_any_message_at_any_extreme_leaves_a_connector_well(
     make_pair: Callable[..., Any], buy: Callable[..., NewSignal], until: Callable[..., None]
 ) -> None:
     pair = make_pair()
     connector, micro = pair.connector, pair.micro
 
-    @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(300, 3_000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(
         FRAMES, st.sampled_from([b"hb", b"report/x/y", b"answer/" + connector.instance.encode()])
     )

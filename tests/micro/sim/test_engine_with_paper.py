@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from chaos_kit import ChaosRun, recompute
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,19 +19,19 @@ SEEDS = st.integers(0, 2**32)
 
 @pytest.mark.parametrize("faults", list(SCENARIOS))
 @given(seed=SEEDS)
-@settings(max_examples=10)
+@settings(max_examples=examples(5, 40))
 def test_nothing_is_lost_doubled_or_left_behind(faults: str, seed: int) -> None:
     ChaosRun(seed, faults).play()
 
 
 @given(seed=SEEDS)
-@settings(max_examples=8)
+@settings(max_examples=examples(4, 40))
 def test_without_crashes_either(seed: int) -> None:
     ChaosRun(seed, "everything", crashes=False).play()
 
 
 @given(seed=SEEDS)
-@settings(max_examples=5)
+@settings(max_examples=examples(3, 20))
 def test_a_journal_of_it_gives_the_same_commands(seed: int) -> None:
     recompute(ChaosRun(seed, "everything", journal=True, seconds=25).play())
 

@@ -8,6 +8,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uplink_kit import Macro, Micro
@@ -118,13 +120,18 @@ def messages(draw: st.DrawFn) -> SignalChannel:
     return kind(**_BASE[kind] | changes)
 
 
+@pytest.mark.long
 def test_any_message_at_any_extreme_leaves_micro_and_its_journal_well(tmp_path: Path) -> None:
     async def main() -> None:
         macro = Macro()
         micro = Micro(tmp_path / "run", (macro.address,))
         inbox = micro.uplink._ways_in[0].inbox
 
-        @settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=examples(800, 4_000),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(st.lists(messages(), min_size=1, max_size=4))
         def extremes(batch: list[SignalChannel]) -> None:
             for message in batch:
