@@ -110,10 +110,10 @@ def micro(
         typer.echo(to_toml(loaded))
         return Exit.OK
 
-    from citadel_micro.process import run_paper  # noqa: PLC0415
+    from citadel_micro.process import run_micro  # noqa: PLC0415
 
     logs.configure(loaded.log.level, loaded.log.format, instance=loaded.instance)
-    return run_paper(loaded, ready_file, read)
+    return run_micro(loaded, ready_file, read)
 
 
 def _http(text: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import zmq
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
-from citadel_micro.adapters.paper.orders import PaperAdapter, paper_state, saved_symbols
+from citadel_micro.adapters.orders import ORDER_ADAPTERS
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.model.config import EngineConfig, ReferenceConfig
@@ -32,26 +32,25 @@ from citadel_micro.shell.ops.control import ControlServer
 from citadel_micro.shell.ops.health import Vitals
 from citadel_micro.shell.ops.http import HttpServer
 from citadel_micro.shell.ops.machine import check_symbols
+from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
-from citadel_micro.sim.paper_link import LinkConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_bridge.channels import Context
+    from citadel_micro.core.model.abilities import VenueAbilities
     from citadel_micro.core.model.commands import Note, RequestSnapshot
     from citadel_micro.core.model.events import FeedStatus, MarketEvent
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.journal.journal import Journal
     from citadel_micro.shell.marketdata.context import SinkEvent
+    from citadel_micro.shell.order_adapter import OrderAdapter, OrderAdapters
 
 log: Final = structlog.get_logger("micro")
 
-PAPER_ACCOUNT: Final = "paper"
-"""Account that a paper venue's orders are marked with."""
 MS_NS: Final = 1_000_000
 TICK_NS: Final = 100 * MS_NS
 """Housekeeping of the engine, unless books are published more often."""
@@ -61,8 +60,8 @@ PROOF_SLACK_S: Final = 2.0
 """Beyond the engine's own bound on waiting for proof."""
 
 
-class PaperMicro:
-    """One run on paper: public data of a venue, simulated fills.
+class Micro:
+    """One run: the public data of venues, and order adapters as the mode says.
 
     ``start`` brings it up, ``wait`` returns when it has ended by itself, ``stop`` ends it in order,
     and ``close`` frees everything whatever has happened. All from one running loop.
@@ -70,12 +69,17 @@ class PaperMicro:
     Args:
         config: what to run.
         reread: reads the configuration anew, where it came from; for limits that change meanwhile.
+        orders: makes the order adapters; by default those of the configured mode.
     """
 
     def __init__(
-        self, config: MicroConfig, reread: Callable[[], MicroConfig] | None = None
+        self,
+        config: MicroConfig,
+        reread: Callable[[], MicroConfig] | None = None,
+        orders: OrderAdapters | None = None,
     ) -> None:
         self.config = config
+        self._orders = orders or ORDER_ADAPTERS[config.mode]
         self._reread = reread
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
@@ -86,7 +90,7 @@ class PaperMicro:
         self._journal: Journal | None = None
         self._runner: Runner | None = None
         self._feeds: Aggregator | None = None
-        self._adapters: dict[str, PaperAdapter] = {}
+        self._adapters: dict[str, OrderAdapter] = {}
         self._vitals: Vitals | None = None
         self._control: ControlServer | None = None
 
@@ -105,7 +109,7 @@ class PaperMicro:
         return self._uplink
 
     @property
-    def adapters(self) -> Mapping[str, PaperAdapter]:
+    def adapters(self) -> Mapping[str, OrderAdapter]:
         """Order adapters by venue."""
         return self._adapters
 
@@ -180,13 +184,14 @@ class PaperMicro:
         instruments = settled(
             await load_rules(config),
             folder,
-            {venue: saved_symbols(rows) for venue, rows in folder.venues.items()},
+            {venue: self._orders.saved_symbols(rows) for venue, rows in folder.venues.items()},
         )
         secret = folder_secret(folder.path)
         engine_config = engine_config_of(
             config,
             folder.run_id,
-            {name: mark_of(secret, name, PAPER_ACCOUNT) for name in config.venues},
+            {name: self._orders.abilities(name) for name in config.venues},
+            {name: mark_of(secret, name, self._orders.account) for name in config.venues},
         )
         engine = Engine(engine_config, instruments)
         journal = self._journal = folder.create(
@@ -207,8 +212,25 @@ class PaperMicro:
         # A second time, and before the journal: nothing may come in once that is closed.
         parts.callback(uplink.close)
         self._loop.set_exception_handler(self._on_loop_error)
-        self._adapters.update(self._paper(instruments, clock, journal, folder))
-        for adapter in self._adapters.values():
+        for name in config.venues:
+            self._adapters[name] = self._orders.make(
+                AdapterSetup(
+                    venue=name,
+                    instruments={
+                        symbol: rules
+                        for (venue, symbol), rules in instruments.items()
+                        if venue == name
+                    },
+                    config=config,
+                    loop=self._loop,
+                    clock=clock,
+                    account=journal,
+                )
+            )
+        for name, adapter in self._adapters.items():
+            can = self._orders.abilities(name)
+            log.info("orders", venue=name, amends=can.amends, dead_man_timer=can.dead_man_timer)
+            adapter.restore(folder.venues.get(name, {}))
             adapter.attach(runner)
             parts.callback(adapter.close)
         if folder.damaged:
@@ -328,37 +350,6 @@ class PaperMicro:
         self._parts.callback(uplink.close)
         return uplink
 
-    def _paper(
-        self,
-        instruments: dict[tuple[str, str], Instrument],
-        clock: Clock,
-        journal: Journal,
-        folder: RunFolder,
-    ) -> dict[str, PaperAdapter]:
-        paper = self.config.paper
-        adapters: dict[str, PaperAdapter] = {}
-        for name in self.config.venues:
-            rules = {symbol: each for (venue, symbol), each in instruments.items() if venue == name}
-            venue = PaperVenue(
-                name,
-                rules,
-                PaperConfig(
-                    seed=paper.seed,
-                    queue_model=paper.queue_model,
-                    balances=paper.balances,
-                    link=LinkConfig(
-                        latency_floor_ns=int(paper.latency_floor_ms * MS_NS),
-                        latency_mean_ns=int(paper.latency_mean_ms * MS_NS),
-                        faults=paper.fault_model(),
-                    ),
-                ),
-            )
-            state = paper_state(folder.venues.get(name, {}))
-            if state is not None:
-                venue.restore(state)
-            adapters[name] = PaperAdapter(venue, loop=self._loop, clock=clock, account=journal)
-        return adapters
-
     def _aggregator(
         self, instruments: dict[tuple[str, str], Instrument], runner: Runner
     ) -> Aggregator:
@@ -409,17 +400,32 @@ class PaperMicro:
             self._runner.halt(error)
 
 
-def engine_config_of(config: MicroConfig, run_id: str, marks: Mapping[str, str]) -> EngineConfig:
-    """What the engine is told of a configuration, and of the marks of its orders by venue."""
+def engine_config_of(
+    config: MicroConfig,
+    run_id: str,
+    abilities: Mapping[str, VenueAbilities],
+    marks: Mapping[str, str],
+) -> EngineConfig:
+    """What the engine is told of a configuration.
+
+    Args:
+        config: what to run.
+        run_id: of this run.
+        abilities: of each venue.
+        marks: of the orders on each.
+
+    Raises:
+        BadInput: a venue would not take our client order ids.
+    """
+    for name, its in abilities.items():
+        its.check_client_ids(name, f"sc{marks[name]}{run_id}-z-1")
     interval_ns = config.bridge.book_interval_ms * MS_NS
     return EngineConfig(
         run_id=run_id,
         instance=config.instance,
         venues={
-            name: EngineVenue(
-                integrity=integrity_of(name), shows_own_orders=False, mark=marks[name]
-            )
-            for name in config.venues
+            name: EngineVenue.of(its, integrity=integrity_of(name), mark=marks[name])
+            for name, its in abilities.items()
         },
         limits=config.limits(),
         algo_defaults=config.algorithms,

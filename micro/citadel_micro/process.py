@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from citadel_bridge.exit_codes import Exit
-from citadel_micro.daemon import PaperMicro
+from citadel_micro.daemon import Micro
 from citadel_micro.shell.journal.run_index import replace_whole
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ _OTHERS: Final = frozenset(
 )
 
 
-def run_paper(
+def run_micro(
     config: MicroConfig,
     ready_file: Path | None = None,
     reread: Callable[[], MicroConfig] | None = None,
 ) -> Exit:
-    """Run micro on paper until it is told to stop; the body of ``citadel micro --mode paper``.
+    """Run micro until it is told to stop; the body of ``citadel micro``.
 
     The first signal that would end a process withdraws all orders and ends the run. A SIGINT,
     SIGTERM or SIGQUIT more than a second later ends it at once; any other is taken for the same wish
@@ -51,7 +51,7 @@ def run_paper(
 
     Args:
         config: what to run.
-        ready_file: written when everything is up, see ``PaperMicro.ready``; removed at the end.
+        ready_file: written when everything is up, see ``Micro.ready``; removed at the end.
         reread: reads the configuration anew, for `citadel operator limits`.
     """
     try:
@@ -85,7 +85,7 @@ async def _main(
 
     for number in _ending_signals():
         loop.add_signal_handler(number, on_signal, number)
-    micro = PaperMicro(config, reread)
+    micro = Micro(config, reread)
     try:
         starting = asyncio.create_task(micro.start())
         if not await _first(starting, asked):

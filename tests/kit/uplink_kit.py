@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from citadel_bridge.auth import ServerKeys
     from citadel_micro.core.model.events import Event
-    from citadel_micro.shell.order_adapter import VenueAdapter
+    from citadel_micro.shell.order_adapter import OrderAdapter
     from citadel_proto.messages import MarketChannel, SignalChannel
 
 SECOND = 1_000_000_000
@@ -140,7 +140,7 @@ class Micro:
             self.engine,
             journal=self.journal,
             clock=self.clock,
-            venues=cast("dict[str, VenueAdapter]", {VENUE: self.venue}),
+            venues=cast("dict[str, OrderAdapter]", {VENUE: self.venue}),
             uplink=self.uplink,
             resync=lambda _command: None,
             note=lambda _note: None,

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 import zmq
+from fake_venue import FakeVenues
 from waiting import until
 
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
-from citadel_micro.daemon import PaperMicro
+from citadel_micro.adapters.paper.orders import PaperAdapter
+from citadel_micro.core.model.abilities import VenueAbilities
+from citadel_micro.daemon import Micro, engine_config_of
 from citadel_micro.shell.config.config import MicroConfig, load
 from citadel_micro.shell.journal.verify import verify, verify_journal
 from citadel_micro.shell.ops.control import SOCKET, Request, ask
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from citadel_micro.shell.order_adapter import OrderAdapters
+    from citadel_micro.sim.paper import PaperVenue
     from citadel_proto.messages import MarketChannel, SignalChannel
 
 SYMBOL = "BTC/USDT"
@@ -143,6 +148,12 @@ class Peer:
         return report
 
 
+def paper(micro: Micro) -> PaperVenue:
+    adapter = micro.adapters["binance-spot"]
+    assert isinstance(adapter, PaperAdapter)
+    return adapter.paper
+
+
 class Stack:
     """Simulator, peer, and the means to start micros between them."""
 
@@ -150,7 +161,7 @@ class Stack:
         self.simulator = simulator
         self.peer = peer
         self.folder = folder
-        self.micros: list[PaperMicro] = []
+        self.micros: list[Micro] = []
 
     def config(self, **changes: Any) -> MicroConfig:  # noqa: ANN401 - tables by name
         tables: dict[str, Any] = {
@@ -176,15 +187,17 @@ class Stack:
             tables[name] = {**tables[name], **value} if both else value
         return load(overrides=tables)
 
-    def far(self, micro: PaperMicro) -> Signal:
+    def far(self, micro: Micro) -> Signal:
         """An order that rests for long: 5 % below the market."""
         mid = micro.engine.markets["binance-spot", SYMBOL].mid()
         assert mid is not None
         return self.peer.signal(algo="chase_limit", limit_price=f"{mid * 0.95:.2f}", quantity="0.2")
 
-    async def up(self, config: MicroConfig | None = None) -> PaperMicro:
+    async def up(
+        self, config: MicroConfig | None = None, orders: OrderAdapters | None = None
+    ) -> Micro:
         """Start a micro, and wait until it can trade and both sides hear each other."""
-        micro = PaperMicro(config or self.config())
+        micro = Micro(config or self.config(), orders=orders)
         self.micros.append(micro)
         await micro.start()
         self.peer.follow(micro.market_address)
@@ -267,8 +280,8 @@ def test_nothing_is_executed_twice(tmp_path: Path) -> None:
             s.peer.send(signal)
         events = micro.stats.events
         await until(lambda: events["SignalReceived"] == 6)
-        adapter = micro.adapters["binance-spot"]
-        assert sum(order.filled_lots for order in adapter.paper.orders.values()) == 1000
+        venue = paper(micro)
+        assert sum(order.filled_lots for order in venue.orders.values()) == 1000
 
         # Nor after a restart: what was acted on is remembered.
         await micro.close()
@@ -277,8 +290,8 @@ def test_nothing_is_executed_twice(tmp_path: Path) -> None:
         s.peer.send(signal)
         report = await s.peer.ended(signal.signal_id)
         assert (report.status, report.filled) == ("filled", "0.01000")
-        adapter = again.adapters["binance-spot"]
-        assert sum(order.filled_lots for order in adapter.paper.orders.values()) == 1000
+        venue = paper(again)
+        assert sum(order.filled_lots for order in venue.orders.values()) == 1000
 
     run(tmp_path, body)
 
@@ -405,7 +418,7 @@ def test_stopping_withdraws_what_works(tmp_path: Path) -> None:
         assert await micro.stop("test") is True
         report = await s.peer.ended(far.signal_id)
         assert report.status == "canceled"
-        orders = micro.adapters["binance-spot"].paper.orders
+        orders = paper(micro).orders
         assert all(not order.open for order in orders.values())
 
     run(tmp_path, body)
@@ -413,7 +426,7 @@ def test_stopping_withdraws_what_works(tmp_path: Path) -> None:
 
 def test_without_a_macro_micro_is_well_unless_one_is_required(tmp_path: Path) -> None:
     async def body(s: Stack) -> None:
-        micro = PaperMicro(s.config(bridge={"macro_required": True}))
+        micro = Micro(s.config(bridge={"macro_required": True}))
         s.micros.append(micro)
         await micro.start()
         market = micro.engine.markets["binance-spot", SYMBOL]
@@ -546,7 +559,7 @@ def test_ports_folders_symbols_and_venues_that_are_not_to_be_had(tmp_path: Path)
             ),
         ]
         for config, kind, text in cases:
-            failed = PaperMicro(config)
+            failed = Micro(config)
             try:
                 with pytest.raises(kind, match=text):
                     await failed.start()
@@ -554,7 +567,7 @@ def test_ports_folders_symbols_and_venues_that_are_not_to_be_had(tmp_path: Path)
                 await failed.close()
         # None of them left a journal, a lock or a port behind.
         assert list(other.glob("journal-*")) == []
-        s.micros.append(micro_again := PaperMicro(s.config(run_dir=other)))
+        s.micros.append(micro_again := Micro(s.config(run_dir=other)))
         await micro_again.start()
 
     run(tmp_path, body)
@@ -667,7 +680,7 @@ def test_a_full_disk_ends_the_run_and_everything_is_freed(
             patch.setattr(TapeWriter, "flush", full)
             with pytest.raises(PeerUnavailable, match="No space left"):
                 await micro.wait()
-            orders = micro.adapters["binance-spot"].paper.orders
+            orders = paper(micro).orders
             assert all(not order.open for order in orders.values())  # its last cancels went out
             await micro.close()
         await s.up()  # the folder and the ports are free again
@@ -753,3 +766,35 @@ def test_the_machines_clock_is_set_while_micro_runs(
                 assert (report.status, report.reason_code) == ("filled", ""), step_s
 
     run(tmp_path, body)
+
+
+def test_a_run_with_another_order_adapter(tmp_path: Path) -> None:
+    async def body(s: Stack) -> None:
+        orders = FakeVenues(VenueAbilities(amends="in_place", messages_per_second=7))
+        micro = await s.up(orders=orders)
+        told = micro.engine.config.venues["binance-spot"]
+        assert (told.amend_native, told.shows_own_orders) == (True, True)
+        assert told.messages_per_second == 7
+        signal = s.peer.signal()
+        s.peer.send(signal)
+        report = await s.peer.ended(signal.signal_id)
+        assert (report.status, report.filled) == ("filled", "0.01000")
+        far = s.far(micro)
+        s.peer.send(far)
+        await until(lambda: (r := s.peer.report(far.signal_id)) and r.status == "working")
+        assert await micro.stop("test") is True
+        assert orders.made[0].resting == {}
+        await micro.close()
+
+        again = await s.up(orders=orders)
+        assert [venue.filled for venue in orders.made] == [1, 1]  # by what the first has saved
+        assert again.adapters["binance-spot"] is orders.made[1]
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("changes", [{"client_id_length": 32}, {"client_id_form": "[0-9]+"}])
+def test_a_venue_that_takes_no_ids_like_ours_is_refused(changes: dict[str, Any]) -> None:
+    abilities = {"binance-spot": VenueAbilities(**changes)}
+    with pytest.raises(BadInput, match="client order ids"):
+        engine_config_of(load(overrides={}), "run", abilities, {"binance-spot": "abc123"})

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
+from citadel_micro.adapters.paper.orders import ABILITIES
 from citadel_micro.core.algos import DEFAULT, algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.engine.engine import Engine
@@ -109,7 +109,7 @@ def work(
     config = EngineConfig(
         run_id="work",
         instance="work",
-        venues={order.venue: VenueConfig(integrity=spec.integrity, shows_own_orders=False)},
+        venues={order.venue: VenueConfig.of(ABILITIES, integrity=spec.integrity)},
         limits=_limits(instrument),
         book_publish_interval_ns=0,
     )

@@ -44,13 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from citadel_micro.core.engine.engine import Engine
-    from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.command_buffer import Command
     from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.shell.clock import Clock
-    from citadel_micro.shell.order_adapter import VenueAdapter, VenueCommand
-
-    MarketTap = Callable[[MarketEvent, MarketBook, int], None]
+    from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, VenueCommand
 
 FLUSH_AFTER_S: Final = 0.1
 """Longest time that a market event stays in memory only."""
@@ -111,7 +108,7 @@ class Runner:
         *,
         journal: JournalPort,
         clock: Clock,
-        venues: Mapping[str, VenueAdapter],
+        venues: Mapping[str, OrderAdapter],
         uplink: Publisher,
         resync: Callable[[RequestSnapshot], None],
         note: Callable[[Note], None],

@@ -18,7 +18,7 @@ from waiting import until
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.marketdata.order_flow import NAMES
-from citadel_micro.daemon import PaperMicro
+from citadel_micro.daemon import Micro
 from citadel_micro.shell.commands.feeds import table_of
 from citadel_micro.shell.config.config import MicroConfig, load
 from citadel_micro.shell.journal.verify import verify
@@ -136,7 +136,7 @@ def test_a_micro_with_a_venue_that_only_lends_its_books(shared_dir: Path, tmp_pa
                 risk={"reference_symbols": [SYMBOL]},
                 journal={"fsync": False},
             )
-            micro = PaperMicro(config)
+            micro = Micro(config)
             try:
                 await micro.start()
                 listener.follow(micro.market_address)

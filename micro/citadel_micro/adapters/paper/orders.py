@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.model.abilities import VenueAbilities
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import CancelOrder, QueryOrder, QueryVenue
 from citadel_micro.core.model.events import VenueStatus
 from citadel_micro.shell.runner import TIMER_GRAIN_NS
+from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
@@ -17,23 +20,22 @@ if TYPE_CHECKING:
     from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.shell.clock import Clock
-    from citadel_micro.shell.order_adapter import VenueCommand
-    from citadel_micro.shell.runner import Runner
-    from citadel_micro.sim.paper import PaperVenue
+    from citadel_micro.shell.order_adapter import (
+        AccountBook,
+        AdapterHost,
+        AdapterSetup,
+        VenueCommand,
+    )
 
+MS_NS: Final = 1_000_000
+ABILITIES: Final = VenueAbilities(dead_man_timer=True, shows_own_orders=False)
+"""Its orders fill while micro runs, and at no other time; the public book knows nothing of them."""
 ACCOUNT: Final = "account"
 """Key of everything about the account but its orders."""
 ORDER: Final = "order/"
 """Begins the key of each order, by client id; its fills are apart, so that one is written once."""
 FILL: Final = "fill/"
 """Begins the key of each fill, by client id and number."""
-
-
-class AccountBook(Protocol):
-    """Where the account's changes are written down."""
-
-    def venue_state(self, now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
-        """Append the new values of the named keys; None removes a key."""
 
 
 class PaperAdapter:
@@ -61,7 +63,7 @@ class PaperAdapter:
         self._loop = loop
         self._clock = clock
         self._account = account
-        self._runner: Runner | None = None
+        self._runner: AdapterHost | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._saved_revision = -1
@@ -75,10 +77,16 @@ class PaperAdapter:
         """Venue id."""
         return self.paper.venue
 
-    def attach(self, runner: Runner) -> None:
+    def restore(self, saved: Mapping[str, object]) -> None:
+        """Take up the account as it was written down."""
+        state = paper_state(saved)
+        if state is not None:
+            self.paper.restore(state)
+
+    def attach(self, host: AdapterHost) -> None:
         """Say who takes the reports, and where the market comes from."""
-        self._runner = runner
-        runner.market_taps.append(self._on_market)
+        self._runner = host
+        host.market_taps.append(self._on_market)
 
     def start(self) -> None:
         """Write the whole account down, once; later only what changes. Then report for duty.
@@ -183,17 +191,45 @@ def paper_state(changes: Mapping[str, object]) -> dict[str, object] | None:
     return {**account, "orders": orders}
 
 
-def saved_symbols(changes: Mapping[str, object]) -> set[str]:
-    """Unified symbols of the orders in what was saved, which is counted in ticks and lots."""
-    return {
-        row["symbol"]
-        for key, row in changes.items()
-        if key.startswith(ORDER) and isinstance(row, dict)
-    }
-
-
 def _fills(changes: Mapping[str, object], client_id: str) -> Iterator[object]:
     number = 0
     while (row := changes.get(f"{FILL}{client_id}/{number}")) is not None:
         yield row
         number += 1
+
+
+class PaperOrders:
+    """Makes the paper venues: as ``shell.order_adapter.OrderAdapters``."""
+
+    account = "paper"
+
+    def abilities(self, venue: str) -> VenueAbilities:  # noqa: ARG002 - of whatever venue
+        """The same of paper on any venue."""
+        return ABILITIES
+
+    def saved_symbols(self, saved: Mapping[str, object]) -> set[str]:
+        """Unified symbols of the orders in what was saved, which is counted in ticks and lots."""
+        return {
+            row["symbol"]
+            for key, row in saved.items()
+            if key.startswith(ORDER) and isinstance(row, dict)
+        }
+
+    def make(self, setup: AdapterSetup) -> PaperAdapter:
+        """The paper venue beside the public data of this one."""
+        paper = setup.config.paper
+        venue = PaperVenue(
+            setup.venue,
+            setup.instruments,
+            PaperConfig(
+                seed=paper.seed,
+                queue_model=paper.queue_model,
+                balances=paper.balances,
+                link=LinkConfig(
+                    latency_floor_ns=int(paper.latency_floor_ms * MS_NS),
+                    latency_mean_ns=int(paper.latency_mean_ms * MS_NS),
+                    faults=paper.fault_model(),
+                ),
+            ),
+        )
+        return PaperAdapter(venue, loop=setup.loop, clock=setup.clock, account=setup.account)

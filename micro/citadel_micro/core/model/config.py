@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.risk_limits import RiskLimits
 from citadel_micro.core.model.time_units import MS, SECOND
 from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from citadel_micro.core.model.abilities import VenueAbilities
 
 MAX_RUN_ID = 12
 MARK_LENGTH = 6
@@ -41,6 +45,20 @@ class VenueConfig:
     mark: str = ""
     """Follows ``sc`` in every client order id: six letters and digits that are lastingly those of
     this micro on this account. Without one, only the orders of this run are known as its own."""
+
+    @classmethod
+    def of(cls, abilities: VenueAbilities, *, integrity: str, mark: str = "") -> VenueConfig:
+        """What the engine is told of a venue that can do this."""
+        return cls(
+            integrity=integrity,
+            amend_native=abilities.amends == "in_place",
+            shows_own_orders=abilities.shows_own_orders,
+            displays_part=abilities.displays_part,
+            messages_per_second=abilities.messages_per_second,
+            message_burst=abilities.message_burst,
+            order_window_ns=abilities.order_window_ns,
+            mark=mark,
+        )
 
     def __post_init__(self) -> None:
         """Refuse buckets that could never send an order, and marks that are none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from citadel_micro.adapters.paper.orders import saved_symbols
+from citadel_micro.adapters.paper.orders import PaperOrders
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
@@ -287,6 +287,6 @@ def test_what_is_remembered_is_found_in_the_run_folders_state() -> None:
     venues: dict[str, dict[str, object]] = {
         "okx": {"account": {}, "order/x": {"symbol": "ETH/USDT"}, "fill/x/0": {}}
     }
-    saved = {venue: saved_symbols(rows) for venue, rows in venues.items()}
+    saved = {venue: PaperOrders().saved_symbols(rows) for venue, rows in venues.items()}
     assert remembered(state, saved) == {("okx", "BTC/USDT"), ("okx", "ETH/USDT")}
     assert remembered({}, {}) == set()

@@ -14,7 +14,7 @@ from markets_kit import Exchange
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.daemon import PaperMicro
+from citadel_micro.daemon import Micro
 from citadel_micro.shell.config.config import MicroConfig
 from citadel_micro.shell.journal.verify import verify
 from citadel_proto import topics
@@ -111,7 +111,7 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
             )
 
         async with Exchange() as exchange:
-            micro = PaperMicro(config("run", exchange.url))
+            micro = Micro(config("run", exchange.url))
             try:
                 await micro.start()
                 rules = micro.engine.inst_states[KEY].instrument
@@ -147,7 +147,7 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
         await player.stop()
 
     async def tick_of(config: MicroConfig) -> Decimal:
-        micro = PaperMicro(config)
+        micro = Micro(config)
         try:
             await micro.start()
             return micro.engine.inst_states[KEY].instrument.tick
@@ -167,7 +167,7 @@ def test_micro_trades_on_paper_through_a_generic_connector(
         peer = Peer()
         async with Exchange() as exchange:
             exchange.answers["instType=OPTION"] = {"code": "0", "msg": "", "data": []}
-            micro = PaperMicro(
+            micro = Micro(
                 MicroConfig(
                     run_dir=tmp_path,
                     bridge={
