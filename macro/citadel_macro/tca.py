@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from citadel_proto.shortfall import Traded, costs, fee_in_quote
 
 if TYPE_CHECKING:
     from citadel_proto.messages import ExecutionReport
@@ -13,9 +16,11 @@ if TYPE_CHECKING:
 def summary(report: ExecutionReport) -> dict[str, Any]:
     """Fills and costs of one order as plain JSON, small enough for Freqtrade's database.
 
-    ``shortfall_bps`` is the implementation shortfall of the filled part against the mid at arrival
-    (Perold 1988): positive is a cost. ``fees_bps`` counts fees in base and in quote currency at the
-    average price; None where a fee was paid in a third currency. ``maker_share`` is by quantity.
+    ``shortfall_bps`` is the implementation shortfall of the filled part against the mid at arrival,
+    fees apart (``citadel_proto.shortfall``: Perold 1988): positive is a cost. ``fees_bps`` is its part
+    of fees in base and in quote currency, so that both add up; of the filled part at its average
+    price where no mid at arrival is known, and None where a fee was paid in a third currency.
+    ``maker_share`` is by quantity.
     """
     base, _, rest = report.symbol.partition("/")
     quote = rest.partition(":")[0]
@@ -42,14 +47,24 @@ def summary(report: ExecutionReport) -> dict[str, Any]:
     if report.average is None or filled == 0 or not report.fills:
         return result
     average = Decimal(report.average)
-    if isfinite(report.arrival_mid) and report.arrival_mid > 0:
-        sign = 1 if report.side == "buy" else -1
-        move = (float(average) - report.arrival_mid) / report.arrival_mid
-        result["shortfall_bps"] = round(sign * move * 1e4, 4)
-    worth = {base: average, quote: Decimal(1)}
-    if all(f.fee_currency in worth for f in report.fills):
-        fees = sum((Decimal(f.fee) * worth[f.fee_currency] for f in report.fills), Decimal(0))
-        result["fees_bps"] = round(float(fees / (average * filled)) * 1e4, 4)
+    fees = [
+        fee_in_quote(Decimal(f.fee), f.fee_currency, base=base, quote=quote, price=Decimal(f.price))
+        for f in report.fills
+    ]
+    known = isfinite(report.arrival_mid) and report.arrival_mid > 0
+    cost = costs(
+        [
+            Traded(Fraction(f.price), Fraction(f.quantity), fee=fee or 0)
+            for f, fee in zip(report.fills, fees, strict=True)
+        ],
+        sign=1 if report.side == "buy" else -1,
+        # The shortest text of the float is the mid that micro rounded to it.
+        arrival=Fraction(repr(report.arrival_mid)) if known else Fraction(average),
+    ).shortfall()
+    if known:
+        result["shortfall_bps"] = round(float(cost.prices), 4)
+    if None not in fees:
+        result["fees_bps"] = round(float(cost.fees), 4)
     maker = sum((Decimal(f.quantity) for f in report.fills if f.liquidity == "maker"), Decimal(0))
     result["maker_share"] = round(float(maker / filled), 6)
     times = sorted(f.ts_ns for f in report.fills)

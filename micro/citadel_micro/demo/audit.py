@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.demo import ownership
@@ -35,11 +36,13 @@ from citadel_micro.demo.freqtrade_books import (
 )
 from citadel_micro.demo.running import base_fee, down, running
 from citadel_proto.messages import TERMINAL_STATUSES
+from citadel_proto.shortfall import Traded, costs, fee_in_quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from citadel_micro.core.model.commands import FillView, PublishReport
+    from citadel_proto.shortfall import Costs
 
 __all__ = ["Audit", "BookedOrder", "BookedTrade", "compare", "read_freqtrade", "read_owners"]
 
@@ -209,7 +212,7 @@ def _row(
         open_average=_average(entry_fills),
         close_average=_average(exit_fills),
         fees=fees,
-        shortfall_bps=_shortfall(entries + exits),
+        shortfall_bps=traded_shortfall(entries + exits),
         agrees=len(differences) == before,
         owner="+".join(sorted({report.owner for _, report in legs if report.owner})),
     )
@@ -378,20 +381,29 @@ def _check(differences: list[str], what: str, booked: float | None, exact: Decim
         differences.append(f"{what} {booked!r} in Freqtrade, {exact} in micro")
 
 
-def _shortfall(reports: list[PublishReport]) -> float | None:
+def traded_shortfall(reports: list[PublishReport]) -> float | None:
     """Implementation shortfall against the arrival mids, fees included, in bps of what was traded.
 
-    Positive is a cost. Perold, *The implementation shortfall* (1988); the unfilled rest is left out,
-    as Freqtrade gave it up on purpose.
+    Positive is a cost (``citadel_proto.shortfall``: Perold 1988). The unfilled rest is left out, as
+    Freqtrade gave it up on purpose, and so are fees in a third currency. None where nothing was
+    traded, or a mid at arrival is not known.
     """
-    cost = 0.0
-    value = 0.0
+    total: Costs | None = None
     for report in reports:
-        sign = 1.0 if report.side == "buy" else -1.0
+        if not report.fills:
+            continue
+        if not (math.isfinite(report.arrival_mid) and report.arrival_mid > 0):
+            return None
+        base, _, rest = report.symbol.partition("/")
+        quote = rest.partition(":")[0]
+        traded = []
         for fill in report.fills:
-            quantity, price = float(fill.quantity), float(fill.price)
-            value += quantity * report.arrival_mid
-            cost += sign * (price - report.arrival_mid) * quantity
-            in_base = fill.fee_currency == report.symbol.partition("/")[0]
-            cost += float(fill.fee) * (price if in_base else 1.0)
-    return cost / value * 1e4 if value > 0 else None
+            fee = fee_in_quote(
+                fill.fee, fill.fee_currency, base=base, quote=quote, price=fill.price
+            )
+            traded.append(Traded(Fraction(fill.price), Fraction(fill.quantity), fee=fee or 0))
+        # The shortest text of the float is the mid that micro rounded to it.
+        arrival = Fraction(repr(report.arrival_mid))
+        cost = costs(traded, sign=1 if report.side == "buy" else -1, arrival=arrival)
+        total = cost if total is None else total + cost
+    return None if total is None else total.shortfall().total_bps
