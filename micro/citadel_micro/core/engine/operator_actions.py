@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.engine.flatten import Flattener
 from citadel_micro.core.model.commands import Stopped
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.orders.orders import Parent
+
+_WITHDRAWN: Final = ("REDUCING", "HALTED", "KILLED")
+"""States under which orders are cancelled; under any other it was for their macro's silence."""
 
 
 class OperatorActions:
@@ -164,7 +167,7 @@ class OperatorActions:
         of = (signal.venue, signal.symbol, signal.strategy)
         state = self._risk.effective_state(*of)
         for trip in self._risk.breakers.trips:
-            if trip.state == state and trip.covers(*of):
+            if state in _WITHDRAWN and trip.state == state and trip.covers(*of):
                 if trip.code == RiskCode.LEASE_LOST:
                     return RiskCode.MACRO_LEASE_LOST, trip.reason
                 code = RiskCode.REDUCE_ONLY if state == "REDUCING" else RiskCode(state)

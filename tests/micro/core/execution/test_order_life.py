@@ -262,3 +262,24 @@ def test_a_stop_that_came_during_recovery_is_held_for_as_long_as_any() -> None:
     rig.venue.mute = False
     rig.run(LIFE_NS + 10 * SECOND)
     assert rig.report().status == "accepted"
+
+
+def test_a_macro_that_falls_silent_on_probation_ends_its_entries_and_not_micro() -> None:
+    rig = Rig(config())
+    rig.beat()
+    rig.operate("halt")
+    trip = rig.engine.risk.breakers.trips[0].trip_id
+    rig.operate("reset", trip_id=trip)
+    assert rig.engine.risk.effective_state(VENUE, SYMBOL, "test") == "PROBATION"
+    rig.send(
+        signal(
+            algo="limit",
+            quantity=Decimal("0.01"),
+            limit_price=Decimal(59_900),
+            created_ns=rig.now,
+            expires_ns=rig.now + 600 * SECOND,
+        )
+    )
+    rig.run(30 * SECOND)
+    assert rig.report().reason_code == "MACRO_LEASE_LOST"
+    assert rig.venue.open_orders() == []
