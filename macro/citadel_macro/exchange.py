@@ -247,7 +247,10 @@ class BridgeMixin(SeenMixin):
             TemporaryError: micro does not answer, or knows no such order and it may still arrive.
         """
         report = self.link.report(order_id)
+        over = False
         if report is None:
+            # Judged before it is asked: a copy may leave while the answer is on its way.
+            over = self._is_over(order_id)
             try:
                 report = self.link.ask(order_id)
             except MicroUnavailable as error:
@@ -257,11 +260,20 @@ class BridgeMixin(SeenMixin):
         signal = self.link.signal(order_id)
         if signal is None or self.link.was_acknowledged(order_id):
             raise TemporaryError(f"micro knows no order {order_id} on {pair}")
-        if self.link.now_ns() > signal.expires_ns:
-            # Micro is sure not to know it, and nothing acts on a signal after its end.
+        if over:
+            # Micro is sure not to know it, and nothing acts on a signal after its end. Withdrawn all
+            # the same: where our clock was set, its life may go on at micro.
+            report = self.link.cancel(order_id, "it has expired", wait_s=0.0)
+            if report is not None:
+                return self._show(report)
             self._shown.pop(order_id, None)
             return orders.unacknowledged_order(signal, "expired")
         return orders.unacknowledged_order(signal)
+
+    def _is_over(self, order_id: str) -> bool:
+        """Whether nothing acts on an order of ours any more, unless it does already."""
+        signal = self.link.signal(order_id)
+        return signal is not None and self.link.now_ns() > signal.expires_ns
 
     def _sent_but_silent(self, order_id: str, why: str) -> CcxtOrder:
         """An order of ours of which nothing was ever heard stays open while it may still act."""

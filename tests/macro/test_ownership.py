@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
@@ -16,9 +17,11 @@ from citadel_bridge.connector import HybridConnector
 from citadel_bridge.intents import IntentLog
 from citadel_macro import ccxt_orders as orders
 from citadel_macro.config import BridgeSettings
+from citadel_macro.exchange import BridgeMixin
 from citadel_macro.micro_client import MicroLink, OrderRequest
 from citadel_macro.reconciliation import _final
 from citadel_proto.errors import BadInput
+from citadel_proto.messages import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +45,17 @@ REQUEST = OrderRequest(
     tag="entry",
     life_s=60.0,
 )
+
+
+class Bare(BridgeMixin):
+    """The bridged methods without an exchange below them."""
+
+    def __init__(self, link: MicroLink) -> None:
+        self.link = link  # type: ignore[misc]
+        self._shown = {}
+
+    def __del__(self) -> None:
+        """Nothing was opened."""
 
 
 @pytest.fixture
@@ -152,6 +166,32 @@ def test_an_order_of_the_same_name_is_not_taken_for_ours(
     assert second.cancel("same", "whose?") is None
     with micro.lock:
         assert micro.report("same").status == "working"
+
+
+def test_an_order_that_was_shown_as_expired_never_acts(
+    bots: tuple[MicroLink, MicroLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Macro's clock was set ahead: for micro, the life of what it has not got yet goes on."""
+    first, _ = bots
+    publisher = first.connector.publisher
+    publish = publisher.publish
+    monkeypatch.setattr(
+        publisher,
+        "publish",
+        lambda sent, *to: 0 if isinstance(sent, Signal) else publish(sent, *to),
+    )
+    signal, report = first.submit(REQUEST)
+    assert report is None
+    exchange = Bare(first)
+    assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "open"
+    monkeypatch.setattr(first, "now_ns", lambda: signal.expires_ns + 1)
+    assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "expired"
+    monkeypatch.undo()
+    publish(signal)
+    time.sleep(0.5)
+    found = first.ask(signal.signal_id)
+    assert found is not None
+    assert found.status == "canceled"
 
 
 def test_a_lost_log_gets_its_orders_back_by_its_owners_id(
