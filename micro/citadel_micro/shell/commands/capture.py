@@ -31,7 +31,8 @@ def capture(
         str | None, typer.Option(help="Begin a new file after this long: 1h, 1d.")
     ] = None,
     rotate_mb: Annotated[
-        float | None, typer.Option(min=0.001, help="Begin a new file after this many MB on disk.")
+        float | None,
+        typer.Option(min=0.001, max=1e9, help="Begin a new file after this many MB on disk."),
     ] = None,
     channels: Annotated[
         str, typer.Option(help="What to subscribe to, of depth, quote and trade.")
@@ -52,6 +53,7 @@ def capture(
 
     from citadel_bridge.tape_commands import seconds_of  # noqa: PLC0415
     from citadel_micro.shell.capture.recording import Recording  # noqa: PLC0415
+    from citadel_micro.shell.config.urls import HTTP, WS, checked_url  # noqa: PLC0415
     from citadel_micro.shell.marketdata.aggregator import FeedConfig  # noqa: PLC0415
     from citadel_micro.shell.marketdata.spec import CHANNELS, venue_spec  # noqa: PLC0415
 
@@ -66,8 +68,8 @@ def capture(
         FeedConfig(
             venue=venue,
             symbols=_symbols(spec, symbols),
-            websocket_url=ws_url or "",
-            rest_url=rest_url or "",
+            websocket_url="" if ws_url is None else checked_url(ws_url, WS, "--ws-url"),
+            rest_url="" if rest_url is None else checked_url(rest_url, HTTP, "--rest-url"),
             channels=chosen,
         ),
         out,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from citadel_bridge.exit_codes import Exit
-from citadel_proto.errors import BadInput, PeerUnavailable
+from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,11 +52,10 @@ def feeds(
     """
     from citadel_bridge.config import DEFAULT_MARKET  # noqa: PLC0415 - commands import late
     from citadel_bridge.tape_commands import seconds_of  # noqa: PLC0415
+    from citadel_micro.shell.config.urls import HTTP, checked_url  # noqa: PLC0415
 
-    if metrics is not None and not metrics.startswith(("http://", "https://")):
-        raise BadInput(
-            f"{metrics!r} is no web address", where="--metrics", allowed="http://HOST:PORT"
-        )
+    if metrics is not None:
+        metrics = checked_url(metrics, HTTP, "--metrics")
     address = market or DEFAULT_MARKET
     seconds = None if duration is None else seconds_of(duration, "--duration")
     if as_json and seconds is None:

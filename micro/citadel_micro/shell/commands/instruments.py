@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from citadel_bridge.exit_codes import Exit
-from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +31,8 @@ def instruments(
         Path, typer.Option(help="Folder of the stored lists; micro's own by default.")
     ] = Path("runs/micro/instruments"),
     fresh_h: Annotated[
-        float, typer.Option(min=0, help="Age in hours below which a stored list will do.")
+        float,
+        typer.Option(min=0, max=1_000_000, help="Age in hours below which a stored list will do."),
     ] = 24.0,
     rest_url: Annotated[
         str | None, typer.Option(help="REST root instead of the venue's: http://HOST:PORT.")
@@ -46,19 +46,15 @@ def instruments(
     import asyncio  # noqa: PLC0415 - commands import when invoked
 
     from citadel_micro.shell import logs  # noqa: PLC0415
+    from citadel_micro.shell.config.urls import HTTP, checked_url  # noqa: PLC0415
     from citadel_micro.shell.instruments.cache import Cache  # noqa: PLC0415
     from citadel_micro.shell.instruments.load import Lists  # noqa: PLC0415
 
-    if rest_url is not None and not rest_url.startswith(("http://", "https://")):
-        raise BadInput(
-            f"{rest_url!r}", where="--rest-url", allowed="http://HOST:PORT, https://HOST"
-        )
+    root = "" if rest_url is None else checked_url(rest_url, HTTP, "--rest-url")
     logs.configure("error")
     wanted = [name.strip() for name in (symbols or "").split(",") if name.strip()]
     lists = Lists(Cache(cache_dir), fresh_ns=int(fresh_h * 3_600_000_000_000))
-    listing = asyncio.run(
-        lists.listing(venue, wanted, rest_url=(rest_url or "").rstrip("/"), refresh=refresh)
-    )
+    listing = asyncio.run(lists.listing(venue, wanted, rest_url=root, refresh=refresh))
     now_ns = lists.now()
     for symbol in wanted:
         if symbol not in listing.markets.markets:

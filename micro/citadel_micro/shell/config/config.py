@@ -31,6 +31,7 @@ from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import checked
 from citadel_micro.core.model.risk_limits import RiskLimits, paper_defaults
 from citadel_micro.shell.config.sources import Origins, explain, from_environment, from_file
+from citadel_micro.shell.config.urls import HTTP, WS, url_problem
 from citadel_micro.sim.faults import SCENARIOS, Faults, scenario
 from citadel_proto.errors import BadInput
 
@@ -57,14 +58,17 @@ def _address(value: str) -> str:
 
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value.rstrip("/")
+    return _url(value, HTTP)
 
 
 def _ws_url(value: str) -> str:
-    if not value.startswith(("ws://", "wss://")):
-        raise ValueError("must start with ws:// or wss://")
+    return _url(value, WS)
+
+
+def _url(value: str, schemes: tuple[str, ...]) -> str:
+    problem = url_problem(value, schemes)
+    if problem:
+        raise ValueError(problem)
     return value.rstrip("/")
 
 
