@@ -408,7 +408,7 @@ def test_a_venue_that_confirms_nothing_does_not_hold_a_fault_for_ever(
         bench.runner.post(STATUS)
         bench.runner.post(CancelReceived(signal_id="s", reason=""))
         with pytest.raises(InvariantError):
-            await asyncio.wait_for(bench.runner.stopped, 5)
+            await asyncio.wait_for(bench.runner.stopped, 60)
 
     run(main)
 

@@ -134,7 +134,7 @@ class Bench:
         return next(each for each in self.log if isinstance(each, kind))
 
     async def when(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event to await
                 await asyncio.sleep(0.002)
 

@@ -45,7 +45,7 @@ def serve(
             SimulatorServer(config(**changes)) as server,
             aiohttp.ClientSession() as session,
         ):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await body(server, session)
 
     asyncio.run(run())

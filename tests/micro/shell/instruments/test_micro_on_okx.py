@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KEY = ("okx", "BTC/USDT")
 
 
-async def until(condition: Callable[[], object], seconds: float = 25.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event to await
             await asyncio.sleep(0.01)

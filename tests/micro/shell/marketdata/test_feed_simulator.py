@@ -48,7 +48,7 @@ async def follow(config: SimulatorConfig, done: Callable[[dict[str, MarketBook]]
         aggregator = Aggregator([feed], sink, time.time_ns, on_fault=faults.append)
         await aggregator.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not done(markets):  # noqa: ASYNC110 - the condition is about the books
                     await asyncio.sleep(0.02)
         finally:
