@@ -88,7 +88,7 @@ class PaperVenue:
 
         Returns whether ``next_timer`` may have changed.
         """
-        book = self._books.get(event.symbol)
+        book = self._books.get(event[1])  # its symbol, and by position: half the time
         if book is None:
             if event.symbol not in self._instruments:
                 return False

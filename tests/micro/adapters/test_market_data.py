@@ -533,6 +533,29 @@ def test_a_damaged_frame_is_laid_to_the_symbols_that_it_names() -> None:
     assert mentioned(b"\xff\x00", natives) == []
 
 
+@pytest.mark.parametrize(
+    ("frame", "natives", "named"),
+    [
+        ('{"instId":"BTC-USDT-SWAP","', ["BTC-USDT", "BTC-USDT-SWAP"], ["BTC-USDT-SWAP"]),
+        ('{"s":"BTC_USDT_20261225","', ["BTC_USDT"], []),
+        (
+            '{"s":"\u5e01\u5b89\u4ebaUSDT","',
+            ["\u4ebaUSDT", "\u5e01\u5b89\u4ebaUSDT"],
+            ["\u5e01\u5b89\u4ebaUSDT"],
+        ),
+        (r'{"s":"\u5e01USDT","', ["\u5e01USDT"], ["\u5e01USDT"]),
+        ('{"instId":"BTC-USDT', ["BTC-USDT"], []),  # what it was cut from may be the swap
+        ('"orderbook.50.BTCUSDT"', ["BTCUSDT"], ["BTCUSDT"]),
+        ('"/market/level2:BTC-USDT,', ["BTC-USDT"], ["BTC-USDT"]),
+        ('"ob.BTC_USDT.400"', ["BTC_USDT"], ["BTC_USDT"]),
+    ],
+)
+def test_a_damaged_frame_harms_no_book_of_a_longer_or_shorter_name(
+    frame: str, natives: list[str], named: list[str]
+) -> None:
+    assert mentioned(frame.encode(), natives) == named
+
+
 # --- anything else ------------------------------------------------------------------------------
 
 FRAMES: dict[str, list[bytes]] = {}

@@ -9,7 +9,7 @@ from citadel_micro.core.marketdata.streams import WHOLE_VENUE
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.capture.frames import read_capture
 from citadel_micro.shell.capture.origin import Origin
-from citadel_micro.shell.marketdata.decode import Control, is_beside, mentioned
+from citadel_micro.shell.marketdata.decode import Control, is_beside, make, mentioned
 from citadel_micro.shell.marketdata.spec import broken_venue, venue_spec
 from citadel_micro.shell.marketdata.trade_filter import TradeNews
 from citadel_proto.errors import CitadelError, VenueViolation
@@ -28,6 +28,7 @@ PULSE_NS = 1_000_000_000
 LONGEST_NS = 86_400_000_000_000
 """No venue keeps a connection for longer: a longer silence is a gap of the capture, or a wrong time."""
 REOPENED = "the connection was opened anew"
+_SNAPSHOT = b'{"lastUpdateId"'
 RECOGNISED_WITHIN = 2_000
 """A capture of which none of the first frames can be decoded is of another venue."""
 
@@ -100,7 +101,11 @@ class CaptureDecoder:
         events: Sequence[FeedEvent] = ()
         try:
             if is_frame:
-                events = self._frame(conn, data, record.recv_ns)
+                decoder = self._decoders.get(conn)
+                if decoder is None or self._early_snapshot or data.startswith(_SNAPSHOT):
+                    events = self._frame(conn, data, record.recv_ns)
+                else:
+                    events = decoder.frame(data, record.recv_ns)
             elif kind == "rest":
                 symbol = self.spec.snapshot_symbol(record.url)
                 if symbol is not None:
@@ -119,7 +124,8 @@ class CaptureDecoder:
                 if type(event) is TradeTick:
                     events = self._news_of(events, conn)
                     break
-        return Decoded(line, record.recv_ns, conn, is_frame, events, "", b"", kind == "open")
+        fields = (line, record.recv_ns, conn, is_frame, events, "", b"", kind == "open")
+        return make(Decoded, fields)
 
     def _news_of(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
         """Without the trades that a live feed would not pass on."""
@@ -133,8 +139,8 @@ class CaptureDecoder:
         return decoder
 
     def _frame(self, conn: int, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        decoder = self._decoders.get(conn) or self._decoder(conn)
-        if data.startswith(b'{"lastUpdateId"') and self.spec.snapshot is not None:
+        decoder = self._decoder(conn)
+        if data.startswith(_SNAPSHOT) and self.spec.snapshot is not None:
             # Some recordings hold the HTTP snapshot as a frame; it is of the file's only symbol.
             if not self.symbols:
                 self._early_snapshot = data

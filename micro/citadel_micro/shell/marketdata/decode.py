@@ -36,6 +36,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=9_000_000_000)]
 """The same in seconds."""
 
 MS_NS: Final = 1_000_000
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 SHOWN: Final = 200
 """Bytes of an offending frame that go into the error."""
 
@@ -189,11 +190,13 @@ def is_beside(data: bytes, beside: Iterable[bytes]) -> bool:
 def mentioned(data: bytes, natives: Iterable[str]) -> list[str]:
     """Which of these venue symbols an unreadable frame names: what it damaged, as far as one knows.
 
-    Only whole names count, so that BTCUSDT is not found in ABTCUSDT.
+    Only whole names count: BTCUSDT is not found in ABTCUSDT, nor BTC-USDT in BTC-USDT-SWAP, nor either
+    where the frame is cut right behind it. A name that is not ASCII may be written with escapes.
     """
-    text = data.decode("utf-8", "replace").upper()
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), data.decode("utf-8", "replace"))
+    text = text.upper()
     return [
         native
         for native in natives
-        if re.search(rf"(?<![A-Z0-9]){re.escape(native.upper())}(?![A-Z0-9])", text)
+        if re.search(rf"(?<![\w-]){re.escape(native.upper())}(?![\w-]|\Z)", text)
     ]
