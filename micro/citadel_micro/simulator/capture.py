@@ -11,6 +11,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
@@ -58,8 +59,9 @@ class _Raw:
     agg_trades: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
 
 
-def _e8(text: str) -> int:
-    """Read a decimal text as an exact integer of 1e-8."""
+def _e8(value: object) -> int:
+    """Read a decimal, as text or as a number of JSON, as an exact integer of 1e-8."""
+    text = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
     whole, _, part = text.partition(".")
     if not whole.isdigit() or (part and not part.isdigit()) or len(part.rstrip("0")) > 8:  # noqa: PLR2004 - decimals
         msg = f"{text!r} is not a decimal of at most eight places"
@@ -256,6 +258,9 @@ def _events(path: Path, raw: _Raw, spec: SymbolSpec) -> tuple[Depth, list[tuple[
     if not opening.bids or not opening.asks:
         what = "the snapshot has an empty side"
         raise BadInput(what, where=f"{path} line {raw.snapshot_line}")
+    if max(opening.bids)[0] >= min(opening.asks)[0]:
+        what = "the snapshot is crossed"
+        raise BadInput(what, where=f"{path} line {raw.snapshot_line}")
     out: list[tuple[int, FeedEvent]] = []
     start_ns = 0
     line = 0
@@ -293,7 +298,7 @@ def load_recording(path: Path) -> Recording:
     for number, line in _lines(path):
         try:
             _sort_in(raws, number, line)
-        except (KeyError, TypeError, ValueError, msgspec.DecodeError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, msgspec.DecodeError) as error:
             what = f"cannot be replayed ({error})"
             raise BadInput(what, where=f"{path} line {number}") from error
     _name(path, raws)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -197,3 +198,39 @@ def test_a_futures_capture_is_refused(shared_dir: Path) -> None:
     path = shared_dir / "captures" / "binance-usdm-btcusdt-20240808.jsonl.gz"
     with pytest.raises(BadInput, match="futures capture"):
         load_recording(path)
+
+
+def altered(shared_dir: Path, tmp_path: Path, old: str, new: str) -> Path:
+    """The capture of several symbols, with one text in its frames replaced throughout."""
+    path = tmp_path / "altered.jsonl.gz"
+    with gzip.open(shared_dir / "captures" / f"{SEVERAL}.jsonl.gz", "rt") as whole:
+        rows = [json.loads(line) for line in whole]
+    for row in rows:
+        if "text" in row:
+            row["text"] = re.sub(old, new, row["text"])
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def test_levels_that_are_numbers_are_replayed_as_books_reads_them(
+    shared_dir: Path, tmp_path: Path
+) -> None:
+    numbers = altered(shared_dir, tmp_path, r'\["([\d.]+)","([\d.]+)"\]', r"[\1,\2]")
+    as_text = load_recording(shared_dir / "captures" / f"{SEVERAL}.jsonl.gz")
+    assert load_recording(numbers) == as_text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (r'\["[\d.]+",', '["1e999999999",', "is not a decimal"),
+        (r'"bids":\[', r'"bids":[["999999","1"],', "the snapshot is crossed"),
+        (r"^\{", "[" * 100_000 + "{", "recursion"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_where_it_is(
+    shared_dir: Path, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        load_recording(altered(shared_dir, tmp_path, old, new))
