@@ -42,6 +42,7 @@ _MIRRORED: Final = {
     ChildState.UNKNOWN: _V.DOUBT,
     ChildState.QUARANTINED: _V.DOUBT,
 }
+_IN_DOUBT: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 _AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
 CROSS_PAUSE_NS: Final = 50 * MS
 """Between immediate orders, which also wait for a newer book."""
@@ -162,9 +163,10 @@ class SmartOrderExecutor:
         for parent in parents:
             parent.resume_ns = min(parent.resume_ns, now_ns)
             waiting = [child for child in parent.live if child.cancel_after_ns == FAR]
-            asked += [child for child in parent.watched if child not in waiting]
             for child in waiting:
                 child.cancel_after_ns = 0
+            # What is in doubt is not cancelled but asked about, whatever else it waited for.
+            asked += [c for c in parent.watched if c not in waiting or c.state in _IN_DOUBT]
             if waiting:  # before any question, which may wait longer
                 self.advance(parent, now_ns)
         for child in asked:
@@ -357,7 +359,7 @@ class SmartOrderExecutor:
     def withdraw(self, parent: Parent, now_ns: int) -> None:
         """Cancel what is out; what is in doubt is asked about first."""
         for child in parent.live:
-            if child.state not in (ChildState.UNKNOWN, ChildState.QUARANTINED):
+            if child.state not in _IN_DOUBT:
                 self.sender.cancel(parent, child, now_ns)
                 self.order_store.touch(parent)
 

@@ -215,6 +215,22 @@ def test_cancels_that_waited_for_the_venue_leave_before_any_question() -> None:
     assert all(at >= max(cancels) for at, _ in rig.sent(QueryOrder))
 
 
+def test_an_order_in_doubt_that_was_withdrawn_while_its_venue_was_down_is_asked_about() -> None:
+    rig = Rig(config())
+    rig.venue.mute = True
+    rig.send(signal(order_type="market"))
+    rig.run(100 * MS)
+    rig.send(VenueStatus(venue=VENUE, up=False, reason="gone", dms_armed=False))
+    rig.cancel()
+    rig.run(10 * SECOND)
+    rig.venue.heal()
+    rig.send(VenueStatus(venue=VENUE, up=True, reason="", dms_armed=False))
+    rig.run(10 * SECOND)
+    assert rig.parent().closed
+    assert rig.engine.portfolio.quantity(VENUE, SYMBOL) * 1000 == rig.venue.filled_of("s1")
+    assert rig.venue.open_orders() == []
+
+
 def test_an_order_follows_again_when_its_venue_is_back() -> None:
     rig = Rig(config(VenueConfig(shows_own_orders=False, amend_native=True)))
     rig.send(signal())
