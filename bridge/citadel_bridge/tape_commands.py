@@ -160,7 +160,9 @@ def replay(
     flat_out: Annotated[
         bool, typer.Option("--flat-out", help="As fast as the subscribers read.")
     ] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for subscribers.")] = 10.0,
+    wait: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds to wait for subscribers.")
+    ] = 10.0,
 ) -> Exit:
     """Play a tape into sockets, byte for byte; or recompute a journal with --verify.
 

@@ -29,6 +29,7 @@ def test_an_address_keeps_its_path_but_no_slash_behind() -> None:
     [
         ["instruments", "okx", "--rest-url", "http://[::1"],
         ["instruments", "okx", "--fresh-h", "inf"],
+        ["replay", "x", "--signals", "tcp://127.0.0.1:0", "--wait", "inf"],
         ["feeds", "--json", "--metrics", "http://[::1"],
         ["capture", "--venue", "okx", "--symbols", "BTC/USDT", "--out", "x", "--ws-url", "ws://[a"],
         ["micro", "--print-config", "--rest-url", "http://[::1"],
