@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from hard_venue import BinanceSpot, BybitLinear, Dialect, HardVenue, until
 from memory_kit import Holding, holding, slope
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus

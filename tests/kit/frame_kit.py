@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro import adapters
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
