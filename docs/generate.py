@@ -121,10 +121,8 @@ def order_states() -> str:
     """The life of an order, drawn and listed from the two tables that the executor runs on."""
     from citadel_micro.core.orders import order_states as life  # noqa: PLC0415 - as above
 
-    child, parent = life.ChildState, life.ParentState
+    child, phase = life.ChildState, life.ParentPhase
     live = [state for state in child if state not in life.CHILD_TERMINAL]
-    out = [parent.PLACING, parent.WORKING, parent.CAPPED, parent.AMENDING]
-    out += [parent.CANCELING, parent.CROSSING, parent.UNKNOWN]
     return (
         "# Order states\n\nTwo tables in `citadel_micro.core.orders.order_states` say what may happen to an "
         "order; what is not in them is an\nerror of ours, changes nothing and halts. A *child* is "
@@ -134,13 +132,13 @@ def order_states() -> str:
         + _rows(life.CHILD_TABLE)
         + "\nSilence is in neither table: a child that nobody answers for becomes *unknown*, and "
         "keeps its quantity\nreserved until its end is proven.\n\n## Parents\n\n"
-        + _diagram(
-            life.PARENT_TABLE,
-            parent.GATING,
-            {"no child is out": [parent.READY, parent.PAUSED], "a child is out": out},
-        )
+        + _diagram(life.PARENT_TABLE, phase.GATING, {})
         + _rows(life.PARENT_TABLE)
-        + _PARENT_LIFE
+        + "\nWhat an *active* parent is doing is what its child is doing: *placing*, *working* (*capped* at "
+        "its worst price),\n*amending*, *canceling*, *unknown*, or *crossing* with an immediate "
+        "order; without one it is *ready*, or *paused* with\nits reason. It is derived, never kept "
+        "beside the child. A *terminal* one is filled, done dust, expired, canceled, denied\nor an "
+        "anomaly.\n" + _PARENT_LIFE
     )
 
 

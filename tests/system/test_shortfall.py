@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from citadel_macro import tca as macro_tca
 from citadel_micro.core.orders import execution_reports, tca
-from citadel_micro.core.orders.order_states import ParentState
+from citadel_micro.core.orders.order_states import ParentPhase, ParentState
 from citadel_micro.core.orders.orders import Child, ChildFill, Parent
 from citadel_micro.core.portfolio.portfolio import Portfolio
 from citadel_micro.demo.audit import traded_shortfall
@@ -76,7 +76,7 @@ def test_all_three_agree(
     parent.children.append(child)
     parent.recount()
     parent.arrival_half_ticks = parent.release_half_ticks = parent.final_half_ticks = arrival
-    parent.state = ParentState.CANCELED
+    parent.phase, parent.outcome = ParentPhase.TERMINAL, ParentState.CANCELED
 
     exact = tca.shortfall(parent)
     assert exact is not None

@@ -14,7 +14,7 @@ from citadel_micro.core.execution.admission import choose_algorithm, set_terms
 from citadel_micro.core.model.commands import CancelOrder, QueryVenue
 from citadel_micro.core.model.events import OrderFilled
 from citadel_micro.core.model.time_units import FAR
-from citadel_micro.core.orders.execution_reports import report_key
+from citadel_micro.core.orders.execution_reports import report_key, status, status_in
 from citadel_micro.core.orders.order_life import life_ends_ns
 from citadel_micro.core.orders.order_records import (
     CHILD_KEY,
@@ -39,13 +39,6 @@ if TYPE_CHECKING:
 
 REPEATED_NS: Final = 60_000_000_000
 """Parents that changed in this last stretch of the previous run are reported again."""
-_AT_REST: Final = (
-    ParentState.GATING,
-    ParentState.HELD,
-    ParentState.READY,
-    ParentState.PAUSED,
-    ParentState.CLOSING,
-)
 
 
 class Reconciliation:
@@ -206,14 +199,16 @@ class Reconciliation:
         order_store = self._order_store
         order_store.count = cast("int", state.get("seq", 0))
         rows = [cast("dict[str, Any]", v) for k, v in state.items() if k.startswith(PARENT_KEY)]
+        stored: dict[str, ParentState] = {}
         for row in sorted(rows, key=lambda row: cast("int", row["number"])):
             parent = load_parent(row)
+            stored[parent.id] = ParentState(row["state"])
             order_store.count = max(order_store.count, parent.number)
             order_store.known[parent.id] = parent
             order_store.remembered.names.add(parent.signal.owner)
         self._load_children(state)
         for parent in order_store.known.values():
-            self._revive(parent)
+            self._revive(parent, stored[parent.id])
         order_store.remembered.restore(state, order_store.known)
 
     def _load_children(self, state: dict[str, object]) -> None:
@@ -237,12 +232,14 @@ class Reconciliation:
             owner.children.append(child)
             order_store.index(owner, child)
 
-    def _revive(self, parent: Parent) -> None:
+    def _revive(self, parent: Parent, stored: ParentState) -> None:
         """Instrument, algorithm and counts of a loaded parent."""
         signal = parent.signal
         inst = self._inst_states.get((signal.venue, signal.symbol))
         parent.recount()
-        if parent.told_fills == parent.fills:
+        # Its order may have been torn away by the crash, and what was told of it is old then.
+        same = status(parent) == status_in(stored, parent)
+        if parent.told_fills == parent.fills and same:
             parent.last_report_key = report_key(
                 parent
             )  # as its last revision was; what changes now is a new one
@@ -263,11 +260,6 @@ class Reconciliation:
                 parent.reason_code = ""
         elif inst is None and not parent.terminal and parent.state is not ParentState.GATING:
             self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")
-        if not parent.live and not parent.terminal and parent.state not in _AT_REST:
-            parent.state = ParentState.READY
-        elif parent.live and parent.state in (ParentState.READY, ParentState.PAUSED):
-            # Its child's end was torn away by the crash, and will be found out again.
-            parent.state = ParentState.UNKNOWN
         if parent.closed:
             return
         self._order_store.active[parent.id] = self._order_store.awake[parent.id] = parent

@@ -24,6 +24,7 @@ from citadel_micro.core.orders.order_states import (
     CHILD_TERMINAL,
     ChildState,
     ParentEvent,
+    ParentPhase,
     ParentState,
 )
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
@@ -36,12 +37,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Child, Parent, ParentAlgorithm
 
-_P, _V = ParentState, ParentEvent
-_MIRRORED: Final = {
-    ChildState.WORKING: _V.LIVE,
-    ChildState.UNKNOWN: _V.DOUBT,
-    ChildState.QUARANTINED: _V.DOUBT,
-}
+_P, _V = ParentPhase, ParentEvent
 _IN_DOUBT: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 _AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
 CROSS_PAUSE_NS: Final = 50 * MS
@@ -114,7 +110,7 @@ class SmartOrderExecutor:
     def _look(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         """Show the market to a held stop."""
         algo = parent.algo
-        if algo is None or parent.state is not _P.HELD or parent.verdict is not None:
+        if algo is None or parent.phase is not _P.HELD or parent.verdict is not None:
             return
         decision = self._ask(algo, parent, inst, now_ns)
         if decision is not KEEP:
@@ -226,15 +222,15 @@ class SmartOrderExecutor:
     def _decide(self, parent: Parent, now_ns: int) -> None:
         algo = parent.algo
         live = parent.live
-        if algo is None or parent.state is _P.GATING:
+        if algo is None or parent.phase is _P.GATING:
             return
         if live and live[0].state is not ChildState.WORKING:
             return
-        if not live and parent.state is not _P.HELD and parent.remaining == 0:
+        if not live and parent.phase is not _P.HELD and parent.remaining == 0:
             self.close(parent, _V.FILL, "", "", now_ns)
             return
         inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
-        if parent.state is _P.HELD:
+        if parent.phase is _P.HELD:
             self._look(parent, inst, now_ns)
             return
         algo.forget()
@@ -282,28 +278,13 @@ class SmartOrderExecutor:
             parent.algo.forget()
         if parent.live:
             self.order_store.activate(parent)
-        if parent.overfilled and parent.state is not _P.ANOMALY:
+        if parent.overfilled and parent.outcome is not ParentState.ANOMALY:
             self._anomaly(parent, child, now_ns)
-        elif child.state is not before:
-            if child.terminal:
-                if before not in CHILD_TERMINAL:
-                    self._child_ended(parent, child, now_ns)
-            elif not parent.terminal:
-                self._mirror(parent, child)
-        if child.state is ChildState.WORKING and child.capped and parent.state is _P.WORKING:
-            parent.step(_V.CAP)
+        elif child.terminal and before not in CHILD_TERMINAL:
+            self._child_ended(parent, child, now_ns)
         self.advance(parent, now_ns)
 
-    def _mirror(self, parent: Parent, child: Child) -> None:
-        event = _MIRRORED.get(child.state)
-        if event is _V.DOUBT and parent.state is _P.UNKNOWN:
-            return
-        if event is not None:
-            parent.step(event)
-
     def _child_ended(self, parent: Parent, child: Child, now_ns: int) -> None:
-        if not parent.terminal and not parent.live:
-            parent.step(_V.GONE)
         rules = parent.rules
         inst = self._inst_states[rules.venue, rules.symbol]
         if child.ioc and child.state is not ChildState.REJECTED:
@@ -352,7 +333,7 @@ class SmartOrderExecutor:
         self.order_store.touch(parent)
         parent.reason_code, parent.reason = code, reason
         parent.verdict = end
-        if parent.state not in (_P.HELD, _P.GATING):
+        if parent.phase not in (_P.HELD, _P.GATING):
             parent.step(_V.CLOSE)
         self._wind_up(parent, now_ns)
 
@@ -382,7 +363,7 @@ class SmartOrderExecutor:
 
     def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
         """End it now: nothing of it may be live, but for an anomaly."""
-        admitted = parent.state is not _P.GATING
+        admitted = parent.phase is not _P.GATING
         parent.step(end)
         parent.verdict = None
         parent.reason_code, parent.reason = code, reason

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
 from citadel_micro.core.model.time_units import FAR
-from citadel_micro.core.orders.order_states import ChildEvent, ChildState, ParentEvent, ParentState
+from citadel_micro.core.orders.order_states import ChildEvent, ChildState, ParentPhase
 from citadel_micro.core.orders.orders import Child, Parent
 from citadel_micro.core.orders.rate_limiter import MessageBucket
 from citadel_micro.core.risk.codes import SLICED
@@ -150,7 +150,6 @@ class OrderSender:
             answer_due_ns=now_ns + self._config.request_timeout_ns,
         )
         parent.add(child)
-        parent.step(ParentEvent.CROSS if work.ioc else ParentEvent.PLACE)
         if not parent.arrival_half_ticks:
             parent.arrival_half_ticks = mid
         if not parent.release_half_ticks:
@@ -199,7 +198,6 @@ class OrderSender:
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.capped = work.capped
         parent.changed(child)
-        parent.step(ParentEvent.AMEND)
         self._out.commands.append(answer)
         return None
 
@@ -288,7 +286,12 @@ class OrderSender:
 
     @staticmethod
     def _check_price(parent: Parent, inst: InstrumentState, work: Work) -> None:
-        """Raise InvariantError for a price beyond the cap or a post-only one that would take."""
+        """Raise InvariantError for a price beyond the cap or a post-only one that would take.
+
+        And for any order of a parent that may have none.
+        """
+        if parent.phase is not ParentPhase.ACTIVE:
+            raise InvariantError(f"parent {parent.id}: no order while {parent.phase.value}")
         sign, limit = parent.sign, parent.limit_ticks
         price = sign * work.price_ticks
         if limit is not None and price > sign * limit:
@@ -326,8 +329,6 @@ class OrderSender:
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.query_due_ns = FAR
         parent.changed(child)
-        if not parent.terminal:
-            parent.step(ParentEvent.WITHDRAW)
         signal = parent.signal
         self._out.commands.append(
             CancelOrder(venue=signal.venue, symbol=signal.symbol, client_id=child.client_id)
@@ -402,8 +403,6 @@ class OrderSender:
         self._out.note(
             "warning", "child_unknown", client_id=child.client_id, signal_id=parent.id, why=reason
         )
-        if not parent.terminal and parent.state is not ParentState.UNKNOWN:
-            parent.step(ParentEvent.DOUBT)
 
 
 def _wanted(parent: Parent, work: Work, smallest: int) -> int:

@@ -102,7 +102,7 @@ class RejectPolicy:
         parent.resume_ns = until_ns
         parent.reason_code, parent.reason = code, reason
         if parent.state is _P.READY:
-            parent.step(_V.PAUSE)
+            parent.paused = True
 
     def wait(self, parent: Parent, wait: Wait, now_ns: int) -> Finish | None:
         """Say what an algorithm waits for; it is asked again with every change of the market.

@@ -31,9 +31,14 @@ _STATUS: Final = {
 
 def status(parent: Parent) -> str:
     """The wire's word for a parent's state."""
-    if parent.state is _P.READY and not parent.children:
+    return status_in(parent.state, parent)
+
+
+def status_in(state: ParentState, parent: Parent) -> str:
+    """The wire's word for it in another state, such as the one that it was stored in."""
+    if state is _P.READY and not parent.children:
         return "accepted"
-    return _STATUS.get(parent.state, "working")
+    return _STATUS.get(state, "working")
 
 
 WHOLE_FILLS: Final = 5_000

@@ -12,7 +12,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from citadel_micro.core.model.events import SignalReceived
-from citadel_micro.core.orders.order_states import ChildState, ParentEvent, ParentState
+from citadel_micro.core.orders.order_states import (
+    PARENT_TERMINAL,
+    ChildState,
+    ParentEvent,
+    ParentState,
+    phase_of,
+)
 from citadel_micro.core.orders.orders import Child, ChildFill, Parent
 
 PARENT_KEY: Final = "parent/"
@@ -127,11 +133,13 @@ def load_signal(row: dict[str, Any]) -> SignalReceived:
 
 def load_parent(row: dict[str, Any]) -> Parent:
     """The parent that ``parent_state`` described; instrument, target, prices are still to set."""
-    verdict = row["verdict"]
+    verdict, state = row["verdict"], ParentState(row["state"])
     return Parent(
         signal=load_signal(row["signal"]),
         instrument=None,
-        state=ParentState(row["state"]),
+        phase=phase_of(state),
+        outcome=state if state in PARENT_TERMINAL else None,
+        paused=state is ParentState.PAUSED,
         verdict=None if verdict is None else ParentEvent(verdict),
         **{name: row[name] for name in _PLAIN},
         **{name: row[name] for name in (*_LATER, "algo_state") if name in row},

@@ -57,8 +57,25 @@ class ChildEvent(Enum):
     """A sign of life of an order that was taken for refused or absent."""
 
 
+class ParentPhase(Enum):
+    """Where a parent order stands. What its orders are doing is theirs to say."""
+
+    GATING = "gating"
+    """Known and durable, not yet judged (recovery is not complete)."""
+    HELD = "held"
+    """A stop that waits for its trigger."""
+    ACTIVE = "active"
+    """Its algorithm works it."""
+    CLOSING = "closing"
+    """Nothing more is placed; what is out is being withdrawn and proven."""
+    TERMINAL = "terminal"
+
+
 class ParentState(Enum):
-    """Where a parent order stands."""
+    """What a parent is doing, in one word: derived from its phase and its live order.
+
+    Stored with it, and read back as a phase (``phase_of``).
+    """
 
     GATING = "gating"
     """Known and durable, not yet judged (recovery is not complete)."""
@@ -93,17 +110,8 @@ class ParentEvent(Enum):
     HOLD = "hold"
     DENY = "deny"
     TRIGGER = "trigger"
-    PLACE = "place"
-    CROSS = "cross"
-    LIVE = "live"
-    CAP = "cap"
-    AMEND = "amend"
-    WITHDRAW = "withdraw"
-    DOUBT = "doubt"
-    GONE = "gone"
-    """The child is proven terminal."""
-    PAUSE = "pause"
     RESUME = "resume"
+    """It was to end, and is completed first."""
     CLOSE = "close"
     FILL = "fill"
     DUST = "dust"
@@ -210,16 +218,8 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
     _C.LOST: {**dict.fromkeys(_REPORTS, _C.LOST), **_PROOFS, _E.REAPPEARED: _C.UNKNOWN},
 }
 
-_P, _V = ParentState, ParentEvent
-PARENT_TERMINAL: Final = (
-    _P.FILLED,
-    _P.DONE_DUST,
-    _P.EXPIRED,
-    _P.CANCELED,
-    _P.DENIED,
-    _P.ANOMALY,
-)
-_ENDS: Final = {
+_P, _V, _F = ParentState, ParentEvent, ParentPhase
+OUTCOMES: Final = {
     _V.FILL: _P.FILLED,
     _V.DUST: _P.DONE_DUST,
     _V.EXPIRE: _P.EXPIRED,
@@ -227,45 +227,53 @@ _ENDS: Final = {
     _V.DENY: _P.DENIED,
     _V.ANOMALY: _P.ANOMALY,
 }
-_OUT: Final = {  # a child is out
-    _V.AMEND: _P.AMENDING,
-    _V.WITHDRAW: _P.CANCELING,
-    _V.DOUBT: _P.UNKNOWN,
-    _V.GONE: _P.READY,
-    _V.CLOSE: _P.CLOSING,
-    _V.ANOMALY: _P.ANOMALY,
-}
-_IDLE: Final = {  # no child is out
-    _V.PLACE: _P.PLACING,
-    _V.CROSS: _P.CROSSING,
-    _V.CLOSE: _P.CLOSING,
-    # an order that was taken for refused or absent has risen
-    _V.DOUBT: _P.UNKNOWN,
-    _V.LIVE: _P.WORKING,
-    **_ENDS,
-}
+"""What is left of a parent after each of its ends."""
+PARENT_TERMINAL: Final = tuple(OUTCOMES.values())
+_ENDS: Final = dict.fromkeys(OUTCOMES, _F.TERMINAL)
 
-PARENT_TABLE: Final[dict[ParentState, dict[ParentEvent, ParentState]]] = {
-    _P.GATING: {_V.ADMIT: _P.READY, _V.HOLD: _P.HELD, **_ENDS},
-    _P.HELD: {_V.TRIGGER: _P.READY, _V.CANCEL: _P.CANCELED, _V.ANOMALY: _P.ANOMALY},
-    _P.READY: {_V.PAUSE: _P.PAUSED, **_IDLE},
-    _P.PAUSED: {_V.RESUME: _P.READY, **_IDLE},
-    _P.PLACING: {**_OUT, _V.LIVE: _P.WORKING},
-    _P.WORKING: {**_OUT, _V.LIVE: _P.WORKING, _V.CAP: _P.CAPPED},
-    _P.CAPPED: {**_OUT, _V.LIVE: _P.CAPPED},
-    _P.AMENDING: {**_OUT, _V.LIVE: _P.WORKING},
-    _P.CANCELING: {**_OUT, _V.LIVE: _P.WORKING},
-    _P.CROSSING: {**_OUT, _V.LIVE: _P.CROSSING},
-    _P.UNKNOWN: {**_OUT, _V.LIVE: _P.WORKING},
-    _P.CLOSING: {
-        **dict.fromkeys((_V.LIVE, _V.WITHDRAW, _V.DOUBT, _V.GONE, _V.CLOSE), _P.CLOSING),
-        _V.RESUME: _P.READY,  # what it has is too little to be sold, and is completed first
+PARENT_TABLE: Final[dict[ParentPhase, dict[ParentEvent, ParentPhase]]] = {
+    _F.GATING: {_V.ADMIT: _F.ACTIVE, _V.HOLD: _F.HELD, **_ENDS},
+    _F.HELD: {_V.TRIGGER: _F.ACTIVE, _V.CANCEL: _F.TERMINAL, _V.ANOMALY: _F.TERMINAL},
+    _F.ACTIVE: {_V.CLOSE: _F.CLOSING, **_ENDS},
+    _F.CLOSING: {
+        _V.CLOSE: _F.CLOSING,
+        _V.RESUME: _F.ACTIVE,  # what it has is too little to be sold, and is completed first
         **_ENDS,
     },
-    **{state: {_V.ANOMALY: _P.ANOMALY} for state in PARENT_TERMINAL},
+    _F.TERMINAL: {_V.ANOMALY: _F.TERMINAL},
+}
+_OUT: Final = {
+    _C.PLACING: _P.PLACING,
+    _C.WORKING: _P.WORKING,
+    _C.AMENDING: _P.AMENDING,
+    _C.CANCELING: _P.CANCELING,
+    _C.UNKNOWN: _P.UNKNOWN,
+    _C.QUARANTINED: _P.UNKNOWN,
+}
+_SAME: Final = {
+    _F.GATING: _P.GATING,
+    _F.HELD: _P.HELD,
+    _F.CLOSING: _P.CLOSING,
 }
 
-StateT = TypeVar("StateT", ChildState, ParentState)
+
+def state_of(phase: ParentPhase, live: ChildState | None, *, paused: bool) -> ParentState:
+    """The word for a parent that has not ended, with one order out or none."""
+    if phase is not _F.ACTIVE:
+        return _SAME[phase]
+    if live is None:
+        return _P.PAUSED if paused else _P.READY
+    return _OUT[live]
+
+
+def phase_of(state: ParentState) -> ParentPhase:
+    """The phase of a parent that was stored in this state."""
+    if state in PARENT_TERMINAL:
+        return _F.TERMINAL
+    return next((phase for phase, same in _SAME.items() if same is state), _F.ACTIVE)
+
+
+StateT = TypeVar("StateT", ChildState, ParentPhase)
 EventT = TypeVar("EventT", ChildEvent, ParentEvent)
 
 

@@ -20,13 +20,15 @@ from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.order_states import (
     CHILD_TABLE,
     CHILD_TERMINAL,
+    OUTCOMES,
     PARENT_TABLE,
-    PARENT_TERMINAL,
     ChildEvent,
     ChildState,
     ParentEvent,
+    ParentPhase,
     ParentState,
     after,
+    state_of,
 )
 from citadel_proto.errors import InvariantError
 
@@ -211,7 +213,11 @@ class Parent:
     """The gate found it, at admission, to be a reduction of the position."""
     through_halt: bool = False
     """A flattening that was asked to pass a halt."""
-    state: ParentState = ParentState.GATING
+    phase: ParentPhase = ParentPhase.GATING
+    outcome: ParentState | None = None
+    """Of one that is TERMINAL."""
+    paused: bool = False
+    """No order is out, and none may be placed now: ``reason`` says why."""
     children: list[Child] = field(default_factory=list)
     live: list[Child] = field(default_factory=list)
     """Children that are not proven terminal."""
@@ -320,7 +326,21 @@ class Parent:
     @property
     def terminal(self) -> bool:
         """Whether it has ended."""
-        return self.state in PARENT_TERMINAL
+        return self.phase is ParentPhase.TERMINAL
+
+    @property
+    def state(self) -> ParentState:
+        """What it is doing, in one word."""
+        if self.outcome is not None:
+            return self.outcome
+        if not self.live:
+            return state_of(self.phase, None, paused=self.paused)
+        child = self.live[0]
+        state = state_of(self.phase, child.state, paused=False)
+        if child.ioc and not child.unknown_since_ns:
+            taking = state is ParentState.PLACING or state is ParentState.WORKING
+            return ParentState.CROSSING if taking else state
+        return ParentState.CAPPED if child.capped and state is ParentState.WORKING else state
 
     @property
     def instrument_unknown(self) -> bool:
@@ -356,10 +376,10 @@ class Parent:
     @property
     def pending(self) -> int:
         """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
-        state = self.state
-        if state in PARENT_TERMINAL or self.verdict is not None:
+        phase = self.phase
+        if phase is ParentPhase.TERMINAL or self.verdict is not None:
             return self.reserved + self.unbooked
-        if state is ParentState.GATING or state is ParentState.HELD:
+        if phase is ParentPhase.GATING or phase is ParentPhase.HELD:
             return 0
         return max(self.target - self.filled, self.reserved) + self.unbooked
 
@@ -376,7 +396,7 @@ class Parent:
     @property
     def closed(self) -> bool:
         """Ended, with nothing live and every fill known: it can be left alone."""
-        return self.state in PARENT_TERMINAL and not self.live and self.fills_complete
+        return self.phase is ParentPhase.TERMINAL and not self.live and self.fills_complete
 
     def await_book(self, book: tuple[int, int], now_ns: int) -> None:
         """Place nothing on this book; an exit tries it once more where no newer one comes."""
@@ -389,7 +409,9 @@ class Parent:
 
     def step(self, event: ParentEvent) -> None:
         """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
-        self.state = after(PARENT_TABLE, self.state, event, f"parent {self.id}")
+        self.phase = after(PARENT_TABLE, self.phase, event, f"parent {self.id}")
+        self.outcome = OUTCOMES.get(event)
+        self.paused = False
 
     def add(self, child: Child) -> None:
         """Take a new child into the budget.
@@ -402,6 +424,7 @@ class Parent:
             raise InvariantError(
                 f"parent {self.id}: child of {child.quantity_lots} lots, {self.available} available"
             )
+        self.paused = False
         self.children.append(child)
         self.live.append(child)
         self.watched.append(child)
@@ -425,6 +448,8 @@ class Parent:
             self.cost += fill.price_ticks * fill.quantity_lots
         child.counted = (child.filled, child.seen_lots, len(child.fills))
         _keep(self.live, child, wanted=not child.terminal)
+        if self.live:
+            self.paused = False
         _keep(self.watched, child, wanted=not (child.terminal and child.fills_complete))
         if fills == 0:
             _keep(self.with_fills, child, wanted=bool(child.fills))

@@ -324,3 +324,15 @@ def test_a_total_without_its_fills_is_asked_about_before_the_end_is_told() -> No
     rig.run(1 * SECOND)
     assert rig.report().status == "filled"
     assert rig.report().fills[0].trade_id == fill.trade_id
+
+
+def test_an_order_that_a_crash_has_torn_away_is_told_as_a_new_revision() -> None:
+    """Its parent was stored with it, and told as working under that revision."""
+    rig = Rig()
+    rig.send(signal())
+    told = rig.report()
+    assert told.status == "working"
+    rig.durable = {k: v for k, v in rig.durable.items() if not k.startswith("child/")}
+    rig.reports.clear()
+    rig.restart()
+    assert (rig.reports[0].status, rig.reports[0].revision) == ("accepted", told.revision + 1)

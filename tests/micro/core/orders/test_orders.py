@@ -20,15 +20,25 @@ from citadel_micro.core.orders.order_records import (
 from citadel_micro.core.orders.order_states import (
     CHILD_TABLE,
     CHILD_TERMINAL,
+    OUTCOMES,
     PARENT_TABLE,
     PARENT_TERMINAL,
     ChildEvent,
     ChildState,
     ParentEvent,
+    ParentPhase,
     ParentState,
 )
 from citadel_micro.core.orders.orders import Child, Parent
 from citadel_proto.errors import InvariantError
+
+AT_REST = (
+    ParentState.GATING,
+    ParentState.HELD,
+    ParentState.READY,
+    ParentState.PAUSED,
+    ParentState.CLOSING,
+)
 
 
 def child(number: int = 1, quantity: int = 100, **changes: object) -> Child:
@@ -51,6 +61,10 @@ def parent(target: int = 100) -> Parent:
     return Parent(
         signal=signal(), instrument=rules(), number=1, own=False, created_ns=START, target=target
     )
+
+
+def word(one: Parent) -> str:
+    return one.state.value
 
 
 def fill(trade_id: str, lots: int, cumulative: int = -1) -> OrderFilled:
@@ -89,26 +103,65 @@ def test_child_moves_as_the_table_says_or_not_at_all(state: ChildState, event: C
         assert one.state is following
 
 
-@pytest.mark.parametrize("state", list(ParentState))
+@pytest.mark.parametrize("phase", list(ParentPhase))
 @pytest.mark.parametrize("event", list(ParentEvent))
 def test_parent_moves_as_the_table_says_or_not_at_all(
-    state: ParentState, event: ParentEvent
+    phase: ParentPhase, event: ParentEvent
 ) -> None:
     one = parent()
-    one.state = state
-    following = PARENT_TABLE[state].get(event)
+    one.phase = phase
+    following = PARENT_TABLE[phase].get(event)
     if following is None:
         with pytest.raises(InvariantError, match=event.value):
             one.step(event)
-        assert one.state is state
+        assert one.phase is phase
     else:
         one.step(event)
-        assert one.state is following
+        assert one.phase is following
+        assert one.terminal is (one.outcome is not None)
+
+
+@pytest.mark.parametrize("state", [s for s in ChildState if s not in CHILD_TERMINAL])
+@pytest.mark.parametrize("ioc", [False, True])
+@pytest.mark.parametrize("capped", [False, True])
+def test_what_an_active_parent_does_is_what_its_child_does(
+    state: ChildState, ioc: bool, capped: bool
+) -> None:
+    one = parent()
+    one.step(ParentEvent.ADMIT)
+    one.paused = True
+    assert word(one) == "paused"
+    one.add(child(state=state, ioc=ioc, capped=capped))
+    expected = {"quarantined": "unknown"}.get(state.value, state.value)
+    if ioc and expected in {"placing", "working"}:
+        expected = "crossing"
+    elif capped and expected == "working":
+        expected = "capped"
+    assert word(one) == expected
+    one.live[0].state = ChildState.CANCELED
+    one.count(one.live[0])
+    assert word(one) == "ready"
+    one.step(ParentEvent.CLOSE)
+    assert word(one) == "closing"
+    one.step(ParentEvent.DUST)
+    assert word(one) == "done_dust"
+
+
+@pytest.mark.parametrize("state", list(ParentState))
+def test_every_state_that_was_ever_stored_is_read_as_a_phase(state: ParentState) -> None:
+    row = {**parent_state(parent()), "state": state.value}
+    again = load_parent(row)
+    assert again.terminal is (state in PARENT_TERMINAL)
+    if state in (*PARENT_TERMINAL, *AT_REST):
+        assert parent_state(again)["state"] == state.value
+    else:  # its child, loaded next, says the rest
+        assert (again.phase, again.state) == (ParentPhase.ACTIVE, ParentState.READY)
 
 
 def test_tables_are_complete() -> None:
     assert set(CHILD_TABLE) == set(ChildState)
-    assert set(PARENT_TABLE) == set(ParentState)
+    assert set(PARENT_TABLE) == set(ParentPhase)
+    assert set(OUTCOMES.values()) == set(PARENT_TERMINAL)
 
 
 def test_proof_stands_and_silence_proves_nothing() -> None:
@@ -122,14 +175,15 @@ def test_proof_stands_and_silence_proves_nothing() -> None:
 
 
 def test_ended_parents_never_come_back() -> None:
-    for state in PARENT_TERMINAL:
-        assert set(PARENT_TABLE[state].values()) <= {ParentState.ANOMALY}
+    assert PARENT_TABLE[ParentPhase.TERMINAL] == {ParentEvent.ANOMALY: ParentPhase.TERMINAL}
 
 
 def test_no_order_is_sent_while_another_may_be_out() -> None:
-    for state, row in PARENT_TABLE.items():
-        if ParentEvent.PLACE in row:
-            assert state in (ParentState.READY, ParentState.PAUSED)
+    one = parent()
+    one.step(ParentEvent.ADMIT)
+    one.add(child(quantity=10))
+    with pytest.raises(InvariantError, match="still live"):
+        one.add(child(2, quantity=10))
     assert ChildEvent.AMEND_SENT not in CHILD_TABLE[ChildState.CANCELING]
     assert ChildEvent.CANCEL_SENT not in CHILD_TABLE[ChildState.CANCELING]
 
@@ -218,7 +272,7 @@ def test_filled_and_reserved_never_exceed_the_target(moves: list[tuple[str, int]
 
 def test_durable_form_comes_back_equal_and_is_plain() -> None:
     one = parent()
-    one.state = ParentState.CANCELING
+    one.phase, one.outcome = ParentPhase.TERMINAL, ParentState.EXPIRED
     one.verdict = ParentEvent.CANCEL
     one.permitted = 12
     live = child(state=ChildState.CANCELING)

@@ -7,7 +7,7 @@ from engine_kit import MS, START, rules, signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.core.orders.order_states import ParentState
+from citadel_micro.core.orders.order_states import ParentPhase, ParentState
 from citadel_micro.core.orders.orders import Child, ChildFill, Parent
 from citadel_micro.core.orders.tca import shortfall
 
@@ -58,7 +58,7 @@ def worked(
         )
     parent.children.append(child)
     parent.arrival_half_ticks, parent.release_half_ticks, parent.final_half_ticks = mids
-    parent.state = ParentState.CANCELED
+    parent.phase, parent.outcome = ParentPhase.TERMINAL, ParentState.CANCELED
     return parent
 
 
