@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from citadel_bridge.auth import KeyStore, require_keys
 from citadel_bridge.sockets import Endpoint
@@ -201,32 +201,31 @@ class NewSignal:
         self, *, signal_id: str, strategy: str, now_ns: int, epoch: int, owner: str
     ) -> Signal:
         """The message that carries this order; its sequence is set when it is published."""
-        return Signal(
-            signal_id=signal_id,
-            strategy=strategy,
-            venue=self.venue,
-            symbol=self.symbol,
-            side=self.side,
-            quantity=str(self.quantity),
-            kind=self.kind,
-            order_type=self.order_type,
-            limit_price=None if self.limit_price is None else str(self.limit_price),
-            stop_price=None if self.stop_price is None else str(self.stop_price),
-            time_in_force=self.time_in_force,
-            reduce_only=bool(self.reduce_only),
-            leverage=str(self.leverage),
-            algo=self.algo,
-            params=plain_params(self.params),
-            confidence=None if self.confidence is None else float(self.confidence),
-            model_id=cut_name(str(self.model_id or "")),
-            tag=cut_name(str(self.tag or "")),
-            candle_ns=int(self.candle_ns),
-            created_ns=now_ns,
-            expires_ns=now_ns + int(self.ttl * 1_000_000_000),
-            epoch=epoch,
-            seq=0,
-            owner=owner,
-        )
+        values: dict[str, Any] = {name: getattr(self, name) for name in _TOLD}
+        values |= {name: str(values[name]) for name in _NUMBERS if values[name] is not None}
+        values |= {
+            "params": dict(self.params),
+            "signal_id": signal_id,
+            "strategy": strategy,
+            "model_id": cut_name(self.model_id),
+            "tag": cut_name(self.tag),
+            "created_ns": now_ns,
+            "expires_ns": now_ns + int(self.ttl * 1_000_000_000),
+            "epoch": epoch,
+            "seq": 0,
+            "owner": owner,
+        }
+        return Signal(**values)
+
+
+def shared_fields(asked: type[NewSignal], sent: type[Signal]) -> tuple[str, ...]:
+    """Fields that both have by the same name: those travel."""
+    return tuple(each.name for each in fields(asked) if each.name in sent.__struct_fields__)
+
+
+_TOLD: Final = shared_fields(NewSignal, Signal)
+_NUMBERS: Final = tuple(each.name for each in fields(NewSignal) if "Decimal" in str(each.type))
+"""Those that travel as decimal text."""
 
 
 @dataclass(frozen=True, slots=True)

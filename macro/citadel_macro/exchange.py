@@ -24,9 +24,10 @@ from freqtrade.exceptions import InsufficientFundsError, InvalidOrderException, 
 from freqtrade.exchange import ROUND_DOWN, ROUND_UP
 from freqtrade.persistence import Order
 
+from citadel_bridge.config import NewSignal
 from citadel_bridge.errors import IntentsUnwritable, MicroUnavailable
 from citadel_macro import ccxt_orders as orders
-from citadel_macro.micro_client import OrderRequest
+from citadel_macro.micro_client import makes_sense
 from citadel_macro.seen import SeenMixin
 from citadel_macro.strategy import Wishes
 from citadel_proto.reason_codes import FUNDS_CODES
@@ -93,19 +94,20 @@ class BridgeMixin(SeenMixin):
         wish = self.wishes.take(pair)
         is_entry = initial_order or self._adds(side, reduceOnly)
         limit = None if ordertype == "market" else orders.text(self.price_to_precision(pair, rate))
-        request = OrderRequest(
-            symbol=pair,
-            side=side,
-            quantity=self._quantity(pair, amount),
-            kind="order",
-            order_type="market" if ordertype == "market" else "limit",
-            limit_price=limit,
-            stop_price=None,
-            time_in_force=cast("Any", time_in_force.upper()),
-            reduce_only=reduceOnly,
-            leverage=orders.text(leverage),
-            **self._how(wish, is_entry=is_entry),
-        )
+        with makes_sense():
+            request = NewSignal(
+                venue=self.settings.venue,
+                symbol=pair,
+                side=side,
+                quantity=self._quantity(pair, amount),
+                kind="order",
+                order_type="market" if ordertype == "market" else "limit",
+                limit_price=limit,
+                time_in_force=cast("Any", time_in_force.upper()),
+                reduce_only=reduceOnly,
+                leverage=orders.text(leverage),
+                **self._how(wish, is_entry=is_entry),
+            )
         return self._send(request, lock=is_entry and initial_order)
 
     def create_stoploss(
@@ -130,27 +132,26 @@ class BridgeMixin(SeenMixin):
             worst = self._get_stop_limit_rate(stop_price, order_types, side)
             limit = orders.text(self.price_to_precision(pair, worst, rounding_mode=rounding))
         stop = self.price_to_precision(pair, stop_price, rounding_mode=rounding)
-        request = OrderRequest(
-            symbol=pair,
-            side=side,
-            quantity=self._quantity(pair, amount),
-            kind="stop",
-            order_type=cast("Any", kind),
-            limit_price=limit,
-            stop_price=orders.text(stop),
-            time_in_force="GTC",
-            reduce_only=self.trading_mode == TradingMode.FUTURES,
-            leverage=orders.text(leverage),
-            algo="stop",
-            params={},
-            confidence=None,
-            model_id="",
-            tag="stoploss",
-            life_s=STOP_LIFE_S,
-        )
+        with makes_sense():
+            request = NewSignal(
+                venue=self.settings.venue,
+                symbol=pair,
+                side=side,
+                quantity=self._quantity(pair, amount),
+                kind="stop",
+                order_type=cast("Any", kind),
+                limit_price=limit,
+                stop_price=orders.text(stop),
+                time_in_force="GTC",
+                reduce_only=self.trading_mode == TradingMode.FUTURES,
+                leverage=orders.text(leverage),
+                algo="stop",
+                tag="stoploss",
+                ttl=STOP_LIFE_S,
+            )
         return self._send(request, lock=False)
 
-    def _send(self, request: OrderRequest, *, lock: bool) -> CcxtOrder:
+    def _send(self, request: NewSignal, *, lock: bool) -> CcxtOrder:
         held = self.held_back(request.symbol, request.side, request.kind)
         if held:
             raise TemporaryError(held)
@@ -211,7 +212,7 @@ class BridgeMixin(SeenMixin):
             "confidence": wish.confidence if wish else None,
             "model_id": wish.model_id if wish else "",
             "tag": wish.tag if wish and wish.tag else "entry" if is_entry else "exit",
-            "life_s": life,
+            "ttl": life,
         }
 
     def _unfilled_timeout_s(self, *, is_entry: bool) -> float:

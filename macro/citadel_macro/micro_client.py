@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from freqtrade.exceptions import InvalidOrderException
 
-from citadel_bridge.config import ConnectorConfig, NewSignal
+from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro.strategy import BookView
 from citadel_proto.bounds import cut_name
 from citadel_proto.errors import BadInput
-from citadel_proto.messages import (
-    TERMINAL_STATUSES,
-    OrderType,
-    Param,
-    Side,
-    SignalKind,
-    TimeInForce,
-)
+from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Mapping
 
+    from citadel_bridge.config import NewSignal
     from citadel_macro.config import BridgeSettings
     from citadel_proto.messages import Balance, ExecutionReport, Position, Signal
 
@@ -39,27 +33,17 @@ BALANCES_EVERY_S: Final = 2.0
 """Balances come with every report; asking as well covers what no report of ours tells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
-    """A parent order as Freqtrade wants it; numbers are decimal text on the venue's grid."""
+@contextlib.contextmanager
+def makes_sense() -> Iterator[None]:
+    """Tell Freqtrade in its own words of an order that the bridge would not send.
 
-    symbol: str
-    side: Side
-    quantity: str
-    kind: SignalKind
-    order_type: OrderType
-    limit_price: str | None
-    stop_price: str | None
-    time_in_force: TimeInForce
-    reduce_only: bool
-    leverage: str
-    algo: str
-    params: Mapping[str, Param]
-    confidence: float | None
-    model_id: str
-    tag: str
-    life_s: float
-    """Nothing acts on the order after this many seconds."""
+    Raises:
+        InvalidOrderException: the order itself makes no sense.
+    """
+    try:
+        yield
+    except BadInput as error:
+        raise InvalidOrderException(str(error)) from error
 
 
 class MicroLink:
@@ -124,7 +108,7 @@ class MicroLink:
     # --- orders ----------------------------------------------------------------------------------
 
     def submit(
-        self, request: OrderRequest, signal_id: str = ""
+        self, request: NewSignal, signal_id: str = ""
     ) -> tuple[Signal, ExecutionReport | None]:
         """Send an order and wait ``ack_timeout_ms`` for its first report.
 
@@ -132,31 +116,9 @@ class MicroLink:
             MicroUnavailable: nothing was sent.
             InvalidOrderException: the request itself makes no sense; nothing was sent.
         """
-        try:
-            new = NewSignal(
-                venue=self.settings.venue,
-                symbol=request.symbol,
-                side=request.side,
-                quantity=request.quantity,
-                ttl=request.life_s,
-                strategy=self.strategy,
-                signal_id=signal_id,
-                kind=request.kind,
-                order_type=request.order_type,
-                limit_price=request.limit_price,
-                stop_price=request.stop_price,
-                time_in_force=request.time_in_force,
-                reduce_only=request.reduce_only,
-                leverage=request.leverage,
-                algo=request.algo,
-                params=dict(request.params),
-                confidence=request.confidence,
-                model_id=request.model_id,
-                tag=request.tag,
-            )
-            sent = self.connector.submit(new)
-        except BadInput as error:
-            raise InvalidOrderException(str(error)) from error
+        with makes_sense():
+            strategy = request.strategy or self.strategy
+            sent = self.connector.submit(replace(request, strategy=strategy, signal_id=signal_id))
         return sent.signal, sent.report
 
     def signal(self, signal_id: str) -> Signal | None:

@@ -29,9 +29,10 @@ from freqtrade.exchange import timeframe_to_minutes
 from freqtrade.persistence import Order, Trade
 from sqlalchemy import select
 
+from citadel_bridge.config import NewSignal
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import ccxt_orders as orders
-from citadel_macro.micro_client import OrderRequest
+from citadel_macro.micro_client import makes_sense
 
 if TYPE_CHECKING:
     from freqtrade.freqtradebot import FreqtradeBot
@@ -266,25 +267,20 @@ def _flatten(exchange: BridgeMixin, report: ExecutionReport) -> ExecutionReport 
     quantity = orders.text(exchange.amount_to_precision(report.symbol, held))
     if Decimal(quantity) <= 0:
         return None
-    request = OrderRequest(
-        symbol=report.symbol,
-        side="sell" if report.side == "buy" else "buy",
-        quantity=quantity,
-        kind="order",
-        order_type="market",
-        limit_price=None,
-        stop_price=None,
-        time_in_force="IOC",
-        reduce_only=exchange.trading_mode == TradingMode.FUTURES,
-        leverage="1",
-        algo=FLATTEN_ALGO,
-        params={},
-        confidence=None,
-        model_id="",
-        tag=FLATTEN_TAG,
-        life_s=SETTLE_S,
-    )
     link = exchange.link
+    with makes_sense():
+        request = NewSignal(
+            venue=link.settings.venue,
+            symbol=report.symbol,
+            side="sell" if report.side == "buy" else "buy",
+            quantity=quantity,
+            order_type="market",
+            time_in_force="IOC",
+            reduce_only=exchange.trading_mode == TradingMode.FUTURES,
+            algo=FLATTEN_ALGO,
+            tag=FLATTEN_TAG,
+            ttl=SETTLE_S,
+        )
     for attempt in itertools.count():
         flatten_id = f"{report.signal_id}-flat{attempt}"
         earlier = link.signal(flatten_id)

@@ -14,13 +14,13 @@ from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import run
 
 if TYPE_CHECKING:
-    from citadel_macro.micro_client import OrderRequest
+    from citadel_bridge.config import NewSignal
 
 
 def main(side: str, argv: list[str]) -> int:
     published = BridgeMixin._send
 
-    def _send(self: BridgeMixin, request: OrderRequest, *, lock: bool) -> Any:  # noqa: ANN401
+    def _send(self: BridgeMixin, request: NewSignal, *, lock: bool) -> Any:  # noqa: ANN401
         order = published(self, request, lock=lock)
         if request.side == side:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -12,13 +12,13 @@ import pytest
 from engine_kit import SYMBOL, VENUE, signal
 from engine_micro import EngineMicro
 
-from citadel_bridge.config import ConnectorConfig
+from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.intents import IntentLog
 from citadel_macro import ccxt_orders as orders
 from citadel_macro.config import BridgeSettings
 from citadel_macro.exchange import BridgeMixin
-from citadel_macro.micro_client import MicroLink, OrderRequest
+from citadel_macro.micro_client import MicroLink
 from citadel_macro.reconciliation import _final
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import Signal
@@ -27,23 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-REQUEST = OrderRequest(
+REQUEST = NewSignal(
+    venue=VENUE,
     symbol=SYMBOL,
     side="buy",
     quantity="0.1",
-    kind="order",
-    order_type="limit",
     limit_price="59000",
-    stop_price=None,
-    time_in_force="GTC",
-    reduce_only=False,
-    leverage="1",
     algo="limit",
-    params={},
-    confidence=None,
-    model_id="",
     tag="entry",
-    life_s=60.0,
+    ttl=60.0,
 )
 
 

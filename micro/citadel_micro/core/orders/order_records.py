@@ -25,7 +25,13 @@ PARENT_KEY: Final = "parent/"
 CHILD_KEY: Final = "child/"
 FILL_KEY: Final = "fill/"
 
-_DECIMALS: Final = ("quantity", "limit_price", "stop_price", "leverage")
+
+def decimals_of(kind: type[SignalReceived]) -> tuple[str, ...]:
+    """Fields of a signal that are stored as decimal text."""
+    return tuple(each.name for each in fields(kind) if str(each.type).startswith("Decimal"))
+
+
+_DECIMALS: Final = decimals_of(SignalReceived)
 _PLAIN: Final = (
     "number",
     "own",
@@ -125,7 +131,7 @@ def load_signal(row: dict[str, Any]) -> SignalReceived:
     """The signal that ``parent_state`` described."""
     values = dict(row)
     for name in _DECIMALS:
-        if values[name] is not None:
+        if values.get(name) is not None:
             values[name] = Decimal(values[name])
     values["params"] = tuple((name, value) for name, value in values["params"])
     return SignalReceived(**values)

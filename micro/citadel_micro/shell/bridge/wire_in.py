@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.model.events import (
     CancelReceived,
@@ -87,34 +89,11 @@ def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | Si
         _name(getattr(message, what), what)
     _owner(message.owner)
     try:
-        return SignalReceived(
-            signal_id=signal_id,
-            strategy=message.strategy,
-            venue=message.venue,
-            symbol=message.symbol,
-            side=message.side,
-            quantity=_positive(message.quantity, "quantity"),
-            kind=message.kind,
-            order_type=message.order_type,
-            limit_price=_optional(message.limit_price, "limit_price"),
-            stop_price=_stop_price(message),
-            time_in_force=message.time_in_force,
-            reduce_only=message.reduce_only,
-            leverage=_positive(message.leverage, "leverage"),
-            algo=message.algo,
-            params=_params(message),
-            confidence=_confidence(message.confidence),
-            model_id=message.model_id,
-            tag=message.tag,
-            candle_ns=_time(message.candle_ns, "candle_ns"),
-            created_ns=_ours(_time(message.created_ns, "created_ns"), offset_ns),
-            expires_ns=_ours(_time(message.expires_ns, "expires_ns"), offset_ns),
-            epoch=_time(message.epoch, "epoch"),
-            seq=_time(message.seq, "seq"),
-            missed=missed,
-            owner=message.owner,
-            offset_ns=offset_ns,
-        )
+        values: dict[str, Any] = {name: getattr(message, name) for name in _SAME}
+        values |= {name: read(message, name) for name, read in _READ.items()}
+        for name in ("created_ns", "expires_ns"):
+            values[name] = _ours(values[name], offset_ns)
+        return SignalReceived(**values, missed=missed, offset_ns=offset_ns)
     except _Nonsense as error:
         return SignalRefused(
             signal_id=signal_id,
@@ -193,33 +172,34 @@ def _owner(text: str) -> str:
     return text
 
 
-def _positive(text: str, what: str) -> Decimal:
+def _positive(message: Signal, name: str) -> Decimal:
+    text: str = getattr(message, name)
     try:
-        value = parse_decimal(text, what)
+        value = parse_decimal(text, name)
     except DecodeError as error:
         raise _Nonsense(str(error)) from error
     if value <= 0:
-        raise _Nonsense(f"{what} is {text}; it must be greater than 0")
+        raise _Nonsense(f"{name} is {text}; it must be greater than 0")
     if abs(value.adjusted()) > _EXPONENT:
-        raise _Nonsense(f"{what} is {text}; nothing is traded in such numbers")
+        raise _Nonsense(f"{name} is {text}; nothing is traded in such numbers")
     return value
 
 
-def _optional(text: str | None, what: str) -> Decimal | None:
-    return None if text is None else _positive(text, what)
+def _optional(message: Signal, name: str) -> Decimal | None:
+    return None if getattr(message, name) is None else _positive(message, name)
 
 
-def _stop_price(message: Signal) -> Decimal | None:
+def _stop_price(message: Signal, name: str) -> Decimal | None:
     if message.kind == "stop":
         if message.stop_price is None:
             raise _Nonsense("a stop needs a stop_price")
-        return _positive(message.stop_price, "stop_price")
+        return _positive(message, name)
     if message.stop_price is not None:
         raise _Nonsense("only a stop has a stop_price; this is an order")
     return None
 
 
-def _params(message: Signal) -> tuple[tuple[str, str | int | float | bool], ...]:
+def _params(message: Signal, _name: str) -> tuple[tuple[str, str | int | float | bool], ...]:
     if len(message.params) > _PARAMS:
         raise _Nonsense(f"{len(message.params)} params; at most {_PARAMS} are allowed")
     for name, value in message.params.items():
@@ -232,16 +212,51 @@ def _params(message: Signal) -> tuple[tuple[str, str | int | float | bool], ...]
     return tuple(sorted(message.params.items()))
 
 
-def _confidence(value: float | None) -> float | None:
+def _confidence(message: Signal, name: str) -> float | None:
+    value = message.confidence
     if value is not None and not 0.0 <= value <= 1.0:
-        raise _Nonsense(f"confidence is {value}; it must be a probability in [0, 1]")
+        raise _Nonsense(f"{name} is {value}; it must be a probability in [0, 1]")
     return value
 
 
-def _time(value: int, what: str) -> int:
+def _time(message: Signal, name: str) -> int:
+    value: int = getattr(message, name)
     if not 0 <= value <= LATEST_NS:
-        raise _Nonsense(f"{what} is {value}; it must be in [0, 2**63)")
+        raise _Nonsense(f"{name} is {value}; it must be in [0, 2**63)")
     return value
+
+
+_Reader = Callable[[Signal, str], object]
+_BY_TYPE: Final[Mapping[str, _Reader]] = {"Decimal": _positive, "Decimal | None": _optional}
+_EXCEPTIONS: Final[Mapping[str, _Reader]] = {
+    "stop_price": _stop_price,
+    "params": _params,
+    "confidence": _confidence,
+    **dict.fromkeys(("candle_ns", "created_ns", "expires_ns", "epoch", "seq"), _time),
+}
+
+
+def readers(judged: type[SignalReceived]) -> dict[str, _Reader]:
+    """Fields that are not taken as they came, in their order: what each is read by."""
+    found = {
+        each.name: _EXCEPTIONS.get(each.name, _BY_TYPE.get(str(each.type)))
+        for each in fields(judged)
+    }
+    return {name: reader for name, reader in found.items() if reader is not None}
+
+
+_READ: Final = readers(SignalReceived)
+"""The first that means nothing is the reason of the refusal."""
+
+
+def taken_as_they_are(judged: type[SignalReceived], sent: type[Signal]) -> tuple[str, ...]:
+    """Fields that both have by the same name and that need no reading."""
+    read = readers(judged)
+    names = (each.name for each in fields(judged))
+    return tuple(name for name in names if name in sent.__struct_fields__ and name not in read)
+
+
+_SAME: Final = taken_as_they_are(SignalReceived, Signal)
 
 
 def _ours(value: int, offset_ns: int) -> int:
