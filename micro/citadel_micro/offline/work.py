@@ -44,6 +44,8 @@ _SIGNAL_LIFE_NS: Final = 30 * 86_400 * SECOND_NS
 """Longer than any capture, so that an order without a working time ends with its capture."""
 _LONGEST_NS: Final = 30 * 86_400 * SECOND_NS
 """A longer gap between two lines is a wrong time; every timer within it would be worked."""
+_LATEST_NS: Final = 4_102_444_800 * SECOND_NS
+"""The year 2100: what is far beyond it counts as never."""
 _DRAIN_NS: Final = 60 * SECOND_NS
 """Virtual time for what is still working when the capture ends to be withdrawn and proven."""
 _RICH: Final = Decimal(10) ** 18
@@ -130,7 +132,7 @@ def work(
     start_ns = now_ns = 0
     parent: Parent | None = None
     for recv_ns, events in capture_life(order.capture, order.venue, order.symbol):
-        if recv_ns - now_ns > _LONGEST_NS and frames:
+        if recv_ns - now_ns > _LONGEST_NS and (frames or recv_ns > _LATEST_NS):
             raise BadInput(
                 f"the time of receipt jumps by {(recv_ns - now_ns) // (86_400 * SECOND_NS)} days",
                 where=f"{order.capture}, after {frames} frames",
