@@ -325,9 +325,29 @@ def _check_collar(case: Case) -> None:
     if kept:
         case.rows.append((8, PRICE_COLLAR, True, away, limits.price_collar_bps, ""))
         return
+    if _one_tick(case) and case.price == instrument.ticks_of_float(_far(case)):
+        text = "the nearest price there is: the spread is one tick"
+        case.rows.append((8, RiskCode.PRICE_COLLAR, True, away, limits.price_collar_bps, text))
+        return
     limit = most if away > 0 else least
     text = f"price {instrument.price(case.price)} is {abs(away):.0f} bps from the mid {mid}"
     case.failed(8, PRICE_COLLAR, text, value=away, limit=limit)
+
+
+def _far(case: Case) -> float:
+    """The best price of the other side, of a case that has one."""
+    return (case.ask if case.buy else case.bid) or 0.0
+
+
+def _one_tick(case: Case) -> bool:
+    """Of a reduction: no market could be narrower, however many bps one tick is.
+
+    A coin that has fallen to a few ticks must still be sold.
+    """
+    bid, ask, instrument = case.bid, case.ask, case.instrument
+    if not case.reducing or bid is None or ask is None or instrument is None:
+        return False
+    return round((ask - bid) / instrument.tick_float) == 1
 
 
 def check_stop_price(case: Case) -> None:
@@ -378,6 +398,8 @@ def check_liquidity(case: Case) -> None:
     share = limits.depth_participation_bps / BPS
     book, lot = market.book, instrument.lot_float
     reach = mid * limits.price_collar_bps / BPS
+    if _one_tick(case):
+        reach = max(reach, instrument.tick_float)
     # Twice what is needed: when less is there, all of it has been counted.
     needed = 2 * case.live * lot / share if share > 0 else math.inf
     shown = book.displayed("sell" if case.buy is taking else "buy", mid, reach, needed)

@@ -901,6 +901,30 @@ def test_a_touch_beyond_the_collar_is_waited_out_and_said() -> None:
     assert held(rig) == 0
 
 
+@pytest.mark.parametrize("how", ["flatten", "market", "stop"])
+def test_a_coin_that_has_fallen_to_a_few_ticks_can_still_be_sold(how: str) -> None:
+    """One tick is 2 % of its price, more than the collar on each side of the mid."""
+    coin = rules(tick=Decimal("0.1"), lot=Decimal(1), min_notional=Decimal(0))
+    rig = Rig(config(), instrument=coin)
+    rig.venue.partial_share = 0.0
+    rig.book(60.0, 60.1)
+    rig.send(signal("buy", order_type="market", quantity=Decimal(5)))
+    rig.run(SECOND)
+    if how == "stop":
+        stop(rig, quantity="5", stop_price=Decimal(10))
+    rig.book(3.0, 3.1)
+    rig.book(3.0, 3.1)
+    if how == "flatten":
+        rig.operate("flatten")
+    elif how == "market":
+        exit_(rig, "exit", "5", order_type="market", limit_price=None, algo="")
+    rig.run(2 * SECOND)
+    assert held(rig) == 0
+    entry = {"order_type": "market", "quantity": Decimal(5), "created_ns": rig.now}
+    rig.send(signal("again", expires_ns=rig.now + SECOND, **entry))
+    assert rig.report("again").status == "rejected"
+
+
 # --- an exit that cannot leave holds back no other one -------------------------------------------
 
 
