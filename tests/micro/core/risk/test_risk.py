@@ -264,7 +264,7 @@ def place(request: RiskRequest, **changes: object) -> PlaceOrder:
 
 def amend(request: RiskRequest, **changes: object) -> AmendOrder:
     order = place(request)
-    values = {name: getattr(order, name) for name in order.__slots__ if name != "time_in_force"}
+    values = {name: getattr(order, name) for name in AmendOrder.__slots__}
     return AmendOrder(**{**values, **changes})
 
 
