@@ -68,6 +68,8 @@ def real_frames(shared: Path, venue: str, count: int = 400) -> list[bytes]:
 def frame_types(venue: str) -> list[type[msgspec.Struct]]:
     """The types into which this venue's module decodes."""
     for module in pkgutil.iter_modules(adapters.__path__, f"{adapters.__name__}."):
+        if not module.ispkg:
+            continue  # what adapters share
         name = f"{module.name}.market_data"
         loaded = importlib.import_module(name) if importlib.util.find_spec(name) else None
         if loaded is not None and venue in loaded.SPECS:
