@@ -134,6 +134,10 @@ def test_an_orphan_whose_fills_are_forgotten_still_counts_as_filled(
         known = micro.report("old")
         register.forget_old(micro.now)
         assert "old" not in register.known
+    by_s = time.monotonic() + 30  # its reports are on their way, and would come after the clearing
+    while (heard := first.connector.report("old")) is None or heard.status != "filled":
+        assert time.monotonic() < by_s
+        time.sleep(0.01)
     first.connector.mirror.reports.clear()
     exchange = type("Exchange", (), {"link": first})()
     report = _final(exchange, "old", SYMBOL)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from citadel_macro import tca as macro_tca
 from citadel_micro.core.orders import execution_reports, tca
+from citadel_micro.core.orders.children import Child, ChildFill
 from citadel_micro.core.orders.order_states import ParentPhase, ParentState
-from citadel_micro.core.orders.orders import Child, ChildFill, Parent
+from citadel_micro.core.orders.orders import Parent
 from citadel_micro.core.portfolio.portfolio import Portfolio
 from citadel_micro.demo.audit import traded_shortfall
 from citadel_micro.shell.bridge.wire import report_of

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from citadel_micro.core.model.instrument import Instrument
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.children import Child
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.offline.driver import OfflineDriver
 
 

@@ -62,7 +62,7 @@ def amend_refused(command: AmendOrder, code: str, text: str) -> AmendRejected:
         venue=command.venue,
         symbol=command.symbol,
         client_id=command.client_id,
-        code=cast(Literal["NOT_FOUND", "POST_ONLY", "RATE_LIMIT", "OTHER"], code),
+        code=cast("Literal['NOT_FOUND', 'POST_ONLY', 'RATE_LIMIT', 'OTHER']", code),
         text=text,
     )
 
@@ -84,7 +84,7 @@ def done(venue: str, order: PaperOrder, reason: str, now_ns: int) -> OrderDone:
         venue=venue,
         symbol=order.symbol,
         client_id=order.client_id,
-        status=cast(Literal["filled", "canceled", "expired"], order.status),
+        status=cast("Literal['filled', 'canceled', 'expired']", order.status),
         cumulative_lots=order.filled_lots,
         reason=reason,
         exchange_ns=now_ns,

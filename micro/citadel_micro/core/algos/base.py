@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
 
 Value = str | int | float | bool
 

@@ -29,8 +29,9 @@ from citadel_micro.core.orders.order_states import ParentEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
 
 JOIN, IMPROVE, MID, CROSS = range(4)
 _NEVER: Final = 2.0

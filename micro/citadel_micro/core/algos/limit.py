@@ -25,8 +25,9 @@ from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
 
 
 class Limit(Algorithm):

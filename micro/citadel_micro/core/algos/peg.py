@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.algos.base import Decision, Value
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
 
 
 class Peg(Algorithm):

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.parent_actions import ParentActions
     from citadel_micro.core.execution.reject_policy import RejectPolicy
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
 
 _V = ParentEvent
 

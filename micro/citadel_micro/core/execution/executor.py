@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.report_handler import ChildReport
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent, ParentAlgorithm
+    from citadel_micro.core.orders.orders import Parent, ParentAlgorithm
 
 _P, _V = ParentPhase, ParentEvent
 _IN_DOUBT: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
 from citadel_micro.core.model.time_units import FAR
+from citadel_micro.core.orders.children import Child
 from citadel_micro.core.orders.order_states import ChildEvent, ChildState, ParentPhase
-from citadel_micro.core.orders.orders import Child, Parent
 from citadel_micro.core.orders.rate_limiter import MessageBucket
 from citadel_micro.core.risk.codes import SLICED
 from citadel_micro.core.risk.types import RiskRequest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.orders.instrument_state import InstrumentState
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.core.risk.manager import RiskManager
     from citadel_micro.core.risk.types import Verdict
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Wait
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.order_sender import Denied
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.core.risk.types import Verdict
 
 _P, _V = ParentState, ParentEvent

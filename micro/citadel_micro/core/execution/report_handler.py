@@ -24,7 +24,8 @@ from citadel_micro.core.orders.order_states import ChildEvent, ChildState
 if TYPE_CHECKING:
     from citadel_micro.core.execution.order_sender import OrderSender
     from citadel_micro.core.model.config import EngineConfig
-    from citadel_micro.core.orders.orders import Child, Parent
+    from citadel_micro.core.orders.children import Child
+    from citadel_micro.core.orders.orders import Parent
 
 ChildReport = (
     OrderAccepted

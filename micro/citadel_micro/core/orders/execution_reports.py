@@ -11,7 +11,8 @@ from citadel_micro.core.orders.order_states import ParentState
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
-    from citadel_micro.core.orders.orders import ChildFill, Parent
+    from citadel_micro.core.orders.children import ChildFill
+    from citadel_micro.core.orders.orders import Parent
     from citadel_micro.core.portfolio.portfolio import Portfolio, Position
 
 _P = ParentState

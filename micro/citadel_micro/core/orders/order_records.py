@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from citadel_micro.core.model.events import SignalReceived
+from citadel_micro.core.orders.children import Child, ChildFill
 from citadel_micro.core.orders.order_states import (
     PARENT_TERMINAL,
     ChildState,
@@ -19,7 +20,7 @@ from citadel_micro.core.orders.order_states import (
     ParentState,
     phase_of,
 )
-from citadel_micro.core.orders.orders import Child, ChildFill, Parent
+from citadel_micro.core.orders.orders import Parent
 
 PARENT_KEY: Final = "parent/"
 CHILD_KEY: Final = "child/"

@@ -14,7 +14,7 @@ from citadel_micro.core.orders.order_records import (
     fill_state,
     parent_state,
 )
-from citadel_micro.core.orders.orders import Child, Parent
+from citadel_micro.core.orders.orders import Parent
 from citadel_micro.core.orders.remembered_ids import Ended, Remembered
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.command_buffer import CommandBuffer
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import OrderFilled, SignalReceived
+    from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.portfolio.portfolio import Portfolio
 

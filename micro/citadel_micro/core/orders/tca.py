@@ -14,7 +14,8 @@ from citadel_proto.shortfall import Shortfall, Traded, costs, fee_in_quote
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
-    from citadel_micro.core.orders.orders import ChildFill, Parent
+    from citadel_micro.core.orders.children import ChildFill
+    from citadel_micro.core.orders.orders import Parent
 
 
 def shortfall(parent: Parent) -> Shortfall | None:

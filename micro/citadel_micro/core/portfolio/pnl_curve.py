@@ -86,10 +86,10 @@ class LossCurve:
 
     def load(self, state: dict[str, object]) -> None:
         """Take over what ``to_state`` gave."""
-        self.day = cast(int, state["day"])
-        self.day_anchor = Decimal(cast(str, state["day_anchor"]))
-        self.peak = Decimal(cast(str, state["peak"]))
-        self.last = Decimal(cast(str, state["last"]))
-        self.last_ns = cast(int, state["last_ns"])
-        rows = cast(list[list[object]], state["samples"])
-        self.samples = deque((cast(int, ns), Decimal(cast(str, profit))) for ns, profit in rows)
+        self.day = cast("int", state["day"])
+        self.day_anchor = Decimal(cast("str", state["day_anchor"]))
+        self.peak = Decimal(cast("str", state["peak"]))
+        self.last = Decimal(cast("str", state["last"]))
+        self.last_ns = cast("int", state["last_ns"])
+        rows = cast("list[list[object]]", state["samples"])
+        self.samples = deque((cast("int", ns), Decimal(cast("str", profit))) for ns, profit in rows)

@@ -383,20 +383,20 @@ class Portfolio:
     def load(self, state: dict[str, object]) -> None:
         """Take over what ``to_state`` gave."""
         self._positions = {}
-        for row in cast(list[dict[str, Any]], state["positions"]):
+        for row in cast("list[dict[str, Any]]", state["positions"]):
             exact = {name: Decimal(row[name]) for name in _DECIMALS}
             position = Position(**{**row, **exact})
             self._positions[(position.venue, position.symbol)] = position
-        self._balances = {venue: {} for venue in cast(list[str], state["venues"])}
-        for venue, currency, free, used in cast(list[list[str]], state["balances"]):
+        self._balances = {venue: {} for venue in cast("list[str]", state["venues"])}
+        for venue, currency, free, used in cast("list[list[str]]", state["balances"]):
             self._balances[venue][currency] = Balance(Decimal(free), Decimal(used))
         self._balance_ns = _times(state["balance_ns"])
         self._fill_ns = _times(state["fill_ns"])
         self.foreign_fees = {
             (venue, currency): Decimal(fee)
-            for venue, currency, fee in cast(list[list[str]], state["foreign_fees"])
+            for venue, currency, fee in cast("list[list[str]]", state["foreign_fees"])
         }
-        self.curve.load(cast(dict[str, object], state["curve"]))
+        self.curve.load(cast("dict[str, object]", state["curve"]))
 
     # inside
 
@@ -438,4 +438,4 @@ _DECIMALS = ("contract_size", "quantity", "cash", "entry_value", "fees")
 
 
 def _times(rows: object) -> dict[tuple[str, str], int]:
-    return {(v, c): ns for v, c, ns in cast(list[tuple[str, str, int]], rows)}
+    return {(v, c): ns for v, c, ns in cast("list[tuple[str, str, int]]", rows)}

@@ -321,10 +321,10 @@ class Breakers:
 
     def load(self, state: dict[str, object]) -> None:
         """Take over what ``to_state`` gave. The epoch grows: no approval outlives a restart."""
-        self._now_ns = cast(int, state["now_ns"])
-        self._next_id = cast(int, state["next_id"])
-        self.epoch = cast(int, state["epoch"]) + 1
-        rows = cast(list[dict[str, Any]], state["trips"])
+        self._now_ns = cast("int", state["now_ns"])
+        self._next_id = cast("int", state["next_id"])
+        self.epoch = cast("int", state["epoch"]) + 1
+        rows = cast("list[dict[str, Any]]", state["trips"])
         self.trips = tuple(Trip(**row) for row in rows)
         self._touched = dict.fromkeys(t.scope for t in self.trips)
 
@@ -351,10 +351,10 @@ class Breakers:
     def _put(self, old: Trip | None, new: Trip | None) -> None:
         """Replace, add (no old) or remove (no new) one trip, keeping the order of the others."""
         if old is None:
-            self.trips = (*self.trips, cast(Trip, new))
+            self.trips = (*self.trips, cast("Trip", new))
         elif new is None:
             self.trips = tuple(t for t in self.trips if t is not old)
         else:
             self.trips = tuple(new if t is old else t for t in self.trips)
-        self._touched.setdefault((new or cast(Trip, old)).scope)
+        self._touched.setdefault((new or cast("Trip", old)).scope)
         self.version += 1

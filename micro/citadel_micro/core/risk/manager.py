@@ -308,20 +308,20 @@ class RiskManager:
 
     def restore(self, state: dict[str, object]) -> list[RiskCommand]:
         """Take over what ``to_state`` gave; returns what to publish. Switches are unarmed."""
-        self.breakers.load(cast(dict[str, object], state["breakers"]))
-        self._limits_epoch = cast(int, state["limits_epoch"])
-        self._warned = dict.fromkeys(cast(list[str], state["warned"]), True)
+        self.breakers.load(cast("dict[str, object]", state["breakers"]))
+        self._limits_epoch = cast("int", state["limits_epoch"])
+        self._warned = dict.fromkeys(cast("list[str]", state["warned"]), True)
         self._feed_down_ns = {
             (v, s): (ns, why)
-            for v, s, ns, why in cast(list[tuple[str, str, int, str]], state["feed_down"])
+            for v, s, ns, why in cast("list[tuple[str, str, int, str]]", state["feed_down"])
         }
-        seen = cast(list[tuple[str, str]], state.get("feed_seen", []))
+        seen = cast("list[tuple[str, str]]", state.get("feed_seen", []))
         self._feed_seen = dict.fromkeys((v, s) for v, s in seen)
         self._rejects = {
             (v, s): deque(times, maxlen=self.limits.reject_burst)
-            for v, s, times in cast(list[tuple[str, str, list[int]]], state["rejects"])
+            for v, s, times in cast("list[tuple[str, str, list[int]]]", state["rejects"])
         }
-        self._rebase_peak = cast(bool, state["rebase_peak"])
+        self._rebase_peak = cast("bool", state["rebase_peak"])
         self._armed.clear()
         return self._changes()
 

@@ -15,9 +15,10 @@ from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, RequestSnapshot
 from citadel_micro.core.model.config import VenueConfig
 from citadel_micro.core.model.events import DepthUpdate
+from citadel_micro.core.orders.children import Child
 from citadel_micro.core.orders.instrument_state import InstrumentState
 from citadel_micro.core.orders.order_states import ChildState, ParentState
-from citadel_micro.core.orders.orders import Child, Parent
+from citadel_micro.core.orders.orders import Parent
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision

@@ -23,7 +23,7 @@ from citadel_micro.core.model.risk_limits import paper_defaults
 from citadel_micro.core.orders.order_states import ChildState, ParentState
 
 if TYPE_CHECKING:
-    from citadel_micro.core.orders.orders import Child
+    from citadel_micro.core.orders.children import Child
 
 CHILD = "sctest-1-1"
 

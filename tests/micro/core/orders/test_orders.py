@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citadel_micro.core.model.events import OrderFilled
+from citadel_micro.core.orders.children import Child
 from citadel_micro.core.orders.order_records import (
     child_state,
     fill_state,
@@ -29,7 +30,7 @@ from citadel_micro.core.orders.order_states import (
     ParentPhase,
     ParentState,
 )
-from citadel_micro.core.orders.orders import Child, Parent
+from citadel_micro.core.orders.orders import Parent
 from citadel_proto.errors import InvariantError
 
 AT_REST = (

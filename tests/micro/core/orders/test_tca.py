@@ -7,8 +7,9 @@ from engine_kit import MS, START, rules, signal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citadel_micro.core.orders.children import Child, ChildFill
 from citadel_micro.core.orders.order_states import ParentPhase, ParentState
-from citadel_micro.core.orders.orders import Child, ChildFill, Parent
+from citadel_micro.core.orders.orders import Parent
 from citadel_micro.core.orders.tca import shortfall
 
 FILLS = st.lists(

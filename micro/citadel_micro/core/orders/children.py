@@ -1,0 +1,144 @@
+"""One order at a venue: what is reserved for it, what of it has filled, and what is in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+from citadel_micro.core.model.commands import FillView
+from citadel_micro.core.model.time_units import FAR
+from citadel_micro.core.orders.order_states import (
+    CHILD_TABLE,
+    CHILD_TERMINAL,
+    ChildEvent,
+    ChildState,
+    after,
+)
+
+if TYPE_CHECKING:
+    from citadel_micro.core.model.events import OrderFilled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFill:
+    """One fill of one child, with the market it happened in."""
+
+    trade_id: str
+    price_ticks: int
+    quantity_lots: int
+    fee: Decimal
+    fee_currency: str
+    liquidity: Literal["maker", "taker"]
+    exchange_ns: int
+    recv_ns: int
+    mid_half_ticks: int
+    """Best bid + best ask in ticks when we heard of it; 0 when there was no two-sided book."""
+
+
+# Neither orders nor parents are values: two that look alike are still two. So a list is searched for
+# one of them by identity, without comparing every field.
+@dataclass(slots=True, kw_only=True, eq=False)
+class Child:
+    """One order at a venue."""
+
+    client_id: str
+    price_ticks: int
+    quantity_lots: int
+    post_only: bool
+    ioc: bool
+    reduce_only: bool
+    placed_ns: int
+    expires_ns: int
+    """The venue may not take the request after this."""
+    book_seq: int
+    mid_half_ticks: int
+    state: ChildState = ChildState.PLACING
+    seen_lots: int = 0
+    """Sum of unique fills."""
+    cumulative_lots: int = 0
+    """Highest total that the venue has named."""
+    fills: list[ChildFill] = field(default_factory=list)
+    trade_ids: dict[str, None] = field(default_factory=dict)
+    acknowledged: bool = False
+    venue_order_id: str = ""
+    accepted_ns: int = 0
+    capped: bool = False
+    changed_ns: int = 0
+    """Of the last placing or amending, for the dwell."""
+    done_ns: int = 0
+    reason: str = ""
+    # an amend in flight
+    amend_price_ticks: int = 0
+    amend_quantity_lots: int = 0
+    amend_expires_ns: int = 0
+    amended_exchange_ns: int = 0
+    # requests and questions; times of ours, not stored
+    cancel_after_ns: int = 0
+    """No cancel before this, because the venue has just refused one."""
+    answer_due_ns: int = FAR
+    """An unanswered request is doubted at this time."""
+    query_due_ns: int = FAR
+    queries: int = 0
+    unknown_since_ns: int = 0
+    absent_order: bool = False
+    absent_trades: bool = False
+    counted: tuple[int, int, int] = (0, 0, 0)
+    """What its parent has counted of it: lots filled, lots seen, number of fills."""
+    stored_fills: int = 0
+    """So many of ``fills`` are durable."""
+    views: list[FillView] = field(default_factory=list)
+    """The first of ``fills`` as they are reported; a fill never changes."""
+
+    @property
+    def terminal(self) -> bool:
+        """Proven not to be live."""
+        return self.state in CHILD_TERMINAL
+
+    @property
+    def filled(self) -> int:
+        """Lots filled, whether or not every single fill has been seen."""
+        return max(self.seen_lots, self.cumulative_lots)
+
+    @property
+    def reserved(self) -> int:
+        """Lots that it may still fill."""
+        if self.state in CHILD_TERMINAL:
+            return 0
+        return max(0, max(self.quantity_lots, self.amend_quantity_lots) - self.filled)
+
+    @property
+    def fills_complete(self) -> bool:
+        """Every fill that the venue has counted has been seen, with its price and fee."""
+        return self.seen_lots >= self.cumulative_lots
+
+    def step(self, event: ChildEvent) -> None:
+        """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
+        self.state = after(CHILD_TABLE, self.state, event, f"child {self.client_id}")
+
+    def note_fill(self, report: OrderFilled, now_ns: int, mid_half_ticks: int) -> ChildFill | None:
+        """Count a fill once. None for one that was counted before."""
+        self.cumulative_lots = max(self.cumulative_lots, report.cumulative_lots)
+        if report.trade_id in self.trade_ids:
+            return None
+        fill = ChildFill(
+            trade_id=report.trade_id,
+            price_ticks=report.price_ticks,
+            quantity_lots=report.quantity_lots,
+            fee=report.fee,
+            fee_currency=report.fee_currency,
+            liquidity=report.liquidity,
+            exchange_ns=report.exchange_ns,
+            recv_ns=now_ns,
+            mid_half_ticks=mid_half_ticks,
+        )
+        self.trade_ids[report.trade_id] = None
+        self.fills.append(fill)
+        self.seen_lots += report.quantity_lots
+        return fill
+
+    def settle_amend(self, price_ticks: int, quantity_lots: int, now_ns: int) -> None:
+        """The order is known to stand at this price and quantity; no amend is in flight."""
+        self.price_ticks, self.quantity_lots = price_ticks, quantity_lots
+        self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
+        self.changed_ns = now_ns
