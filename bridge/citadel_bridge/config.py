@@ -201,10 +201,10 @@ class NewSignal:
         self, *, signal_id: str, strategy: str, now_ns: int, epoch: int, owner: str
     ) -> Signal:
         """The message that carries this order; its sequence is set when it is published."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in _TOLD}
+        values: dict[str, Any] = {name: _bare(getattr(self, name)) for name in _TOLD}
         values |= {name: str(values[name]) for name in _NUMBERS if values[name] is not None}
         values |= {
-            "params": dict(self.params),
+            "params": plain_params(self.params),
             "signal_id": signal_id,
             "strategy": strategy,
             "model_id": cut_name(self.model_id),
@@ -268,9 +268,15 @@ def _param_name(name: object) -> str:
     return name
 
 
-def _plain(name: str, value: object) -> Param:
+def _bare(value: object) -> object:
+    """Numpy's and pandas' single numbers as Python's."""
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()
+        return value.item()
+    return value
+
+
+def _plain(name: str, value: object) -> Param:
+    value = _bare(value)
     if isinstance(value, str):
         if is_name(value):
             return value

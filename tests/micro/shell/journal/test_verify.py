@@ -45,7 +45,9 @@ def journal(path: Path, written: Callable[[commands.PublishBook], Command]) -> P
     for number in range(40):
         at_ns = START + number * 50 * MS
         sides = ([(60_000.0, 1.0 + number)], [(60_000.1, 2.0)])
-        events.append(DepthUpdate(VENUE, SYMBOL, True, -1, -1, -1, None, *sides, at_ns, at_ns))
+        events.append(
+            DepthUpdate(VENUE, SYMBOL, True, number + 1, number + 1, -1, None, *sides, at_ns, at_ns)
+        )
         events.append(TimerFired())
     for number, event in enumerate(events):
         now_ns = START + max(number - 1, 0) // 2 * 50 * MS
