@@ -34,8 +34,6 @@ LINGER_MS: Final = 200
 
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1_000
-_PEER_PING_MS: Final = 1_000  # finds half-open connections, which carry no error
-_PEER_TIMEOUT_MS: Final = 5_000
 _KEEPALIVE_IDLE_S: Final = 2
 _KEEPALIVE_EVERY_S: Final = 1
 _KEEPALIVE_COUNT: Final = 3
@@ -77,8 +75,7 @@ def publisher_socket(
     socket = context.socket(zmq.PUB)
     socket.setsockopt(zmq.SNDHWM, high_water)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, _PEER_PING_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PEER_TIMEOUT_MS)
+    _keep_alive(socket)
     # What comes up to a publisher is subscriptions; see ``upstream`` for how many.
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
     socket.setsockopt(zmq.RCVHWM, _UPSTREAM_QUEUE)
@@ -124,13 +121,7 @@ def subscriber_socket(
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-    # Half-open connections are found by TCP itself and not by ZeroMQ's heartbeats: libzmq (4.3.5)
-    # aborts the process when a heartbeat times out, and it connects again, while the queue of the
-    # one that connected is full (zeromq/libzmq issues 3596, 3937, 4767).
-    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_EVERY_S)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
+    _keep_alive(socket)
     try:
         for prefix in subscriptions:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
@@ -140,6 +131,20 @@ def subscriber_socket(
         socket.close(linger=0)
         raise
     return socket
+
+
+def _keep_alive(socket: zmq.Socket[bytes]) -> None:
+    """Find half-open connections, which carry no error, by TCP itself and not by ZeroMQ's heartbeats.
+
+    libzmq (4.3.5) aborts the process when a heartbeat times out, and it connects again, while the
+    queue of the one that connected is full (zeromq/libzmq issues 3596, 3937, 4767); and it aborts
+    when a ping of the other side lies in that queue and the connection has ended meanwhile, which
+    the other side's own timeout does to a reader that is busy for long.
+    """
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_EVERY_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
 
 
 def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
