@@ -24,7 +24,13 @@ OTHERS = 700
 def leave_orders(signals: str, market: str) -> str:
     """Another bot of the same strategy sends hundreds of orders and goes; the id of its stop."""
     other = HybridConnector(
-        ConnectorConfig(signals=signals, market=(market,), strategy="Puppet", ready_timeout=20.0)
+        ConnectorConfig(
+            signals=signals,
+            market=(market,),
+            strategy="Puppet",
+            ready_timeout=20.0,
+            ack_timeout=10.0,
+        )
     )
     try:
         other.start()

@@ -324,7 +324,7 @@ class Runner:
         self._failed = True
         self._queue.clear()
         if not first:
-            self._end(error)
+            self._end(_named(error))
             return
         text = "".join(traceback.format_exception(error))
         self._note(
