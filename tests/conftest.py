@@ -25,7 +25,7 @@ settings.register_profile("dev", deadline=None, max_examples=examples(40, 300))
 settings.register_profile(
     "ci",
     deadline=None,
-    max_examples=examples(40, 300),
+    max_examples=examples(50, 300),
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a finding

@@ -268,9 +268,6 @@ def test_a_refused_subscription_is_broken_in_the_venues_words(shared_dir: Path) 
     asyncio.run(main())
 
 
-# ccxt makes a session for a connection that fails while it is closed, and leaves it to the collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore:Unclosed client session:ResourceWarning")
 def test_an_absent_venue_is_retried_at_a_bounded_rate(shared_dir: Path) -> None:
     async def main() -> None:
         player = okx(shared_dir)

@@ -280,8 +280,14 @@ class GenericFeed:
         return ""
 
     async def _close(self, exchange: Exchange) -> None:
+        # Of requests made together one fails first; the others would each open a session anew.
+        exchange.open = _closed
+        closing = asyncio.ensure_future(exchange.close())
         try:
-            await exchange.close()
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait({closing})  # cut short, it would leave its session open
+            raise
         except Exception as error:  # noqa: BLE001 - it is thrown away; nothing depends on it
             self._log.warning("ccxt did not close", error=repr(error))
 
@@ -378,6 +384,11 @@ class GenericFeed:
     def _status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
         status = FeedStatus(venue=self.venue, symbol=symbol, up=up, reason=reason, refused=refused)
         self._emit(status, self._clock())
+
+
+def _closed(*_: object, **__: object) -> None:
+    """Stands in for ccxt's own ``open`` once the exchange is thrown away."""
+    raise PeerUnavailable("this ccxt object is closed")
 
 
 async def _ping(connection: Any) -> None:  # noqa: ANN401 - aiohttp's, or None
