@@ -8,6 +8,9 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 # Extra arguments for the program behind a target: make test ARGS="-k chase", make demo ARGS="--seed 7"
 ARGS ?=
+# Images for containers often forbid Python to keep what it has compiled. The tests start hundreds of our
+# programs, and each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The environment holds absolute paths, so a checkout that was moved needs a new one.
 ifneq ($(file <$(STAMP)),$(CURDIR))
@@ -28,15 +31,34 @@ setup: $(STAMP) ## make .venv with everything in it (only when something changed
 demo: $(STAMP) ## run the whole system offline: simulator, micro, Freqtrade
 	@$(BIN)/citadel demo $(ARGS)
 
-# Four workers for two cores: a good part of the time is waiting for other processes. A file stays in one
+# What a client in Node needs, to show that the wire's reference page is enough for other languages.
+NODE := .cache/node
+$(NODE)/.ready: .ci/node $(wildcard tests/system/wire_clients/package*.json)
+	@.ci/node $(NODE)
+
+# Six workers for two cores: a good part of the time is waiting for other processes. A file stays in one
 # worker, with what it shares. One process, to debug: make test ARGS="-n 0 -k chase --pdb"
 .PHONY: test
-test: $(STAMP) ## run the tests, in four workers
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(STAMP) $(NODE)/.ready ## run the tests, but for what `make long` does
+	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not campaign" $(ARGS)
+
+# Other clients need other versions of what we need too. The environment has no Freqtrade.
+CLIENTS := .venv-clients
+ifneq ($(file <$(CLIENTS)/.ready),$(CURDIR))
+.PHONY: $(CLIENTS)/.ready
+endif
+
+$(CLIENTS)/.ready: pyproject.toml tests/clients/constraints.txt .ci/setup hatch_build.py
+	@.ci/setup $(CLIENTS) micro,clients tests/clients/constraints.txt
+
+.PHONY: clients
+clients: $(CLIENTS)/.ready ## let clients that nobody here wrote trade on the simulator
+	@CITADEL_CLIENTS=1 $(CLIENTS)/bin/python -m pytest -W default tests/clients $(ARGS)
 
 .PHONY: long
-long: $(STAMP) ## the random tests alone, with several times the examples
-	@CITADEL_LONG=1 $(BIN)/python -m pytest -n 2 --dist load -m "hypothesis or long" --timeout 900 $(ARGS)
+long: $(STAMP) $(NODE)/.ready ## what `make test` leaves out, and random tests with many more examples
+	@CITADEL_LONG=1 $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder \
+	  -m "hypothesis or long or campaign" --timeout 900 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types and layering, without the tests
@@ -46,13 +68,15 @@ lint: $(STAMP) ## format, lint, types and layering, without the tests
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 .PHONY: check
-check: lint test ## everything that a change must pass
+check: lint test ## what a change must pass before you send it; CI adds `make long`
 
 .PHONY: bench
-bench: $(STAMP) ## measure; prints medians of both sides
-	@shopt -s nullglob; scripts=(bench/bench_*.py); \
-	if [ $${#scripts[@]} = 0 ]; then echo "no bench/bench_*.py" >&2; exit 1; fi; \
-	for script in "$${scripts[@]}"; do $(BIN)/python "$$script" $(ARGS); done
+bench: $(STAMP) ## measure: one page and its data (ARGS="--only work", or "--compare OLD.json NEW.json")
+	@$(BIN)/python bench/run.py $(ARGS)
+
+.PHONY: guard
+guard: $(STAMP) ## what compiled code and short records must save, as ratios
+	@$(BIN)/python bench/guard.py $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## play captures at 20 times their speed to the feeds, and see what is left
@@ -70,13 +94,105 @@ fuzz: $(STAMP) ## search longer for frames that break a decoder (needs atheris)
 sanitize: $(STAMP) ## run the compiled kernel under the sanitizers, beside its Python twin (needs gcc)
 	@$(BIN)/python tests/campaigns/sanitize_kernel.py $(ARGS)
 
+.PHONY: mutants
+mutants: $(STAMP) ## which comparisons of the risk gate no scene proves (ARGS="--turned" for fewer)
+	@$(BIN)/python tests/campaigns/mutate_gate.py $(ARGS)
+
 .PHONY: chaos
 chaos: $(STAMP) ## thousands of random runs of engine and paper venue (ARGS="--runs 500 --jobs 2")
 	@$(BIN)/python tests/campaigns/chaos_engine.py $(ARGS)
 
+.PHONY: band
+band: $(STAMP) ## static orders on every capture: the queue models must bound each other
+	@$(BIN)/python tests/campaigns/paper_band.py $(ARGS)
+
+.PHONY: work
+work: $(STAMP) ## one order of every algorithm, side and size on every capture: nothing beyond what was asked
+	@$(BIN)/python tests/campaigns/work_everything.py $(ARGS)
+
+JUDGE := .venv-judge
+$(JUDGE)/.ready:
+	@python3 -m venv $(JUDGE) && $(JUDGE)/bin/pip install --quiet hftbacktest==2.4.4 && touch $@
+
+.PHONY: judge
+judge: $(STAMP) $(JUDGE)/.ready ## static orders at our paper venue and at hftbacktest's, on the same events
+	@$(BIN)/python tests/campaigns/judge_paper.py .cache/judge $(ARGS)
+	@$(JUDGE)/bin/python tests/campaigns/judge_hftbacktest.py .cache/judge
+
+# nautilus_trader needs Python 3.12 or later.
+RACE := .venv-race
+RACE_PYTHON ?= python3.13
+$(RACE)/.ready:
+	@$(RACE_PYTHON) -m venv $(RACE) && $(RACE)/bin/pip install --quiet hftbacktest==2.4.4 nautilus_trader==1.231.0 && touch $@
+
+.PHONY: race
+race: $(STAMP) $(RACE)/.ready ## frames a second of one order here, at hftbacktest and at nautilus_trader
+	@$(BIN)/python bench/race_work.py .cache/race --python $(RACE)/bin/python $(ARGS)
+
+.PHONY: storm
+storm: $(STAMP) ## Freqtrade and a live micro in faults and kills; three books must agree: ARGS="--runs 50"
+	@$(BIN)/python tests/campaigns/storm_books.py $(ARGS)
+
+.PHONY: campaign-live
+campaign-live: $(STAMP) ## 10,000 random runs of live trading and its faults (ARGS="--runs 500 --jobs 2")
+	@$(BIN)/python tests/campaigns/chaos_live.py $(ARGS)
+
+.PHONY: campaign-bridge
+campaign-bridge: $(STAMP) ## 1,000 stories of macros and a micro over bad networks (ARGS="--runs 50")
+	@$(BIN)/python tests/campaigns/chaos_bridge.py $(ARGS)
+
+.PHONY: campaign-packets
+campaign-packets: $(STAMP) ## the same, over IP packets that are lost, doubled and reordered (Linux with TUN)
+	@$(BIN)/python tests/campaigns/chaos_bridge.py --packets $(ARGS)
+
+.PHONY: campaign-kills
+campaign-kills: $(STAMP) ## kill -9 a live micro 500 times at a living exchange (ARGS="--kills 50")
+	@$(BIN)/python tests/campaigns/kill_live.py $(ARGS)
+
+.PHONY: campaign-hands
+campaign-hands: $(STAMP) ## 500 random sequences of what people do beside Freqtrade (ARGS="--runs 50")
+	@$(BIN)/python tests/campaigns/reach_in.py $(ARGS)
+
+.PHONY: pace-hands
+pace-hands: $(STAMP) ## how soon after a person's action all books agree, at Freqtrade's own pace
+	@$(BIN)/python tests/campaigns/pace_hands.py $(ARGS)
+
+# CPythons for other machines than this one, which npm has; without it those that are installed are compared.
+PYTHONS := .cache/pythons
+$(PYTHONS)/%/.ready:
+	@mkdir -p $(@D) && touch $@
+	@! command -v npm >/dev/null || npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-save --loglevel=error pyodide@$* >/dev/null
+
+.PHONY: pythons
+pythons: $(STAMP) $(PYTHONS)/0.27.7/.ready $(PYTHONS)/0.29.4/.ready ## the same events in every Python there is: the same commands
+	@$(BIN)/python tests/campaigns/pythons.py $(ARGS)
+
+.PHONY: study
+study: $(STAMP) ## what crossing, joining, chasing and other plans cost on recordings (ARGS="--full")
+	@$(BIN)/python tests/campaigns/study_execution.py $(ARGS)
+
+# The first is for this machine's kind, with the tag that indexes take; the second has no compiled kernel.
+.PHONY: wheels
+wheels: $(STAMP) ## build both wheels into dist/
+	@rm -rf dist/built && mkdir -p dist
+	@CITADEL_KERNEL=compiled $(BIN)/python -m build --wheel --no-isolation --outdir dist/built
+	@if [ "$$(uname)" = Linux ]; then \
+	  PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --strip --wheel-dir dist dist/built/*.whl; \
+	else mv dist/built/*.whl dist; fi
+	@CITADEL_KERNEL=python $(BIN)/python -m build --wheel --no-isolation --outdir dist
+	@rm -rf dist/built && ls dist
+
+.PHONY: sbom
+sbom: ## list what each image holds, as CycloneDX, into dist/
+	@python3 .ci/sbom dist && ls dist/sbom-*
+
 .PHONY: docs
 docs: $(STAMP) ## rewrite the generated reference pages
 	@$(BIN)/python docs/generate.py
+
+.PHONY: site
+site: $(STAMP) ## build the documentation as a site into .cache/site; a warning is a failure
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
 
 .PHONY: fmt
 fmt: $(STAMP) ## format, and fix what lint can fix by itself
@@ -84,7 +200,7 @@ fmt: $(STAMP) ## format, and fix what lint can fix by itself
 	$(BIN)/ruff format
 
 .PHONY: lock
-lock: ## renew the pins in constraints.txt, on the oldest supported Python
+lock: ## renew the pins, and the hashes of what the images install, on the oldest supported Python
 	@.ci/lock
 
 .PHONY: clean
@@ -93,5 +209,5 @@ clean: ## remove caches and builds; keeps .venv and runs
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 .PHONY: distclean
-distclean: clean ## also remove .venv
-	rm -rf .venv
+distclean: clean ## also remove the environments
+	rm -rf .venv .venv-clients .venv-judge .venv-race

@@ -1,4 +1,4 @@
-"""Builds the compiled reader of levels and keeper of books where a C compiler is, and goes on without it where none is.
+"""Builds the compiled readers of frames, keeper of books and writer of journals where a C compiler is, and goes on without it where none is.
 
 Everything works without it, in Python; it is several times quicker with it. An editable install
 gets it beside its source, a wheel gets it inside. With ``CITADEL_KERNEL=python`` it is left out,
@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = Path("micro/citadel_micro/core/marketdata")
-NAMES = ("_levels", "_book")
+NAMES = ("_levels", "_book", "_forms", "_deltas")
 
 
 class KernelBuildHook(BuildHookInterface[Any]):
@@ -25,7 +25,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
     _scratch: Path | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build both modules, and tell the wheel of them."""
+        """Build the modules, and tell the wheel of them."""
         wanted = os.environ.get("CITADEL_KERNEL") or "auto"
         if self.target_name != "wheel" or wanted == "python":
             return
@@ -65,7 +65,7 @@ def _build(package: Path, target: Path) -> list[Path]:
         place.mkdir(parents=True)
         for above in (place, *place.parents[: len(PACKAGE.parts) - 2]):
             (above / "__init__.py").touch()
-        for source in [*package.glob("_*.pyx"), *package.glob("_*.pxd")]:
+        for source in package.glob("_*.p[yx][xdi]"):
             shutil.copy(source, place)
         full = ".".join(PACKAGE.parts[1:])
         wanted = [Extension(f"{full}.{name}", [str(place / f"{name}.pyx")]) for name in NAMES]

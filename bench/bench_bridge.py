@@ -55,7 +55,7 @@ async def _echo(pipe: Connection) -> None:
     def on_message(_topic: bytes, message: SignalChannel) -> None:
         if isinstance(message, Signal):
             received.setdefault(message.signal_id, time.monotonic_ns())
-            publisher.publish(_report(message))
+            publisher.publish(report_of(message))
         elif isinstance(message, Query):
             answer = Answer(
                 query_id=message.query_id, kind=message.kind, found=True, instance="", seq=0
@@ -84,7 +84,8 @@ async def _echo(pipe: Connection) -> None:
     context.term()
 
 
-def _report(signal: Signal) -> ExecutionReport:
+def report_of(signal: Signal) -> ExecutionReport:
+    """The first report of an order."""
     return ExecutionReport(
         signal_id=signal.signal_id,
         revision=1,

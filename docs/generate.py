@@ -52,8 +52,13 @@ def exit_codes() -> str:
     return (
         "# Exit codes and errors\n\n| code | name | meaning |\n| ---: | --- | --- |\n"
         f"{table}\n\n`citadel micro` ends with 0 after any signal that ends a process (SIGINT, SIGTERM, "
-        "SIGHUP, SIGQUIT, SIGUSR1 …)\nonce every order is proven withdrawn, with 4 when that proof does "
-        "not come in time, and with 130 when it is told\nagain more than a second later.\n\n"
+        "SIGHUP, SIGQUIT, SIGUSR1 …)\nonce every cancel is confirmed, with 4 when not all are confirmed "
+        "in time, and with 130 at a second signal\nmore than a second later.\n\n"
+        "A live start ends with 2 for a wrong key file or configuration and for a key that the venue does not take;\n"
+        "with 3 where the venue says something that forbids it: another account, a clock more than a second off, a\n"
+        "key that may withdraw or may not trade, hedge mode, a symbol that cannot be traded; and with 4 when the\n"
+        "venue does not answer. No order was sent in any of these cases. `citadel live check` ends the same way, and\n"
+        "with 1 when a step of its test order failed.\n\n"
         f"The errors behind them, and whose fault each is:\n\n```\n{tree}\n```\n"
     )
 
@@ -79,8 +84,8 @@ def features() -> str:
         "# Order-flow features\n\nPublished with every book: `BookSnapshot.features`, a number by "
         "name. A strategy reads them\nas `book.features`; `citadel_micro.offline.features.recompute` "
         "gives the same numbers, to the last bit,\nfrom a recording.\n\n"
-        "NaN says that there is no value: the book is not LIVE, or it has not been LIVE without a "
-        "gap for\nall of the window. A number from half a window would look like calm.\n\n"
+        "NaN means no value: the book is not LIVE, or it has not been LIVE without a gap for all of\n"
+        "the window. A number from half a window would look like a quiet market.\n\n"
         f"Windows of flows move in steps of {CELL_NS // 1_000_000} ms, so that one of 10 s reaches back "
         "between 9.9 and 10 s; those of\nvolatility are whole seconds. Sizes are as the venue counts them: "
         "base units, or contracts. The clock is the\nreceive time.\n\n"
@@ -107,11 +112,11 @@ def venues() -> str:
     return (
         "# Venues\n\nThose with a folder of their own in `micro/citadel_micro/adapters/`. "
         "`citadel books`, `work`, `capture` and\n`micro` take them. Where a venue has changed its "
-        "protocol, captures of the older shape are read under the same\nname. Any other exchange that "
+        "protocol, captures of the older format are read under the same\nname. Any other exchange that "
         "ccxt.pro streams is `ccxt-<exchange>`: live only, and never verified.\n\n"
-        "The proof is how a lost update is noticed (`core/marketdata/sequencing.py`; what each finds is measured in\n"
-        "[fault detection](fault-detection.md)). A book whose changes carry neither number nor checksum "
-        "says that it is\nunverified, whatever its venue. Connections are renewed before the venue cuts "
+        "The proof is how a lost update is detected (`core/marketdata/sequencing.py`; what each finds is measured "
+        "in\n[fault detection](fault-detection.md)). A book whose changes carry neither number nor checksum "
+        "is marked\nunverified, whatever its venue. Connections are replaced before the venue cuts "
         "them.\n\n"
         "| venue | | stream | proof | cut after |\n| --- | --- | --- | --- | --- |\n" + rows
     )
@@ -124,20 +129,23 @@ def order_states() -> str:
     child, phase = life.ChildState, life.ParentPhase
     live = [state for state in child if state not in life.CHILD_TERMINAL]
     return (
-        "# Order states\n\nTwo tables in `citadel_micro.core.orders.order_states` say what may happen to an "
-        "order; what is not in them is an\nerror of ours, changes nothing and halts. A *child* is "
-        "one order at a venue. A *parent* is what macro asked\nfor; it has at most one live child "
-        "at a time. Drawn without what leaves a state as it is.\n\n## Children\n\n"
+        "# Order states\n\nTwo tables in `citadel_micro.core.orders.order_states` list the allowed transitions of "
+        "an order; any other is a\nbug of ours, changes nothing and halts. A *child* is "
+        "one order at a venue. A *parent* is what macro asked\nfor; it has one live child at a "
+        "time, or as many as its algorithm's traits allow.\nTransitions that keep the state are not drawn.\n\n## Children\n\n"
         + _diagram(life.CHILD_TABLE, child.PLACING, {"any live state": live})
         + _rows(life.CHILD_TABLE)
-        + "\nSilence is in neither table: a child that nobody answers for becomes *unknown*, and "
-        "keeps its quantity\nreserved until its end is proven.\n\n## Parents\n\n"
+        + "\nA timeout closes no order: a child without a response becomes *unknown*, and keeps its "
+        "quantity\nreserved until the venue confirms how it ended.\n\n## Parents\n\n"
         + _diagram(life.PARENT_TABLE, phase.GATING, {})
         + _rows(life.PARENT_TABLE)
-        + "\nWhat an *active* parent is doing is what its child is doing: *placing*, *working* (*capped* at "
+        + "\nThe detailed state of an *active* parent is that of its child: *placing*, *working* (*capped* at "
         "its worst price),\n*amending*, *canceling*, *unknown*, or *crossing* with an immediate "
-        "order; without one it is *ready*, or *paused* with\nits reason. It is derived, never kept "
-        "beside the child. A *terminal* one is filled, done dust, expired, canceled, denied\nor an "
+        "order; without a child it is *ready*, or\n*paused* with its reason. With several live children the "
+        "least certain one decides:\n"
+        + ", ".join(f"*{state.value}*" for state in life.PRECEDENCE[:-1])
+        + f", in this order, and\n*{life.PRECEDENCE[-1].value}* only when all of them are. It is derived from "
+        "the children, never kept in step with them.\n\nA *terminal* one is filled, done dust, expired,\ncanceled, denied or an "
         "anomaly.\n" + _PARENT_LIFE
     )
 
@@ -145,17 +153,17 @@ def order_states() -> str:
 _PARENT_LIFE = """
 ## How long a parent lives
 
-The executor ends every parent, whatever its algorithm would still do. Its end is withdrawn, proven, and
-reported as *expired* with a code:
+The executor ends every parent, whatever its algorithm: it cancels the live child, waits for the confirmation,
+and reports the parent as *expired* with a code:
 
 | order | ends | code |
 | --- | --- | --- |
 | with a working time (`time_limit_ms`) | that long after its admission; with `on_timeout = cross_ioc` up to 5 s later | `TIME_LIMIT` |
 | without one (`limit`), or resting after it (`on_timeout = rest`) | when its signal expires (`expires_ns`), or with its working time where that is later | `EXPIRED` |
-| stop | when it is withdrawn or done: nobody else would protect the position | |
+| stop | when it is canceled or filled: nothing else would protect the position | |
 | entry of a macro that has fallen silent | at the hard lease, 15 s; exits stay | `MACRO_LEASE_LOST` |
 
-So `expires_ns` says until when a signal may be *taken up*, and is the end of an order that names no working
+So `expires_ns` is the time until which a signal may be *accepted*, and the end of an order without a working
 time of its own. macro sets it to `unfilledtimeout` and 30 seconds.
 """
 
@@ -219,35 +227,81 @@ def faults() -> str:
     table = "\n".join(rows(folder))
     return f"""# Fault detection
 
-What each protocol's proof notices of traffic that goes wrong, measured on recorded traffic by
-`docs/generate.py --faults`. One fault at a time is put into a stream; then every update of the damaged
-book is compared with the truth. After each the book is void, gets a snapshot, and is compared again.
+Which faults each protocol's proof detects, measured on recorded traffic by `docs/generate.py --faults`.
+One fault at a time is injected into a stream; then every update of the damaged book is compared with the
+undamaged one. After each fault the book is invalidated, gets a snapshot, and is compared again.
 
 | fault | what happens |
 | --- | --- |
 | drop | a message is lost |
 | duplicate | a message comes twice |
 | reorder | a message comes after the next one |
-| corrupt digit | one digit of a message, mostly in its levels, is another |
-| truncate | a message is cut somewhere |
-| replay | the last {injection.WINDOW} messages of the connection come once more, without a word |
-| reconnect | the connection is lost; the new one begins with the last {injection.WINDOW} messages of the old, goes on, and brings its snapshot {injection.SNAPSHOT_AFTER} updates later |
-| silence | no more depth comes for one book, while its connection lives; a silent book is looked at, or subscribed anew where it cannot be, after {injection.SILENT_NS / 1e9:g} s here |
-| clock jump | every stamp of the venue is an hour too late, or too early |
+| corrupt digit | one digit of a message, mostly in its levels, is changed |
+| truncate | a message is cut short |
+| replay | the last {injection.WINDOW} messages of the connection are sent again, unannounced |
+| reconnect | the connection is lost; the new one begins with the last {injection.WINDOW} messages of the old, continues, and sends its snapshot {injection.SNAPSHOT_AFTER} updates later |
+| silence | no more depth comes for one book, while its connection is up; a silent book is polled, or resubscribed where it cannot be, after {injection.SILENT_NS / 1e9:g} s here |
+| clock jump | every timestamp of the venue is an hour too late, or too early |
 | late snapshot | the first snapshot comes {", ".join(str(each) for each in LATENESS[:-1])} or {LATENESS[-1]} updates late |
 
-Sequence numbers find every loss and every disorder at the next update, checksums most of them. A
-changed digit in a size is invisible to numbers, unless it crosses the book or breaks the frame; a
-checksum sees it. Where there is neither (`unnumbered`), a loss is not seen at all, and the book says
-that it is unverified. Time is no proof of anything: a wrong clock leaves every book as it was.
+Sequence numbers detect every lost and every reordered message at the next update, checksums most of them. A
+changed digit in a size is invisible to sequence numbers, unless it crosses the book or breaks the frame; a
+checksum detects it. Where there is neither (`unnumbered`), a loss is not detected at all, and the book is
+marked unverified. Timestamps prove nothing: a wrong clock leaves every book unchanged.
 
-Cells: detected / injected, less the faults that left the book right (a duplicate, a lost level that was
-overwritten before anything else came); then the median number of updates until detected; then, as
-`wrong`, after how many updates in all a book that was not the venue's said LIVE. `harmless`: all of them
-left the book right. `joined`: the updates that had come before were kept, and joined to the snapshot.
+Cells: detected / injected, without the faults that left the book correct (a duplicate, a lost level that was
+overwritten before anything else came); then the median number of updates until detection; then, as
+`wrong`, the total number of updates after which a wrong book was LIVE. `harmless`: all of them left the book
+correct. `joined`: the updates received before were kept, and applied to the snapshot.
 
 {table}
 """
+
+
+def simulator_faults() -> str:
+    """Every fault of the simulator, from its table."""
+    from citadel_micro.simulator.fault_rules import GRAMMAR  # noqa: PLC0415 - as above
+    from citadel_micro.simulator.knobs import KNOBS, TRADING, Counts  # noqa: PLC0415
+
+    def scope(on: tuple[str, ...], counts: Counts) -> str:
+        if not on:
+            return f"all {counts.value}"
+        return "trading" if on == TRADING else ", ".join(f"`{name}`" for name in on)
+
+    rows = "\n".join(
+        f"| `{knob.name}` | {scope(knob.on, knob.counts)} | {f'{knob.seconds:g}' if knob.seconds else ''} "
+        f"| {knob.does} |"
+        for knob in KNOBS.values()
+    )
+    methods = ", ".join(f"`{name}`" for name in TRADING)
+    return f"""# The simulator's faults
+
+What [the simulator](simulator.md) does wrong on request:
+`citadel sim --fault answer-lost=once --fault KEY:mute=nth:5`, `SimulatorConfig(fault_rules=(…,))` in Python,
+or at run time over the operator's door.
+
+    {GRAMMAR}
+
+- KEY is an API key or the name of an account; without it a rule is for everyone.
+- A rule counts the requests of its methods, or the events of its execution types (a change of balances is
+  `BALANCE`), in the order in which they come and whatever other faults hit them, and says which it hits:
+  `once` is the first, `nth:3` only the third, `every:10` each tenth, `0.05` one in twenty by the seed.
+- `on` narrows what is counted, joined by a plus: `overloaded=once,on=order.status+myTrades`.
+- `for` is in seconds.
+
+Events are counted per subscription. "Trading" is {methods}.
+
+| fault | counts | `for`, unless given | what happens |
+| --- | --- | --- | --- |
+{rows}
+"""
+
+
+def wire() -> str:
+    """The two channels for clients in other languages, from the messages themselves."""
+    from citadel_bridge.wire_reference import page  # noqa: PLC0415 - as the others
+
+    return page()
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -256,7 +310,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "exit-codes.md": exit_codes,
     "features.md": features,
     "order-states.md": order_states,
+    "simulator-faults.md": simulator_faults,
     "venues.md": venues,
+    "wire.md": wire,
 }
 
 

@@ -1,4 +1,4 @@
-"""A reader's view of one published book."""
+"""Read-only view of one published book."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEVEL: Final = np.dtype("<f8")
 class BookView:
     """The latest ``BookSnapshot`` of one instrument; immutable, so it may be kept and shared.
 
-    Levels are unpacked when they are asked for, without copying: ``bids`` and ``asks`` are
+    Levels are unpacked on access, without copying: ``bids`` and ``asks`` are
     read-only arrays of shape (n, 2), price and size, best first.
     """
 
@@ -46,7 +46,7 @@ class BookView:
 
     @property
     def state(self) -> BookState:
-        """Integrity, as micro judged it when it published."""
+        """Integrity, as of its publication by micro."""
         return self.message.state
 
     @property
@@ -110,7 +110,7 @@ class BookView:
         return (time.time_ns() if now_ns is None else now_ns) - self.message.recv_ns
 
     def proof_age_ns(self, now_ns: int | None = None) -> int:
-        """Time since micro last knew this to be the venue's book; a quiet market is not an old book.
+        """Time since the book was last proven current; a quiet market is not an old book.
 
         Args:
             now_ns: wall clock; None reads it.
@@ -119,7 +119,7 @@ class BookView:
         return (time.time_ns() if now_ns is None else now_ns) - proof_ns
 
     def fresh(self, max_age_ns: int, now_ns: int | None = None) -> bool:
-        """Whether the book may be acted on: LIVE, two-sided and proven within ``max_age_ns``."""
+        """Whether the book may be traded on: LIVE, two-sided and proven within ``max_age_ns``."""
         message = self.message
         return (
             message.state == "LIVE"

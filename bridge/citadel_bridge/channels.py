@@ -1,6 +1,6 @@
-"""Publishing and receiving messages: one publisher, and the sink that decodes what readers take.
+"""Publishing and receiving messages: the publisher, and the sink that decodes received frames.
 
-``Inbox`` decodes, conflates books and counts what is broken; the readers are in ``readers``.
+``Inbox`` decodes, conflates books and counts invalid frames; the readers are in ``readers``.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _T = TypeVar("_T")
 class Publisher:
     """A PUB socket that stamps each message with its sender and a per-topic sequence.
 
-    Any thread may publish: stamping and sending are one step under a lock, so sequences leave in
-    order. Sending never blocks. A subscriber that is too slow loses messages (PUB drops at its
-    high-water mark without telling); it finds out by the sequence.
+    Any thread may publish: stamping and sending are one step under a lock, so sequences are sent
+    in order. Sending never blocks. A subscriber that is too slow loses messages (PUB drops at its
+    high-water mark silently); it detects that by the sequence.
 
     Args:
         context: ZeroMQ context; with ``keys``, the one that a ``ZapGuard`` runs on.
@@ -111,7 +111,7 @@ class Publisher:
                 return 0
             # The number is used up even if the send fails: to a reader it is a lost message.
             self._seq[topic] = seq
-            # Subscriptions are taken inside, so a flood of them shows here.
+            # libzmq processes subscriptions inside send, so a flood of them shows here.
             self.upstream.busy_ns = time.monotonic_ns()
             try:
                 self._socket.send(frame, zmq.NOBLOCK)
@@ -134,20 +134,24 @@ class Publisher:
             self.published += 1
 
     def watched_by(self, guard: ZapGuard) -> None:
-        """Let a guard count this socket's failed handshakes; before the guard starts."""
+        """Let a guard count this socket's failed handshakes; call before the guard starts.
+
+        Whom it no longer admits is disconnected.
+        """
         guard.watch(self._socket)
+        guard.on_removed.append(self.upstream.disconnect_all)
 
     def close(self) -> None:
-        """Close the socket, giving the last messages 0.2 s to leave. Harmless when repeated."""
+        """Close the socket, waiting up to 0.2 s for the last messages. Safe to repeat."""
         with self._lock:
             self._socket.close()
         self.upstream.close()
 
 
 class BookConflator:
-    """Publishes a topic at most once per interval; of what came in between, only the latest.
+    """Publishes a topic at most once per interval; of the messages in between, only the latest.
 
-    For books, whose older states nobody needs. Never for reports.
+    For books, whose older states are superseded. Never for reports.
 
     Args:
         publish: usually ``Publisher.publish``.
@@ -176,21 +180,21 @@ class BookConflator:
         self._waiting[topic] = message
 
     def flush(self, now_ns: int) -> None:
-        """Send what is due."""
+        """Send the messages that are due."""
         for topic in [t for t in self._waiting if now_ns >= self._next_ns[t]]:
             self._next_ns[topic] = now_ns + self._interval_ns
             self._publish(self._waiting.pop(topic))
 
     def next_due(self) -> int | None:
-        """When ``flush`` is wanted, on the clock of ``offer``; None if nothing waits."""
+        """When ``flush`` must be called, on the clock of ``offer``; None if nothing waits."""
         return min((self._next_ns[topic] for topic in self._waiting), default=None)
 
 
 class Inbox(Generic[_T]):
-    """Decodes frames and hands the messages on.
+    """Decodes frames and delivers the messages.
 
     Books of one topic within a batch are conflated before decoding: only the last is worth the
-    work. Everything else is delivered one by one, in order. What does not decode is counted, logged
+    work. Everything else is delivered one by one, in order. Undecodable frames are counted, logged
     once per kind, and dropped.
 
     Args:
@@ -205,12 +209,12 @@ class Inbox(Generic[_T]):
         self.received = 0
         """Frames taken."""
         self.conflated = 0
-        """Books that a newer one of the same batch replaced."""
+        """Books replaced by a newer one of the same batch."""
         self.undecodable: dict[str, int] = {}
         """Frames dropped, per kind (the first part of the topic, ``other`` if there is none)."""
 
     def feed(self, frame: bytes) -> None:
-        """Deliver one frame, or keep it until ``flush`` if it is a book."""
+        """Deliver one frame; a book is held until ``flush``."""
         self.received += 1
         try:
             if len(frame) > MAX_FRAME:
@@ -226,7 +230,7 @@ class Inbox(Generic[_T]):
         self._hand_on(topic, body)
 
     def flush(self) -> None:
-        """Deliver the books kept."""
+        """Deliver the held books."""
         while self._books:
             topic = next(iter(self._books))
             self._hand_on(topic, self._books.pop(topic))
@@ -244,6 +248,4 @@ class Inbox(Generic[_T]):
         count = self.undecodable.get(kind, 0) + 1
         self.undecodable[kind] = count
         if count == 1:
-            log.warning(
-                "dropped a message that does not decode (%s; counted from now): %s", kind, error
-            )
+            log.warning("dropped an undecodable message (%s; counted from now on): %s", kind, error)

@@ -1,18 +1,17 @@
-"""The root of the command line: finds every package's commands, and ends every run.
+"""The root of the command line: collects every package's commands, and sets the exit code.
 
 Packages contribute subcommands through the entry-point group ``citadel.commands``; each entry names
 a function ``register(app: typer.Typer) -> None``. Those modules import nothing heavy at their top:
 a command imports what it needs when it is invoked, so that ``citadel --help`` is quick and works
 whichever extras are installed.
 
-What a run ends with is decided here and nowhere else: see ``citadel_bridge.exit_codes``.
+The exit code of a run is decided here and nowhere else: see ``citadel_bridge.exit_codes``.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import platform
 import re
 import sys
 import traceback
@@ -22,18 +21,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from citadel_bridge import versions
 from citadel_bridge.exit_codes import Exit, exit_of
+from citadel_bridge.parent_process import end_with_parent
+from citadel_bridge.versions import DISTRIBUTION
 from citadel_proto.errors import BadInput, CitadelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-DISTRIBUTION: Final = "stoic-citadel"
 GROUP: Final = "citadel.commands"
 
 _DISTRIBUTION_OF: Final = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
-"""Distributions that are not called as the module that they hold."""
+"""Distributions whose name differs from their module's."""
 
+
+_LIKE_A_KEY: Final = re.compile(r"[A-Za-z0-9+=_-]{40,}")
+"""A key given as an argument; a service's log would keep an error about it."""
+
+_filters: list[Callable[[str], str]] = []
 
 _SURROUNDINGS: Final = frozenset(
     {
@@ -41,18 +47,18 @@ _SURROUNDINGS: Final = frozenset(
         *(errno.ENOSPC, errno.EPERM, errno.EROFS),
     }
 )
-"""What the machine refuses to any program: a full disk is no bug of whoever writes to it."""
+"""Errors of the machine, which any program can meet: a full disk is no bug of ours."""
 
 
 class _Root(TyperGroup):
-    """The command group, with the run's result turned into its exit code."""
+    """The command group; maps a run's result to its exit code."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps the type of its context private
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # A reader such as `head` has had enough. Without this, the interpreter's own flush at
+            # A reader such as `head` closed the pipe. Without this, the interpreter's own flush at
             # exit would fail again and print a warning.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Exit.READER_GONE
@@ -69,7 +75,7 @@ def build(only: str | None = None) -> typer.Typer:
         cls=_Root,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=only is None,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Freqtrade decides, micro executes in milliseconds behind a risk gate.",
         epilog="Exit codes: 0 done, 1 a check differs, 2 bad input, 3 refused by a safety rule, "
@@ -111,14 +117,33 @@ def main(
         only: as for ``build``.
         prog: the name that help and errors show.
     """
-    arguments = None if argv is None else list(argv)
-    return guarded(lambda: build(only)(arguments, prog_name=prog, standalone_mode=False))
+    end_with_parent()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def run() -> int | None:
+        app = build(only)
+        _keep(app, arguments[:1])
+        code: int | None = app(arguments, prog_name=prog, standalone_mode=False)
+        return code
+
+    return guarded(run)
+
+
+def _keep(app: typer.Typer, asked: Sequence[str]) -> None:
+    """Take every command away but the one that is asked for: typer builds all that are there, in 70 ms.
+
+    If none has this name they stay, to be listed, or to find what was meant.
+    """
+    commands = [each for each in app.registered_commands if each.name in asked]
+    groups = [each for each in app.registered_groups if each.name in asked]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
 
 
 def guarded(run: Callable[[], int | None]) -> int:
-    """Call ``run`` and turn whatever comes out of it into an exit code.
+    """Call ``run`` and turn its result or exception into an exit code.
 
-    Errors of the project's own tree are printed without a traceback, anything unforeseen with one.
+    Errors of the project's own tree are printed without a traceback, unexpected ones with one.
     Every program of the project ends through this function.
     """
     try:
@@ -149,20 +174,25 @@ def guarded(run: Callable[[], int | None]) -> int:
         return Exit.UNAVAILABLE
     except Exception:  # noqa: BLE001 - the last handler of the process: it reports, and goes on to nothing
         return _bug()
+    finally:
+        # An interrupt that came while Python executed a text (a query of pandas, a new namedtuple) and was
+        # handled is remembered by CPython: a program that was started by ``-m`` would be ended by SIGINT
+        # instead of with its exit code. Executing another text forgets it.
+        exec("")  # noqa: S102
 
 
 def describe(error: CitadelError) -> str:
-    """The text that a person gets to see: one line, and one more for each part of a ``BadInput``."""
+    """The text shown to the user: one line, and one more for each part of a ``BadInput``."""
     if not isinstance(error, BadInput):
         return f"error: {error}"
-    parts = (("where", error.where), ("allowed", error.allowed), ("mend", error.mend))
+    parts = (("where", error.where), ("allowed", error.allowed), ("fix", error.mend))
     return "\n".join(
         [f"error: {error.what}", *(f"  {name}: {text}" for name, text in parts if text is not None)]
     )
 
 
 def explain(error: ImportError) -> str:
-    """Say which extra brings a module that could not be imported, if one does."""
+    """Say which extra provides a module that could not be imported, if one does."""
     extra = extra_of(error.name)
     if extra is None:
         return str(error)
@@ -170,7 +200,7 @@ def explain(error: ImportError) -> str:
 
 
 def extra_of(module: str | None) -> str | None:
-    """Name of the extra that brings a module (given dotted or bare); None if none does."""
+    """Name of the extra that provides a module (given dotted or bare); None if none does."""
     top = (module or "").partition(".")[0]
     wanted = _normal(_DISTRIBUTION_OF.get(top, top))
     for requirement in metadata.requires(DISTRIBUTION) or ():
@@ -186,27 +216,35 @@ def _normal(name: str) -> str:
 
 
 def _usage(error: typer.TyperException) -> str:
-    """The message of a usage error, led by the usage line of the command that it is about."""
+    """The message of a usage error, after the usage line of its command."""
     ctx = getattr(error, "ctx", None)
-    message = f"error: {error.format_message()}"
+    message = f"error: {_LIKE_A_KEY.sub('***', error.format_message())}"
     if ctx is None:
         return message
-    return f"{ctx.get_usage()}\n{message}\n  mend: see {ctx.command_path} --help"
+    return f"{ctx.get_usage()}\n{message}\n  fix: see {ctx.command_path} --help"
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if value:
-        typer.echo(f"citadel {metadata.version(DISTRIBUTION)} (Python {platform.python_version()})")
+        typer.echo(versions.described())
         raise typer.Exit
 
 
+def filter_text(change: Callable[[str], str]) -> None:
+    """Pass every text about an error through this from now on, to redact secrets."""
+    if change not in _filters:
+        _filters.append(change)
+
+
 def _bug() -> int:
-    traceback.print_exc()
-    _say("error: this is a bug in Stoic Citadel, not in what you gave it")
+    _say(traceback.format_exc().rstrip())
+    _say("error: this is a bug in Stoic Citadel, not in your input")
     return Exit.BUG
 
 
 def _say(text: str) -> None:
+    for change in _filters:
+        text = change(text)
     print(text, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What a connector is told: where, as whom, and how patient to be."""
+"""Settings of a connector: addresses, identity, timeouts."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from citadel_proto.messages import (
     SignalKind,
     TimeInForce,
 )
+from citadel_proto.reason_codes import OWN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +38,10 @@ DEFAULT_COMMAND_SIGNALS: Final = "tcp://127.0.0.1:5557"
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _PLAIN: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
-"""Micro drops what names its venue or algorithm otherwise: nobody could be told of it."""
+"""micro drops signals whose venue or algorithm is named otherwise: it cannot report on them."""
 _MAX_TTL_S: Final = 366 * 86400.0
 MOST_PARAMS: Final = 64
-"""Of an order's algorithm; micro takes no more."""
+"""Parameters of one order's algorithm; micro accepts no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,35 +58,43 @@ class ConnectorConfig:
     state_path: Path | None = None
     """The intent log; None keeps it in memory."""
     owner: str = ""
-    """Owner's id for a new intent log, in place of one that was lost; empty makes one."""
+    """Owner id for a new intent log, when the old log was lost; empty creates one."""
     strategy: str = ""
     """Name of the strategy, for heartbeats."""
     keys: Path | None = None
     """Key folder; None for plaintext, on this machine only."""
     role: str = "macro"
-    """Whose keys: ``macro`` or ``cli``."""
+    """Which keys to use: ``macro`` or ``cli``."""
     ack_timeout: float = 0.25
     """How long ``submit`` waits for the first report."""
     ready_timeout: float = 3.0
-    """How long the first calls wait, after start, for both sides to hear each other."""
+    """How long the first calls wait, after start, until both sides receive each other."""
     heartbeat: float = 1.0
     dead_after: float = 3.0
-    """Silence after which micro counts as gone."""
+    """Silence after which micro counts as disconnected."""
     resend_first: float = 0.05
     """First pause before an unacknowledged signal is published again; doubles up to ``resend_max``."""
     resend_max: float = 2.0
     audit: float = 2.0
-    """An order without news for this long is asked about; doubles up to 15 times this."""
+    """An order without a report for this long is queried; doubles up to 15 times this."""
     skew_warn: float = 0.25
     skew_refuse: float = 1.0
     """Clock difference beyond which only reduce-only signals are sent."""
     sync_intents: Literal["overlapped", "before_publish"] = "before_publish"
-    """When an intent reaches the disk itself: before it is published, or while micro works on it.
-    Both survive the death of the process. After a power failure ``overlapped`` can lack the last
+    """When an intent is synced to disk: before it is published, or while micro processes it.
+    Both survive a crash of the process. After a power failure ``overlapped`` can lack the last
     few ms of intents; micro, which syncs its journal before it acts, then still knows the order."""
 
+    def differing(self, other: ConnectorConfig) -> list[str]:
+        """Names of the settings that differ."""
+        return [
+            name
+            for name in self.__dataclass_fields__
+            if getattr(self, name) != getattr(other, name)
+        ]
+
     def __post_init__(self) -> None:
-        """Refuse what could not work.
+        """Reject invalid settings.
 
         Raises:
             BadInput, Refused: says which setting and why.
@@ -101,7 +110,7 @@ class ConnectorConfig:
             raise BadInput(
                 f"strategy {self.strategy[:80]!r}",
                 where="ConnectorConfig",
-                allowed="at most 80 bytes, printable: micro hears no heartbeat with a longer one",
+                allowed="at most 80 bytes, printable: micro drops heartbeats with a longer one",
             )
         if self.dead_after <= self.heartbeat:
             raise BadInput("dead_after must be longer than heartbeat", where="ConnectorConfig")
@@ -119,9 +128,9 @@ class ConnectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSignal:
-    """A parent order to be sent; fields as in ``citadel_proto.messages.Signal``.
+    """A parent order to send; fields as in ``citadel_proto.messages.Signal``.
 
-    ``ttl`` is in seconds from now: the signal is not taken up after that, and an order without a
+    ``ttl`` is in seconds from now: the signal is not accepted after that, and an order without a
     working time of its own ends then.
     """
 
@@ -131,9 +140,9 @@ class NewSignal:
     quantity: str | Decimal
     ttl: float
     strategy: str = ""
-    """Empty takes the connector's."""
+    """Empty uses the connector's."""
     signal_id: str = ""
-    """Empty lets the connector make one."""
+    """Empty lets the connector create one."""
     kind: SignalKind = "order"
     order_type: OrderType = "limit"
     limit_price: str | Decimal | None = None
@@ -146,11 +155,11 @@ class NewSignal:
     confidence: float | None = None
     model_id: str = ""
     tag: str = ""
-    """For people; as ``model_id``, cut to 80 bytes on the wire."""
+    """For people; cut to 80 bytes on the wire, like ``model_id``."""
     candle_ns: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what micro could only reject.
+        """Reject what micro could only reject.
 
         Raises:
             BadInput: says which field and why.
@@ -182,7 +191,7 @@ class NewSignal:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise BadInput(f"{name} {getattr(self, name)!r}", allowed=", ".join(allowed))
-        # A strategy may pass anything, in numpy's types as well.
+        # A strategy may pass anything, numpy types included.
         confidence: object = self.confidence
         if confidence is not None and not (
             isinstance(confidence, Real) and 0 <= float(confidence) <= 1
@@ -195,12 +204,17 @@ class NewSignal:
             raise BadInput(
                 f"signal_id {self.signal_id!r}", allowed="1 to 32 letters, digits, - and _"
             )
+        if self.signal_id.startswith(OWN_ID):
+            raise BadInput(
+                f"signal_id {self.signal_id!r}",
+                allowed=f"ids that do not begin with {OWN_ID}, as those of micro's own orders do",
+            )
         plain_params(self.params)
 
     def signal(
         self, *, signal_id: str, strategy: str, now_ns: int, epoch: int, owner: str
     ) -> Signal:
-        """The message that carries this order; its sequence is set when it is published."""
+        """The message for this order; its sequence is set when it is published."""
         values: dict[str, Any] = {name: _bare(getattr(self, name)) for name in _TOLD}
         values |= {name: str(values[name]) for name in _NUMBERS if values[name] is not None}
         values |= {
@@ -219,27 +233,27 @@ class NewSignal:
 
 
 def shared_fields(asked: type[NewSignal], sent: type[Signal]) -> tuple[str, ...]:
-    """Fields that both have by the same name: those travel."""
+    """Fields that both have under the same name: those are sent."""
     return tuple(each.name for each in fields(asked) if each.name in sent.__struct_fields__)
 
 
 _TOLD: Final = shared_fields(NewSignal, Signal)
 _NUMBERS: Final = tuple(each.name for each in fields(NewSignal) if "Decimal" in str(each.type))
-"""Those that travel as decimal text."""
+"""Those sent as decimal text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a submission within ``ack_timeout``."""
+    """Result of a submission within ``ack_timeout``."""
 
     signal: Signal
-    """As it was recorded; its sequence was set when it was published."""
+    """As recorded; its sequence was set when it was published."""
     report: ExecutionReport | None
     """The newest report by then; None means sent, not yet acknowledged: the order is open."""
 
     @property
     def signal_id(self) -> str:
-        """Name of the order."""
+        """Id of the order."""
         return self.signal.signal_id
 
 
@@ -252,10 +266,10 @@ _CHOICES: Final = {
 
 
 def plain_params(params: Mapping[str, object]) -> dict[str, Param]:
-    """Parameters as they can be sent: numbers of numpy and pandas become Python's.
+    """Parameters in a form that can be sent: numpy and pandas numbers become Python's.
 
     Raises:
-        BadInput: one that micro could only drop or reject.
+        BadInput: a value that micro could only drop or reject.
     """
     if len(params) > MOST_PARAMS:
         raise BadInput(f"{len(params)} parameters", allowed=f"{MOST_PARAMS} at most")
@@ -269,7 +283,7 @@ def _param_name(name: object) -> str:
 
 
 def _bare(value: object) -> object:
-    """Numpy's and pandas' single numbers as Python's."""
+    """Scalars of numpy and pandas as Python's."""
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
     return value

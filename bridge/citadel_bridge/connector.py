@@ -1,8 +1,8 @@
-"""HybridConnector: the one object through which macro sees micro.
+"""HybridConnector: macro's only interface to micro.
 
-Threads: any number of callers; one that receives (and is the only writer of the mirror); one that
-keeps house: heartbeats, publishing again, questions, the disk. A signal is recorded, published and
-waited for by the caller itself, so that nothing stands between it and micro.
+Threads: any number of callers; one that receives (and is the only writer of the mirror); one for
+heartbeats, retransmission, queries and the disk. A signal is recorded, published and awaited by the
+calling thread itself, so that no other thread delays it.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ import threading
 import time
 from typing import ClassVar, Final, Unpack
 
-import zmq
-
-from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.channels import Inbox
 from citadel_bridge.config import ConnectorConfig, NewSignal, Submitted
-from citadel_bridge.errors import ClockSkew, MicroUnavailable
+from citadel_bridge.errors import MicroUnavailable
 from citadel_bridge.intents import IntentLog
-from citadel_bridge.micro_state import Mirror
-from citadel_bridge.query_api import MicroInquiries
-from citadel_bridge.requests import Asked, Questions
+from citadel_bridge.macro_sockets import Channels
+from citadel_bridge.micro_state import MicroStateCache, micro_of
+from citadel_bridge.query_api import MicroQueries
+from citadel_bridge.requests import PendingQueries, QueryFields
 from citadel_bridge.retransmitter import Retransmitter
-from citadel_bridge.zap import ZapGuard
+from citadel_bridge.routing import Routing
 from citadel_proto import topics
 from citadel_proto.base36 import base36
 from citadel_proto.codec import decode_market
 from citadel_proto.errors import BadInput, InvariantError
 from citadel_proto.messages import (
-    SCHEMA_VERSION,
     TERMINAL_STATUSES,
     Answer,
     Cancel,
@@ -43,13 +40,15 @@ from citadel_proto.messages import (
 log = logging.getLogger(__name__)
 
 OPERATOR_ROLE: Final = "cli"
-"""Whose cancels micro takes for anybody's order, so that they are followed as well."""
+"""Role whose cancels micro accepts for any order, so that those are followed as well."""
 _S: Final = 1_000_000_000
 _CANCEL_FOR_S: Final = 30.0
 _QUERY_PAUSE_S: Final = 0.1
+_MOST_MICROS: Final = 256
+"""Named in a heartbeat."""
 
 
-class HybridConnector(MicroInquiries):
+class HybridConnector(MicroQueries):
     """Thread-safe; one per process, see ``get``.
 
     Args:
@@ -67,7 +66,7 @@ class HybridConnector(MicroInquiries):
     def get(cls, config: ConnectorConfig) -> HybridConnector:
         """The connector of this process, made and started at the first call.
 
-        It survives Freqtrade's reload, which builds the bot anew: a second bind would fail.
+        It survives Freqtrade's reload, which rebuilds the bot: a second bind would fail.
 
         Raises:
             BadInput: one with other settings is running.
@@ -79,11 +78,7 @@ class HybridConnector(MicroInquiries):
                 running.start()
                 cls._instance = running
             elif running.config != config:
-                changed = [
-                    name
-                    for name in ConnectorConfig.__dataclass_fields__
-                    if getattr(running.config, name) != getattr(config, name)
-                ]
+                changed = running.config.differing(config)
                 raise BadInput(
                     f"the bridge of this process runs with other settings ({', '.join(changed)})",
                     where="ConnectorConfig",
@@ -97,31 +92,41 @@ class HybridConnector(MicroInquiries):
         self.epoch = self.intents.next_epoch(time.time_ns())
         """Start of this run (ns); larger than that of every earlier run."""
         self.instance = f"{config.role}-{base36(self.epoch)}"
-        """Name of this run; answers to us are published under it."""
+        """Name of this run; answers to it are published under it."""
         self.owner = self.intents.owner
-        """Lasting id of the intent log: whose orders these are, for micro and for others."""
-        super().__init__(Mirror(self.instance), config.dead_after)
+        """Permanent id of the intent log: the owner of these orders."""
+        super().__init__(MicroStateCache(self.instance), config.dead_after, len(config.market))
+        self.routing = Routing(self, config, self.instance, self._settling)
+        self.mirror.owner = self.owner
         self.inbox = Inbox(decode_market, self.mirror.apply)
         self.lock = threading.Lock()
         self.strategy = config.strategy
+        self._pairs: tuple[tuple[str, str], ...] = ()
         self.state: str = "starting"
         self._count = 0
         self._closed = False
         self._waiters: dict[str, threading.Event] = {}
-        self.questions = Questions(self.instance, self.epoch, self._post_query, self._take_query)
+        self.questions = PendingQueries(
+            self.instance, self.epoch, self._post_query, self._take_query
+        )
         self._ready = threading.Event()
+        self._introduced: frozenset[str] = frozenset()
+        """Runs of micro that have had a heartbeat of ours: one that was sent when they heard us."""
         self.started_ns = 0
         """Monotonic clock at ``start``."""
-        self._zap: ZapGuard | None = None
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stamp = {"epoch": self.epoch, "owner": self.owner}
         try:
-            self._open()
+            self._channels = Channels(config, stamp, topics.answer(self.instance), self.inbox)
         except BaseException:
-            self._release()
+            self.intents.close()
             raise
+        self.publisher = self._channels.publisher
+        self._reader = self._channels.reader
+        self._reader.on_subscribed = self.mirror.resubscribed
+        self.interest = self._channels.interest
         self.mirror.on_report = self._on_report
         self.mirror.on_answer = self._on_answer
-        self.mirror.on_heard = lambda _instance: self._ready.set()
+        self.mirror.on_heartbeat = lambda _instance: self._ready.set()
         self._keeper = Retransmitter(
             config,
             self,
@@ -134,50 +139,17 @@ class HybridConnector(MicroInquiries):
         self.outbox = self._keeper.queue
         self.mirror.on_lost = self._keeper.resync
 
-    def _open(self) -> None:
-        keys = None
-        if self.config.keys is not None:
-            keys = KeyStore(self.config.keys).server(self.config.role)
-            self._zap = ZapGuard(self._context, keys.allow)
-        self.publisher = Publisher(
-            self._context,
-            self.config.signals,
-            stamp={"epoch": self.epoch, "owner": self.owner},
-            keys=keys,
-        )
-        if self._zap is not None:
-            self.publisher.watched_by(self._zap)
-            self._zap.start()
-        try:
-            self._reader = SubscriberThread(
-                self._context,
-                self.config.endpoints(),
-                [
-                    topics.BOOKS,
-                    topics.TRADES,
-                    topics.REPORTS,
-                    topics.exactly(topics.answer(self.instance)),
-                    topics.RISK,
-                    topics.FEEDS,
-                    topics.exactly(topics.HEARTBEAT),
-                ],
-                self.inbox,
-            )
-        except BaseException:
-            self.publisher.close()
-            raise
-
-    # --- life -----------------------------------------------------------------------------------
+    # --- lifetime -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to receive and to keep house; unfinished intents of earlier runs are taken up."""
+        """Start receiving and the background thread; resume unfinished intents of earlier runs."""
         self.started_ns = time.monotonic_ns()
         self._reader.start()
         self._keeper.start()
         self.state = "running"
 
     def close(self) -> None:
-        """Say goodbye, note the last reports, and free the address. Harmless when repeated."""
+        """Say goodbye, record the last reports, and free the address. Safe to repeat."""
         with HybridConnector._instance_lock:
             if HybridConnector._instance is self:
                 HybridConnector._instance = None
@@ -186,23 +158,29 @@ class HybridConnector(MicroInquiries):
         self._closed = True
         self.state = "stopping"
         self._keeper.close()
-        self._reader.close()
-        self.publisher.close()
-        self._release()
-
-    def _release(self) -> None:
-        if self._zap is not None:
-            self._zap.close()
-        self._context.term()
+        self._channels.close()
         self.intents.close()
 
     @property
     def address(self) -> str:
-        """Where signals are published, with the port that was taken."""
+        """Where signals are published, with the actual port."""
         return self.publisher.address
 
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(venue, symbol) that may be traded or looked at, as heartbeats name them; empty: not named.
+
+        Once they are named, their books and trades come, and no others unless they are asked for.
+        """
+        return self._pairs
+
+    @pairs.setter
+    def pairs(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        self._pairs = pairs
+        self._channels.interest.name(pairs)
+
     def wait_ready(self, timeout: float | None = None) -> bool:
-        """Wait until micro has proven that it hears us.
+        """Wait until micro is known to receive our messages.
 
         Args:
             timeout: seconds from now; None waits until ``ready_timeout`` after start.
@@ -218,14 +196,14 @@ class HybridConnector(MicroInquiries):
         """Record, publish, and wait up to ``ack_timeout`` for the first report.
 
         Once published this never raises: without a report the order is open, is published again
-        until acknowledged or expired, and ``report`` or ``query_order`` tell what became of it.
+        until acknowledged or expired, and ``report`` or ``query_order`` give its state.
 
         Raises:
             MicroUnavailable: no live micro, or one of another schema; nothing was recorded.
             ClockSkew: the clocks differ too much for new risk; nothing was recorded.
             BadInput: the ``signal_id`` was used before.
         """
-        self._require_micro(reduce_only=new.reduce_only)
+        self._require_micro(new.venue, new.symbol, reduce_only=new.reduce_only)
         signal = self._signal(new)
         signal_id = signal.signal_id
         waiter = threading.Event()
@@ -234,6 +212,7 @@ class HybridConnector(MicroInquiries):
             self.intents.record(signal)
             if self.config.sync_intents == "before_publish":
                 self.intents.sync()
+            self._introduce()
             self.publisher.publish(signal)
             self._await_report(signal, waiter)
         finally:
@@ -241,10 +220,10 @@ class HybridConnector(MicroInquiries):
         return Submitted(signal, self.ours(self.report(signal_id)))
 
     def ours(self, report: ExecutionReport | None) -> ExecutionReport | None:
-        """A report, unless an order of ours has the same name as this one of somebody else.
+        """A report, unless it is of another owner's order with the same id as one of ours.
 
-        What our own log does not hold is shown as it is, though only its owner can withdraw it:
-        somebody knows its name, from a log that was lost or as the operator.
+        A report on an id that our own log lacks is returned as it is, though only its owner can
+        cancel that order: the caller knows its id, from a lost log or as the operator.
         """
         if report is None or report.owner in ("", self.owner):
             return report
@@ -253,11 +232,11 @@ class HybridConnector(MicroInquiries):
     def _await_report(self, signal: Signal, waiter: threading.Event) -> None:
         """Wait for the first report; from now on the signal is published again until it comes.
 
-        Micro is at work meanwhile, and the keeper would compete with the receive thread for the
-        interpreter: it is called only when it has something to do that cannot wait.
+        Micro is processing meanwhile, and the background thread would compete with the receive
+        thread for the interpreter: it is woken only for work that cannot wait.
         """
         with self.lock:
-            # The receive thread notes a report before it takes the lock to call for no more.
+            # The receive thread stores a report before it takes the lock to stop the retransmission.
             if self.ours(self.report(signal.signal_id)) is None:
                 self._keeper.post_signal(signal, sent=True)
         if self.config.sync_intents == "overlapped":
@@ -267,18 +246,18 @@ class HybridConnector(MicroInquiries):
         if not waiter.wait(soon):
             self._keeper.nudge()  # to publish it again
             waiter.wait(patience - soon)
-        self._keeper.nudge()  # to note the acknowledgement
+        self._keeper.nudge()  # to record the acknowledgement
 
     def cancel(
         self, signal_id: str, reason: str = "", wait: float = 0.25
     ) -> ExecutionReport | None:
-        """Ask for the unfilled rest to be withdrawn, and wait up to ``wait`` s for a terminal report.
+        """Request a cancel of the unfilled rest, and wait up to ``wait`` s for a terminal report.
 
         Published again until a terminal report comes, for half a minute. A signal that no report
-        has acknowledged yet is published no more.
+        has acknowledged yet is not published any more.
 
         Returns:
-            The newest report; None when there is none. Look at its status: it may still be working.
+            The newest report; None when there is none. Check its status: it may still be working.
         """
         known = self.ours(self.report(signal_id))
         if known is not None and known.status in TERMINAL_STATUSES:
@@ -313,39 +292,25 @@ class HybridConnector(MicroInquiries):
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _require_micro(self, *, reduce_only: bool = True) -> None:
+    def _require_micro(
+        self, venue: str = "", symbol: str = "", *, reduce_only: bool = True
+    ) -> None:
         self.check()
         if not self._ready.is_set():
-            # Only in the first moments after start: the subscriptions of both sides must be in
-            # place, or the first messages are lost.
+            # Only in the first moments after start: until the subscriptions of both sides are in
+            # place, first messages are lost.
             self.wait_ready()
-        peers = self.peers()
-        where = ", ".join(self.config.market)
-        if not peers:
-            raise MicroUnavailable(
-                f"no heartbeat of micro at {where} for {self.config.dead_after:g} s; "
-                "is it running? citadel micro"
-            )
-        if all(peer.schema != SCHEMA_VERSION for peer in peers):
-            raise MicroUnavailable(
-                f"micro at {where} speaks schema {peers[0].schema}, this process {SCHEMA_VERSION}; "
-                "run the same release on both sides"
-            )
-        for peer in peers:
-            if peer.refuses_us:
-                raise MicroUnavailable(
-                    f"micro at {where} takes no orders of this process, {self.instance}: "
-                    f"{peer.refuses_us}"
-                )
-        skew = self.skew_ns
-        if not reduce_only and abs(skew) > self.config.skew_refuse * _S:
-            raise ClockSkew(
-                f"the clock of micro at {where} differs by {skew / _S:+.3f} s, more than "
-                f"{self.config.skew_refuse:g} s: no new risk until the clocks are set"
-            )
+        self.routing.require(venue, symbol, reduce_only=reduce_only)
+
+    def _settling(self) -> float:
+        """Seconds that connecting to several micros may still take after the start."""
+        if len(self.config.market) == 1:
+            return 0.0
+        passed = (time.monotonic_ns() - self.started_ns) / _S
+        return max(0.0, self.config.ready_timeout - passed)
 
     def check(self) -> None:
-        """Raise what ended one of our threads.
+        """Raise the error that ended one of our threads.
 
         Raises:
             InvariantError: a bug of ours; the process must not trade on.
@@ -369,10 +334,29 @@ class HybridConnector(MicroInquiries):
         )
 
     def _query(
-        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[Asked]
-    ) -> Answer:
+        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[QueryFields]
+    ) -> list[Answer]:
         self._require_micro()
-        return self.questions.ask(self.questions.new(kind, **asked), timeout, instance)
+        if instance:
+            instances = frozenset({instance})
+        else:
+            place = (asked.get("venue", ""), asked.get("symbol", ""), "")
+            if kind == "order":
+                place = self._place_of(asked.get("signal_id", ""))
+            instances = self.routing.asked(*place)
+        return self.questions.ask(self.questions.new(kind, **asked), timeout, instances)
+
+    def _place_of(self, signal_id: str) -> tuple[str, str, str]:
+        """Venue and symbol of an order and the micro that has reported it, as far as they are known."""
+        report = self.report(signal_id)
+        if report is not None:
+            return report.venue, report.symbol, micro_of(report.instance)
+        intent = self.intents.get(signal_id)
+        return ("", "", "") if intent is None else (intent.signal.venue, intent.signal.symbol, "")
+
+    def deniers(self, signal_id: str) -> frozenset[str]:
+        """Micros that must say that there is no such order before that is believed."""
+        return self.routing.deniers(*self._place_of(signal_id))
 
     def _post_query(self, query: Query, for_s: float) -> None:
         with self.lock:
@@ -385,12 +369,18 @@ class HybridConnector(MicroInquiries):
             self.outbox.take(f"query {query.query_id}")
 
     def remake_silent(self) -> None:
-        """Connect anew to every micro from which nothing has come for ``dead_after``."""
+        """Reconnect to every micro from which nothing was received for ``dead_after``."""
         self._reader.remake_silent(int(self.config.dead_after * _S))
+
+    def _introduce(self) -> None:
+        """Let a heartbeat go before the first order: micro rejects orders of a macro that it has not heard."""
+        if not self.mirror.peers.keys() <= self._introduced:
+            self.beat()
 
     def beat(self) -> None:
         """Publish one heartbeat."""
         peers = self.peers()
+        hearing = frozenset(name for name in self.mirror.peers if self.mirror.receives_us(name))
         self.publisher.publish(
             MacroHeartbeat(
                 instance=self.instance,
@@ -402,12 +392,15 @@ class HybridConnector(MicroInquiries):
                 micro_instance_seen=peers[0].instance if peers else "",
                 micro_seq_seen=peers[0].beat_seq if peers else 0,
                 strategy=self.strategy,
+                pairs=self.pairs,
+                micros_seen=tuple((peer.instance, peer.beat_seq) for peer in peers[:_MOST_MICROS]),
             )
         )
+        self._introduced = hearing
 
     @property
     def ready(self) -> bool:
-        """Whether a micro has proven that it hears us."""
+        """Whether a micro is known to receive our messages."""
         return self._ready.is_set()
 
     def _post(self, key: str, message: Cancel | Query, for_s: float) -> None:
@@ -425,7 +418,7 @@ class HybridConnector(MicroInquiries):
     def _on_report(self, report: ExecutionReport) -> None:
         """In the receive thread, for every new revision."""
         if report.owner not in ("", self.owner) and self.config.role != OPERATOR_ROLE:
-            return  # another's: micro tells everybody
+            return  # another owner's: micro publishes to everybody
         signal_id = report.signal_id
         terminal = report.status in TERMINAL_STATUSES
         with self.lock:
@@ -436,7 +429,7 @@ class HybridConnector(MicroInquiries):
         awaited = self._set_waiter(signal_id)
         if terminal:
             self._set_waiter(f"terminal {signal_id}")
-        self._keeper.heard_of(report, hurry=not awaited)
+        self._keeper.on_report(report, hurry=not awaited)
 
     def _on_answer(self, answer: Answer) -> None:
         """In the receive thread; its reports are in the mirror already."""

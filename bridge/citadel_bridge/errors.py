@@ -4,8 +4,8 @@
 
     PeerUnavailable
     ├── PortTaken           an address that this process must bind is in use
-    ├── IntentsUnwritable   the intent log cannot be written (disk full …): nothing is sent without
-    └── MicroUnavailable    no heartbeat, no answer in time, or micro speaks another schema
+    ├── IntentsUnwritable   the intent log cannot be written (disk full …): nothing is sent
+    └── MicroUnavailable    no heartbeat, no answer in time, or micro has another schema version
         └── ClockSkew       the two wall clocks differ by more than new risk allows
 
 All of these are raised *before* a signal is sent. Once it is sent nothing raises: an order whose
@@ -26,7 +26,7 @@ class IntentsUnwritable(PeerUnavailable):
 
 
 class MicroUnavailable(PeerUnavailable):
-    """Micro is not there, does not answer, or cannot be understood; nothing was sent."""
+    """Micro is not running, does not answer, or has another schema version; nothing was sent."""
 
 
 class ClockSkew(MicroUnavailable):

@@ -3,9 +3,9 @@
 ===  ==================  ============================================================
  0   OK                  done, and what was checked agreed
  1   DIFFERENCE          the run itself worked; what it checked differs or failed
- 2   BAD_INPUT           wrong argument, file, setting or installation: the text says how to mend it
- 3   REFUSED             a safety rule said no; nothing was done
- 4   UNAVAILABLE         a peer, port, lock or disk that is needed is not to be had
+ 2   BAD_INPUT           wrong argument, file, setting or installation: the text says how to fix it
+ 3   REFUSED             a safety rule refused it; nothing was done
+ 4   UNAVAILABLE         a peer, port, lock or disk that is needed is not available
 70   BUG                 ours: please report it (EX_SOFTWARE of sysexits.h)
 130  INTERRUPTED         Ctrl-C (128 + SIGINT)
 141  READER_GONE         standard output was closed by its reader (128 + SIGPIPE)
@@ -46,10 +46,10 @@ class Exit(IntEnum):
 
 _EXIT_OF: Final[tuple[tuple[type[CitadelError], Exit], ...]] = (
     (BadInput, Exit.BAD_INPUT),
-    (DecodeError, Exit.BAD_INPUT),  # at the command line: a file that is not what it claims to be
+    (DecodeError, Exit.BAD_INPUT),  # at the command line: a file that is not of the claimed format
     (Refused, Exit.REFUSED),
     (PeerUnavailable, Exit.UNAVAILABLE),
-    (VenueViolation, Exit.UNAVAILABLE),  # a venue that cannot be followed is as good as absent
+    (VenueViolation, Exit.UNAVAILABLE),  # a venue that cannot be followed counts as unavailable
     (InvariantError, Exit.BUG),
 )
 

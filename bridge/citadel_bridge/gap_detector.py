@@ -1,6 +1,6 @@
-"""What a receiver keeps about a sender: order of its messages, and how far its clock is off.
+"""What a receiver tracks about a sender: lost and repeated messages, and its clock offset.
 
-Time is a parameter here. Nothing in this module is locked: one thread observes.
+Time is a parameter here. Nothing in this module is locked: one thread calls it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_SEQUENCES: Final = 10_000
-"""Sequences followed at a time; the longest known is dropped first, whose next message then counts as
-its first."""
+"""Sequences followed at a time; the oldest is dropped first, and its next message then counts as its
+first."""
 
 _SKEW_WINDOW: Final = 30
 _SETTLED_BEATS: Final = 3
 _SETTLED_NS: Final = 1_500_000_000
-"""Heartbeats that were held up together arrive together; these came in their own time."""
+"""Heartbeats that were delayed together arrive together; these arrived on their own schedule."""
 _MOST_SKEW: Final = 2**62
 
 
@@ -25,17 +25,17 @@ _MOST_SKEW: Final = 2**62
 class Sequences:
     """Detects messages that were lost or repeated, per sender and topic.
 
-    A sender is one run of a process (its instance or epoch), so a restart, which begins again at 1,
-    is no gap. The first message seen of a topic is none either: a late joiner has missed nothing
-    that it could have had.
+    A sender is one run of a process (its instance or epoch), so a restart, which starts again at 1,
+    is no gap. The first message of a topic is none either: a late joiner has missed nothing
+    that it could have received.
     """
 
     gaps: int = 0
     """How often a sequence jumped."""
     missing: int = 0
-    """How many messages the jumps left out."""
+    """How many messages were skipped."""
     repeated: int = 0
-    """Messages not newer than one already seen."""
+    """Messages not newer than one already received."""
     _last: dict[tuple[Hashable, bytes], int] = field(default_factory=dict)
 
     def observe(self, sender: Hashable, topic: bytes, seq: int) -> int:
@@ -61,8 +61,16 @@ class Sequences:
             self.missing += lost
         return lost
 
+    def forget_topics(self, prefixes: tuple[bytes, ...]) -> None:
+        """Drop the state of topics, each with its NUL compared with subscriptions.
+
+        After a pause without a subscription the first message is no gap.
+        """
+        for key in [key for key in self._last if (key[1] + b"\0").startswith(prefixes)]:
+            del self._last[key]
+
     def forget(self, sender: Hashable) -> None:
-        """Drop what is kept about a sender that has ended."""
+        """Drop the state of a sender that has ended."""
         for key in [key for key in self._last if key[0] == sender]:
             del self._last[key]
 
@@ -70,9 +78,9 @@ class Sequences:
 class SkewMeter:
     """Difference of two wall clocks, from heartbeats that carry both clocks of the sender.
 
-    A heartbeat that was delayed on its way seems to come from a slow clock. The delay shows in the
-    monotonic clocks, whose difference is constant but for it: the sample with the largest
-    difference (the least delayed of the last 30) is the measure of the others.
+    A heartbeat that was delayed in transit seems to come from a slow clock. The delay shows in the
+    monotonic clocks, whose difference is constant otherwise: the sample with the largest
+    difference (the least delayed of the last 30) is the reference for the others.
     """
 
     def __init__(self) -> None:
@@ -80,8 +88,8 @@ class SkewMeter:
         self._first_ns = 0
         self._beats = 0
         self.settled = False
-        """The delay on the way is known: several heartbeats have come, one after the other. Until
-        then a clock that seems slow may be nothing but the delay of the first ones."""
+        """The transit delay is known: several heartbeats have come, one after the other. Until
+        then a clock that seems slow may be just the delay of the first ones."""
         self.skew_ns = 0
         """Sender's wall clock minus ours, as of the last heartbeat."""
 
@@ -100,6 +108,6 @@ class SkewMeter:
                 self._beats >= _SETTLED_BEATS and our_mono_ns - self._first_ns >= _SETTLED_NS
             )
         delay = max(self._mono) - offset
-        # Clocks that are apart by more than a century are kept within 64 bits.
+        # Clocks that differ by more than a century are clamped to 64 bits.
         self.skew_ns = max(-_MOST_SKEW, min(wall_ns - our_wall_ns + delay, _MOST_SKEW))
         return self.skew_ns

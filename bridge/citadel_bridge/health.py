@@ -1,6 +1,6 @@
-"""Whether both sides hear each other, as seen from where macro runs: ``python -m citadel_bridge.health``.
+"""Whether both directions work, checked from macro's side: ``python -m citadel_bridge.health``.
 
-Micro's heartbeats name every macro that micro hears. So one subscription tells both directions: the
+Micro's heartbeats name every macro that it receives. So one subscription checks both directions: the
 heartbeats arrive here, and macro's arrive there.
 """
 
@@ -33,10 +33,10 @@ SECONDS_DEFAULT: Final = 5.0
 def heartbeats_cross(
     endpoint: Endpoint, *, macro: str = "macro-", seconds: float = SECONDS_DEFAULT
 ) -> MicroHeartbeat:
-    """Wait until micro is heard and says that it goes on hearing a macro.
+    """Wait until micro's heartbeats arrive and show that it keeps receiving a macro.
 
     One heartbeat could name a macro that has just died; so the number of the last heartbeat that
-    micro had from it has to grow from one to the next.
+    micro received from it has to grow from one to the next.
 
     Args:
         endpoint: micro's market channel.
@@ -44,7 +44,7 @@ def heartbeats_cross(
         seconds: how long to wait.
 
     Returns:
-        The heartbeat that proved it.
+        The heartbeat that confirmed it.
 
     Raises:
         PeerUnavailable: no heartbeat came, or none that shows a live macro; says which.
@@ -52,8 +52,8 @@ def heartbeats_cross(
     """
     deadline = time.monotonic() + seconds
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = subscriber_socket(context, [endpoint], [topics.exactly(topics.HEARTBEAT)])
     try:
+        socket = subscriber_socket(context, [endpoint], [topics.exactly(topics.HEARTBEAT)])
         before: Mapping[str, int] | None = None
         while (left := deadline - time.monotonic()) > 0 and socket.poll(int(left * 1e3) + 1):
             beat = _heartbeat(socket.recv())
@@ -64,12 +64,11 @@ def heartbeats_cross(
                 return beat
             before = seen
     finally:
-        socket.close(linger=0)
-        context.term()
+        context.destroy(linger=0)
     if before is None:
         raise PeerUnavailable(f"no heartbeat of micro on {endpoint.address} for {seconds:g} s")
     raise PeerUnavailable(
-        f"micro hears no macro named {macro}… (it names: {', '.join(sorted(before)) or 'none'})"
+        f"micro receives no macro named {macro}… (it names: {', '.join(sorted(before)) or 'none'})"
     )
 
 
@@ -82,20 +81,23 @@ def _heartbeat(frame: bytes) -> MicroHeartbeat | None:
 
 
 def health(
-    market: Annotated[str, typer.Argument(help="Address of micro's market channel.")],
+    market: Annotated[
+        list[str], typer.Argument(help="Addresses of the market channels of all micros.")
+    ],
     *,
     keys: Annotated[Path | None, typer.Option(help="Key folder; needed off loopback.")] = None,
     role: Annotated[str, typer.Option(help="Whose keys to use.")] = "macro",
     macro: Annotated[str, typer.Option(help="Start of the macro's instance name.")] = "macro-",
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait.")] = SECONDS_DEFAULT,
 ) -> Exit:
-    """End with 0 when micro is heard here and hears a macro, with 4 when not."""
+    """End with 0 when every micro's heartbeats arrive and it receives a macro, with 4 when not."""
     if role not in ROLES:
         raise BadInput(f"role {role!r}", where="--role", allowed=", ".join(ROLES))
     client = None if keys is None else KeyStore(keys).client(role, "micro")
-    beat = heartbeats_cross(Endpoint(market, client), macro=macro, seconds=seconds)
-    heard = ", ".join(f"{name} #{seq}" for name, seq in beat.macros_seen)
-    typer.echo(f"{beat.instance} is {beat.state} and hears {heard}")
+    for address in market:
+        beat = heartbeats_cross(Endpoint(address, client), macro=macro, seconds=seconds)
+        heard = ", ".join(f"{name} #{seq}" for name, seq in beat.macros_seen)
+        typer.echo(f"{beat.instance} is {beat.state} and receives {heard}")
     return Exit.OK
 
 

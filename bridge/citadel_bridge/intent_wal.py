@@ -1,19 +1,20 @@
-"""The newest intents, in a plain file before they are in the database.
+"""Write-ahead file of the newest intents, before they are in the database.
 
-A signal may leave only when its intent is on the disk, so this is on the way of every order. One
-append of its own bytes and one wait for the disk take half of what a database's transaction takes,
+A signal may be sent only when its intent is on disk, so this is in the path of every order. One
+append of its own bytes and one sync take half as long as a database transaction,
 which writes several pages. The file is emptied when the database has everything.
 
-A record is ``u32 length, u32 crc32, body``, little-endian; a torn end is what was never published.
+A record is ``u32 length, u32 crc32, body``, little-endian; a truncated end was never published.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final
+
+from citadel_bridge.file_locks import lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ class RecentIntents:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except OSError:
             os.close(self._file)
             raise
@@ -77,11 +78,11 @@ class RecentIntents:
         self._size += len(data)
 
     def sync(self) -> None:
-        """Return when every record survives the death of the machine."""
+        """Return when every record survives a power failure."""
         os.fdatasync(self._file)
 
     def empty(self) -> None:
-        """Forget everything: it is safe elsewhere."""
+        """Delete all records: they are in the database."""
         os.ftruncate(self._file, 0)
         self._size = 0
 

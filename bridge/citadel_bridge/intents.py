@@ -1,25 +1,24 @@
 """The intent log: what macro has decided to send, before it is sent.
 
-One SQLite file, and beside it the newest records, which the database has not taken in yet. A signal
+One SQLite file, and beside it the newest records, which are not in the database yet. A signal
 is recorded before it is published, so a crash in between loses nothing: the next run publishes it,
-unless it has expired. Micro deduplicates by ``signal_id``, so a crash after publishing repeats
-nothing.
+unless it has expired. Micro deduplicates by ``signal_id``, so a crash after publishing executes
+nothing twice.
 
 States of an intent::
 
     pending ──► acknowledged ──► done
        │                          ▲
-       ├──► withdrawn ────────────┤   cancelled before any report came
-       └──────────────────────────┘   expired, and micro is sure that it never had it
+       ├──► withdrawn ────────────┤   canceled before any report came
+       └──────────────────────────┘   expired, and micro confirmed that it never received it
 
-A recorded signal survives ``kill -9`` at once and a power failure after ``sync``. What became of it
-survives a power failure from the next ``checkpoint`` on; micro tells it again.
+A recorded signal survives ``kill -9`` at once and a power failure after ``sync``. The reports on it
+survive a power failure from the next ``checkpoint`` on; micro sends them again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -30,6 +29,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_bridge.errors import IntentsUnwritable, PortTaken
+from citadel_bridge.file_locks import lock
 from citadel_bridge.intent_wal import RecentIntents
 from citadel_proto.codec import decode_signal, encode
 from citadel_proto.errors import BadInput, DecodeError
@@ -69,15 +69,15 @@ class Intent:
     status: str
     """Status of the latest report, empty before the first."""
     resolution: str
-    """What was done about an orphan, empty if nothing."""
+    """How an orphan was resolved, empty if it was not."""
 
 
 class IntentLog:
     """The log, open in this process only. Every method may be called from any thread.
 
     Args:
-        path: the file; None keeps the log in memory, for a process that nobody restarts.
-        owner: id that a new log takes instead of making one: that of a log that was lost.
+        path: the file; None keeps the log in memory, for a process that is never restarted.
+        owner: id that a new log uses instead of creating one: that of a log that was lost.
 
     Raises:
         PortTaken: another process has the file open.
@@ -90,7 +90,7 @@ class IntentLog:
         self._guard = -1
         self._wal = -1
         self.owner = ""
-        """Lasting id of this log, made once: whose orders these are, whatever the strategy's name."""
+        """Permanent id of this log, created once: the owner of its orders."""
         self._recent: RecentIntents | None = None
         self._untaken: dict[str, Signal] = {}
         """Recorded, and not in the database yet."""
@@ -118,8 +118,8 @@ class IntentLog:
         return epoch
 
     def _named(self, wanted: str) -> str:
-        """The owner's id, made and on the disk before anything is sent under it."""
-        # It begins with a letter, else a column of numbers would take some ids for numbers.
+        """The owner's id, created and on disk before anything is sent under it."""
+        # It starts with a letter, else a column of numbers would read some ids as numbers.
         if wanted and _OWNER.fullmatch(wanted) is None:
             raise BadInput(
                 f"owner {wanted!r}", allowed="a letter, then up to 63 letters, digits, - and _"
@@ -138,10 +138,10 @@ class IntentLog:
         return str(row[0])
 
     def record(self, signal: Signal) -> None:
-        """Note a signal that is about to be published.
+        """Record a signal that is about to be published.
 
         Raises:
-            BadInput: the ``signal_id`` is there already, or nobody could read the signal.
+            BadInput: the ``signal_id`` exists already, or the signal is invalid.
             IntentsUnwritable: it could not be written.
         """
         name = signal.signal_id
@@ -161,11 +161,11 @@ class IntentLog:
             ) from error
 
     def acknowledge(self, signal_id: str, status: str = "accepted", revision: int = 0) -> None:
-        """Note a report on a signal; an older one changes nothing."""
+        """Record a report on a signal; an older one changes nothing."""
         self.acknowledge_many([(signal_id, status, revision)])
 
     def acknowledge_many(self, rows: Iterable[tuple[str, str, int]]) -> None:
-        """Note several reports, (signal_id, status, revision) each, in one transaction."""
+        """Record several reports, (signal_id, status, revision) each, in one transaction."""
         values = [
             ("done" if status in TERMINAL_STATUSES else "acknowledged", status, revision, id_)
             for id_, status, revision in rows
@@ -178,7 +178,7 @@ class IntentLog:
             )
 
     def withdraw(self, signal_id: str) -> None:
-        """Publish a pending signal no more: its cancel came before any report."""
+        """Stop publishing a pending signal: it was canceled before any report."""
         with self._changing() as db:
             db.execute(
                 "UPDATE intent SET state='withdrawn' WHERE signal_id=? AND state='pending'",
@@ -186,7 +186,7 @@ class IntentLog:
             )
 
     def resolve(self, signal_id: str, how: str) -> None:
-        """Note what was done about an orphan (``adopted``, ``flattened`` …): it is none any more."""
+        """Record how an orphan was resolved (``adopted``, ``flattened`` …): it is none any more."""
         with self._changing() as db:
             db.execute("UPDATE intent SET resolution=? WHERE signal_id=?", (how, signal_id))
 
@@ -196,7 +196,7 @@ class IntentLog:
         return found[0] if found else None
 
     def pending(self) -> list[Intent]:
-        """Signals without any report, oldest first."""
+        """Signals without a report, oldest first."""
         return self._select("state='pending'")
 
     def unfinished(self) -> list[Intent]:
@@ -204,14 +204,14 @@ class IntentLog:
         return self._select("state!='done'")
 
     def orphans(self, known: Collection[str], since_ns: int = 0) -> list[Intent]:
-        """Intents that a crash has cut off from the trade database, oldest first.
+        """Intents that are missing in the trade database after a crash, oldest first.
 
         Args:
             known: ``signal_id`` of every order in the trade database.
             since_ns: look at intents created from then on.
 
         Returns:
-            Those neither known nor resolved, whatever became of them at micro.
+            Those neither known nor resolved, whatever their state at micro.
         """
         found = self._select("resolution='' AND created_ns>=?", (since_ns,))
         names = frozenset(known)
@@ -229,7 +229,7 @@ class IntentLog:
             self.sync()
 
     def checkpoint(self) -> None:
-        """Bring everything into the database's own file, so that the others do not grow for ever."""
+        """Move everything into the database's own file, so that the other files stay small."""
         with self._changing():
             pass
         with self._lock:
@@ -244,7 +244,7 @@ class IntentLog:
             try:
                 self.checkpoint()
             except (OSError, sqlite3.Error) as error:
-                # Nothing is lost: the next run takes up what is beside the database.
+                # Nothing is lost: the next run reads what is beside the database.
                 log.warning("the intent log %s could not be tidied up: %s", self.path, error)
         with self._lock:
             self._db.close()
@@ -252,7 +252,7 @@ class IntentLog:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, which also takes in what was recorded before it."""
+        """One transaction, which also stores what was recorded before it."""
         with self._lock:
             self._db.execute("BEGIN")
             try:
@@ -266,14 +266,14 @@ class IntentLog:
             self._untaken.clear()
 
     def _take_in(self, signals: Iterable[Signal]) -> None:
-        """Put records where they can be searched; one that is there already stays as it is."""
+        """Put records into the database; existing ones stay as they are."""
         self._db.executemany(
             "INSERT OR IGNORE INTO intent (signal_id, body, state, created_ns) VALUES (?,?,?,?)",
             [(each.signal_id, encode(each), "pending", each.created_ns) for each in signals],
         )
 
     def _take_up(self, recent: RecentIntents) -> None:
-        """After a crash: take in what the database had not."""
+        """After a crash: store the records that the database lacks."""
         signals = [self._signal(body) for body in recent.read()]
         if signals:
             self._take_in(signals)
@@ -307,7 +307,7 @@ class IntentLog:
         return signal
 
     def _release(self) -> None:
-        # After the database: SQLite's own locks must be gone before these descriptors are.
+        # After the database: SQLite's own locks must be released before these descriptors close.
         if self._recent is not None:
             self._recent.close()
             self._recent = None
@@ -319,7 +319,7 @@ class IntentLog:
 
 
 def _body(signal: Signal) -> bytes:
-    """A signal as it is recorded: what could not be read again would keep the log from opening."""
+    """A signal as it is recorded; an unreadable one would keep the log from opening."""
     try:
         body = encode(signal)
         decode_signal(body)
@@ -338,7 +338,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     try:
         # WAL with NORMAL: a commit is one write into the page cache. ``sync`` makes it durable, so
         # that the caller decides what has to wait for the disk. No automatic checkpoint, because
-        # that would put the disk's wait into some commit: the caller asks for it.
+        # that would add the disk's wait to some commit: the caller requests it.
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
@@ -379,7 +379,7 @@ def _lock_file(path: Path) -> int:
     except OSError as error:
         raise BadInput(f"cannot write the intent log: {error.strerror}", where=str(path)) from error
     try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(guard)
     except BlockingIOError as error:
         os.close(guard)
         raise _taken(path) from error

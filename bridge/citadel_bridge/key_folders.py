@@ -2,7 +2,7 @@
 
 For sides that must not be able to read each other's secret key, as in containers. Each role gets
 ``FOLDER/<role>`` with its own pair and the public keys of the others, so that only that one folder
-is given to it.
+has to be mounted for it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 def make_folders(base: Path, roles: Sequence[str]) -> list[str]:
-    """Make what is absent and hand the public keys around; a pair that exists is never touched.
+    """Create what is missing and distribute the public keys; existing pairs are kept.
 
-    A public key that is not its owner's any more, because the owner's folder was made anew, is
+    A public key that no longer matches its owner's, because the owner's folder was recreated, is
     replaced.
 
     Args:
-        base: folder that holds, or gets, one folder a role.
+        base: folder that holds, or gets, one folder per role.
         roles: of ``citadel_bridge.auth.ROLES``.
 
     Returns:
         The roles whose pair was made.
 
     Raises:
-        BadInput: a role that is none, half a pair, or a folder that cannot be written.
+        BadInput: an unknown role, half a pair, or a folder that cannot be written.
     """
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
@@ -55,7 +55,7 @@ def _share(path: Path, key: bytes) -> None:
     try:
         if path.exists() and path.read_bytes() == text:
             return
-        # Whole or not at all: the other side may be reading.
+        # Complete or not at all: the other side may be reading.
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_bytes(text)
         partial.chmod(0o644)
@@ -71,7 +71,7 @@ def keyfolders(
     """Make a key folder for each role, holding its own secret key and everybody's public keys."""
     made = make_folders(base, roles)
     kept = [role for role in roles if role not in made]
-    for names, what in ((made, "made"), (kept, "kept as they were")):
+    for names, what in ((made, "made"), (kept, "kept")):
         if names:
             typer.echo(f"{what}: {', '.join(names)}")
     return Exit.OK

@@ -1,4 +1,4 @@
-"""What a person sees of one order: a line per change, and its fills as a table at the end."""
+"""Printing one order for people: a line per change, and its fills as a table at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from citadel_proto.messages import ExecutionReport
 
 
-class Follower:
+class OrderPrinter:
     """Prints a line for each new revision, on standard error.
 
     Args:
@@ -66,7 +66,10 @@ def show(report: ExecutionReport, *, json: bool) -> None:
             facts.add_row(name, value)
     console.print(facts, markup=False)
     if report.fills:
-        table = Table("price", "quantity", "fee", "currency", "liquidity", "trade")
+        table = Table(box=None, pad_edge=False, collapse_padding=True, padding=(0, 1))
+        for name in ("price", "quantity", "fee", "currency", "liquidity"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("trade", overflow="fold")
         for fill in report.fills:
             table.add_row(
                 fill.price,

@@ -1,4 +1,4 @@
-"""A pytest fixture that plays a recorded tape to the code under test, without sockets.
+"""Pytest fixtures that play a recorded tape to the code under test.
 
 ::
 
@@ -20,16 +20,20 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from citadel_bridge.channels import Sink
-    from citadel_bridge.micro_state import Mirror
+    from citadel_bridge.connector import HybridConnector
+    from citadel_bridge.micro_state import MicroStateCache
     from citadel_proto.messages import SignalChannel
     from citadel_proto.tape import Record, TapeHeader, TornTail
 
 
+_NOBODY = "inproc://nobody"
+
+
 class HasInbox(Protocol):
-    """What market frames can be fed to: a ``HybridConnector``, running or not."""
+    """Anything that market frames can be fed to: a ``HybridConnector``, running or not."""
 
     @property
     def inbox(self) -> Sink:
@@ -55,7 +59,7 @@ class PlayedTape:
             self.tail: TornTail | None = reader.tail
 
     def feed(self, connector: HasInbox) -> int:
-        """Feed the market side to a connector as if it had been received; returns the frames."""
+        """Feed the market channel to a connector as if it had been received; returns the count."""
         from citadel_proto.tape import MARKET  # noqa: PLC0415
 
         frames = [record.frame for record in self.records if record.direction == MARKET]
@@ -64,14 +68,14 @@ class PlayedTape:
             connector.inbox.flush()
         return len(frames)
 
-    def mirror(self) -> Mirror:
-        """What a macro would know after the whole market side: reports, books and balances."""
+    def mirror(self) -> MicroStateCache:
+        """The state of a macro after the whole market channel: reports, books and balances."""
         from citadel_bridge.channels import Inbox  # noqa: PLC0415
-        from citadel_bridge.micro_state import Mirror  # noqa: PLC0415
+        from citadel_bridge.micro_state import MicroStateCache  # noqa: PLC0415
         from citadel_proto.codec import decode_market  # noqa: PLC0415
         from citadel_proto.tape import MARKET  # noqa: PLC0415
 
-        mirror = Mirror()
+        mirror = MicroStateCache()
         inbox = Inbox(decode_market, mirror.apply)
         for record in self.records:
             if record.direction == MARKET:
@@ -80,10 +84,10 @@ class PlayedTape:
         return mirror
 
     def signals(self, callback: Callable[[SignalChannel], object]) -> int:
-        """Hand every message of the signals side to a callback; returns how many.
+        """Pass every message of the signals channel to a callback; returns how many.
 
         Raises:
-            DecodeError: the tape holds one that is none.
+            DecodeError: the tape holds a frame that is no message.
         """
         from citadel_proto.codec import decode_signal  # noqa: PLC0415
         from citadel_proto.tape import SIGNALS  # noqa: PLC0415
@@ -99,3 +103,27 @@ class PlayedTape:
 def tape() -> Callable[[str | Path], PlayedTape]:
     """Open recorded tapes by path."""
     return lambda path: PlayedTape(Path(path))
+
+
+@pytest.fixture
+def connector() -> Iterator[Callable[..., HybridConnector]]:
+    """Make connectors that run, that nobody answers, and that are closed when the test ends.
+
+    Their settings are those of ``citadel_bridge.config.ConnectorConfig``. Feed one a tape, and it knows what
+    a macro knew: ``tape(path).feed(connector())``.
+    """
+    made: list[HybridConnector] = []
+
+    def make(**settings: object) -> HybridConnector:
+        from citadel_bridge.config import ConnectorConfig  # noqa: PLC0415 - see the module's text
+        from citadel_bridge.connector import HybridConnector  # noqa: PLC0415
+
+        # Each connector has a context of its own, where nobody else can bind.
+        given = {"signals": "tcp://127.0.0.1:0", "market": (_NOBODY,)} | settings
+        made.append(HybridConnector(ConnectorConfig(**given)))  # type: ignore[arg-type]
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

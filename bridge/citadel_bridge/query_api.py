@@ -1,4 +1,4 @@
-"""What macro may ask of micro, beyond what it reads of the mirror without waiting."""
+"""Queries of macro to micro, for what the mirror does not hold."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from citadel_bridge.resync import PAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_bridge.requests import Asked
+    from citadel_bridge.requests import QueryFields
     from citadel_proto.messages import Answer, Balance, ExecutionReport, Position, QueryKind
 
 
-class MicroInquiries(MicroView):
-    """Questions with an answer, each raising ``MicroUnavailable`` when none comes in time."""
+class MicroQueries(MicroView):
+    """Queries that wait for an answer, each raising ``MicroUnavailable`` when none comes in time."""
 
     @abstractmethod
     def _query(
-        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[Asked]
-    ) -> Answer:
-        """Send a question and wait for its answer, of one micro or of any."""
+        self, kind: QueryKind, timeout: float, *, instance: str = "", **asked: Unpack[QueryFields]
+    ) -> list[Answer]:
+        """Send a query and wait for its answers: of one micro, or of all that it concerns."""
 
     def query_order(self, signal_id: str, timeout: float = 1.0) -> ExecutionReport | None:
-        """Ask micro for one order.
+        """Query one order.
 
         Returns:
-            Its newest report; None only when micro is sure that it knows no such order.
+            Its newest report; None only when micro confirms that it knows no such order.
 
         Raises:
             MicroUnavailable: no micro, or no answer within ``timeout`` s.
         """
-        answer = self._query("order", timeout, signal_id=signal_id)
-        return self.report(signal_id) if answer.found else None
+        answers = self._query("order", timeout, signal_id=signal_id)
+        return self.report(signal_id) if any(answer.found for answer in answers) else None
 
     def query_orders(
         self,
@@ -46,53 +46,53 @@ class MicroInquiries(MicroView):
         mine: bool = False,
         working: bool = False,
     ) -> tuple[ExecutionReport, ...]:
-        """Ask micro for all orders (its own included) updated since then, oldest first.
+        """Query all orders (micro's own included) updated since then, oldest first.
 
         Args:
             venue: empty for all.
             symbol: empty for all.
-            since_ns: what has not been updated since then is left out, unless ``working``.
+            since_ns: leave out orders not updated since then, unless ``working``.
             timeout: for each page of the answer, in seconds.
             mine: leave out the orders of other owners.
-            working: only those that have not ended.
+            working: only open ones.
 
         Raises:
             MicroUnavailable: no micro, or a page that did not come within ``timeout`` s.
         """
-        pages: list[tuple[ExecutionReport, ...]] = []
-        cursor = instance = ""
-        while True:
-            answer = self._query(
-                "orders",
-                timeout,
-                instance=instance,
-                venue=venue,
-                symbol=symbol,
-                since_ns=since_ns,
-                mine=mine,
-                working=working,
-                cursor=cursor,
-                limit=PAGE,
-            )
-            pages.append(answer.reports)
-            if not answer.truncated or answer.cursor in ("", cursor):
-                break
-            cursor, instance = answer.cursor, answer.instance
-        # What the mirror holds is at least as new as the answer.
-        return tuple(
-            self.report(item.signal_id) or item for page in reversed(pages) for item in page
-        )
+        asked: QueryFields = {
+            "venue": venue,
+            "symbol": symbol,
+            "since_ns": since_ns,
+            "mine": mine,
+            "working": working,
+            "limit": PAGE,
+        }
+        found: list[ExecutionReport] = []
+        answers = self._query("orders", timeout, **asked)
+        for first in answers:
+            pages, answer, cursor = [first.reports], first, ""
+            while answer.truncated and answer.cursor not in ("", cursor):
+                cursor = answer.cursor
+                asked["cursor"] = cursor
+                [answer] = self._query("orders", timeout, instance=first.instance, **asked)
+                pages.append(answer.reports)
+            found += (item for page in reversed(pages) for item in page)
+        if len(answers) > 1:
+            found.sort(key=lambda item: item.created_ns)
+        # The mirror's reports are at least as new as the answers.
+        return tuple(self.report(item.signal_id) or item for item in found)
 
     def query_balances(self, venue: str, timeout: float = 1.0) -> Mapping[str, Balance]:
-        """Ask micro for the balances of a venue, per currency; raises as ``query_order``."""
-        answer = self._query("balances", timeout, venue=venue)
-        self.mirror.set_answered_balances(venue, answer)
+        """Query the balances of a venue, per currency; raises as ``query_order``."""
+        for answer in self._query("balances", timeout, venue=venue):
+            self.mirror.set_answered_balances(venue, answer)
         return self.balances(venue)
 
     def query_positions(self, venue: str = "", timeout: float = 1.0) -> tuple[Position, ...]:
-        """Ask micro for the positions of a venue; raises as ``query_order``."""
-        return self._query("positions", timeout, venue=venue).positions
+        """Query the positions of a venue; raises as ``query_order``."""
+        answers = self._query("positions", timeout, venue=venue)
+        return tuple(position for answer in answers for position in answer.positions)
 
     def query_limits(self, timeout: float = 1.0) -> Mapping[str, str]:
-        """Ask micro for its risk limits, as text by name; raises as ``query_order``."""
-        return self._query("limits", timeout).limits
+        """Query the risk limits, as text by name, of several micros the first's; raises as ``query_order``."""
+        return self._query("limits", timeout)[0].limits

@@ -1,8 +1,8 @@
 """Receiving frames: by an event loop, or by a thread of its own.
 
-A reader takes frames off its sockets in bounded batches, and a sink says what to do with them. Every
-publisher has a socket of its own: so one that falls silent shows beside others that do not, and one
-that floods has its turn with the others and no more.
+A reader takes frames off its sockets in bounded batches, and passes them to a sink. Every publisher
+has a socket of its own: so one that falls silent is noticed beside others that are not, and one that
+floods gets its turn and no more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from citadel_bridge.sockets import HIGH_WATER, Context, reconnect, subscriber_so
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from citadel_bridge.sockets import Endpoint
 
@@ -30,15 +30,16 @@ BATCH: Final = 256
 TURN: Final = 16
 """Frames of one publisher before the next has its turn."""
 LONGEST_PAUSE_NS: Final = 15_000_000_000
-"""A silent publisher is connected to anew at least this often."""
+"""A silent publisher is reconnected at least this often."""
 
 LONGEST_SILENCE_NS: Final = 60_000_000_000
-"""So is one whose connection seems to stand."""
+"""So is one whose connection seems to be up."""
 
 _UP: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _DOWN: Final = zmq.EVENT_DISCONNECTED
 _STOP: Final = b"stop"
 _RECONNECT: Final = b"reconnect"
+_SUBSCRIBE: Final = b"subscribe"
 
 
 class Sink(Protocol):
@@ -55,8 +56,8 @@ class Link:
     """The connection to one publisher.
 
     ZeroMQ reconnects by itself after a lost connection, but gives up after a broken one (a frame
-    beyond ``sockets.MAX_MESSAGE``, a peer with other keys or none), for good and without a word. All
-    that shows is silence.
+    beyond ``sockets.MAX_MESSAGE``, a peer with other keys or none), for good and without an error.
+    The only symptom is silence.
     """
 
     def __init__(
@@ -67,18 +68,21 @@ class Link:
         high_water: int,
     ) -> None:
         self.endpoint = endpoint
-        self.socket = subscriber_socket(context, [endpoint], subscriptions, high_water=high_water)
+        self._subscribed = frozenset(subscriptions)
+        self.socket = subscriber_socket(
+            context, [endpoint], self._subscribed, high_water=high_water
+        )
         self._monitor = self.socket.get_monitor_socket(_UP | _DOWN)
         self._up = False
-        self.heard_ns = 0
+        self.received_ns = 0
         """Monotonic clock at its last frame; 0 before the first."""
         self.remade = 0
-        """How often it was connected to anew because of silence."""
+        """How often it was reconnected because of silence."""
         self._since_ns = time.monotonic_ns()
         self._pause_ns = 0
 
     def take(self, sink: Sink, most: int) -> int:
-        """Hand over up to so many frames; fewer say that there are no more."""
+        """Pass on up to ``most`` frames; fewer mean that there are no more."""
         for taken in range(most):
             try:
                 frame = self.socket.recv(zmq.NOBLOCK)
@@ -89,30 +93,38 @@ class Link:
             if self.socket.closed:  # the sink may end the run
                 return 0
         if most:
-            self.heard_ns = time.monotonic_ns()
+            self.received_ns = time.monotonic_ns()
             self._pause_ns = 0
         return most
 
+    def subscribe(self, wanted: frozenset[bytes]) -> None:
+        """Take these topics from now on. What is in both lists is not interrupted."""
+        for prefix in wanted - self._subscribed:
+            self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        for prefix in self._subscribed - wanted:
+            self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
+        self._subscribed = wanted
+
     def silent_ns(self, now_ns: int) -> int:
-        """How long nothing has come, not even at the start."""
-        return now_ns - max(self.heard_ns, self._since_ns)
+        """How long nothing was received, counted from the start."""
+        return now_ns - max(self.received_ns, self._since_ns)
 
     def remake_if_silent(self, after_ns: int, now_ns: int) -> bool:
-        """Connect anew when nothing has come for so long, then after ever longer pauses."""
+        """Reconnect when nothing was received for so long, then at growing intervals."""
         patience = LONGEST_SILENCE_NS if self._is_up() else max(after_ns, self._pause_ns)
         if self.silent_ns(now_ns) < patience:
             return False
         self._pause_ns = min(max(2 * self._pause_ns, after_ns), LONGEST_PAUSE_NS)
         self.remake(now_ns)
         self.remade += 1
-        text = "nothing is heard from %s: connecting to it anew"
-        (log.warning if self.remade == 1 and self.heard_ns else log.debug)(
+        text = "nothing received from %s: reconnecting"
+        (log.warning if self.remade == 1 and self.received_ns else log.debug)(
             text, self.endpoint.address
         )
         return True
 
     def _is_up(self) -> bool:
-        """Whether the connection stands, as far as ZeroMQ tells: somebody may just say nothing."""
+        """Whether the connection is up, as far as ZeroMQ knows: the peer may just be quiet."""
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             self._up = event == _UP
@@ -151,16 +163,16 @@ def _drain(links: list[Link], sink: Sink, batch: int) -> list[Link]:
 class SubscriberFD:
     """SUB sockets read by an asyncio loop through their file descriptors; works under uvloop.
 
-    A descriptor is edge-triggered: it tells once that something happened, not that frames wait.
+    A descriptor is edge-triggered: it signals once that something happened, not that frames wait.
     So every wake-up drains until there is nothing left, or for a bounded batch and then again on
-    the loop's next turn, after others have had theirs.
+    the loop's next iteration, after others have had their turn.
 
     Args:
         loop: the loop; everything here is called from its thread.
         context: ZeroMQ context.
         endpoints: publishers to connect to.
         subscriptions: topic prefixes.
-        sink: what to do with the frames.
+        sink: receives the frames.
     """
 
     def __init__(
@@ -193,7 +205,7 @@ class SubscriberFD:
 
     @property
     def links(self) -> list[Link]:
-        """One for each publisher."""
+        """One per publisher."""
         return list(self._fds)
 
     def connect(self, endpoint: Endpoint) -> None:
@@ -203,25 +215,25 @@ class SubscriberFD:
         assert isinstance(fd, int)  # noqa: S101 - what this option returns
         self._fds[link] = fd
         self._loop.add_reader(fd, self._on_edge, link)
-        # What arrived before the descriptor was watched raises no edge any more.
+        # Frames that arrived before the descriptor was watched raise no edge any more.
         self._continue_soon(link)
 
     def reconnect(self) -> None:
-        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        """Reconnect everything: for an owner that has received nothing from anybody for too long."""
         now_ns = time.monotonic_ns()
         for link in self._fds:
             link.remake(now_ns)
-            self._continue_soon(link)  # any call on the socket can swallow the edge
+            self._continue_soon(link)  # any call on the socket can consume the edge
 
     def remake_silent(self, after_ns: int) -> None:
-        """Make those connections anew from which nothing has come for so long."""
+        """Reconnect those from which nothing was received for so long."""
         now_ns = time.monotonic_ns()
         for link in self._fds:
             if link.remake_if_silent(after_ns, now_ns):
                 self._continue_soon(link)
 
     def close(self) -> None:
-        """Stop reading and close. Harmless when repeated."""
+        """Stop reading and close. Safe to repeat."""
         self._closed = True
         if self._again is not None:
             self._again.cancel()
@@ -253,8 +265,8 @@ class SubscriberFD:
         try:
             more = _drain(ready, self._sink, self._batch)
         finally:
-            # Also after an error in the sink: the edge is gone, and the rest must not wait for the
-            # next frame to arrive.
+            # Also after an error in the sink: the edge is consumed, and the rest must not wait for
+            # the next frame to arrive.
             if not self._closed:
                 for link in more:
                     self._continue_soon(link)
@@ -267,7 +279,7 @@ class SubscriberThread:
         context: ZeroMQ context.
         endpoints: publishers to connect to.
         subscriptions: topic prefixes.
-        sink: what to do with the frames; called from the thread.
+        sink: receives the frames; called from the thread.
         name: of the thread.
     """
 
@@ -287,11 +299,13 @@ class SubscriberThread:
         self.failure: BaseException | None = None
         """What ended the thread, if it was an error: a bug of ours, for the owner to raise."""
         self.links: list[Link] = []
-        """One for each publisher; to be looked at only."""
-        prefixes = list(subscriptions)
+        """One per publisher; read only."""
+        self.on_subscribed: Callable[[frozenset[bytes], frozenset[bytes]], None] | None = None
+        """Called from the thread before the subscriptions change, with those before and after."""
+        self._subscribed = self._wanted = frozenset(subscriptions)
         try:
             for endpoint in endpoints:
-                self.links.append(Link(context, endpoint, prefixes, high_water))
+                self.links.append(Link(context, endpoint, self._subscribed, high_water))
         except BaseException:
             for link in self.links:
                 link.close()
@@ -309,17 +323,22 @@ class SubscriberThread:
         self._thread.start()
 
     def reconnect(self) -> None:
-        """Make all connections anew: for an owner who has not heard from anybody for too long."""
+        """Reconnect everything: for an owner that has received nothing from anybody for too long."""
         self._order(_RECONNECT)
 
     def remake_silent(self, after_ns: int) -> None:
-        """Make those connections anew from which nothing has come for so long."""
+        """Reconnect those from which nothing was received for so long."""
         now_ns = time.monotonic_ns()
         if any(link.silent_ns(now_ns) >= after_ns for link in self.links):
             self._order(str(after_ns).encode())
 
+    def subscribe(self, prefixes: frozenset[bytes]) -> None:
+        """Take these topics instead of those so far, soon: from any thread, or before the start."""
+        self._wanted = prefixes
+        self._order(_SUBSCRIBE)
+
     def close(self) -> None:
-        """End the thread and close the sockets. Harmless when repeated; not from the thread itself."""
+        """End the thread and close the sockets. Safe to repeat; not from the thread itself."""
         with self._orders_lock:
             if self._orders_out.closed:
                 return
@@ -349,13 +368,24 @@ class SubscriberThread:
                     order = self._orders_in.recv()
                     if order == _STOP:
                         return
-                    self._remake(order)
+                    if order == _SUBSCRIBE:
+                        self._subscribe()
+                    else:
+                        self._remake(order)
                 if ready:
                     _drain([by_socket[socket] for socket in ready], self._sink, self._batch)
         except BaseException as error:
             log.critical("the receive thread ended", exc_info=error)
             self.failure = error
             raise
+
+    def _subscribe(self) -> None:
+        wanted = self._wanted
+        if self.on_subscribed is not None:
+            self.on_subscribed(self._subscribed, wanted)
+        self._subscribed = wanted
+        for link in self.links:
+            link.subscribe(wanted)
 
     def _remake(self, order: bytes) -> None:
         now_ns = time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""Recording: a subscriber on both channels that writes what passes, untouched, to a tape."""
+"""Recording: a subscriber on both channels that writes every frame, unchanged, to a tape."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zmq
 
 from citadel_bridge.channels import BATCH
 from citadel_bridge.readers import Link
+from citadel_bridge.tape_parts import PartsWriter
 from citadel_proto import tape, topics
 from citadel_proto.codec import decode_market, decode_signal
 from citadel_proto.errors import DecodeError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from citadel_bridge.sockets import Endpoint
+    from citadel_bridge.tape_parts import Rotation
 
 _S: Final = 1_000_000_000
 _GREETING_NS: Final = 3 * _S // 2
@@ -47,13 +49,14 @@ class _Into:
 class Recorder:
     """Writes both channels to a new tape.
 
-    The first 1.5 s at most are kept in memory, to learn from the heartbeats whom the header should
-    name.
+    The first 1.5 s at most are kept in memory, to learn from the heartbeats which instances the
+    header should name.
 
     Args:
         signals: publishers of signals.
         market: publishers of the market channel.
         out: the tape, which must not exist yet.
+        rotation: when to start a new file, and how many stay; None for one file.
         compress: compress blocks with zstd.
     """
 
@@ -63,9 +66,11 @@ class Recorder:
         market: Sequence[Endpoint],
         out: Path,
         *,
+        rotation: Rotation | None = None,
         compress: bool = False,
     ) -> None:
         self.out = out
+        self._rotation = rotation
         self.counts = {tape.SIGNALS: 0, tape.MARKET: 0}
         """Frames written, per direction."""
         self._compress = compress
@@ -75,7 +80,7 @@ class Recorder:
         }
         self._waiting: list[tape.Record] = []
         self._instances: dict[str, int] = {}
-        self._writer: tape.TapeWriter | None = None
+        self._writer: PartsWriter | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links: dict[zmq.Socket[bytes], tuple[Link, _Into]] = {}
         try:
@@ -89,7 +94,7 @@ class Recorder:
             raise
 
     def run(self, stop: Callable[[], bool], duration_s: float | None = None) -> None:
-        """Record until ``stop()`` says so or the time is over; the tape is whole afterwards.
+        """Record until ``stop()`` returns True or the time is up; the tape is complete afterwards.
 
         Raises:
             BadInput: the file exists, or cannot be created.
@@ -125,7 +130,7 @@ class Recorder:
 
     @property
     def instances(self) -> tuple[str, ...]:
-        """Runs heard so far, in order of appearance."""
+        """Runs whose heartbeats were received so far, in order of appearance."""
         return tuple(self._instances)
 
     def take(self, direction: int, frame: bytes) -> None:
@@ -136,15 +141,25 @@ class Recorder:
             self._note_instance(direction, frame)
             self._waiting.append(record)
         else:
-            self._writer.append(*record)
+            self._writer.append(record)
 
-    def _begin(self) -> None:
-        header = tape.TapeHeader(
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that hold the recording."""
+        written = () if self._writer is None else self._writer.paths
+        return tuple(path for path in written if path.exists())
+
+    def _header(self) -> tape.TapeHeader:
+        return tape.TapeHeader(
             created_ns=time.time_ns(), endpoints=self._endpoints, instances=self.instances
         )
-        self._writer = tape.TapeWriter.create(self.out, header, compress=self._compress)
+
+    def _begin(self) -> None:
+        self._writer = PartsWriter(
+            self.out, self._header, rotation=self._rotation, compress=self._compress
+        )
         for record in self._waiting:
-            self._writer.append(*record)
+            self._writer.append(record)
         self._waiting.clear()
         self._writer.flush()
 
@@ -155,6 +170,6 @@ class Recorder:
         try:
             beat = decode_signal(body) if direction == tape.SIGNALS else decode_market(body)
         except DecodeError:
-            return  # recorded all the same: a tape keeps what came, not what was understood
+            return  # recorded all the same: a tape keeps every frame, decodable or not
         if isinstance(beat, MacroHeartbeat | MicroHeartbeat):
             self._instances.setdefault(beat.instance, direction)

@@ -1,4 +1,4 @@
-"""Playing a tape back into sockets, and having a journal recomputed by who wrote it."""
+"""Playing a tape back into sockets, and recomputing a journal by the package that wrote it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERIFIERS: Final = "citadel.verifiers"
-"""Entry-point group: a name is a tape's kind, its object ``verify(path: Path) -> int`` (an Exit)."""
+"""Entry-point group: a name is a tape's kind, its object ``verify(path: Path, *, until: str = "") -> int`` (an
+Exit)."""
 
 _S: Final = 1_000_000_000
 _SEND_TIMEOUT_MS: Final = 10_000
@@ -29,7 +30,7 @@ _HIGH_WATER: Final = 10_000
 class Player:
     """Binds publishers and sends a tape's frames, byte for byte, in their order.
 
-    A slow subscriber slows the player down; nothing is dropped. Plaintext, on this machine only.
+    A slow subscriber slows the player down; no frame is dropped. Plaintext, on this machine only.
 
     Args:
         addresses: where to bind, per direction (``tape.SIGNALS``, ``tape.MARKET``); a direction
@@ -54,10 +55,10 @@ class Player:
             raise
 
     def wait_for_subscribers(self, timeout_s: float) -> None:
-        """Wait until somebody has subscribed at every address.
+        """Wait until every address has a subscriber.
 
         Raises:
-            PeerUnavailable: nobody has, in time.
+            PeerUnavailable: one has none in time.
         """
         deadline = time.monotonic() + timeout_s
         for direction, socket in self._sockets.items():
@@ -106,15 +107,15 @@ class Player:
             self.sent[record.direction] += 1
 
     def close(self) -> None:
-        """Close the sockets, giving the last frames time to leave."""
+        """Close the sockets, waiting for the last frames to be sent."""
         for socket in self._sockets.values():
             socket.close(linger=10 * LINGER_MS)
         self._context.term()
 
     def _bind(self, direction: int, address: str) -> None:
         require_keys(address, None)
-        # XPUB tells of subscribers, and with NODROP waits for the slow ones: a replay that loses
-        # frames would be none.
+        # XPUB reports subscribers, and with NODROP waits for slow ones: a replay must not lose
+        # frames.
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.XPUB_NODROP, 1)
         socket.setsockopt(zmq.SNDHWM, _HIGH_WATER)
@@ -132,8 +133,12 @@ class Player:
         self._sockets[direction] = socket
 
 
-def verify(path: Path) -> int:
-    """Have a tape recomputed by the verifier of its kind.
+def verify(path: Path, until: str = "") -> int:
+    """Recompute a tape with the verifier of its kind.
+
+    Args:
+        path: the tape.
+        until: stop there and print the state, in the verifier's own words.
 
     Returns:
         The verifier's exit code.
@@ -152,5 +157,5 @@ def verify(path: Path) -> int:
             allowed="micro's journals, with micro installed",
             mend="leave out --verify to play it, or see: citadel tape verify",
         )
-    check: Callable[[Path], int] = found[0].load()
-    return check(path)
+    check: Callable[..., int] = found[0].load()
+    return check(path, until=until) if until else check(path)

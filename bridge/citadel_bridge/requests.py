@@ -1,4 +1,4 @@
-"""Query and Answer over two one-way channels: by correlation id, asked again until answered."""
+"""Query and Answer over two one-way channels: matched by id, sent again until answered."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Asked(TypedDict, total=False):
-    """What a question may say beside its kind; see ``Query``."""
+class QueryFields(TypedDict, total=False):
+    """Fields of a query beside its kind; see ``Query``."""
 
     signal_id: str
     venue: str
@@ -27,13 +27,13 @@ class Asked(TypedDict, total=False):
     limit: int
 
 
-class Questions:
-    """The questions of one run of macro that somebody is waiting on.
+class PendingQueries:
+    """The pending queries of one run of macro.
 
     Args:
         instance: our name, for ids and as the address of the answers.
         epoch: of this run.
-        post: publishes a question now, and again until ``withdraw`` or for so many seconds.
+        post: publishes a query now, and again until ``withdraw`` or for so many seconds.
         withdraw: stops that.
     """
 
@@ -51,8 +51,8 @@ class Questions:
         self._numbers = itertools.count(1)
         self._waiting: dict[str, _Wait] = {}
 
-    def new(self, kind: QueryKind, **asked: Unpack[Asked]) -> Query:
-        """Make a question with an id of its own."""
+    def new(self, kind: QueryKind, **asked: Unpack[QueryFields]) -> Query:
+        """Make a query with an id of its own."""
         return Query(
             query_id=f"{self._instance}-q{next(self._numbers)}",
             kind=kind,
@@ -63,41 +63,63 @@ class Questions:
             **asked,
         )
 
-    def ask(self, query: Query, timeout: float, instance: str = "") -> Answer:
-        """Publish a question and wait for its answer, of one micro or of any.
+    def ask(
+        self, query: Query, timeout: float, instances: frozenset[str] = frozenset()
+    ) -> list[Answer]:
+        """Publish a query and wait for the answers of these micros, or without any for the first that comes.
+
+        One that knows the order that is asked about is enough: it is the only one.
 
         Raises:
-            MicroUnavailable: no answer within ``timeout`` s, or one that says it has none.
+            MicroUnavailable: an answer did not come within ``timeout`` s, or has an error.
         """
-        wait = self._waiting[query.query_id] = _Wait(instance)
+        wait = self._waiting[query.query_id] = _Wait(query, instances)
         try:
             self._post(query, timeout)
             wait.event.wait(timeout)
         finally:
             del self._waiting[query.query_id]
             self._withdraw(query)
-        if wait.answer is None:
+        answers = [wait.answers[instance] for instance in sorted(wait.answers)]
+        found = [answer for answer in answers if wait.is_enough(answer)]
+        if found:
+            return found
+        missing = sorted(instances - wait.answers.keys())
+        if missing or not answers:
+            who = ", ".join(missing) if len(instances) > 1 else "micro"
             raise MicroUnavailable(
-                f"micro did not answer ({query.kind} query) within {timeout:g} s"
+                f"{who} did not answer ({query.kind} query) within {timeout:g} s"
             )
-        if wait.answer.error:
-            raise MicroUnavailable(
-                f"micro could not answer ({query.kind} query): {wait.answer.error}"
-            )
-        return wait.answer
+        for answer in answers:
+            if answer.error:
+                raise MicroUnavailable(
+                    f"micro could not answer ({query.kind} query): {answer.error}"
+                )
+        return answers
 
     def answered(self, answer: Answer) -> None:
-        """Take an answer, in the receive thread."""
+        """Handle an answer, in the receive thread."""
         wait = self._waiting.get(answer.query_id)
-        if wait is not None and wait.instance in ("", answer.instance):
-            wait.answer = answer
-            wait.event.set()
+        if wait is not None:
+            wait.take(answer)
 
 
 class _Wait:
-    __slots__ = ("answer", "event", "instance")
+    __slots__ = ("_instances", "_query", "answers", "event")
 
-    def __init__(self, instance: str) -> None:
-        self.instance = instance
+    def __init__(self, query: Query, instances: frozenset[str]) -> None:
+        self._query = query
+        self._instances = instances
         self.event = threading.Event()
-        self.answer: Answer | None = None
+        self.answers: dict[str, Answer] = {}
+        """By who gave it."""
+
+    def take(self, answer: Answer) -> None:
+        if self._instances and answer.instance not in self._instances:
+            return
+        self.answers.setdefault(answer.instance, answer)
+        if self.is_enough(answer) or self._instances <= self.answers.keys():
+            self.event.set()
+
+    def is_enough(self, answer: Answer) -> bool:
+        return self._query.kind == "order" and answer.found and not answer.error

@@ -1,4 +1,4 @@
-"""What has been published and not yet answered, and when to publish it again.
+"""Messages published and not yet acknowledged, and when to publish them again.
 
 Locked by its owner (the connector); times are nanoseconds of the monotonic clock, passed in.
 """
@@ -11,26 +11,26 @@ from citadel_proto.messages import SignalChannel
 
 
 @dataclass(slots=True)
-class Letter:
-    """One message under way."""
+class Unacknowledged:
+    """One unacknowledged message."""
 
     message: SignalChannel
     due_ns: int
     pause_ns: int
-    """Pause after the next sending; doubles up to the outbox's limit."""
+    """Pause after the next send; doubles up to the queue's limit."""
     until_ns: int
-    """Given up then."""
+    """Dropped then."""
     limit_ns: int
     sent: int = 0
 
 
 class ResendQueue:
-    """Letters by key, each sent again with growing pauses until it is taken out or given up."""
+    """Messages by key, each sent again at growing intervals until it is removed or dropped."""
 
     def __init__(self) -> None:
-        self._letters: dict[str, Letter] = {}
+        self._letters: dict[str, Unacknowledged] = {}
         self.resent = 0
-        """Sendings that were not the first of their letter."""
+        """Sends that were not the first of their message."""
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -46,16 +46,16 @@ class ResendQueue:
         limit_ns: int,
         sent: bool = False,
     ) -> None:
-        """Add a letter; ``sent`` says that its first sending is done, else it is due at once."""
+        """Add a message; ``sent`` means that its first send is done, else it is due at once."""
         due = now_ns + first_ns if sent else now_ns
-        self._letters[key] = Letter(message, due, first_ns, until_ns, limit_ns, int(sent))
+        self._letters[key] = Unacknowledged(message, due, first_ns, until_ns, limit_ns, int(sent))
 
     def take(self, key: str) -> bool:
-        """Remove a letter; False if it was not there."""
+        """Remove a message; False if it was not there."""
         return self._letters.pop(key, None) is not None
 
     def due(self, now_ns: int) -> tuple[list[SignalChannel], list[str]]:
-        """Messages to send now, and the keys of the letters that were given up just now."""
+        """Messages to send now, and the keys of those dropped just now."""
         send = []
         given_up = [key for key, letter in self._letters.items() if letter.until_ns <= now_ns]
         for key in given_up:
@@ -70,7 +70,7 @@ class ResendQueue:
         return send, given_up
 
     def next_due(self) -> int | None:
-        """When ``due`` has something; None when it is empty."""
+        """When ``due`` returns something; None when it is empty."""
         return min(
             (min(letter.due_ns, letter.until_ns) for letter in self._letters.values()), default=None
         )

@@ -1,6 +1,6 @@
-"""The connector's second thread: heartbeats, publishing again, asking again, and the disk.
+"""The connector's second thread: heartbeats, retransmission, queries, and the disk.
 
-Nothing here is on the way of a first signal. Everything here is what makes the loss of any message
+Nothing here is in the path of a first signal. Everything here makes the loss of a message
 harmless.
 """
 
@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from citadel_bridge.conclusions import NEVER_RECEIVED, WITHDRAWN, concluded
 from citadel_bridge.resend_queue import ResendQueue
 from citadel_bridge.resync import Resync
 from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Query, Signal
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from citadel_bridge.channels import Publisher
     from citadel_bridge.config import ConnectorConfig
     from citadel_bridge.intents import Intent, IntentLog
-    from citadel_bridge.micro_state import Mirror, Peer
-    from citadel_bridge.requests import Questions
+    from citadel_bridge.micro_state import MicroStateCache, Peer
+    from citadel_bridge.requests import PendingQueries
 
 log = logging.getLogger(__name__)
 
@@ -38,31 +39,25 @@ _RESYNC_AGAIN_NS: Final = _S
 _AUDIT_LIMIT: Final = 15
 _CHECKPOINT_NS: Final = 60 * _S
 _LONG_NS: Final = 10**18
-
-NEVER_RECEIVED: Final = "NEVER_RECEIVED"
-"""Reason code: expired, and micro is sure that the signal never reached it."""
-WITHDRAWN: Final = "WITHDRAWN"
-"""Reason code: cancelled, and micro is sure that the signal never reached it."""
-LOCAL: Final = "macro"
-"""``instance`` of a report that this side concluded, with one of the two codes above."""
+_REPORT_LOSS_NS: Final = 60 * _S
 
 
 @dataclass(slots=True)
 class _Audit:
-    """An order that should be asked about unless news of it comes first."""
+    """An order that is queried unless a report on it comes first."""
 
     due_ns: int
     pause_ns: int
 
 
-class Presence(Protocol):
-    """Whose heartbeats it sends: the connector."""
+class Heartbeats(Protocol):
+    """Sender of the heartbeats: the connector."""
 
     started_ns: int
 
     @property
     def ready(self) -> bool:
-        """Whether a micro has been heard of."""
+        """Whether a micro is connected."""
 
     @property
     def skew_ns(self) -> int:
@@ -72,47 +67,50 @@ class Presence(Protocol):
         """Send a heartbeat."""
 
     def remake_silent(self) -> None:
-        """Connect anew to publishers that have fallen silent."""
+        """Reconnect to publishers that have fallen silent."""
 
     def peers(self) -> Sequence[Peer]:
-        """Micros that are alive."""
+        """Connected micros."""
 
     def reports(self) -> Sequence[ExecutionReport]:
         """The latest report of every order."""
 
+    def deniers(self, signal_id: str) -> frozenset[str]:
+        """Micros that must say that there is no such order before that is believed."""
+
 
 class Retransmitter:
-    """The housekeeping thread of one connector.
+    """The background thread of one connector.
 
     Args:
         config: settings.
         presence: the connector.
         lock: guards its ``queue``.
-        publisher: sends them.
-        intents: the log of what was asked for.
+        publisher: sends the messages.
+        intents: the intent log.
         questions: makes queries.
-        mirror: takes what this side concludes by itself.
+        mirror: receives the reports that this side concludes itself.
     """
 
     def __init__(
         self,
         config: ConnectorConfig,
-        presence: Presence,
+        presence: Heartbeats,
         *,
         lock: threading.Lock,
         publisher: Publisher,
         intents: IntentLog,
-        questions: Questions,
-        mirror: Mirror,
+        questions: PendingQueries,
+        mirror: MicroStateCache,
     ) -> None:
         self._config = config
         self._presence = presence
         self.queue = ResendQueue()
-        """Messages that are published again until they are answered; under ``lock``."""
+        """Messages published again until they are acknowledged; under ``lock``."""
         self._publisher = publisher
         self._intents = intents
         self.acks: deque[tuple[str, str, int]] = deque()
-        """Reports to be noted in the intent log."""
+        """Reports to be recorded in the intent log."""
         self._questions = questions
         self._mirror = mirror
         self._work = threading.Condition(lock)
@@ -127,8 +125,10 @@ class Retransmitter:
         self._beat_due_ns = 0
         self._checkpoint_due_ns = 0
         self._warned_skew = False
+        self._reported_lost = 0
+        self._report_loss_ns = 0
         self.resyncs = 0
-        """How often all orders were asked for."""
+        """How often all orders were queried."""
         self.failure: BaseException | None = None
         """What ended the thread, if it was an error."""
         self._thread = threading.Thread(target=self._run, name="citadel-keeper", daemon=True)
@@ -136,13 +136,13 @@ class Retransmitter:
     # --- called by other threads ----------------------------------------------------------------
 
     def start(self) -> None:
-        """Take up the unfinished intents of earlier runs, and begin."""
+        """Resume the unfinished intents of earlier runs, and start."""
         for intent in self._intents.unfinished():
             self._take_up(intent)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread after it has noted the last reports."""
+        """End the thread after it has recorded the last reports."""
         with self._work:
             self._stopping = True
             self._work.notify()
@@ -150,7 +150,7 @@ class Retransmitter:
             self._thread.join()
 
     def nudge(self) -> None:
-        """There is something new to do."""
+        """Wake the thread: there is something to do."""
         with self._work:
             self._nudged = True
             self._work.notify()
@@ -170,7 +170,7 @@ class Retransmitter:
         self._audits[signal.signal_id] = self._audit_in(self._config.audit)
 
     def ask_about(self, signal_id: str) -> None:
-        """Ask for one order at once; what was asked before does not count any more."""
+        """Query one order at once; earlier queries about it are dropped."""
         with self._work:
             self._forget_questions(signal_id)
             self._audits[signal_id] = self._audit_in(0)
@@ -178,16 +178,16 @@ class Retransmitter:
             self._work.notify()
 
     def resync(self, reason: str) -> None:
-        """Ask for all that works and has changed: reports may have been missed."""
+        """Query all open and changed orders: reports may have been missed."""
         with self._work:
             self._resync_reason = reason
             self._nudged = True
             self._work.notify()
 
-    def heard_of(self, report: ExecutionReport, *, hurry: bool = True) -> None:
-        """A new revision has come: no need to ask about this order for a while.
+    def on_report(self, report: ExecutionReport, *, hurry: bool = True) -> None:
+        """A new revision has come: this order need not be queried for a while.
 
-        Without ``hurry`` it is noted when the thread wakes next; somebody else will wake it.
+        Without ``hurry`` it is recorded when the thread wakes next; somebody else will wake it.
         """
         with self._work:
             if report.status in TERMINAL_STATUSES:
@@ -199,11 +199,14 @@ class Retransmitter:
                 self._work.notify()
 
     def answered(self, answer: Answer) -> None:
-        """An answer to a question of this thread, or of somebody else."""
-        settle = ""
+        """An answer to a query of this thread, or of another."""
+        settle, asked = "", self._asked.get(answer.query_id)
+        # Looked up before the lock: it reads the intent log.
+        needed = frozenset() if asked is None or answer.found else self._presence.deniers(asked)
         with self._work:
+            alive = {peer.instance for peer in self._presence.peers()}
             ours, page = self._resync.answered(answer)
-            if ours:
+            if ours and self._resync.is_complete(answer.query_id, alive):
                 self.queue.take(_RESYNC + answer.query_id)
             if page is not None:
                 self._post_resync(page)
@@ -219,11 +222,10 @@ class Retransmitter:
                 del self._asked[answer.query_id]
                 self._denials.pop(answer.query_id, None)
                 return
-            # With several micros, each that is alive must deny it.
+            # With several micros, each that may have it must deny it.
             deniers = self._denials.setdefault(answer.query_id, set())
             deniers.add(answer.instance)
-            alive = {peer.instance for peer in self._presence.peers()}
-            if alive <= deniers:
+            if needed and needed <= deniers:
                 del self._asked[answer.query_id]
                 del self._denials[answer.query_id]
                 settle = signal_id
@@ -247,7 +249,7 @@ class Retransmitter:
                     if not (self._nudged or self._stopping):
                         self._work.wait(self._pause())
         except BaseException as error:
-            log.critical("the housekeeping thread ended", exc_info=error)
+            log.critical("the retransmission thread ended", exc_info=error)
             self.failure = error
             raise
 
@@ -257,6 +259,7 @@ class Retransmitter:
             self._presence.beat()
             self._beat_due_ns = now + self._beat_pause(now)
             self._check_skew()
+            self._check_loss(now)
             self._presence.remake_silent()
         if self._resync_reason and now >= self._resync_after_ns:
             self._start_resync(now)
@@ -266,8 +269,11 @@ class Retransmitter:
                 kind, _, signal_id = key.partition(" ")
                 if kind == "signal":
                     log.warning("signal %s expired without acknowledgement", signal_id)
-                    # Ask once the moment has passed on micro's clock too.
+                    # Query once the expiry has passed on micro's clock too.
                     self._audits[signal_id] = self._audit_in(self._config.skew_refuse)
+        if any(isinstance(message, Signal) for message in messages):
+            # Micro may have been restarted: orders of a macro that it has not heard are rejected.
+            self._presence.beat()
         for message in messages:
             self._publisher.publish(message)
         self._ask(now)
@@ -299,7 +305,7 @@ class Retransmitter:
         since = wall - _RESYNC_SINCE_NS
         if reports:
             since = max(report.updated_ns for report in reports) - _RESYNC_OVERLAP_NS
-        log.info("asking micro for all orders: %s", self._resync_reason)
+        log.info("querying all orders of micro: %s", self._resync_reason)
         with self._work:
             self.resyncs += 1
             self._resync_reason = ""
@@ -311,7 +317,7 @@ class Retransmitter:
                 self._post_resync(query)
 
     def _post_resync(self, query: Query) -> None:
-        """Have a question of the round asked until it is answered. Under the lock."""
+        """Publish a query of the resync until it is answered. Under the lock."""
         now_ns = time.monotonic_ns()
         self.queue.put(
             _RESYNC + query.query_id,
@@ -361,6 +367,18 @@ class Retransmitter:
             log.warning("micro's clock differs from ours by %+.3f s", skew)
         self._warned_skew = wide
 
+    def _check_loss(self, now_ns: int) -> None:
+        """Say that messages were lost on their way here, at most once a minute."""
+        lost = self._mirror.sequences.missing - self._reported_lost
+        if lost > 0 and now_ns >= self._report_loss_ns:
+            self._reported_lost += lost
+            self._report_loss_ns = now_ns + _REPORT_LOSS_NS
+            log.warning(
+                "%d messages of micro did not arrive: this process reads too slowly, or the line was slow "
+                "or cut. Books are as new as what did arrive; orders are queried.",
+                lost,
+            )
+
     # --- intents --------------------------------------------------------------------------------
 
     def _take_up(self, intent: Intent) -> None:
@@ -373,7 +391,7 @@ class Retransmitter:
                 self._audits[signal.signal_id] = self._audit_in(0)
 
     def _settle(self, signal_id: str) -> None:
-        """Micro is sure that it knows no such order: conclude what follows from that."""
+        """Micro confirms that it knows no such order: conclude what follows from that."""
         intent = self._intents.get(signal_id)
         if intent is None or intent.state == "done":
             with self._work:
@@ -389,46 +407,11 @@ class Retransmitter:
             return
         grace = int(self._config.skew_refuse * _S)
         if intent.state == "withdrawn":
-            # Every copy of the signal left before this question did, on the same connection, so
-            # none can arrive any more.
-            self._mirror.apply_report(_concluded(intent.signal, "canceled", WITHDRAWN))
+            # Every copy of the signal was sent before this query, on the same connection, so none
+            # can arrive any more.
+            self._mirror.apply_report(concluded(intent.signal, "canceled", WITHDRAWN))
         elif time.time_ns() > intent.signal.expires_ns + grace:
-            self._mirror.apply_report(_concluded(intent.signal, "expired", NEVER_RECEIVED))
+            self._mirror.apply_report(concluded(intent.signal, "expired", NEVER_RECEIVED))
 
     def _audit_in(self, seconds: float) -> _Audit:
         return _Audit(time.monotonic_ns() + int(seconds * _S), int(self._config.audit * _S))
-
-
-def _concluded(signal: Signal, status: str, code: str) -> ExecutionReport:
-    return ExecutionReport(
-        signal_id=signal.signal_id,
-        revision=0,
-        venue=signal.venue,
-        symbol=signal.symbol,
-        side=signal.side,
-        kind=signal.kind,
-        order_type=signal.order_type,
-        status=status,  # type: ignore[arg-type]
-        quantity=signal.quantity,
-        filled="0",
-        average=None,
-        limit_price=signal.limit_price,
-        stop_price=signal.stop_price,
-        triggered=False,
-        reason_code=code,
-        reason="micro never received the signal",
-        permitted=None,
-        fills=(),
-        balances=(),
-        position=None,
-        strategy=signal.strategy,
-        tag=signal.tag,
-        algo=signal.algo,
-        arrival_mid=float("nan"),
-        reprices=0,
-        own=False,
-        created_ns=signal.created_ns,
-        updated_ns=time.time_ns(),
-        instance=LOCAL,
-        seq=0,
-    )

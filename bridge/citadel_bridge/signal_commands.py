@@ -1,4 +1,4 @@
-"""``citadel signal``: one parent order from the command line, followed until it is done."""
+"""``citadel signal``: one parent order from the command line, followed until it is closed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from citadel_bridge.durations import seconds_of
 from citadel_bridge.exit_codes import Exit
-from citadel_bridge.tape_commands import seconds_of
+from citadel_bridge.params import read_param
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ Force = Annotated[str, typer.Option("--time-in-force", help="GTC, IOC, FOK or PO
 ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="Never open a position.")]
 Leverage = Annotated[str, typer.Option(help="For perpetuals.")]
 Ttl = Annotated[
-    str, typer.Option(help="Not taken up after this; a limit order ends then (10s, 5m …).")
+    str, typer.Option(help="Not accepted after this; a limit order ends then (10s, 5m …).")
 ]
-Wait = Annotated[bool, typer.Option(help="Follow the order until it is done.")]
+Wait = Annotated[bool, typer.Option(help="Follow the order until it is closed.")]
 Connect = Annotated[str | None, typer.Option(help="Where micro publishes. Default: port 5556.")]
 Bind = Annotated[str | None, typer.Option(help="Where to publish the signal. Default: port 5557.")]
 Keys = Annotated[Path | None, typer.Option(help="Key folder, for CURVE.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Timeout = Annotated[str, typer.Option(help="How long to look for micro.")]
+Timeout = Annotated[str, typer.Option(help="How long to wait for micro.")]
 
 _POLL_S = 0.5
 
@@ -72,9 +73,9 @@ def buy(
     timeout: Timeout = "5s",
     json: Json = False,
 ) -> Exit:
-    """Buy, and follow the order until it is done.
+    """Buy, and follow the order until it is closed.
 
-    Ends 0 when it is filled, 1 when it ended with a rest, 3 when it was rejected.
+    Ends 0 when it is filled, 1 when it closed with an unfilled rest, 3 when it was rejected.
     """
     return _order(**locals(), side="buy")
 
@@ -99,9 +100,9 @@ def sell(
     timeout: Timeout = "5s",
     json: Json = False,
 ) -> Exit:
-    """Sell, and follow the order until it is done.
+    """Sell, and follow the order until it is closed.
 
-    Ends 0 when it is filled, 1 when it ended with a rest, 3 when it was rejected.
+    Ends 0 when it is filled, 1 when it closed with an unfilled rest, 3 when it was rejected.
     """
     return _order(**locals(), side="sell")
 
@@ -115,9 +116,9 @@ def cancel(
     timeout: Timeout = "5s",
     json: Json = False,
 ) -> Exit:
-    """Withdraw the unfilled rest of an order, whoever sent it.
+    """Cancel the unfilled rest of an order, whoever sent it.
 
-    Ends 0 when it is terminal, 4 when micro has not confirmed that in time.
+    Ends 0 when the order is closed, 4 when micro has not confirmed the cancel in time.
     """
     import time  # noqa: PLC0415 - commands import what they need when invoked
 
@@ -127,7 +128,7 @@ def cancel(
     seconds = seconds_of(timeout, "--timeout")
     connector = _connect(connect, bind, keys, seconds)
     try:
-        # Asked first: a cancel for an order that nobody knows would be repeated in vain.
+        # Queried first: a cancel for an unknown order would be repeated in vain.
         if connector.query_order(signal_id, seconds) is None:
             raise BadInput(
                 f"micro knows no order {signal_id!r}",
@@ -179,7 +180,7 @@ def _order(
         stop_price=stop_price,
         kind="order" if stop_price is None else "stop",
         ttl=seconds_of(ttl, "--ttl"),
-        params=dict(_param(text) for text in param or ()),
+        params=dict(read_param(text, "--param") for text in param or ()),
         **fields,
     )
     connector = _connect(connect, bind, keys, seconds_of(timeout, "--timeout"))
@@ -193,12 +194,12 @@ def _send(connector: HybridConnector, new: NewSignal, *, wait: bool, json: bool)
     import time  # noqa: PLC0415
 
     from citadel_bridge.errors import MicroUnavailable  # noqa: PLC0415
-    from citadel_bridge.order_printer import Follower, show  # noqa: PLC0415
+    from citadel_bridge.order_printer import OrderPrinter, show  # noqa: PLC0415
     from citadel_proto.messages import TERMINAL_STATUSES  # noqa: PLC0415
 
     sent = connector.submit(new)
     signal_id, report = sent.signal_id, sent.report
-    follower = Follower(signal_id, silent=json)
+    follower = OrderPrinter(signal_id, silent=json)
     # Micro may be restarting: the signal is published again until it is acknowledged or expired.
     deadline = time.monotonic() + new.ttl + 2 * connector.config.dead_after
     try:
@@ -213,7 +214,7 @@ def _send(connector: HybridConnector, new: NewSignal, *, wait: bool, json: bool)
                 break
     except KeyboardInterrupt:
         typer.echo(
-            f"the order goes on; withdraw it with: citadel signal cancel {signal_id}", err=True
+            f"the order stays open; cancel it with: citadel signal cancel {signal_id}", err=True
         )
         raise
     if report is None:
@@ -262,17 +263,3 @@ def _connect(
     except BaseException:
         connector.close()
         raise
-
-
-def _param(text: str) -> tuple[str, str | int | float | bool]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise BadInput(f"cannot read {text!r}", where="--param", allowed="NAME=VALUE")
-    if value in {"true", "false"}:
-        return name, value == "true"
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value

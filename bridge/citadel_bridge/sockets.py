@@ -1,7 +1,7 @@
-"""ZeroMQ sockets with every option that matters set on purpose.
+"""ZeroMQ sockets with every option that matters set explicitly.
 
-PUB always binds and SUB always connects. The other way round, a publisher queues for a subscriber
-that is away and it later acts on stale signals: 5 of 5 against 0 of 5, measured.
+PUB always binds and SUB always connects. The other way round, a publisher queues for an absent
+subscriber, which later acts on stale signals: 5 of 5 against 0 of 5, measured.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Context = zmq.Context[zmq.Socket[bytes]]
 HIGH_WATER: Final = 10_000
 """Messages queued per peer before a PUB drops for it, or a SUB stops reading."""
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-"""A connection that brings a larger message is dropped by ZeroMQ, for good, until its silence is
+"""A connection that brings a larger message is closed by ZeroMQ, for good, until its silence is
 noticed: far beyond what any sender of ours can send, so that a frame that is merely too large is
 counted and dropped instead."""
 MAX_SUBSCRIPTION: Final = 1_024
 """Octets that a subscriber may send in one frame: a topic of 256, or a step of the handshake."""
 LINGER_MS: Final = 200
-"""How long closing waits for the last messages to leave."""
+"""How long closing waits for the last messages to be sent."""
 
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1_000
@@ -76,7 +76,7 @@ def publisher_socket(
     socket.setsockopt(zmq.SNDHWM, high_water)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     _keep_alive(socket)
-    # What comes up to a publisher is subscriptions; see ``upstream`` for how many.
+    # Publishers receive subscriptions only; see ``upstream`` for how many.
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
     socket.setsockopt(zmq.RCVHWM, _UPSTREAM_QUEUE)
     socket.setsockopt(zmq.RCVBUF, _UPSTREAM_OCTETS)
@@ -109,11 +109,11 @@ def subscriber_socket(
     *,
     high_water: int = HIGH_WATER,
 ) -> zmq.Socket[bytes]:
-    """Make a SUB socket and connect it to every endpoint; they need not be there yet.
+    """Make a SUB socket and connect it to every endpoint; publishers may start later.
 
     Raises:
         Refused: plaintext to an address that is not local.
-        BadInput: an address that is none.
+        BadInput: an invalid address.
     """
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.RCVHWM, high_water)
@@ -134,12 +134,12 @@ def subscriber_socket(
 
 
 def _keep_alive(socket: zmq.Socket[bytes]) -> None:
-    """Find half-open connections, which carry no error, by TCP itself and not by ZeroMQ's heartbeats.
+    """Find half-open connections, which report no error, by TCP itself, not by ZeroMQ's heartbeats.
 
-    libzmq (4.3.5) aborts the process when a heartbeat times out, and it connects again, while the
-    queue of the one that connected is full (zeromq/libzmq issues 3596, 3937, 4767); and it aborts
-    when a ping of the other side lies in that queue and the connection has ended meanwhile, which
-    the other side's own timeout does to a reader that is busy for long.
+    libzmq (4.3.5) aborts the process when a heartbeat times out, and it reconnects, while the
+    queue of the connected one is full (zeromq/libzmq issues 3596, 3937, 4767); and it aborts
+    when a ping of the other side is in that queue and the connection has ended meanwhile, which
+    the other side's own timeout causes with a reader that is busy for long.
     """
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
@@ -151,11 +151,13 @@ def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
     """Connect a SUB socket to one more endpoint; raises as ``subscriber_socket`` does."""
     require_keys(endpoint.address, endpoint.keys)
     if endpoint.keys is not None:
+        # As they are on disk now: either side's may have been rotated since.
+        keys = endpoint.keys.current()
         # libzmq copies the options into the session of each connect, so one socket can hold
         # connections to servers of different keys.
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, endpoint.keys.pair.public)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, endpoint.keys.pair.secret)
-        socket.setsockopt(zmq.CURVE_SERVERKEY, endpoint.keys.server)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.pair.public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.pair.secret)
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server)
     try:
         socket.connect(endpoint.address)
     except zmq.ZMQError as error:
@@ -166,15 +168,15 @@ def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
 
 
 def reconnect(socket: zmq.Socket[bytes], endpoints: Iterable[Endpoint]) -> None:
-    """Drop the connections of a SUB socket and make them anew.
+    """Drop the connections of a SUB socket and reconnect.
 
     ZeroMQ reconnects by itself after a lost connection, but gives up after a broken one (a message
-    beyond ``MAX_MESSAGE``, a garbled frame), without a word.
+    beyond ``MAX_MESSAGE``, a garbled frame), without an error.
     """
     for endpoint in endpoints:
         try:
             socket.disconnect(endpoint.address)
         except zmq.ZMQError as error:
-            if error.errno != errno.ENOENT:  # it had been given up
+            if error.errno != errno.ENOENT:  # ZeroMQ had given it up
                 raise
         connect(socket, endpoint)

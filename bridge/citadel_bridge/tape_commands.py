@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from citadel_bridge import tape_edit_commands
+from citadel_bridge.durations import seconds_of
 from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import BadInput
 
@@ -23,10 +25,11 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the root command."""
     app.command("record")(record)
     app.command("replay")(replay)
-    inspect = typer.Typer(no_args_is_help=True, help="Look into recorded traffic.")
+    inspect = typer.Typer(no_args_is_help=True, help="Inspect recorded traffic.")
     inspect.command("info")(tape_info)
     inspect.command("dump")(tape_dump)
     inspect.command("verify")(tape_verify)
+    tape_edit_commands.register(inspect)
     app.add_typer(inspect, name="tape")
 
 
@@ -48,21 +51,37 @@ def record(
     duration: Annotated[
         str | None, typer.Option(help="Stop after this long (90, 90s, 15m, 2h). Default: Ctrl-C.")
     ] = None,
+    rotate: Annotated[
+        str | None, typer.Option(help="Start a new file after this long: 1h, 1d.")
+    ] = None,
+    rotate_mb: Annotated[
+        float, typer.Option(min=0, max=1e9, help="Start a new file after this many MB.")
+    ] = 0.0,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Files that stay; the oldest are deleted. 0: all.")
+    ] = 0,
     compress: Annotated[bool, typer.Option("--compress", help="Compress with zstd.")] = False,
     keys: Annotated[Path | None, typer.Option(help="Key folder, for CURVE.")] = None,
 ) -> Exit:
-    """Record what passes on both channels, until Ctrl-C or for a while.
+    """Record the traffic of both channels, until Ctrl-C or for a fixed time.
 
-    A recorder only listens: it cannot slow down or change what it records.
+    A recorder only listens: it cannot slow down or change the traffic. With a rotation, the tape
+    a.tape becomes a-0001.tape, a-0002.tape …, each complete by itself.
     """
     import signal  # noqa: PLC0415 - commands import what they need when invoked
     import threading  # noqa: PLC0415
 
     from citadel_bridge import config  # noqa: PLC0415
     from citadel_bridge.recorder import Recorder  # noqa: PLC0415
+    from citadel_bridge.tape_parts import Rotation  # noqa: PLC0415
     from citadel_proto import tape  # noqa: PLC0415
 
     seconds = None if duration is None else seconds_of(duration, "--duration")
+    rotation = Rotation(
+        octets=round(rotate_mb * 1_000_000),
+        ns=0 if rotate is None else round(seconds_of(rotate, "--rotate") * 1e9),
+        keep=keep,
+    )
     if out.exists():
         raise BadInput("the file exists", where=f"--out {out}", mend="choose another name")
     recorder = Recorder(
@@ -72,6 +91,7 @@ def record(
         ],
         _endpoints(market or [config.DEFAULT_MARKET], keys, "micro"),
         out,
+        rotation=rotation,
         compress=compress,
     )
     stopped = threading.Event()
@@ -82,18 +102,19 @@ def record(
     heard = ", ".join(recorder.instances) or "nobody"
     typer.echo(
         f"{counts[tape.SIGNALS]} frames of signals and {counts[tape.MARKET]} of the market in "
-        f"{out}; heard at the start: {heard}"
+        f"{', '.join(str(path) for path in recorder.paths)}; received at the start: {heard}"
     )
     return Exit.OK
 
 
 def tape_info(file: TapeFile, *, json: Json = False) -> Exit:
-    """Say what a tape holds: who, when, how many of what, and whether its end is whole."""
+    """Show what a tape holds: who, when, how many of what, and whether it is complete."""
     from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
+    from citadel_bridge.progress import watched  # noqa: PLC0415
     from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     with TapeReader.open(file) as reader:
-        facts = inspection.info(reader)
+        facts = inspection.info(reader, watched(reader, file, "reading"))
     if json:
         typer.echo(_json(facts))
         return Exit.OK
@@ -115,7 +136,7 @@ def tape_info(file: TapeFile, *, json: Json = False) -> Exit:
 def tape_dump(
     file: TapeFile,
     *,
-    limit: Annotated[int | None, typer.Option(help="Print the first so many only.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Print only the first N.")] = None,
 ) -> Exit:
     """Print one JSON object per record, whatever the schema it was recorded with."""
     from itertools import islice  # noqa: PLC0415
@@ -131,12 +152,13 @@ def tape_dump(
 
 
 def tape_verify(file: TapeFile) -> Exit:
-    """Check every checksum; ends 1 and says where, if something is missing or damaged."""
+    """Check every checksum; ends 1 and names the position, if something is missing or damaged."""
     from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
+    from citadel_bridge.progress import watched  # noqa: PLC0415
     from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     with TapeReader.open(file) as reader:
-        count = sum(1 for _ in reader.records())
+        count = sum(1 for _ in watched(reader, file, "checking"))
         tail = inspection.tail_of(reader)
     typer.echo(f"{count} records in {reader.blocks} blocks are intact")
     _say_tail(tail)
@@ -150,6 +172,13 @@ def replay(
         bool,
         typer.Option("--verify", help="Recompute a journal of micro instead of playing it."),
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="With a journal: stop after this event and print the state. 1200 (a record), "
+            "OrderFilled:3, a time, or ~TEXT that it holds."
+        ),
+    ] = None,
     signals: Annotated[
         str | None, typer.Option(help="Publish the recorded signals here, e.g. tcp://127.0.0.1:0.")
     ] = None,
@@ -166,20 +195,22 @@ def replay(
 ) -> Exit:
     """Play a tape into sockets, byte for byte; or recompute a journal with --verify.
 
-    Recorded signals have expired: a micro that receives them says so. --verify prints the first
-    difference and ends 1, or prints how many commands agreed.
+    Recorded signals have expired: a micro that receives them rejects them. --verify prints the
+    first difference, field by field, and ends 1, or prints how many commands agreed.
     """
     from citadel_bridge import replay as player  # noqa: PLC0415
     from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_proto import tape  # noqa: PLC0415
 
-    if verify:
-        return Exit(player.verify(file))
+    if until == "":
+        raise BadInput("no event is named", where="--until", allowed="1200, OrderFilled:3, ~TEXT …")
+    if verify or until:
+        return Exit(player.verify(file, until or ""))
     addresses = {tape.SIGNALS: signals, tape.MARKET: market}
     chosen = {direction: address for direction, address in addresses.items() if address is not None}
     if not chosen:
         raise BadInput(
-            "nowhere to play to",
+            "no address to play to",
             where="citadel replay",
             mend="give --market ADDRESS, --signals ADDRESS or both; for a journal, --verify",
         )
@@ -206,32 +237,6 @@ def replay(
     )
     _say_tail(tail)
     return Exit.DIFFERENCE if tail else Exit.OK
-
-
-_LONGEST_S: Final = 3_660 * 86_400.0
-"""Far beyond what anybody waits for; a clock cannot add much more."""
-
-
-def seconds_of(text: str, where: str) -> float:
-    """Read a duration: a number of seconds, or with a unit (``ms``, ``s``, ``m``, ``h``, ``d``).
-
-    Raises:
-        BadInput: it is none, or not greater than 0.
-    """
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
-    unit = text.strip()[len(number) :] or "s"
-    try:
-        seconds = float(number) * units[unit]
-    except (ValueError, KeyError) as error:
-        raise BadInput(
-            f"cannot read the duration {text!r}", where=where, allowed="90, 90s, 15m, 2h, 250ms, 1d"
-        ) from error
-    if not 0 < seconds <= _LONGEST_S:
-        raise BadInput(
-            f"the duration {text!r}", where=where, allowed="more than 0, and 10 years at most"
-        )
-    return seconds
 
 
 def _endpoints(addresses: Iterable[str], keys: Path | None, server: str) -> list[Endpoint]:

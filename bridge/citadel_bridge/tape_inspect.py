@@ -1,6 +1,6 @@
-"""Looking into a tape without knowing its messages: counts, a dump, a check of its checksums.
+"""Inspecting a tape without its schema: counts, a dump, a check of its checksums.
 
-Bodies are read with the msgpack package, not with our schema, so a tape of any version can be seen.
+Bodies are read with the msgpack package, not with our schema, so a tape of any version is readable.
 """
 
 from __future__ import annotations
@@ -14,23 +14,31 @@ import msgspec
 
 from citadel_proto import tape, topics
 from citadel_proto.errors import DecodeError
+from citadel_proto.market_deltas import GROUP, KINDS
+from citadel_proto.market_deltas_read import read_deltas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _NAMES: Final = {
     tape.SIGNALS: "signals",
     tape.MARKET: "market",
     tape.EVENT: "event",
     tape.COMMAND: "command",
+    tape.MARKET_EVENTS: "market-events",
 }
 
 
-def info(reader: tape.TapeReader) -> dict[str, Any]:
-    """Header, counts per direction and kind, time span, and the state of the end."""
+def info(reader: tape.TapeReader, records: Iterable[tape.Record] | None = None) -> dict[str, Any]:
+    """Header, counts per direction and kind, time span, and the state of the end.
+
+    Args:
+        reader: the tape.
+        records: its records, where somebody watches how they are read.
+    """
     counts: Counter[str] = Counter()
     first = last = size = 0
-    for record in reader.records():
+    for record in reader.records() if records is None else records:
         first = first or record.recv_ns
         last = record.recv_ns
         size += len(record.frame)
@@ -49,8 +57,14 @@ def info(reader: tape.TapeReader) -> dict[str, Any]:
 
 
 def dump(reader: tape.TapeReader) -> Iterator[dict[str, Any]]:
-    """One plain object per record, fit for JSON: bytes as hex, NaN and infinities as text."""
+    """One plain object per record, fit for JSON: bytes as hex, NaN and infinities as text.
+
+    Market events of a journal, which share a record, are one each.
+    """
     for record in reader.records():
+        if record.direction == tape.MARKET_EVENTS:
+            yield from _market_events(record)
+            continue
         row: dict[str, Any] = {
             "direction": name_of(record.direction),
             "recv_ns": record.recv_ns,
@@ -73,8 +87,19 @@ def dump(reader: tape.TapeReader) -> Iterator[dict[str, Any]]:
             yield row | {"message": _plain(message)}
 
 
+def _market_events(record: tape.Record) -> Iterator[dict[str, Any]]:
+    row = {"direction": name_of(tape.EVENT)}
+    try:
+        for now_ns, kind, fields in read_deltas(record.frame):
+            what = ["frame", *fields] if kind == GROUP else [KINDS[kind], _plain(fields)]
+            yield row | {"recv_ns": now_ns, "message": what}
+    except DecodeError:
+        broken = {"recv_ns": record.recv_ns, "undecodable": record.frame.hex()}
+        yield {"direction": name_of(record.direction)} | broken
+
+
 def tail_of(reader: tape.TapeReader) -> dict[str, Any] | None:
-    """The torn tail as plain data, None for a tape that ends properly."""
+    """The truncated end as plain data, None for a tape that ends properly."""
     tail = reader.tail
     if tail is None:
         return None

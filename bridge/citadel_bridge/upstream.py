@@ -1,9 +1,9 @@
-"""What subscribers may send to a publisher: little.
+"""Bounds on what subscribers may send to a publisher.
 
-A subscription costs the publisher memory, and libzmq takes them all, one peer after the other, inside
-the publisher's next ``send``: 200,000 of them took 2 GB and held the heartbeat up for ten seconds, and
-no option of libzmq bounds them. A subscriber sends next to nothing else, so its connection is watched
-from outside: who sends more than a few thousand subscriptions would take is disconnected.
+A subscription costs the publisher memory, and libzmq processes them all, one peer after the other,
+inside the publisher's next ``send``: 200,000 of them took 2 GB and delayed the heartbeat by ten seconds,
+and no option of libzmq bounds them. A subscriber sends next to nothing else, so its connection is watched
+from outside: one that sends more than a few thousand subscriptions would take is disconnected.
 """
 
 from __future__ import annotations
@@ -15,27 +15,31 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 log = logging.getLogger(__name__)
 
 MOST_OCTETS: Final = 128 * 1024
-"""That one subscriber may send at once: handshake, and about 2,000 subscriptions of 50 characters (libzmq itself sends
-1,000 at once)."""
+"""What one subscriber may send at once: the handshake, and about 2,000 subscriptions of 50 characters
+(libzmq itself sends 1,000 at once)."""
 OCTETS_PER_S: Final = 8 * 1024
-"""That are forgiven: a heartbeat a second takes 50."""
-WARY_OCTETS: Final = 8 * 1024
-"""At once, within a minute after somebody was disconnected, who will come again at once."""
+"""Allowance per second: a heartbeat a second takes 50."""
+WARY_OCTETS: Final = 32 * 1024
+"""At once, within a minute after a disconnect, since that subscriber reconnects at once: as many as a
+connector that follows single pairs sends when it connects anew."""
 MOST_SUBSCRIBERS: Final = 256
+"""Connections, those that have not shown a key yet among them: beyond it the host that has most loses its newest,
+so that one host keeps out nobody but itself."""
 
-_LOOK_S: Final = 0.05
+_CHECK_S: Final = 0.05
 _EVERY_NS: Final = 250_000_000
 _STALLED_NS: Final = 20_000_000
 _WARY_NS: Final = 60_000_000_000
 _FDS: Final = "/proc/self/fd"
 STUCK_NS: Final = 10_000_000_000
-"""A subscriber that takes nothing for so long, with something waiting for it, is disconnected: its
+"""A subscriber that reads nothing for so long, with something waiting for it, is disconnected: its
 queue grows with every message, and only their number is bounded."""
 _TCP_INFO: Final = struct.Struct("=120xQQ8xI")
 """tcpi_bytes_acked, tcpi_bytes_received and tcpi_notsent_bytes, Linux 4.6 and later."""
@@ -45,18 +49,22 @@ _TCP_INFO: Final = struct.Struct("=120xQQ8xI")
 class _Subscriber:
     """One accepted connection."""
 
+    host: str
+    since_ns: int
+    ended: bool = False
+    """Disconnected by us, and not yet closed by ZeroMQ."""
     octets: int = 0
     level: float = 0.0
     seen_ns: int = 0
     taken: int = 0
     moved_ns: int = 0
-    """When it last took something, or had nothing to take."""
+    """When it last read something, or had nothing to read."""
 
 
 class Upstream:
     """Watches the accepted connections of one bound socket, in a thread of its own.
 
-    Of TCP on Linux only; anywhere else it does nothing. An ``ipc://`` peer is the same user.
+    TCP on Linux only; anywhere else it does nothing. An ``ipc://`` peer is the same user.
 
     Args:
         address: where the socket is bound.
@@ -66,7 +74,7 @@ class Upstream:
         self.disconnected = 0
         """Subscribers that sent too much, or were too many."""
         self.busy_ns = 0
-        """Monotonic clock at the begin of the ``send`` that is under way, 0 when none is."""
+        """Monotonic clock at the start of the current ``send``, 0 when there is none."""
         scheme, _, rest = address.partition("://")
         port = rest.rpartition(":")[2]
         self._port = int(port) if scheme == "tcp" and port.isdigit() else 0
@@ -80,23 +88,35 @@ class Upstream:
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread. Harmless when repeated."""
+        """End the thread. Safe to repeat."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
+    def disconnect_all(self) -> None:
+        """Disconnect every subscriber, from any thread; each may connect again, if it is admitted."""
+        if self._thread is None:
+            return
+        for name in os.listdir(_FDS):  # noqa: PTH208 - as below
+            try:
+                with socket.socket(fileno=os.dup(int(name))) as mine:
+                    if self._is_ours(mine):
+                        mine.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # no socket, the listening one, or closed meanwhile
+
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_S):
+        while not self._stop.wait(_CHECK_S):
             now_ns, busy_ns = time.monotonic_ns(), self.busy_ns
             if now_ns >= self._due_ns or (busy_ns and now_ns - busy_ns >= _STALLED_NS):
                 self._due_ns = now_ns + _EVERY_NS
-                self._look(now_ns)
+                self._check_all(now_ns)
 
-    def _look(self, now_ns: int) -> None:
-        """Judge every connection once."""
+    def _check_all(self, now_ns: int) -> None:
+        """Check every connection once."""
         before, self._known = self._known, {}
-        count = sum(each is not None for each in before.values())
+        fds: dict[int, int] = {}
         for name in os.listdir(_FDS):  # noqa: PTH208 - ten times as fast
             try:
                 kind, _, inode = os.readlink(f"{_FDS}/{name}").partition(":")  # noqa: PTH115 - too
@@ -108,39 +128,54 @@ class Upstream:
             if key in before and before[key] is None:
                 self._known[key] = None
                 continue
-            known = before.get(key)
-            subscriber = self._judge(int(name), key, known, count, now_ns)
-            self._known[key] = subscriber
-            count += known is None and subscriber is not None
+            self._known[key] = self._judge(int(name), key, before.get(key), now_ns)
+            fds[key] = int(name)
+        self._shed(fds)
+
+    def _shed(self, fds: dict[int, int]) -> None:
+        """Disconnect what is beyond ``MOST_SUBSCRIBERS``."""
+        by_host: dict[str, list[tuple[int, int]]] = {}
+        for key in fds:
+            subscriber = self._known[key]
+            if subscriber is not None and not subscriber.ended:
+                by_host.setdefault(subscriber.host, []).append((subscriber.since_ns, key))
+        for _ in range(sum(map(len, by_host.values())) - MOST_SUBSCRIBERS):
+            most = max(by_host.values(), key=len)
+            newest = max(most)
+            most.remove(newest)
+            with suppress(OSError), socket.socket(fileno=os.dup(fds[newest[1]])) as mine:
+                known = self._known[newest[1]]
+                if known is not None and os.fstat(mine.fileno()).st_ino == newest[1]:
+                    known.ended = True
+                    self._disconnect(mine, f"there are {MOST_SUBSCRIBERS} others")
 
     def _judge(
-        self, fd: int, inode: int, known: _Subscriber | None, others: int, now_ns: int
+        self, fd: int, inode: int, known: _Subscriber | None, now_ns: int
     ) -> _Subscriber | None:
-        """Look at one socket; None when it is no connection of ours."""
+        """Check one socket; None when it is no connection of ours."""
         try:
             with socket.socket(fileno=os.dup(fd)) as mine:
                 if os.fstat(mine.fileno()).st_ino != inode:
-                    return None  # closed meanwhile, and its number is another's
+                    return None  # closed meanwhile, and its number is reused
                 if known is None and not self._is_ours(mine):
                     return None
                 info = mine.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
                 if len(info) < _TCP_INFO.size:
                     return None
-                subscriber = known or _Subscriber(seen_ns=now_ns)
+                subscriber = known or _Subscriber(
+                    host=mine.getpeername()[0], since_ns=now_ns, seen_ns=now_ns
+                )
                 taken, octets, waiting = _TCP_INFO.unpack(info)
                 self._charge(subscriber, octets, now_ns)
                 if taken != subscriber.taken or not waiting:
                     subscriber.taken, subscriber.moved_ns = taken, now_ns
                 wary = now_ns < self._wary_until_ns
                 too_much = subscriber.level > (WARY_OCTETS if wary else MOST_OCTETS)
-                too_many = known is None and others >= MOST_SUBSCRIBERS
                 if too_much:
                     self._wary_until_ns = now_ns + _WARY_NS
                     self._disconnect(mine, f"it sent {octets} octets of subscriptions")
-                elif too_many:
-                    self._disconnect(mine, f"there are {MOST_SUBSCRIBERS} others")
                 elif now_ns - subscriber.moved_ns > STUCK_NS:
-                    self._disconnect(mine, "it takes nothing")
+                    self._disconnect(mine, "it does not read")
                 return subscriber
         except OSError:
             return None  # closed meanwhile
@@ -150,7 +185,7 @@ class Upstream:
             return False
         if mine.type != socket.SOCK_STREAM or mine.getsockname()[1] != self._port:
             return False
-        mine.getpeername()  # raises for the one that listens
+        mine.getpeername()  # raises for the listening one
         return True
 
     @staticmethod

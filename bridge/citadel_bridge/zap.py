@@ -17,14 +17,18 @@ from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
 from citadel_bridge.sockets import ZAP_DOMAIN
+from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from citadel_bridge.sockets import Context
 
 log = logging.getLogger(__name__)
 
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _VERSION: Final = b"1.0"
+_CHECK_MS: Final = 1_000
 _LOGGED_ADDRESSES: Final = 64
 _HANDSHAKE_FAILED: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -37,12 +41,23 @@ class ZapGuard:
     Args:
         context: the context to protect; one guard each.
         allow: public keys, 40 bytes of Z85 each.
+        renew: reads the list again, at every handshake and every second; None keeps the first one.
     """
 
-    def __init__(self, context: Context, allow: frozenset[bytes]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        allow: frozenset[bytes],
+        renew: Callable[[], frozenset[bytes]] | None = None,
+    ) -> None:
         self.allow = allow
+        self._renew = renew
+        self._trouble = ""
+        self.on_removed: list[Callable[[], object]] = []
+        """Called, in the guard's thread, when a key is no longer on the list. Connections are not known by
+        key: what is called here disconnects all, and those that are still listed connect again."""
         self.admitted = 0
-        """Handshakes that passed."""
+        """Handshakes that succeeded."""
         self.refused = 0
         """Handshakes with a key that is not on the list."""
         self.broken = 0
@@ -65,11 +80,11 @@ class ZapGuard:
         self._monitors.append(monitor)
 
     def start(self) -> None:
-        """Begin to answer. Clients that came earlier wait for it."""
+        """Start answering. Clients that connected earlier wait for it."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; afterwards nobody is admitted. Harmless when repeated."""
+        """End the thread; afterwards no client is admitted. Safe to repeat."""
         if self._stop_out.closed:
             return
         if self._thread.is_alive():
@@ -83,7 +98,8 @@ class ZapGuard:
         for socket in (self._stop_in, self._handler, *self._monitors):
             poller.register(socket, zmq.POLLIN)
         while True:
-            ready = dict(poller.poll())
+            ready = dict(poller.poll(_CHECK_MS if self._renew is not None else None))
+            self._renew_list()
             if self._stop_in in ready:
                 return
             if self._handler in ready:
@@ -97,6 +113,24 @@ class ZapGuard:
                         f"a peer of {event['endpoint'].decode()} failed the CURVE handshake "
                         "(no keys, or not this server's public key)",
                     )
+
+    def _renew_list(self) -> None:
+        """Read the list again; what cannot be read changes nothing."""
+        if self._renew is None:
+            return
+        try:
+            allow = self._renew()
+        except (BadInput, OSError) as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.warning("the list of keys stays as it was: %s", error)
+            return
+        self._trouble = ""
+        removed, self.allow = self.allow - allow, allow
+        if removed:
+            log.warning("%d keys are no longer admitted", len(removed))
+            for call in self.on_removed:
+                call()
 
     def _judge(self, request: list[bytes]) -> list[bytes]:
         """Answer one request: version, id, domain, address, identity, mechanism, credentials."""
@@ -117,7 +151,7 @@ class ZapGuard:
         return [_VERSION, request_id, b"400", b"not on the allow-list", b"", b""]
 
     def _warn(self, peer: str, text: str) -> None:
-        # Once per address: a client that is refused tries again for ever.
+        # Once per address: a refused client retries for ever.
         if peer not in self._warned and len(self._warned) < _LOGGED_ADDRESSES:
             self._warned.add(peer)
             log.warning("%s", text)

@@ -1,1 +1,1 @@
-"""The deciding process: Freqtrade with its orders bridged to micro."""
+"""The macro process: Freqtrade with its orders bridged to micro."""

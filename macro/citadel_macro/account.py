@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -12,11 +13,12 @@ import freqtrade.exchange
 from freqtrade.enums import TradingMode
 from freqtrade.exceptions import TemporaryError
 from freqtrade.exchange.exchange import Exchange
+from freqtrade.persistence import Trade
 
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import ccxt_orders as orders
 from citadel_macro.key_guard import disarm, refuse_keys, without_credentials
-from citadel_macro.venues import not_heard
+from citadel_macro.venues import why_not_served
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +40,7 @@ BOOT_REMIND_S: Final = 5.0
 
 
 class AccountMixin(Exchange):
-    """Methods of ``Exchange`` that would have asked the venue about our account."""
+    """Methods of ``Exchange`` that would query the venue about our account."""
 
     settings: ClassVar[BridgeSettings]
     link: ClassVar[MicroLink]
@@ -49,7 +51,7 @@ class AccountMixin(Exchange):
     def _init_ccxt(
         self, exchange_config: dict[str, Any], sync: bool, ccxt_kwargs: dict[str, Any]
     ) -> ccxt.Exchange:
-        """Build a ccxt object that has no credentials and refuses private requests."""
+        """Build a ccxt object without credentials that refuses private requests."""
         refuse_keys(exchange_config)
         api = super()._init_ccxt(
             without_credentials(exchange_config), sync, without_credentials(ccxt_kwargs)
@@ -58,7 +60,7 @@ class AccountMixin(Exchange):
         return api
 
     def build_ft_has(self, exchange_conf: ExchangeConfig) -> None:
-        """State what micro can do in the venue's place."""
+        """Declare what micro supports in the venue's place."""
         super().build_ft_has(exchange_conf)
         self._ft_has.update(
             {
@@ -66,7 +68,7 @@ class AccountMixin(Exchange):
                 "stop_price_param": "stopPrice",
                 "stop_price_prop": "stopPrice",
                 "stoploss_order_types": {"limit": "limit", "market": "market"},
-                # Cancelled before an exit is placed, so that both can never sell the same units.
+                # Canceled before an exit is placed, so that both can never sell the same units.
                 "stoploss_blocks_assets": True,
                 "stoploss_query_requires_stop_flag": False,
                 "stoploss_algo_order_info_id": "",
@@ -82,17 +84,17 @@ class AccountMixin(Exchange):
             self._ft_has["has_delisting"] = False
 
     def additional_exchange_init(self) -> None:
-        """Nothing: account settings are micro's business."""
+        """Nothing: account settings are made at micro."""
 
     def _lev_prep(
         self, pair: str, leverage: float, side: BuySell, accept_fail: bool = False
     ) -> None:
-        """Nothing: leverage travels in the signal."""
+        """Nothing: leverage is a field of the signal."""
 
     def _set_leverage(
         self, leverage: float, pair: str | None = None, accept_fail: bool = False
     ) -> None:
-        """Nothing: leverage travels in the signal."""
+        """Nothing: leverage is a field of the signal."""
 
     def set_margin_mode(
         self,
@@ -104,7 +106,7 @@ class AccountMixin(Exchange):
         """Nothing: the margin mode is set where the keys are."""
 
     def fetch_trading_fees(self) -> dict[str, Any]:
-        """No account fees; Freqtrade falls back to the market's and learns the true ones per fill."""
+        """No account fees; Freqtrade uses the market's and gets the actual ones with each fill."""
         return {}
 
     def check_delisting_time(self, pair: str) -> datetime | None:
@@ -116,19 +118,24 @@ class AccountMixin(Exchange):
     # --- balances and positions ------------------------------------------------------------------
 
     def get_balances(self, params: dict[str, Any] | None = None) -> CcxtBalances:
-        """Balances as micro sees them, never older than the fills it has reported.
+        """Balances from micro, never older than the fills it has reported.
 
-        The first call, while Freqtrade boots, waits for micro as long as it takes. Later ones
-        answer from what was told last when micro is silent.
+        The first call, while Freqtrade starts, waits for micro without limit. Later ones return the
+        last known balances when micro is silent.
         """
         rows = self.link.balances() or self._await_micro()
         return orders.balances_dict(rows)  # type: ignore[return-value]
 
-    def balances_changed(self) -> bool:
-        """Whether micro has told other balances than at the last call.
+    def _free(self, currency: str) -> Decimal:
+        """What is not locked of a currency; 0 as long as micro has sent no balances."""
+        rows = self.link.balances() or ()
+        return sum((Decimal(row.free) for row in rows if row.currency == currency), Decimal(0))
 
-        Freqtrade looks at its wallets only when it trades itself, so what micro traded by itself
-        would otherwise stay unseen for long.
+    def balances_changed(self) -> bool:
+        """Whether micro's balances differ from those of the last call.
+
+        Freqtrade reads its wallets only when it trades itself, so trades that micro makes by itself
+        would otherwise be missed for long.
         """
         rows = self.link.balances() or ()
         changed = rows != self._balances_seen
@@ -136,7 +143,7 @@ class AccountMixin(Exchange):
         return changed
 
     def _await_micro(self) -> tuple[Balance, ...]:
-        """Wait for micro's first balances, saying so; ends only with them or with a signal."""
+        """Wait for micro's first balances, logging it; ends only with them or with a signal."""
         started = time.monotonic()
         remind = started + BOOT_PATIENCE_S
         while True:
@@ -151,22 +158,22 @@ class AccountMixin(Exchange):
             time.sleep(BOOT_POLL_S)
 
     def _say_what_is_awaited(self, waited_s: float) -> None:
-        market, venue = self.settings.market, self.settings.venue
+        market, venue = ", ".join(self.settings.market), self.settings.venue
         if not self.link.alive():
             logger.warning(
-                "Waiting for micro at %s for %.0f s. Start it with `citadel micro`, or mend "
-                "citadel.market in the configuration; Freqtrade goes on as soon as it answers.",
+                "Waiting for micro at %s for %.0f s. Start it with `citadel micro`, or correct "
+                "citadel.market in the configuration; Freqtrade continues as soon as it answers.",
                 market,
                 waited_s,
             )
             return
-        heard = self.link.venues()
-        if venue in heard:
+        served = self.link.venues()
+        if venue in served:
             why = f"no balances of {venue!r} yet (a [reference.…] has none, a [venues.…] has)"
         else:
-            why = not_heard(venue, heard)
+            why = why_not_served(venue, served)
         logger.warning(
-            "Waiting for %s for %.0f s. micro at %s is heard (%s): %s.",
+            "Waiting for %s for %.0f s. micro at %s is connected (%s): %s.",
             venue,
             waited_s,
             market,
@@ -177,7 +184,7 @@ class AccountMixin(Exchange):
     def fetch_positions(
         self, pair: str | None = None, params: dict[str, Any] | None = None
     ) -> list[CcxtPosition]:
-        """Open perpetual positions as micro sees them.
+        """Open perpetual positions, from micro.
 
         Raises:
             TemporaryError: micro does not answer.
@@ -195,8 +202,29 @@ class AccountMixin(Exchange):
         ]
 
     def _get_funding_fees_from_exchange(self, pair: str, since: datetime | int) -> float:
-        """Funding that micro has booked for ``pair``: none, as its messages carry no funding yet."""
-        return 0.0
+        """Funding that micro has booked for the position of ``pair``, less what its trade has.
+
+        Freqtrade keeps with each order what came before it, and adds this to their sum. Before a
+        trade's first entry the position is that of the trade before.
+
+        Raises:
+            TemporaryError: micro does not answer.
+        """
+        trades = Trade.get_trades_proxy(pair=pair, is_open=True)
+        if trades and not any(trade.nr_of_successful_entries for trade in trades):
+            return 0.0
+        try:
+            positions = self.link.positions()
+        except MicroUnavailable as error:
+            raise TemporaryError(str(error)) from error
+        booked = sum(
+            Decimal(repr(order.funding_fee))
+            for trade in trades
+            for order in trade.orders
+            if order.funding_fee
+        )
+        paid = sum((Decimal(each.funding) for each in positions if each.symbol == pair), Decimal(0))
+        return float(paid - booked)
 
     def load_leverage_tiers(self) -> dict[str, list[dict[str, Any]]]:
         """Leverage tiers without a signed request.

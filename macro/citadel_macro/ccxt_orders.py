@@ -1,8 +1,8 @@
 """Micro's execution reports as the order dicts that Freqtrade expects (ccxt's unified order).
 
 Pure functions. The field list is what Freqtrade 2026.9 reads: ``Order.update_from_ccxt_object``,
-``FreqtradeBot.get_real_amount`` and ``fee_detection_from_trades``. Two of its habits shape it: a
-``fee`` of None makes it throw a cancel's result away, so an order without a single-currency fee has
+``FreqtradeBot.get_real_amount`` and ``fee_detection_from_trades``. Two of its habits shape it: with
+a ``fee`` of None it discards a cancel's result, so an order without a single-currency fee has
 an empty one; and a terminal order with nothing filled deletes a new trade.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OrderStatus = Literal["open", "closed", "canceled", "expired", "rejected"]
 
 _UNJUDGED: Final = ("there is no price", "there are no trading rules")
-"""Micro refuses so as well while it cannot value the minimum, which says nothing of the size."""
+"""Micro rejects so as well while it cannot value the minimum, which says nothing about the size."""
 
 _STATUS: Final[dict[str, OrderStatus]] = {
     "accepted": "open",
@@ -37,19 +37,19 @@ _STATUS: Final[dict[str, OrderStatus]] = {
 
 
 def is_terminal(report: ExecutionReport) -> bool:
-    """Whether nothing more can happen to this order."""
+    """Whether the order is closed for good."""
     return report.status in TERMINAL_STATUSES
 
 
 def has_filled(report: ExecutionReport) -> bool:
-    """Whether anything of an order was traded; its single fills may be forgotten by then."""
+    """Whether anything of an order was filled; its single fills may be dropped by then."""
     return Decimal(report.filled) > 0
 
 
 def order_status(report: ExecutionReport) -> OrderStatus:
-    """Status in ccxt's words.
+    """Status in ccxt's terms.
 
-    An ``anomaly`` (more fills than asked for) is closed when it holds the whole quantity, else
+    An ``anomaly`` (overfill) is closed when it holds the whole quantity, else
     canceled: either way it is final and its fills count.
     """
     if report.status == "anomaly":
@@ -58,21 +58,21 @@ def order_status(report: ExecutionReport) -> OrderStatus:
 
 
 def _cost(report: ExecutionReport) -> Decimal:
-    """Money in quote units; from the average where micro has forgotten the single fills."""
+    """Money in quote units; from the average where micro has dropped the single fills."""
     if report.fills or report.average is None:
         return sum((Decimal(f.price) * Decimal(f.quantity) for f in report.fills), Decimal(0))
     return Decimal(report.average) * Decimal(report.filled)
 
 
 def too_small(report: ExecutionReport) -> bool:
-    """Whether an order ended because what is to be sold is below the venue's minimum."""
+    """Whether an order ended because its quantity is below the venue's minimum."""
     return report.reason_code in MINIMUM_CODES and not report.reason.startswith(_UNJUDGED)
 
 
 def failed(report: ExecutionReport) -> bool:
-    """Whether an ended order without a fill is one that would end so again if it were repeated.
+    """Whether an order that closed without a fill would end the same way if it were repeated.
 
-    An order that is withdrawn, or that found no price within its time, is none.
+    An order that was canceled, or that found no price within its time, would not.
     """
     if report.status in {"rejected", "done_dust"} or report.reason_code in MINIMUM_CODES:
         return True
@@ -80,7 +80,7 @@ def failed(report: ExecutionReport) -> bool:
 
 
 def order_dict(report: ExecutionReport) -> dict[str, Any]:
-    """One parent order as ccxt would show it; amounts in base units, money in quote units."""
+    """One parent order in ccxt's form; amounts in base units, money in quote units."""
     quantity, filled = Decimal(report.quantity), Decimal(report.filled)
     last = max((fill.ts_ns for fill in report.fills), default=None)
     order: dict[str, Any] = {
@@ -115,8 +115,34 @@ def order_dict(report: ExecutionReport) -> dict[str, Any]:
     return order
 
 
+def part_of(order: dict[str, Any], share: Decimal) -> dict[str, Any]:
+    """An order of which only so much is of the books that it is shown to, at its own average price."""
+    filled = Decimal(repr(order["filled"]))
+    if not 0 < share < filled:
+        return order
+    part = float(share / filled)
+    trades = [
+        {
+            **trade,
+            "amount": trade["amount"] * part,
+            "cost": trade["cost"] * part,
+            "fee": {**trade["fee"], "cost": trade["fee"]["cost"] * part},
+        }
+        for trade in order["trades"]
+    ]
+    fee = order["fee"] and {**order["fee"], "cost": order["fee"]["cost"] * part}
+    return order | {
+        "amount": float(share),
+        "filled": float(share),
+        "remaining": 0.0,
+        "cost": order["cost"] * part,
+        "fee": fee,
+        "trades": trades,
+    }
+
+
 def unacknowledged_order(signal: Signal, status: OrderStatus = "open") -> dict[str, Any]:
-    """An order that was sent and of which micro has not said anything yet."""
+    """An order that was sent and is not acknowledged by micro yet."""
     quantity = float(Decimal(signal.quantity))
     return {
         "id": signal.signal_id,
@@ -185,7 +211,7 @@ def balances_dict(balances: tuple[Balance, ...]) -> dict[str, dict[str, float]]:
 
 
 def position_dict(position: Position, contract_size: float) -> dict[str, Any]:
-    """One perpetual position as ccxt would show it; ``contracts`` is never negative.
+    """One perpetual position in ccxt's form; ``contracts`` is never negative.
 
     ``initialMargin`` is notional at entry over leverage, the isolated-margin definition.
     """

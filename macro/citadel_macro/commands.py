@@ -1,15 +1,16 @@
 """Subcommands that this package adds to ``citadel``.
 
 Imports at the top of this module are the standard library, typer and the two lower packages only;
-each command imports what it needs in its own body, so that help is quick and needs no extra. A
+each command imports what it needs in its own body, so that help is fast and needs no extra. A
 command returns an ``Exit`` (or None for OK) or raises an error of ``citadel_proto.errors``.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -17,27 +18,49 @@ import typer
 from citadel_bridge.exit_codes import Exit  # noqa: TC001 - typer reads the annotations
 
 FREQTRADE_COMMANDS: Final = (
-    ("trade", "Trade; with dry_run false, orders go through micro."),
-    ("backtesting", "Freqtrade's backtesting, as it is."),
-    ("backtesting-analysis", "Freqtrade's analysis of backtests, as it is."),
-    ("backtesting-show", "Freqtrade's past backtest results, as they are."),
-    ("hyperopt", "Freqtrade's hyperopt, as it is."),
-    ("hyperopt-list", "Freqtrade's hyperopt results, as they are."),
-    ("hyperopt-show", "Details of Freqtrade's hyperopt results, as they are."),
-    ("download-data", "Freqtrade's download of candles, as it is."),
-    ("list-data", "Freqtrade's list of downloaded candles, as it is."),
-    ("list-pairs", "Freqtrade's list of pairs, as it is."),
-    ("list-markets", "Freqtrade's list of markets, as it is."),
-    ("list-strategies", "Freqtrade's list of strategies, as it is."),
-    ("list-freqaimodels", "Freqtrade's list of FreqAI models, as it is."),
-    ("show-config", "Freqtrade's resolved configuration, as it is."),
-    ("show-trades", "Freqtrade's trades, as they are."),
-    ("plot-dataframe", "Freqtrade's candle plot, as it is."),
-    ("plot-profit", "Freqtrade's profit plot, as it is."),
-    ("install-ui", "Freqtrade's download of FreqUI, as it is."),
-    ("webserver", "Freqtrade's webserver mode, as it is."),
+    (
+        "trade",
+        "Trade; dry_run false: through micro. --shadow: micro on paper beside it. --simulator URL: there.",
+    ),
+    ("create-userdir", "Freqtrade's user folder, as it makes it."),
+    ("new-config", "Freqtrade's questions for a new configuration, unchanged."),
+    ("show-config", "Freqtrade's resolved configuration, unchanged."),
+    ("new-strategy", "Freqtrade's template of a strategy, unchanged."),
+    ("download-data", "Freqtrade's download of candles, unchanged."),
+    ("convert-data", "Freqtrade's conversion of candles, unchanged."),
+    ("convert-trade-data", "Freqtrade's conversion of public trades, unchanged."),
+    ("trades-to-ohlcv", "Freqtrade's candles from public trades, unchanged."),
+    ("list-data", "Freqtrade's list of downloaded candles, unchanged."),
+    ("backtesting", "Freqtrade's backtesting, unchanged."),
+    ("backtesting-show", "Freqtrade's past backtest results, unchanged."),
+    ("backtesting-analysis", "Freqtrade's analysis of backtests, unchanged."),
+    ("edge", "Freqtrade's edge module, unchanged."),
+    ("hyperopt", "Freqtrade's hyperopt, unchanged."),
+    ("hyperopt-list", "Freqtrade's hyperopt results, unchanged."),
+    ("hyperopt-show", "Details of Freqtrade's hyperopt results, unchanged."),
+    ("list-exchanges", "Freqtrade's list of exchanges, unchanged."),
+    ("list-markets", "Freqtrade's list of markets, unchanged."),
+    ("list-pairs", "Freqtrade's list of pairs, unchanged."),
+    ("list-strategies", "Freqtrade's list of strategies, unchanged."),
+    ("list-hyperoptloss", "Freqtrade's list of hyperopt loss functions, unchanged."),
+    ("list-freqaimodels", "Freqtrade's list of FreqAI models, unchanged."),
+    ("list-timeframes", "Freqtrade's list of timeframes, unchanged."),
+    ("show-trades", "Freqtrade's trades, unchanged."),
+    ("test-pairlist", "Freqtrade's test of pairlists, unchanged."),
+    ("convert-db", "Freqtrade's migration of its database, unchanged."),
+    ("install-ui", "Freqtrade's download of FreqUI, unchanged."),
+    ("plot-dataframe", "Freqtrade's candle plot, unchanged."),
+    ("plot-profit", "Freqtrade's profit plot, unchanged."),
+    ("webserver", "Freqtrade's webserver mode, unchanged."),
+    ("strategy-updater", "Freqtrade's update of old strategies, unchanged."),
+    ("lookahead-analysis", "Freqtrade's search for lookahead bias, unchanged."),
+    ("recursive-analysis", "Freqtrade's search for recursive formulas, unchanged."),
 )
 """Commands of Freqtrade that are passed on; everything after the name goes to Freqtrade."""
+
+SHADOW: Final = "--shadow"
+SIMULATOR: Final = "--simulator"
+"""Options of ours among Freqtrade's."""
 
 _PASS_ON: Final = {
     "allow_extra_args": True,
@@ -57,12 +80,75 @@ def register(app: typer.Typer) -> None:
     for name, text in FREQTRADE_COMMANDS:
         macro.command(name, help=text, context_settings=dict(_PASS_ON))(_pass_on)
     macro.command("demo-config")(demo_config)
+    app.command("init")(init)
+    from citadel_macro.shadow.command import shadow  # noqa: PLC0415 - it needs the standard library only
+
+    app.add_typer(shadow, name="shadow")
 
 
 def _pass_on(ctx: typer.Context) -> Exit:
-    from citadel_macro.launcher import run  # noqa: PLC0415 - commands import what they need
+    # What Freqtrade imports lives until the process ends: to look for garbage in it meanwhile is a fifth
+    # of its start, and a pause of half a second each time later.
+    gc.disable()
+    try:
+        from citadel_macro.launcher import run  # noqa: PLC0415 - commands import what they need
+    finally:
+        gc.enable()
+    gc.freeze()
+    name, words = str(ctx.info_name), list(ctx.args)
+    if name != "trade":
+        return run([name, *words])
+    from citadel_macro.on_simulator import on_simulator  # noqa: PLC0415 - commands import what they need
 
-    return run([str(ctx.info_name), *ctx.args])
+    shadow = SHADOW in words
+    words = on_simulator([each for each in words if each != SHADOW], SIMULATOR)
+    return run([name, *words], shadow=shadow)
+
+
+def init(
+    *,
+    config: Annotated[
+        list[Path],
+        typer.Option("--config", "-c", help="Freqtrade's configuration; may be repeated."),
+    ],
+    capital: Annotated[
+        str | None, typer.Option(help="What the account may use, in the stake currency.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="For a micro that only shadows Freqtrade, on paper.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: micro.toml, or micro-shadow.toml.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Write micro's configuration for an existing one of Freqtrade, and say what to change there.
+
+    Venue and pairs are Freqtrade's; limits are proposed from the stake. Nothing of Freqtrade's is
+    changed, and it trades on paper.
+    """
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - see the module
+
+    from citadel_macro.init_config import propose  # noqa: PLC0415 - see the module
+    from citadel_proto.errors import BadInput, Refused  # noqa: PLC0415 - see the module
+
+    try:
+        money = None if capital is None else Decimal(capital)
+    except InvalidOperation:
+        money = Decimal(0)
+    if money is not None and not (money.is_finite() and money > 0):
+        raise BadInput(f"{capital!r} is no amount", where="--capital", allowed="a number above 0")
+    out = out or Path("micro-shadow.toml" if shadow else "micro.toml")
+    if out.exists() and not force:
+        raise Refused(f"{out} exists: name another with --out, or write over it with --force")
+    proposal = propose(config, money, shadow=shadow)
+    out.write_text(proposal.toml, "utf-8")
+    typer.echo(f"wrote {out}" + ("" if shadow else ": read its limits before you use it"))
+    for text in proposal.advice:
+        typer.echo(f"in Freqtrade's configuration: {text}")
+    names = " ".join(f"-c {path}" for path in config)
+    trade = f"trade {SHADOW}" if shadow else "trade"
+    typer.echo(f"then: citadel micro --config {out}   and   citadel macro {trade} {names}")
 
 
 def demo_config(
@@ -84,6 +170,13 @@ def demo_config(
     ml: Annotated[
         bool, typer.Option("--ml", help="The LightGBM strategy (needs the extra ml).")
     ] = False,
+    ui_port: Annotated[
+        int | None,
+        typer.Option(help="Port on loopback for FreqUI; default: without it.", min=1024, max=65535),
+    ] = None,
+    futures: Annotated[
+        bool, typer.Option("--futures", help="Trade USD-M futures instead of spot.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: standard output.")
     ] = None,
@@ -99,6 +192,8 @@ def demo_config(
         user_dir=user_dir,
         pairs=[pair.strip() for pair in pairs.split(",")] if pairs else None,
         ml=ml,
+        ui_port=ui_port,
+        futures=futures,
     )
     text = json.dumps(config, indent=2) + "\n"
     if out is None:

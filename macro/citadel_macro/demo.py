@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEMO_ML: Final[dict[str, Any]] = {
-    # Less history and a shorter horizon than config-ml.json, so that the first models are there
+    # Less history and a shorter horizon than config-ml.json, so that the first models are ready
     # within half a minute and trades end while somebody watches.
     "citadel_ml": {"rank": 0.3, "hold_s": 15, "cost_bps": 5},
     "freqai": {"train_period_days": 1, "identifier": "citadel-demo-ml"},
@@ -31,6 +31,8 @@ def demo_config(
     db_url: str | None = None,
     pairs: Sequence[str] | None = None,
     ml: bool = False,
+    ui_port: int | None = None,
+    futures: bool = False,
 ) -> dict[str, Any]:
     """Complete configuration of one run; ``config-demo.json`` with this run's addresses.
 
@@ -39,13 +41,15 @@ def demo_config(
         sim_ws_url: ``ws://host:port`` of it.
         signals: address that macro binds.
         market: address of micro.
-        user_dir: Freqtrade's user folder of this run; made when missing.
+        user_dir: Freqtrade's user folder of this run; created when missing.
         db_url: trade database; None: ``trades.sqlite`` in ``user_dir``.
         pairs: pairs to trade; None: those of the file.
         ml: use ``CitadelML`` instead of ``CitadelSample``.
+        ui_port: port on loopback for FreqUI; None: without it.
+        futures: trade USD-M futures, in isolated margin, instead of spot.
 
     Raises:
-        BadInput: an address of the simulator that is no URL.
+        BadInput: an invalid address of the simulator.
     """
     for url, schemes in ((sim_rest_url, ("http", "https")), (sim_ws_url, ("ws", "wss"))):
         parts = urlsplit(url)
@@ -60,10 +64,19 @@ def demo_config(
         config.pop("citadel_sample")
     folder = user_dir.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config["exchange"]["ccxt_config"] = ccxt_config(sim_rest_url, sim_ws_url)
+    config["exchange"]["ccxt_config"] = ccxt_config(sim_rest_url, sim_ws_url, futures=futures)
+    if futures:
+        config |= {"trading_mode": "futures", "margin_mode": "isolated"}
+        whitelist = config["exchange"]["pair_whitelist"]
+        config["exchange"]["pair_whitelist"] = [f"{pair}:USDT" for pair in whitelist]
     if pairs:
         config["exchange"]["pair_whitelist"] = list(pairs)
     config["citadel"] |= {"signals": signals, "market": market}
+    if ui_port is not None:
+        config["api_server"] = _read(shipped / "config.json")["api_server"] | {
+            "listen_port": ui_port
+        }
+        config["force_entry_enable"] = True
     config |= {
         "user_data_dir": str(folder),
         "datadir": str(folder / "data"),
@@ -74,10 +87,15 @@ def demo_config(
     return config
 
 
-def ccxt_config(rest_url: str, ws_url: str) -> dict[str, Any]:
-    """What makes ccxt's ``binance`` talk to the simulator and to nothing else."""
+def ccxt_config(rest_url: str, ws_url: str, *, futures: bool = False) -> dict[str, Any]:
+    """Settings of ccxt with which its ``binance`` connects to the simulator and nothing else."""
     rest, ws = rest_url.rstrip("/"), ws_url.rstrip("/")
     private = dict.fromkeys(("sapi", "sapiV2", "sapiV3", "sapiV4"), f"{rest}/sapi/v1")
+    linear = {
+        f"fapi{who}{version}": f"{rest}/fapi/{version.lower() or 'v1'}"
+        for who in ("Public", "Private")
+        for version in ("", "V2", "V3")
+    }
     return {
         "enableRateLimit": False,
         "urls": {
@@ -86,12 +104,14 @@ def ccxt_config(rest_url: str, ws_url: str) -> dict[str, Any]:
                 "private": f"{rest}/api/v3",
                 "v1": f"{rest}/api/v1",
                 **private,
-                "ws": {"spot": f"{ws}/ws", "margin": f"{ws}/ws"},
+                **linear,
+                "fapiData": f"{rest}/futures/data",
+                "ws": {"spot": f"{ws}/ws", "margin": f"{ws}/ws", "linear": f"{ws}/fstream/ws"},
             }
         },
         "options": {
-            "defaultType": "spot",
-            "fetchMarkets": {"types": ["spot"]},
+            "defaultType": "swap" if futures else "spot",
+            "fetchMarkets": {"types": ["linear" if futures else "spot"]},
             "fetchMargins": False,
             "fetchCurrencies": False,
         },

@@ -1,7 +1,7 @@
 """The bridged exchange: market data from the venue's public endpoints, everything else from micro.
 
-``bridged(…)`` builds ``type(name, (BridgeMixin, RealClass), …)``. Freqtrade believes that it trades
-live; each method here and in ``account`` replaces one that would have called a private endpoint,
+``bridged(…)`` builds ``type(name, (BridgeMixin, RealClass), …)``. Freqtrade trades live as far as it
+knows; each method here and in ``account`` replaces one that would have called a private endpoint,
 and keeps the contract that ``FreqtradeBot`` (2026.9) relies on:
 
 - before a signal is sent, ``TemporaryError`` when micro is silent; after it was sent, never an
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -27,13 +27,14 @@ from freqtrade.persistence import Order
 from citadel_bridge.config import NewSignal
 from citadel_bridge.errors import IntentsUnwritable, MicroUnavailable
 from citadel_macro import ccxt_orders as orders
+from citadel_macro import order_terms, pricing
 from citadel_macro.micro_client import makes_sense
 from citadel_macro.seen import SeenMixin
-from citadel_macro.strategy import Wishes
+from citadel_macro.strategy import ExecutionHints
 from citadel_proto.reason_codes import FUNDS_CODES
 
 if TYPE_CHECKING:
-    from freqtrade.constants import BuySell
+    from freqtrade.constants import BuySell, EntryExit
     from freqtrade.exchange.exchange import Exchange
     from freqtrade.exchange.exchange_types import CcxtOrder, OrderBook
 
@@ -44,28 +45,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-UNFILLED_TIMEOUT_S: Final = 600.0
-"""Life of an order where ``unfilledtimeout`` is not set: Freqtrade's documented ten minutes."""
 GRACE_S: Final = 30.0
-"""Micro ends an order this much later than Freqtrade should have: then Freqtrade is gone."""
+"""Micro ends an order this much later than Freqtrade should have: Freqtrade has stopped by then."""
 STOP_LIFE_S: Final = 365 * 86_400.0
-"""A stop is held as long as its position; Freqtrade withdraws it."""
-LONGEST_CHASE_MS: Final = 86_400_000
+"""A stop is held as long as its position; Freqtrade cancels it."""
 
 
 class BridgeMixin(SeenMixin):
-    """Order methods of ``Exchange``, carried out by micro. Also what strategies see as ``micro``."""
+    """Order methods of ``Exchange``, executed by micro. Strategies reach it as ``micro``."""
 
     live = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Freqtrade's to define
-        self.wishes = Wishes()
+        self.hints = ExecutionHints()
         self.reconcile_due = True
+        self.history_checked: set[str] = set()
+        """Pairs of which the orders of others were asked for since the start."""
+        self.reconciled: object = None
+        """What the last reconciliation did."""
         self.late_due = False
         """Orders have outlived their trade and are not settled yet."""
         self.deserted: set[str] = set()
         """Orders whose trade was deleted while micro could still fill them."""
         self._refused = threading.local()
+        self._quotes = pricing.Quotes()
         super().__init__(*args, **kwargs)
 
     # --- placing ---------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ class BridgeMixin(SeenMixin):
         reduceOnly: bool = False,
         initial_order: bool = True,
     ) -> CcxtOrder:
-        """Send a parent order to micro and wait a moment for its first report.
+        """Send a parent order to micro and wait briefly for its first report.
 
         Raises:
             TemporaryError: micro is silent, or ended the last such order at once; nothing was sent.
@@ -91,22 +94,26 @@ class BridgeMixin(SeenMixin):
             InvalidOrderException: micro rejected it, or the amount rounds to nothing. An entry
                 also locks its pair, else Freqtrade would send it again in every loop.
         """
-        wish = self.wishes.take(pair)
+        hint = self.hints.take(pair)
         is_entry = initial_order or self._adds(side, reduceOnly)
         limit = None if ordertype == "market" else orders.text(self.price_to_precision(pair, rate))
+        how = self._how(hint, is_entry=is_entry)
+        quantity = self._quantity(pair, amount)
+        if limit is not None and time_in_force.upper() != "IOC":
+            self._set_reach(how, pair, side, limit, quantity, is_entry=is_entry)
         with makes_sense():
             request = NewSignal(
                 venue=self.settings.venue,
                 symbol=pair,
                 side=side,
-                quantity=self._quantity(pair, amount),
+                quantity=quantity,
                 kind="order",
                 order_type="market" if ordertype == "market" else "limit",
                 limit_price=limit,
                 time_in_force=cast("Any", time_in_force.upper()),
                 reduce_only=reduceOnly,
                 leverage=orders.text(leverage),
-                **self._how(wish, is_entry=is_entry),
+                **how,
             )
         return self._send(request, lock=is_entry and initial_order)
 
@@ -119,11 +126,11 @@ class BridgeMixin(SeenMixin):
         side: BuySell,
         leverage: float,
     ) -> CcxtOrder:
-        """Have micro hold a stop and trigger it on the venue's own market data.
+        """Have micro hold a stop and trigger it on the venue's market data.
 
         Raises:
             TemporaryError: micro is silent, or ended the last stop at once; nothing was sent.
-            InvalidOrderException: micro rejected it; Freqtrade then leaves the position at once.
+            InvalidOrderException: micro rejected it; Freqtrade then exits the position at once.
         """
         rounding = ROUND_DOWN if side == "buy" else ROUND_UP
         kind, _ = self._get_stop_order_type(order_types.get("stoploss", "market"))
@@ -187,40 +194,66 @@ class BridgeMixin(SeenMixin):
         return order
 
     def refusal(self) -> str:
-        """What micro last refused to this thread since the last call; empty when nothing."""
+        """Micro's last reject to this thread since the last call; empty when none."""
         text: str = getattr(self._refused, "text", "")
         self._refused.text = ""
         return text
 
-    def _how(self, wish: Execution | None, *, is_entry: bool) -> dict[str, Any]:
-        """Algorithm, parameters and life of an order, from the strategy's wish and the settings.
+    def _how(self, hint: Execution | None, *, is_entry: bool) -> dict[str, Any]:
+        """Algorithm, parameters and time limit of an order, from the strategy and the settings.
 
-        Micro itself takes a market or immediate order out of a chase, so nothing is decided here.
+        Micro itself replaces a chase for a market or immediate order, so nothing is decided here.
         """
-        life = (self.settings.order_life_s or self._unfilled_timeout_s(is_entry=is_entry)) + GRACE_S
-        params: dict[str, Param] = dict(wish.params) if wish else {}
-        algo = wish.algo if wish and wish.algo else self.settings.algo
+        life = (
+            self.settings.order_life_s
+            or order_terms.unfilled_timeout_s(self._config, is_entry=is_entry)
+        ) + GRACE_S
+        params: dict[str, Param] = dict(hint.params) if hint else {}
+        algo = hint.algo if hint and hint.algo else self.settings.algo
         life_ms = int(life * 1_000)
-        if algo == "chase_limit":
-            params.setdefault("time_limit_ms", min(life_ms, LONGEST_CHASE_MS))
+        if algo in pricing.TIMED:
+            params.setdefault("time_limit_ms", min(life_ms, order_terms.LONGEST_CHASE_MS))
         asked_ms = params.get("time_limit_ms")
         if isinstance(asked_ms, int | float) and asked_ms > life_ms:
-            params["time_limit_ms"] = life_ms  # micro works it that long though Freqtrade is gone
+            params["time_limit_ms"] = life_ms  # micro works it that long even if Freqtrade stops
         return {
             "algo": algo,
             "params": params,
-            "confidence": wish.confidence if wish else None,
-            "model_id": wish.model_id if wish else "",
-            "tag": wish.tag if wish and wish.tag else "entry" if is_entry else "exit",
+            "confidence": hint.confidence if hint else None,
+            "model_id": hint.model_id if hint else "",
+            "tag": hint.tag if hint and hint.tag else "entry" if is_entry else "exit",
             "ttl": life,
         }
 
-    def _unfilled_timeout_s(self, *, is_entry: bool) -> float:
-        timeouts = self._config.get("unfilledtimeout", {})
-        value = timeouts.get("entry" if is_entry else "exit")
-        if value is None:
-            return UNFILLED_TIMEOUT_S
-        return timedelta(**{timeouts.get("unit", "minutes"): value}).total_seconds()
+    def _set_reach(
+        self,
+        how: dict[str, Any],
+        pair: str,
+        side: BuySell,
+        limit: str,
+        quantity: str,
+        *,
+        is_entry: bool,
+    ) -> None:
+        """Let a chase follow the market beyond Freqtrade's own rate, as far as it can be paid."""
+        params: dict[str, Param] = how["params"]
+        if how["algo"] not in pricing.FOLLOWING or pricing.PARAM in params:
+            return
+        quoted = self._quotes.last(pair, "entry" if is_entry else "exit")
+        if quoted is None or orders.text(self.price_to_precision(pair, quoted)) != limit:
+            return
+        reach = Decimal(repr(self.settings.chase_beyond_bps))
+        if side == "buy" and self.trading_mode == TradingMode.SPOT:
+            free = self._free(self.get_pair_quote_currency(pair))
+            reach = min(reach, pricing.payable_bps(free, Decimal(quantity) * Decimal(limit)))
+        if reach > 0:
+            params[pricing.PARAM] = float(reach)
+
+    def get_rate(self, pair: str, refresh: bool, side: EntryExit, *args: Any, **more: Any) -> float:  # noqa: ANN401 - Freqtrade's signature
+        """As Freqtrade's; remembered, so that an order at this rate is known to be at its own."""
+        rate: float = super().get_rate(pair, refresh, side, *args, **more)
+        self._quotes.note(pair, side, rate)
+        return rate
 
     def _adds(self, side: BuySell, reduce_only: bool) -> bool:
         """Whether an order adds to a position (Freqtrade marks exits in futures only)."""
@@ -228,30 +261,23 @@ class BridgeMixin(SeenMixin):
 
     def _quantity(self, pair: str, amount: float) -> str:
         """Base quantity on the venue's grid, rounded down, as decimal text."""
-        contracts = self.amount_to_precision(pair, self._amount_to_contracts(pair, amount))
-        size = self.get_contract_size(pair) or 1.0
-        quantity = Decimal(repr(float(contracts))) * Decimal(repr(float(size)))
-        if quantity <= 0:
-            raise InvalidOrderException(
-                f"{amount} {pair} is below the smallest quantity of {self.name}"
-            )
-        return format(quantity.normalize(), "f")
+        return order_terms.quantity_text(cast("Exchange", self), pair, amount)
 
-    # --- asking ----------------------------------------------------------------------------------
+    # --- queries ---------------------------------------------------------------------------------
 
     def fetch_order(
         self, order_id: str, pair: str, params: dict[str, Any] | None = None
     ) -> CcxtOrder:
-        """Newest state of an order: what micro has pushed, else what it answers.
+        """Newest state of an order: from micro's reports, else from a query.
 
         Raises:
-            TemporaryError: micro does not answer, or knows no such order and it may still arrive.
+            TemporaryError: micro does not answer, or knows no such order that may still arrive.
         """
         report = self.link.report(order_id)
-        over = False
+        closed = False
         if report is None:
-            # Judged before it is asked: a copy may leave while the answer is on its way.
-            over = self._is_over(order_id)
+            # Determined before the query: a copy may be sent while the answer is on its way.
+            closed = self._is_closed(order_id)
             try:
                 report = self.link.ask(order_id)
             except MicroUnavailable as error:
@@ -261,9 +287,9 @@ class BridgeMixin(SeenMixin):
         signal = self.link.signal(order_id)
         if signal is None or self.link.was_acknowledged(order_id):
             raise TemporaryError(f"micro knows no order {order_id} on {pair}")
-        if over:
-            # Micro is sure not to know it, and nothing acts on a signal after its end. Withdrawn all
-            # the same: where our clock was set, its life may go on at micro.
+        if closed:
+            # Micro confirms that it is unknown, and an expired signal is not accepted. Canceled all
+            # the same: if our clock was set, it may not have expired at micro.
             report = self.link.cancel(order_id, "it has expired", wait_s=0.0)
             if report is not None:
                 return self._show(report)
@@ -271,13 +297,13 @@ class BridgeMixin(SeenMixin):
             return orders.unacknowledged_order(signal, "expired")
         return orders.unacknowledged_order(signal)
 
-    def _is_over(self, order_id: str) -> bool:
-        """Whether nothing acts on an order of ours any more, unless it does already."""
+    def _is_closed(self, order_id: str) -> bool:
+        """Whether an order of ours that micro does not know can no longer be accepted."""
         signal = self.link.signal(order_id)
         return signal is not None and self.link.now_ns() > signal.expires_ns
 
     def _sent_but_silent(self, order_id: str, why: str) -> CcxtOrder:
-        """An order of ours of which nothing was ever heard stays open while it may still act."""
+        """An order of ours without any report stays open while it may still be accepted."""
         signal = self.link.signal(order_id)
         if signal is None or self.link.now_ns() > signal.expires_ns:
             raise TemporaryError(f"order {order_id}: {why}")
@@ -292,18 +318,39 @@ class BridgeMixin(SeenMixin):
     def fetch_orders(
         self, pair: str, since: datetime, params: dict[str, Any] | None = None
     ) -> list[CcxtOrder]:
-        """Orders of this bot on ``pair``, and those that micro made by itself (flattening).
+        """Orders of this bot's trades on ``pair``, and those of others that closed something of them.
+
+        An order that the database lacks is none of them: an orphan is reconciled, and one of a deleted
+        trade would be booked on the next trade of its pair.
 
         Raises:
             TemporaryError: micro does not answer.
         """
+        if self.booking:
+            # Nothing else: Freqtrade would update orders that it knows again, and take a half that was
+            # sold before for all that is left.
+            booked = self.link.report(self.booking)
+            return [] if booked is None else [self._show(booked)]
         moment = since if since.tzinfo else since.replace(tzinfo=UTC)
         since_ns = int((moment.timestamp() - 10) * 1e9)
         try:
             reports = self.link.orders_since(pair, since_ns)
         except MicroUnavailable as error:
             raise TemporaryError(str(error)) from error
-        return [self._show(r) for r in reports if r.own or self.link.owns(r)]
+        # One of them may be both, and would be booked twice.
+        found = {report.signal_id: report for report in (*reports, *self._shared(pair))}
+        return [self._show(report) for report in found.values() if self._is_ours(report)]
+
+    def _shared(self, pair: str) -> list[ExecutionReport]:
+        """Orders of others that have closed something of ours on a pair."""
+        found = (self.link.report(name) for name in self.shares)
+        return [each for each in found if each is not None and each.symbol == pair]
+
+    def _is_ours(self, report: ExecutionReport) -> bool:
+        known = Order.order_by_id(report.signal_id, report.symbol) is not None
+        if report.signal_id in self.shares:
+            return known
+        return self.link.owns(report) and (known or report.own)
 
     def get_trades_for_order(
         self, order_id: str, pair: str, since: datetime, params: dict[str, Any] | None = None
@@ -316,15 +363,15 @@ class BridgeMixin(SeenMixin):
         """Stops have no second id here."""
         return str(order["id"])
 
-    # --- cancelling ------------------------------------------------------------------------------
+    # --- canceling -------------------------------------------------------------------------------
 
     def cancel_order(
         self, order_id: str, pair: str, params: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Withdraw the unfilled rest of an order; what is not confirmed in time is still open."""
+        """Cancel the unfilled rest of an order; without a confirmation in time it is still open."""
         report = self.link.report(order_id)
         if report is None or not orders.is_terminal(report):
-            report = self.link.cancel(order_id, "asked for by Freqtrade")
+            report = self.link.cancel(order_id, "requested by Freqtrade")
             if report is None or not orders.is_terminal(report):
                 logger.warning("micro has not confirmed the cancel of %s yet.", order_id)
         if report is not None:
@@ -358,7 +405,7 @@ class BridgeMixin(SeenMixin):
             "nonce": None,
         }
 
-    # --- what strategies see ---------------------------------------------------------------------
+    # --- interface for strategies ----------------------------------------------------------------
 
     def book(self, pair: str) -> BookView | None:
         """Newest book of ``pair``; see ``citadel_macro.strategy.Micro``."""
@@ -375,8 +422,8 @@ class BridgeMixin(SeenMixin):
         tag: str = "",
         **params: Param,
     ) -> None:
-        """Say how the next order of ``pair`` is to be worked; see ``strategy.Micro``."""
-        self.wishes.put(
+        """Choose how the next order of ``pair`` is executed; see ``strategy.Micro``."""
+        self.hints.put(
             pair,
             algo=algo,
             urgency=urgency,

@@ -1,9 +1,9 @@
-"""Order flow by candle, as micro's books showed it while this bot was running.
+"""Order flow per candle, from micro's books, recorded while this bot runs.
 
-Candles have a history, order flow has none: it is known only for candles that were watched. So each
+Candles have a history, order flow has none: it is known only for candles that were recorded. So each
 row says whether it is known, and unknown rows hold zeros with ``known`` 0 instead of NaN. A model
-trained before anything was watched sees constant columns and cannot split on them; it begins to use
-them in the retrainings after enough candles were watched. Nothing is invented for the past.
+trained before anything was recorded sees constant columns and cannot split on them; it uses them
+from the retrainings on that have enough recorded candles. Nothing is invented for the past.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ FLOW_COLUMNS: Final = ("imbalance", "micro_bps", "spread_bps", "flow")
 mid, signed taker flow in base units per second."""
 KNOWN: Final = "known"
 MIN_SAMPLES: Final = 3
-"""A candle that was looked at less often counts as unknown."""
+"""A candle with fewer samples counts as unknown."""
 MAX_ROWS: Final = 30 * 1_440
 
 
 @dataclass(slots=True)
 class _Open:
-    """The candle that is being watched: its start in seconds, and the sum of each column."""
+    """The current candle: its start in seconds, and the sum of each column."""
 
     start: int
     count: int = 0
@@ -40,10 +40,10 @@ class _Open:
 
 
 class FlowStore:
-    """Order flow of watched candles, kept in one feather file per pair.
+    """Order flow of recorded candles, kept in one feather file per pair.
 
     Args:
-        folder: where the files are; made when the first one is written.
+        folder: where the files are; created with the first one.
         timeframe_s: length of a candle in seconds.
     """
 
@@ -54,7 +54,7 @@ class FlowStore:
         self._frames: dict[str, pd.DataFrame] = {}
 
     def observe(self, pair: str, view: BookView, now_s: float) -> None:
-        """Add one look at a fresh book; looks at others are ignored."""
+        """Add one sample of a fresh book; other books are ignored."""
         if not view.fresh:
             return
         start = int(now_s) // self._timeframe_s * self._timeframe_s

@@ -1,4 +1,4 @@
-"""The places where Freqtrade itself is changed, all of them, and only while a bridged bot runs.
+"""Every place where Freqtrade itself is patched, and only while a bridged bot runs.
 
 Each hook calls the original and does nothing else when the bot's exchange is not bridged.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+import freqtrade
 import freqtrade.worker
+from freqtrade.enums import RPCMessageType
 from freqtrade.exceptions import TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Trade
@@ -19,11 +22,13 @@ from freqtrade.worker import Worker
 
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import books
+from citadel_macro import closed_by_others as others
 from citadel_macro import late_orders as late
 from citadel_macro import manual_orders as byhand
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.reconciliation import reconcile
 from citadel_macro.wakeup import Budget, WakeUp
+from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,9 +41,36 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+MADE_FOR: Final = "2026.9"
+"""The version of Freqtrade that all of this was tried with."""
+
+
+def check_version() -> str:
+    """What to say of the Freqtrade that is installed; empty for the one that this was made for.
+
+    Raises:
+        BadInput: it has other insides, so that its books would not follow micro's.
+    """
+    found = freqtrade.__version__
+    missing = [f"{owner.__name__}.{name}" for owner, name, _ in _HOOKS if name not in vars(owner)]
+    if missing:
+        raise BadInput(
+            f"Freqtrade {found} has no {', '.join(missing)}, which its books are kept true through",
+            where=str(Path(freqtrade.__file__).parent),
+            allowed=f"Freqtrade {MADE_FOR}",
+            mend=f'pip install "freqtrade=={MADE_FOR}"',
+        )
+    if found == MADE_FOR:
+        return ""
+    return (
+        f"Freqtrade {found} is not the version that the bridge was tried with ({MADE_FOR}): trade on "
+        f'the simulator first (citadel demo), or pip install "freqtrade=={MADE_FOR}"'
+    )
+
+
 @contextlib.contextmanager
 def installed(bridge: Callable[[], BridgeMixin | None]) -> Iterator[None]:
-    """Install the hooks for the length of a ``with`` block.
+    """Install the hooks for the duration of a ``with`` block.
 
     Args:
         bridge: the bridged exchange that is in use, if any.
@@ -64,11 +96,15 @@ def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
         original(bot)
         if isinstance(bot.exchange, BridgeMixin):
             books.name_owner(bot.exchange)
+            bot.exchange.notices.say = lambda text: bot.rpc.send_msg(
+                {"type": RPCMessageType.WARNING, "status": text.replace("`", "'")}
+            )
             bot.exchange.reconcile_due = True
+            bot.exchange.history_checked.clear()
             try:
                 _reconcile(bot, bot.exchange)
             except MicroUnavailable as error:
-                logger.warning("Orphans are looked for again before the first trade: %s", error)
+                logger.warning("Looking for orphan orders again before the first trade: %s", error)
 
     return startup
 
@@ -78,21 +114,21 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
         if not isinstance(bot.exchange, BridgeMixin):
             original(bot)
             return
+        bot.exchange.notices.check()
         try:
             _reconcile(bot, bot.exchange)
         except MicroUnavailable as error:
-            raise TemporaryError(
-                f"nothing is traded before orphans are settled: {error}"
-            ) from error
+            raise TemporaryError(f"no trading before orphan orders are settled: {error}") from error
         if bot.exchange.balances_changed():
             bot.wallets.update()
         ended = bot.exchange.ended()
         try:
             with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
                 if ended:
-                    # What has happened is booked before strategies are asked for more, which takes
-                    # a tenth of a second; Freqtrade itself does it in the other order.
+                    # Fills are booked before strategies are called, which takes a tenth of a
+                    # second; Freqtrade itself does it in the other order.
                     bot.manage_open_orders()
+                others.book(bot, bot.exchange)
                 late.settle(bot, bot.exchange)
             original(bot)
             if bot.exchange.late_due:
@@ -105,11 +141,28 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
     return process
 
 
+def _refresh_active_whitelist(original: Callable[..., list[str]], _: object) -> object:
+    def refresh_active_whitelist(bot: FreqtradeBot, trades: list[Trade] | None = None) -> list[str]:
+        pairs = original(bot, trades)
+        if isinstance(bot.exchange, BridgeMixin):
+            # Before the loop that may trade them: a book takes a moment to be complete.
+            informative = [each[0] for each in bot.strategy.gather_informative_pairs()]
+            bot.exchange.link.name_pairs([*(t.pair for t in trades or ()), *pairs, *informative])
+        return pairs
+
+    return refresh_active_whitelist
+
+
 def _reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
     if exchange.reconcile_due:
-        result = reconcile(bot, exchange)
-        exchange.reconcile_due = False
-        logger.info("Reconciled with micro: %s", result)
+        # An order of a person that is sent and not in the database yet would be taken for an orphan.
+        with bot._exit_lock:  # noqa: SLF001 - as every order of its own is sent under
+            result = reconcile(bot, exchange)
+            complete = others.check_history(exchange)
+            exchange.reconcile_due = bool(result.left) or not complete
+        if result != exchange.reconciled:
+            exchange.reconciled = result
+            logger.info("Reconciled with micro: %s", result)
 
 
 def _exit_positions(original: Callable[[FreqtradeBot, list[Trade]], int], _: object) -> object:
@@ -118,7 +171,7 @@ def _exit_positions(original: Callable[[FreqtradeBot, list[Trade]], int], _: obj
             trades = books.close_dust(bot, bot.exchange, trades)
         closed = original(bot, trades)
         if isinstance(bot.exchange, BridgeMixin):
-            # What a stop left is dust as soon as Freqtrade has booked the stop.
+            # The rest after a stop is dust as soon as Freqtrade has booked the stop.
             books.close_dust(bot, bot.exchange, Trade.get_open_trades())
         return closed
 
@@ -130,7 +183,7 @@ def _execute_trade_exit(original: Callable[..., bool], _: object) -> object:
         if isinstance(bot.exchange, BridgeMixin):
             held = bot.exchange.held_back(trade.pair, trade.exit_side)
             if held:
-                # Before the trade's stop is withdrawn for an exit that would not be sent.
+                # Before the trade's stop is canceled for an exit that would not be sent.
                 raise TemporaryError(held)
         return original(bot, trade, *args, **kwargs)
 
@@ -187,9 +240,12 @@ def _update_trade_state(original: Callable[..., bool], _: object) -> object:
         action_order: CcxtOrder | None = None,
         **kwargs: bool,
     ) -> bool:
-        if isinstance(bot.exchange, BridgeMixin) and late.outlives(trade, order_id):
-            bot.exchange.late_due = True
-            return False  # not booked on a closed trade; ``late.settle`` does what is right
+        if isinstance(bot.exchange, BridgeMixin):
+            if late.outlives(trade, order_id):
+                bot.exchange.late_due = True
+                return False  # not booked on a closed trade; ``late.settle`` handles it
+            if action_order is not None:
+                books.take_funding(bot.exchange, trade, order_id, action_order)
         return original(bot, trade, order_id, action_order, **kwargs)
 
     return update_trade_state
@@ -199,6 +255,8 @@ def _delete(original: Callable[[Trade], None], bridge: Callable[[], BridgeMixin 
     def delete(trade: Trade) -> None:
         exchange = bridge()
         left = late.deserted(exchange, trade) if exchange is not None else []
+        if exchange is not None:
+            books.note_deleted(trade)
         original(trade)
         if exchange is not None:
             late.desert(exchange, left)
@@ -211,11 +269,17 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
 
     def sleep(sleep_duration: float) -> None:
         exchange = bridge()
-        if exchange is None or not exchange.settings.wake_up:
+        if exchange is None:
             time.sleep(sleep_duration)
-        else:
-            news = WakeUp(exchange.link.wake, lambda: bool(exchange.news()), budget)
-            news.sleep(sleep_duration)
+            return
+        early = exchange.settings.wake_up
+        news = WakeUp(
+            exchange.link.wake,
+            lambda: early and bool(exchange.news() or others.due(exchange)),
+            budget,
+            exchange.notices.check,
+        )
+        news.sleep(sleep_duration)
 
     return sleep
 
@@ -223,6 +287,7 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
 _HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "startup", _startup),
     (FreqtradeBot, "process", _process),
+    (FreqtradeBot, "_refresh_active_whitelist", _refresh_active_whitelist),
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
     (FreqtradeBot, "execute_trade_exit", _execute_trade_exit),

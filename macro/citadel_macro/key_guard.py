@@ -1,6 +1,6 @@
-"""The hard guard: macro holds no exchange credentials and can reach no private endpoint.
+"""The key guard: macro holds no exchange credentials and can reach no private endpoint.
 
-Three walls, each enough by itself: a configuration with keys is refused, credentials are removed
+Three layers, each sufficient by itself: a configuration with keys is refused, credentials are removed
 from what ccxt is built with, and every ccxt object refuses to sign a private request.
 """
 
@@ -32,7 +32,7 @@ CREDENTIALS: Final = (
     "twofa",
     "login",
 )
-"""Every name under which Freqtrade or ccxt takes a credential."""
+"""Every name under which Freqtrade or ccxt accepts a credential."""
 
 _NESTED: Final = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
 _CCXT_FIELDS: Final = (
@@ -48,20 +48,17 @@ _CCXT_FIELDS: Final = (
     "token",
 )
 _PRIVATE_PREFIXES: Final = ("sapi", "papi")
-"""Sections of Binance that are private without saying so."""
+"""Sections of Binance that are private although not named so."""
 _PRIVATE_PATHS: Final = ("userdatastream", "listenkey", "userlistentoken")
 
 
 def refuse_keys(exchange_config: Mapping[str, Any]) -> None:
-    """Refuse to go on when the ``exchange`` section carries a credential.
+    """Refuse to start when the ``exchange`` section carries a credential.
 
     Raises:
         BadInput: naming the settings, never their values.
     """
-    found = [f"exchange.{name}" for name in CREDENTIALS if exchange_config.get(name)]
-    for nested in _NESTED:
-        inner = exchange_config.get(nested) or {}
-        found += [f"exchange.{nested}.{name}" for name in CREDENTIALS if inner.get(name)]
+    found = credentials_in(exchange_config)
     if found:
         raise BadInput(
             f"macro's configuration holds exchange credentials: {', '.join(found)}",
@@ -71,8 +68,17 @@ def refuse_keys(exchange_config: Mapping[str, Any]) -> None:
         )
 
 
+def credentials_in(exchange_config: Mapping[str, Any]) -> list[str]:
+    """Names of the settings of an ``exchange`` section that hold a credential (``exchange.key``)."""
+    found = [f"exchange.{name}" for name in CREDENTIALS if exchange_config.get(name)]
+    for nested in _NESTED:
+        inner = exchange_config.get(nested) or {}
+        found += [f"exchange.{nested}.{name}" for name in CREDENTIALS if inner.get(name)]
+    return found
+
+
 def without_credentials(exchange_config: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy of an ``exchange`` section (or of a ccxt configuration) with no credential left in it."""
+    """Copy of an ``exchange`` section (or of a ccxt configuration) without any credential."""
     return {name: value for name, value in exchange_config.items() if name not in CREDENTIALS}
 
 

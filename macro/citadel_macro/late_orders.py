@@ -1,16 +1,17 @@
-"""Orders that outlive their trade, and what becomes of them.
+"""Orders that outlive their trade, and how they are settled.
 
-A stop can close a trade while a further entry of it is at work; a trade can be deleted (by hand, or
-because its order could not be replaced) before micro has confirmed the cancel. Freqtrade looks at
-orders of open trades only, so what such an order fills would be held by nobody.
+A stop can close a trade while a further entry of it is working; a trade can be deleted (by hand, or
+because its order could not be replaced) before micro has confirmed the cancel. Freqtrade follows
+orders of open trades only, so fills of such an order would belong to no trade.
 
-- At the close or the deletion everything that is still open of the trade is withdrawn.
-- What fills all the same is not booked on the closed trade: it is adopted as a trade of its own (or
-  joins the open one of its pair), or is sold again and booked as a round trip, by ``orphan_policy``.
+- At the close or the deletion every open order of the trade is canceled.
+- What fills before the cancel is not booked on the closed trade: it is adopted as a trade of its own
+  (or joins the open one of its pair), or is sold again and booked as a round trip, by
+  ``orphan_policy``.
 
-Both happen while Freqtrade runs, in the turn of its loop in which the order's end is known. After a
-restart the same is found again: the rows of a closed trade by their being open, the orders of a
-deleted one in the intent log, as orphans.
+Both happen while Freqtrade runs, in the loop in which the order closes. After a restart the same
+orders are found again: the rows of a closed trade because they are open, the orders of a deleted
+one in the intent log, as orphans.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def outlives(trade: Trade, order_id: str | None) -> bool:
 
 
 def withdraw(exchange: BridgeMixin, trade: Trade) -> None:
-    """Withdraw everything that is still open of a trade that has just been closed."""
+    """Cancel every open order of a trade that has just been closed."""
     for order in trade.orders:
         if order.ft_is_open:
             logger.warning("Withdrawing %s on %s: %s.", order.order_id, trade.pair, CLOSED)
@@ -61,21 +62,21 @@ def withdraw(exchange: BridgeMixin, trade: Trade) -> None:
 def deserted(exchange: BridgeMixin, trade: Trade) -> list[str]:
     """Ids of the orders of a trade, about to be deleted, that micro may still fill."""
     return [
-        order.order_id for order in trade.orders if order.ft_is_open and _lives(exchange, order)
+        order.order_id for order in trade.orders if order.ft_is_open and _is_open(exchange, order)
     ]
 
 
-def _lives(exchange: BridgeMixin, order: Order) -> bool:
+def _is_open(exchange: BridgeMixin, order: Order) -> bool:
     report = exchange.link.report(order.order_id)
     if report is not None:
-        # What an ended order has filled is Freqtrade's to drop: it was told of it.
+        # Fills of a closed order are Freqtrade's to drop: they were reported to it.
         return not orders.is_terminal(report)
     signal = exchange.link.signal(order.order_id)
     return signal is not None and exchange.link.now_ns() <= signal.expires_ns
 
 
 def desert(exchange: BridgeMixin, order_ids: list[str]) -> None:
-    """Withdraw the orders of a deleted trade; from now on they are orphans."""
+    """Cancel the orders of a deleted trade; from now on they are orphans."""
     for order_id in order_ids:
         logger.warning("Withdrawing %s: %s.", order_id, DELETED)
         exchange.link.settle(order_id, "")
@@ -84,9 +85,9 @@ def desert(exchange: BridgeMixin, order_ids: list[str]) -> None:
 
 
 def settle(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
-    """Deal with every order that has outlived its trade and has come to its end.
+    """Settle every order that has outlived its trade and is closed.
 
-    Never waits: what is not over yet is withdrawn once more and looked at in the next turn.
+    Never waits: an order that is still open is canceled once more and checked in the next loop.
     """
     exchange.late_due = False
     for order in _of_closed_trades():
@@ -100,13 +101,13 @@ def settle(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
 
 @contextlib.contextmanager
 def _another_time(bot: FreqtradeBot, exchange: BridgeMixin, order_id: str) -> Iterator[None]:
-    """Leave an order of which micro says nothing for the next turn; the others are looked at."""
+    """Leave an order that micro does not answer for to the next loop; the others are handled."""
     try:
         yield
     except (MicroUnavailable, TemporaryError) as error:
         exchange.late_due = True
         bot.log_once(
-            f"Order {order_id} has outlived its trade and is looked at again: {error}",
+            f"Order {order_id} has outlived its trade and will be checked again: {error}",
             logger.warning,
         )
 
@@ -139,7 +140,7 @@ def _settle(bot: FreqtradeBot, exchange: BridgeMixin, order: Order) -> None:
         return
     if report is not None and filled:
         logger.error(
-            "Order %s has traded %s %s after its trade %s was closed: nobody holds what it closed.",
+            "Order %s has traded %s %s after its trade %s was closed: no trade holds what it closed.",
             order.order_id,
             report.filled,
             order.ft_pair,
@@ -151,7 +152,7 @@ def _settle(bot: FreqtradeBot, exchange: BridgeMixin, order: Order) -> None:
 
 
 def _orphan(bot: FreqtradeBot, exchange: BridgeMixin, order_id: str) -> bool:
-    """Settle an order whose trade is deleted; whether it is over."""
+    """Settle an order whose trade is deleted; returns whether it is closed."""
     report: ExecutionReport | None = exchange.link.report(order_id) or exchange.link.ask(order_id)
     signal = exchange.link.signal(order_id)
     if report is None:

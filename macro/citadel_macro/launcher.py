@@ -1,7 +1,7 @@
 """Freqtrade's own command line, with its orders bridged to micro when it trades.
 
-Only ``trade`` with ``dry_run`` false is bridged. Every other command gets Freqtrade's stock
-exchange class and opens no socket of ours.
+Only ``trade`` with ``dry_run`` false is bridged. In shadow mode the stock exchange is watched instead
+(``shadow``). Every other command gets Freqtrade's stock exchange class and opens no socket of ours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import freqtrade.exchange
 import freqtrade.main
+from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import MAP_EXCHANGE_CHILDCLASS, Exchange
@@ -21,11 +22,12 @@ from freqtrade.resolvers import ExchangeResolver
 
 from citadel_bridge.exit_codes import Exit
 from citadel_macro import freqtrade_hooks as hooks
-from citadel_macro import markets_cache, strategy
+from citadel_macro import markets_cache, pricing, strategy, ui_access
 from citadel_macro.config import settings_of
 from citadel_macro.exchange import BridgeMixin, bridged
 from citadel_macro.key_guard import refuse_keys
 from citadel_macro.micro_client import MicroLink
+from citadel_macro.shadow.shadowing import Shadowing
 from citadel_proto.errors import CitadelError, InvariantError
 
 if TYPE_CHECKING:
@@ -37,17 +39,29 @@ logger = logging.getLogger(__name__)
 
 SWITCH_S: Final = 0.0005
 """How long one thread may keep the interpreter when another wants it: a tenth of Python's default.
-The strategy's thread, woken by an acknowledgement, would else wait up to 5 ms for whichever thread
-decodes books or answers FreqUI at that moment."""
+The strategy's thread, woken by an acknowledgement, would otherwise wait up to 5 ms for a thread that
+is decoding books or serving FreqUI at that moment."""
 
 
-def run(argv: Sequence[str]) -> Exit:
+DRY_RUN: Final = (
+    "dry_run is true: Freqtrade trades on paper by itself, and no order goes to micro. For orders "
+    "through micro set dry_run to false; whether real money is at stake is then micro's mode, which "
+    "is paper unless it was told otherwise."
+)
+
+
+def run(argv: Sequence[str], *, shadow: bool = False) -> Exit:
     """Run one Freqtrade command to its end and return an exit code.
 
+    Args:
+        argv: Freqtrade's arguments.
+        shadow: let Freqtrade trade by itself, and micro work its orders on paper as well.
+
     Raises:
-        CitadelError: why a bridged bot could not be built, instead of Freqtrade's paraphrase.
+        CitadelError: why a bridged bot could not be built, instead of Freqtrade's own message.
     """
-    with Launch().patched() as launch:
+    hooks.check_version()
+    with Launch(shadow=shadow).patched() as launch:
         try:
             freqtrade.main.main(list(argv))
         except SystemExit as end:
@@ -59,11 +73,11 @@ def run(argv: Sequence[str]) -> Exit:
     if launch.failure is not None:
         raise launch.failure
     if code is None:
-        # Freqtrade ends so after help, after a mistake on the command line, and after a
-        # configuration error; a trading session that ran ends with a number.
+        # Freqtrade exits like this after help, after a usage error, and after a configuration
+        # error; a trading session that ran ends with a number.
         asked_for_help = any(word in ("-h", "--help") for word in argv)
         return Exit.BAD_INPUT if argv[:1] == ["trade"] and not asked_for_help else Exit.OK
-    # Freqtrade's 1 is an exception that nobody foresaw; its traceback has been logged.
+    # Freqtrade's 1 is an unexpected exception; its traceback has been logged.
     return Exit.BUG if code == 1 else Exit(int(code))
 
 
@@ -73,16 +87,22 @@ def trades(config: Mapping[str, Any]) -> bool:
 
 
 class Launch:
-    """One run of Freqtrade: its bridge, and why it failed if it did."""
+    """One run of Freqtrade: its bridge or its shadow, and its error if it failed.
 
-    def __init__(self) -> None:
+    Args:
+        shadow: shadow it whatever its configuration says.
+    """
+
+    def __init__(self, *, shadow: bool = False) -> None:
         self.failure: CitadelError | None = None
+        self._shadow = shadow
+        self._shadowing: Shadowing | None = None
         self._exchange: BridgeMixin | None = None
         self._link: MicroLink | None = None
 
     @contextlib.contextmanager
     def patched(self) -> Iterator[Launch]:
-        """Have Freqtrade build its exchange here, for the length of a ``with`` block.
+        """Make Freqtrade build its exchange here, for the duration of a ``with`` block.
 
         ``load_exchange`` is replaced, not the ``_load_exchange`` below it: that one turns any
         AttributeError of a constructor into a silent fallback to a class that is not bridged.
@@ -102,19 +122,54 @@ class Launch:
                 "validate": validate,
                 "load_leverage_tiers": load_leverage_tiers,
             }
+            shadow = self._shadows(config)
+            if shadow is not None:
+                built: Exchange = stock(config, **options)
+                if load_leverage_tiers:  # the bot's own, see ``_load``
+                    shadow.watch(built)
+                return built
             if trades(config):
                 return self._load(config, options)
+            if config.get("runmode") == RunMode.DRY_RUN and load_leverage_tiers:
+                logger.warning("%s", DRY_RUN)
             cache = settings_of(config).markets_cache if "citadel" in config else ""
             with markets_cache.used(Path(cache)) if cache else contextlib.nullcontext():
                 exchange: Exchange = stock(config, **options)
             return exchange
 
+        read = Configuration.load_config
+
+        def load_config(configuration: Configuration) -> dict[str, Any]:
+            config = read(configuration)
+            try:
+                ui_access.prepare(config)
+            except CitadelError as error:
+                self.failure = error
+                raise OperationalException(str(error)) from error
+            return config
+
         ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[method-assign]
+        Configuration.load_config = load_config  # type: ignore[method-assign,assignment]
         try:
             with hooks.installed(lambda: self._exchange):
                 yield self
         finally:
+            Configuration.load_config = read  # type: ignore[method-assign]
             ExchangeResolver.load_exchange = original  # type: ignore[method-assign]
+
+    def _shadows(self, config: Config) -> Shadowing | None:
+        """The shadow of this bot, where it is to have one; one a process, which survives a reload."""
+        if config.get("runmode") not in (RunMode.LIVE, RunMode.DRY_RUN):
+            return None
+        try:
+            if not self._shadow and ("citadel" not in config or not settings_of(config).shadow):
+                return None
+            if self._shadowing is None:
+                self._shadowing = Shadowing(settings_of(config), config)
+        except CitadelError as error:
+            self.failure = error
+            raise OperationalException(str(error)) from error
+        return self._shadowing
 
     def _load(self, config: Config, options: dict[str, Any]) -> Exchange:
         try:
@@ -126,9 +181,11 @@ class Launch:
             self.failure = InvariantError(f"{type(exchange).__name__} is not bridged")
             raise OperationalException(str(self.failure))
         if options["load_leverage_tiers"]:
-            # The bot's own. Freqtrade's API and migrations build further ones, for a while.
+            # The bot's own. Freqtrade's API and migrations build further ones temporarily.
             self._exchange = exchange
             strategy.attach(exchange)
+            if said := hooks.check_version():
+                logger.warning("%s", said)
         return exchange
 
     def _build(self, config: Config, options: dict[str, Any]) -> Exchange:
@@ -145,14 +202,18 @@ class Launch:
             "Orders on %s go to micro: signals on %s, market from %s.",
             settings.venue,
             settings.signals,
-            settings.market,
+            ", ".join(settings.market),
         )
+        logger.info("%s", pricing.in_words(config, settings))
         return bridged(real, self._link, settings)(config, **options)
 
     def close(self) -> None:
-        """End the bridge; Freqtrade's own reload of its configuration never comes here."""
+        """Close the bridge; Freqtrade's reload of its configuration does not call this."""
         strategy.attach(None)
         self._exchange = None
+        if self._shadowing is not None:
+            self._shadowing.close()
+            self._shadowing = None
         if self._link is not None:
             self._link.close()
             self._link = None

@@ -1,7 +1,8 @@
-"""What a person asks of Freqtrade by hand (REST, FreqUI, Telegram), answered with micro's reason.
+"""Manual requests to Freqtrade (REST, FreqUI, Telegram), answered with micro's reason.
 
-Freqtrade answers a remote call in words only for its ``RPCException``; what its own exchange raises
-ends as a server error, and Telegram says nothing at all. A refusal here is such an exception.
+Freqtrade returns a readable error to a remote call only for its ``RPCException``; an exception of its
+exchange becomes a server error, and nothing at all in Telegram. So a reject is raised as such an
+exception here.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _MARKDOWN = re.compile(r"([_*`\[])")
 
 
 class Answered(RPCException):
-    """A refusal in words: ``message`` as it is, ``str()`` as Telegram can show it.
+    """A reject with its reason: ``message`` as it is, ``str()`` as Telegram can show it.
 
-    Telegram drops a whole message for one unpaired underscore of a reason code. Freqtrade sends a
-    refused entry as HTML and everything else as Markdown.
+    Telegram drops a whole message for one unpaired underscore in a reason code. Freqtrade sends a
+    rejected entry as HTML and everything else as Markdown.
     """
 
     def __init__(self, message: str, shown: str) -> None:
@@ -43,7 +44,7 @@ class Answered(RPCException):
 
 
 def force_entry(original: Callable[..., Any], _: object) -> object:
-    """``RPC._rpc_force_entry`` with an answer for every refusal."""
+    """``RPC._rpc_force_entry`` with the reason of every reject."""
 
     def _rpc_force_entry(rpc: RPC, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - Freqtrade's
         exchange = rpc._freqtrade.exchange  # noqa: SLF001 - as its own class does
@@ -60,7 +61,7 @@ def force_entry(original: Callable[..., Any], _: object) -> object:
 
 
 def force_exit(original: Callable[..., Any], _: object) -> object:
-    """``RPC._rpc_force_exit`` with an answer for every refusal; of several trades, one stops none."""
+    """``RPC._rpc_force_exit`` with the reason of every reject; one reject does not stop the others."""
 
     def _rpc_force_exit(
         rpc: RPC,
@@ -86,10 +87,10 @@ def force_exit(original: Callable[..., Any], _: object) -> object:
             except (FreqtradeException, RPCException) as error:
                 text = error.message if isinstance(error, RPCException) else str(error)
                 if Trade.get_trades([Trade.id == number, Trade.is_open.is_(True)]).first():
-                    logger.warning("Trade %s (%s) was not left: %s", number, pair, text)
+                    logger.warning("Trade %s (%s) was not exited: %s", number, pair, text)
                     refused.append(f"trade {number} ({pair}): {text}")
         if refused:
-            raise _refusal(f"{len(refused)} of {len(trades)} not left: {'; '.join(refused)}")
+            raise _refusal(f"{len(refused)} of {len(trades)} not exited: {'; '.join(refused)}")
         return {"result": "Created exit orders for all open trades."}
 
     return _rpc_force_exit
@@ -103,7 +104,7 @@ def _exit(
     ordertype: str | None,
     **kwargs: Any,  # noqa: ANN401 - Freqtrade's
 ) -> object:
-    """One exit. Freqtrade keeps a lack of funds to itself and would report an order that is none."""
+    """One exit. Freqtrade hides a lack of funds and would report an order that does not exist."""
     if trade_id.isdigit():
         for trade in Trade.get_trades([Trade.id == int(trade_id)]).all():
             exchange.pace.forget(trade.pair)

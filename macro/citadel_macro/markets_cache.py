@@ -26,7 +26,7 @@ FORMAT = "citadel-markets-1"
 
 @contextlib.contextmanager
 def used(path: Path) -> Iterator[None]:
-    """Serve ``Exchange._load_async_markets`` from ``path`` for the length of a ``with`` block."""
+    """Serve ``Exchange._load_async_markets`` from ``path`` for the duration of a ``with`` block."""
     original = Exchange.__dict__["_load_async_markets"]
 
     def _load_async_markets(exchange: Exchange, reload: bool = False) -> None:  # noqa: FBT001, FBT002 - as Freqtrade calls it
@@ -48,14 +48,14 @@ def _read(path: Path, exchange: Exchange) -> None:
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(str(error), where=where, mend="delete the file to load it anew") from None
+        raise BadInput(str(error), where=where, mend="delete the file to load it again") from None
     api = exchange._api_async  # noqa: SLF001 - as Freqtrade's own method does
     if content.get("format") != FORMAT or content.get("exchange") != api.id:
         raise BadInput(
             f"holds {content.get('exchange')!r} in format {content.get('format')!r}",
             where=where,
             allowed=f"{api.id!r} in format {FORMAT!r}",
-            mend="delete the file to load it anew",
+            mend="delete the file to load it again",
         )
     api.set_markets(content["markets"], content["currencies"])
     logger.info("Loaded %d markets from %s.", len(content["markets"]), path)

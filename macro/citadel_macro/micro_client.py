@@ -1,4 +1,4 @@
-"""What the bridged exchange asks of the connector, for one venue and one strategy."""
+"""The bridged exchange's client of micro, for one venue and one strategy."""
 
 from __future__ import annotations
 
@@ -21,24 +21,37 @@ from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from citadel_bridge.config import NewSignal
     from citadel_macro.config import BridgeSettings
-    from citadel_proto.messages import Balance, ExecutionReport, Position, Signal
+    from citadel_proto.messages import Balance, ExecutionReport, Position, RiskState, Signal
 
 logger = logging.getLogger(__name__)
 
+PAIRS_MOST: Final = 2_048
+"""As many as a heartbeat takes."""
 BALANCES_EVERY_S: Final = 2.0
-"""Balances come with every report; asking as well covers what no report of ours tells."""
+"""Balances come with every report; they are also polled, for changes without a report of ours."""
+
+
+CLOCK_ERROR_NS: Final = 1_000_000_000
+"""How far micro's clock, known from heartbeats, may be off by their delay on the way. As much as
+two clocks may differ before no new risk is taken."""
+
+
+def _age_s(now_ns: int, then_ns: int) -> float:
+    """Seconds from ``then_ns`` to now; a message from the near future has just been sent."""
+    age_ns = now_ns - then_ns
+    return 0.0 if -CLOCK_ERROR_NS <= age_ns < 0 else age_ns / 1e9
 
 
 @contextlib.contextmanager
 def makes_sense() -> Iterator[None]:
-    """Tell Freqtrade in its own words of an order that the bridge would not send.
+    """Translate the bridge's refusal of an order into Freqtrade's exception.
 
     Raises:
-        InvalidOrderException: the order itself makes no sense.
+        InvalidOrderException: the order itself is invalid.
     """
     try:
         yield
@@ -47,12 +60,12 @@ def makes_sense() -> Iterator[None]:
 
 
 class MicroLink:
-    """One venue of micro, seen by one strategy, through the connector of this process.
+    """One venue of micro for one strategy, through the connector of this process.
 
     Args:
         connector: running.
         settings: of the bridge.
-        strategy: name that travels with every order.
+        strategy: name sent with every order.
     """
 
     def __init__(self, connector: HybridConnector, settings: BridgeSettings, strategy: str) -> None:
@@ -66,14 +79,14 @@ class MicroLink:
         """Link for a Freqtrade configuration; the connector is one per process and survives reloads.
 
         Raises:
-            BadInput, Refused, PeerUnavailable: of the connector, each with how to mend it.
+            BadInput, Refused, PeerUnavailable: of the connector, each with how to fix it.
         """
-        # A class may have a longer name than anything on the wire.
+        # A class may have a longer name than the wire permits.
         strategy = cut_name(str(config.get("strategy") or ""))
         connector = HybridConnector.get(
             ConnectorConfig(
                 signals=settings.signals,
-                market=(settings.market,),
+                market=settings.market,
                 state_path=settings.intents_path(Path(config["user_data_dir"])),
                 owner=settings.owner,
                 strategy=strategy,
@@ -85,7 +98,7 @@ class MicroLink:
         return cls(connector, settings, strategy)
 
     def close(self) -> None:
-        """End the connector of this process."""
+        """Close the connector of this process."""
         self.connector.close()
 
     @property
@@ -94,12 +107,37 @@ class MicroLink:
         return self.connector.wake
 
     def alive(self) -> bool:
-        """Whether micro's heartbeat is heard."""
+        """Whether micro's heartbeats arrive."""
         return self.connector.micro_alive()
 
+    def is_away(self, pair: str) -> bool:
+        """Whether, of several micros, the one that trades a pair is silent."""
+        several = len(self.settings.market) > 1
+        return several and not self.connector.serving(self.settings.venue, pair)
+
+    def silent(self) -> list[str]:
+        """Names of the micros that are not connected, where others are."""
+        return self.connector.routing.silent() if len(self.settings.market) > 1 else []
+
+    def refuses_us(self) -> str:
+        """Why micro accepts no orders of this process; empty while it does."""
+        return next((peer.refuses_us for peer in self.connector.peers() if peer.refuses_us), "")
+
+    def risk(self) -> Mapping[str, RiskState]:
+        """State of every risk scope that micro has published."""
+        return self.connector.risk()
+
     def venues(self) -> set[str]:
-        """Venue ids that micro has told anything of."""
+        """Venue ids of which micro has sent anything."""
         return self.connector.venues()
+
+    def name_pairs(self, pairs: Iterable[str]) -> None:
+        """Tell micro which pairs may be traded or looked at now; a change is sent at once."""
+        venue = self.settings.venue
+        named = tuple((venue, pair) for pair in dict.fromkeys(pairs))[:PAIRS_MOST]
+        if named != self.connector.pairs:
+            self.connector.pairs = named
+            self.connector.beat()
 
     def now_ns(self) -> int:
         """Wall clock that expiry times are compared with."""
@@ -114,7 +152,7 @@ class MicroLink:
 
         Raises:
             MicroUnavailable: nothing was sent.
-            InvalidOrderException: the request itself makes no sense; nothing was sent.
+            InvalidOrderException: the request itself is invalid; nothing was sent.
         """
         with makes_sense():
             strategy = request.strategy or self.strategy
@@ -122,21 +160,21 @@ class MicroLink:
         return sent.signal, sent.report
 
     def signal(self, signal_id: str) -> Signal | None:
-        """An order of ours as it was sent, from the intent log."""
+        """An order of ours as sent, from the intent log."""
         intent = self.connector.intents.get(signal_id)
         return None if intent is None else intent.signal
 
     def was_acknowledged(self, signal_id: str) -> bool:
-        """Whether micro has ever reported on an order; then it cannot be one that never arrived."""
+        """Whether micro has ever reported on an order; then it cannot have been lost on the way."""
         intent = self.connector.intents.get(signal_id)
         return intent is not None and bool(intent.status)
 
     def report(self, signal_id: str) -> ExecutionReport | None:
-        """Newest report seen; the connector itself asks about orders that have been silent."""
+        """Newest report received; the connector itself queries orders that have been silent."""
         return self.connector.ours(self.connector.report(signal_id))
 
     def ask(self, signal_id: str) -> ExecutionReport | None:
-        """Ask micro for one order; None when micro is sure that it knows no such order.
+        """Query one order; None when micro confirms that it knows no such order.
 
         Raises:
             MicroUnavailable: no answer in time.
@@ -145,17 +183,28 @@ class MicroLink:
             self.connector.query_order(signal_id, self.settings.query_timeout_ms / 1e3)
         )
 
+    def take_of_others(self) -> list[ExecutionReport]:
+        """New closed orders with fills on our venue that this bot did not send; each is given once.
+
+        Also what micro made itself: a flattening is nobody's, a bracket's exit its owner's.
+        """
+        venue = self.settings.venue
+        return [each for each in self.connector.take_of_others() if each.venue == venue]
+
     def owns(self, report: ExecutionReport) -> bool:
-        """Whether an order is this bot's: of its intent log, whatever its strategy is called."""
+        """Whether an order is this bot's: sent by its intent log, whatever its strategy's name.
+
+        Or made by micro for one of its orders.
+        """
         if report.owner:
             return report.owner == self.connector.owner
-        # It was sent before orders named their owner, if by this log at all.
+        # It was sent before orders carried their owner, if by this log at all.
         return not report.own and self.connector.intents.get(report.signal_id) is not None
 
     def cancel(
         self, signal_id: str, reason: str, wait_s: float | None = None
     ) -> ExecutionReport | None:
-        """Withdraw the rest of an order and wait for its end; newest report or None.
+        """Cancel the rest of an order and wait until it is closed; newest report or None.
 
         Args:
             signal_id: the order.
@@ -165,14 +214,16 @@ class MicroLink:
         wait = self.settings.cancel_wait_ms / 1e3 if wait_s is None else wait_s
         return self.connector.cancel(signal_id, reason, wait)
 
-    def orders_since(self, symbol: str, since_ns: int) -> tuple[ExecutionReport, ...]:
-        """Orders of this bot and of micro itself on a symbol, updated since then.
+    def orders_since(
+        self, symbol: str, since_ns: int, *, mine: bool = True
+    ) -> tuple[ExecutionReport, ...]:
+        """Orders of this bot and of micro itself on a symbol, updated since then; or of everybody.
 
         Raises:
             MicroUnavailable: no answer in time.
         """
         return self.connector.query_orders(
-            self.settings.venue, symbol, since_ns, self.settings.query_timeout_ms / 1e3, mine=True
+            self.settings.venue, symbol, since_ns, self.settings.query_timeout_ms / 1e3, mine=mine
         )
 
     # --- orphans ---------------------------------------------------------------------------------
@@ -182,11 +233,11 @@ class MicroLink:
         return [intent.signal for intent in self.connector.intents.orphans(known)]
 
     def settle(self, signal_id: str, how: str) -> None:
-        """Note that an order needs no further reconciliation (``booked``, ``adopted`` …)."""
+        """Record that an order needs no further reconciliation (``booked``, ``adopted`` …)."""
         self.connector.intents.resolve(signal_id, how)
 
     def mine_working(self) -> list[ExecutionReport]:
-        """Orders of this bot that are not terminal at micro.
+        """Open orders of this bot at micro.
 
         Raises:
             MicroUnavailable: no answer in time.
@@ -206,7 +257,7 @@ class MicroLink:
     # --- account ---------------------------------------------------------------------------------
 
     def balances(self) -> tuple[Balance, ...] | None:
-        """Newest balances, never older than the fills reported; None before micro has told any."""
+        """Newest balances, never older than the fills reported; None before the first."""
         now = time.monotonic()
         if self.alive() and now - self._asked_balances >= BALANCES_EVERY_S:
             try:
@@ -215,8 +266,16 @@ class MicroLink:
                 )
                 self._asked_balances = now
             except MicroUnavailable:
-                pass  # what reports have told stays true; the caller learns when there is nothing
+                pass  # the balances of reports are still valid; the caller sees when there are none
         return tuple(self.connector.balances(self.settings.venue).values()) or None
+
+    def balance(self, currency: str) -> Balance | None:
+        """Newest balance of one currency that micro has sent; asks for nothing."""
+        return self.connector.balances(self.settings.venue).get(currency)
+
+    def position(self, pair: str) -> Position | None:
+        """Newest position of one pair that micro has sent; asks for nothing."""
+        return self.connector.positions().get((self.settings.venue, pair))
 
     def positions(self) -> tuple[Position, ...]:
         """Open positions of the venue.
@@ -240,7 +299,7 @@ class MicroLink:
         return BookView(
             pair=pair,
             state=message.state,
-            age_s=(now_ns - message.recv_ns) / 1e9,
+            age_s=_age_s(now_ns, message.recv_ns),
             max_age_s=self.settings.book_max_age_ms / 1e3,
             bids=found.bids,
             asks=found.asks,
@@ -250,5 +309,5 @@ class MicroLink:
             flow=message.signed_flow,
             flow_window_s=message.flow_window_ms / 1e3,
             features=message.features,
-            proof_age_s=(now_ns - (message.proof_ns or message.recv_ns)) / 1e9,
+            proof_age_s=_age_s(now_ns, message.proof_ns or message.recv_ns),
         )

@@ -1,16 +1,16 @@
-"""Orders at micro that Freqtrade's database does not know, and what becomes of them.
+"""Orders at micro that Freqtrade's database does not know, and how they are settled.
 
 A crash between publishing a signal and committing the order leaves an orphan. After
 ``FreqtradeBot.startup``, and before anything is traded, every order of this bot that is not in the
-database is looked up at micro:
+database is queried at micro:
 
 =====================================  ==============================================================
-never arrived, and cannot any more     forgotten
-working                                cancelled first, then judged by what it filled
-nothing filled                         forgotten
-an exit or stop of an open trade       attached to that trade: it has happened
+never arrived, and cannot any more     dropped
+working                                canceled first, then handled by what it filled
+nothing filled                         dropped
+an exit or stop of an open trade       attached to that trade
 an entry with fills, policy adopt      becomes a trade (or joins the open trade of its pair)
-an entry with fills, policy flatten    sold again at once; adopted if that is refused
+an entry with fills, policy flatten    sold again at once; adopted if that is rejected
 =====================================  ==============================================================
 """
 
@@ -57,26 +57,32 @@ class Reconciled:
     attached: tuple[str, ...]
     adopted: tuple[str, ...]
     flattened: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    """Of a micro that is silent while others are not: looked at again when it is back."""
 
 
 def reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> Reconciled:
-    """Deal with every orphan; safe to repeat after an interruption at any point.
+    """Settle every orphan; safe to repeat after an interruption at any point.
 
     Raises:
-        MicroUnavailable: micro does not answer, or an orphan has not come to its end yet. Nothing
-            is lost: the next attempt begins where this one stopped.
+        MicroUnavailable: micro does not answer, or an orphan is not closed yet. Nothing
+            is lost: the next attempt starts where this one stopped.
     """
     done: dict[str, list[str]] = {"forgotten": [], "attached": [], "adopted": [], "flattened": []}
+    done["left"] = []
     for signal_id, symbol, signal in _unknown(exchange):
+        if exchange.link.is_away(symbol):
+            done["left"].append(signal_id)
+            continue
         report = _final(exchange, signal_id, symbol)
         if report is None and exchange.link.was_acknowledged(signal_id):
             logger.error(
-                "micro had acknowledged order %s on %s and does not know it any more: what it has "
-                "traded is in no books. Compare the account with the trades.",
+                "micro had acknowledged order %s on %s and does not know it any more: its fills "
+                "are in no trade database. Compare the account with the trades.",
                 signal_id,
                 symbol,
             )
-        # What an order of long ago has filled is known when its single fills are not any more.
+        # The filled total of an old order is known even when its single fills are not any more.
         if report is None or not Decimal(report.filled):
             what = "forgotten"
         else:
@@ -96,7 +102,7 @@ def reconcile(bot: FreqtradeBot, exchange: BridgeMixin) -> Reconciled:
 
 
 def _unknown(exchange: BridgeMixin) -> list[tuple[str, str, Signal | None]]:
-    """Orders of this bot that its database does not hold, from the intent log and from micro."""
+    """Orders of this bot that its database lacks, from the intent log and from micro."""
     booked = frozenset(Order.session.scalars(select(Order.order_id)).all())
     found: dict[str, tuple[str, str, Signal | None]] = {}
     for signal in exchange.link.unsettled(booked):
@@ -110,11 +116,11 @@ def _unknown(exchange: BridgeMixin) -> list[tuple[str, str, Signal | None]]:
 
 
 def _final(exchange: BridgeMixin, signal_id: str, symbol: str) -> ExecutionReport | None:
-    """Bring an orphan to its end; None when micro is sure that it never had it."""
+    """Cancel an orphan and return its final report; None when micro confirms it never had it."""
     deadline = time.monotonic() + SETTLE_S
     report = exchange.link.ask(signal_id)
     while report is None or not orders.is_terminal(report):
-        # Also for an order that micro does not know: the cancel keeps it from arriving later.
+        # Also for an order that micro does not know: the cancel keeps it from being accepted later.
         reason = f"orphan on {symbol} after a restart of Freqtrade"
         report = exchange.link.cancel(signal_id, reason) or exchange.link.ask(signal_id)
         if report is None:
@@ -161,7 +167,7 @@ def rebook(
     leverage: float,
     row: Order | None = None,
 ) -> str:
-    """Book an ended order with fills that has outlived its trade; says what was done.
+    """Book a closed order with fills that has outlived its trade; returns what was done.
 
     Args:
         bot: running.
@@ -206,7 +212,7 @@ def _join(
     trade.orders.append(row)
     Trade.session.add(trade)
     Trade.commit()  # type: ignore[no-untyped-call]
-    # In the order of the rows, which an order that has moved may change: averages depend on it.
+    # In row order, which an order that has moved may change: averages depend on it.
     Trade.session.refresh(trade)
     trade.recalc_trade_from_orders()
     Trade.session.add(trade)
@@ -254,10 +260,10 @@ def _new_trade(
 
 
 def _flatten(exchange: BridgeMixin, report: ExecutionReport) -> ExecutionReport | None:
-    """Trade an orphan's fills away, and return what became of that; None if nothing could be sent.
+    """Close an orphan's position, and return the result; None if nothing could be sent.
 
-    The order has an id of its own that follows from the orphan's: after a crash in here, the next
-    attempt meets it instead of selling twice.
+    The order has an id of its own derived from the orphan's: after a crash in here, the next
+    attempt finds it instead of selling twice.
     """
     base = report.symbol.partition("/")[0]
     fees = sum(
@@ -293,7 +299,7 @@ def _flatten(exchange: BridgeMixin, report: ExecutionReport) -> ExecutionReport 
     deadline = time.monotonic() + SETTLE_S
     while known is None or not orders.is_terminal(known):
         if time.monotonic() > deadline:
-            raise MicroUnavailable(f"flattening order {flatten_id} has not come to its end")
+            raise MicroUnavailable(f"flattening order {flatten_id} is not closed yet")
         time.sleep(0.05)
         known = exchange.link.ask(flatten_id)
     if Decimal(known.filled) < Decimal(quantity):

@@ -1,9 +1,9 @@
-"""How soon an order that micro ended at once may be tried again.
+"""How soon an order that micro ended at once may be retried.
 
-Freqtrade repeats in every loop what it could not do in the last one: an exit below the venue's
-minimum, a stop that ends as soon as it is held, a further entry that a limit forbids. One failure may
-be chance, and the next attempt is sent at once; from the second in a row on there is a pause, which
-doubles each time. The first attempt after a pause is always sent, and a fill ends it.
+Freqtrade retries in every loop what failed in the last one: an exit below the venue's minimum, a
+stop that ends as soon as it is held, a further entry that a limit forbids. One failure may be
+chance, and the next attempt is sent at once; from the second in a row on there is a pause, which
+doubles each time. The first attempt after a pause is always sent, and a fill ends the pauses.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 10.0
-"""Of exits and stops: what kept them from being worked (a feed, a limit) may be over at any time."""
+"""Of exits and stops: the cause (a feed, a limit) may end at any time."""
 LONGEST_ENTRY_S: Final = 60.0
 MEMORY_S: Final = 300.0
-"""A failure this long after the last one is a first one."""
+"""A failure this long after the last one counts as the first."""
 
 Key = tuple[str, str, str]
 """Pair, side, kind of order."""
@@ -37,7 +37,7 @@ class Pace:
         self._failures: dict[Key, _Failures] = {}
 
     def failed(self, key: Key, reason: str, now_s: float, *, entry: bool) -> None:
-        """Note an order that ended without a fill."""
+        """Record an order that ended without a fill."""
         known = self._failures.get(key)
         count = 1 if known is None or now_s - known.last_s > MEMORY_S else known.count + 1
         longest = LONGEST_ENTRY_S if entry else LONGEST_S
@@ -45,21 +45,21 @@ class Pace:
         self._failures[key] = _Failures(count, now_s, now_s + pause, reason)
 
     def filled(self, key: Key) -> None:
-        """Note an order that filled: the next may follow at once."""
+        """Record an order that filled: the next may follow at once."""
         self._failures.pop(key, None)
 
     def forget(self, pair: str) -> None:
-        """Let everything on a pair be tried at once: a person asks for it."""
+        """Allow everything on a pair at once: a manual order."""
         for key in [key for key in self._failures if key[0] == pair]:
             self._failures.pop(key, None)
 
     def held(self, key: Key, now_s: float) -> str:
-        """Why an order may not be tried yet, in words; empty when it may."""
+        """Why an order may not be retried yet; empty when it may."""
         known = self._failures.get(key)
         if known is None or now_s >= known.until_s:
             return ""
         pair, side, kind = key
         return (
-            f"{kind} to {side} {pair} is tried again in {known.until_s - now_s:.1f} s, after "
+            f"{kind} to {side} {pair} is retried in {known.until_s - now_s:.1f} s, after "
             f"{known.count} without a fill: {known.reason}"
         )

@@ -1,7 +1,7 @@
-"""What a strategy gets to see of micro, and how it says the way an order is to be worked.
+"""A strategy's interface to micro: its books, and how orders are executed.
 
 ``class MyStrategy(CitadelStrategy, IStrategy)`` adds one attribute, ``self.micro``. In backtesting,
-hyperopt and dry runs it is there too, but sees nothing and does nothing, so results with and
+hyperopt and dry runs it is there too, but returns nothing and does nothing, so results with and
 without the mixin are identical.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 HINT_LIFE_S = 30.0
-"""An execution wish whose order never came is dropped after this."""
+"""An execution request whose order never came is dropped after this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class BookView:
     ``bids`` and ``asks`` are arrays of shape (levels, 2), columns price and size, best first.
     ``imbalance`` is (bid size - ask size) / (bid size + ask size) over the published levels;
     ``flow`` is taker buys minus taker sells in base units over ``flow_window_s``. ``age_s`` is the
-    time since micro received the last update, ``proof_age_s`` since it last knew the book to be the
-    venue's: a quiet pair is old by the first and fresh by the second.
+    time since micro received the last update, ``proof_age_s`` since the book was last proven
+    current: a quiet pair is old by the first and fresh by the second.
     """
 
     pair: str
@@ -52,7 +52,7 @@ class BookView:
     flow_window_s: float
     features: Mapping[str, float]
     proof_age_s: float | None = None
-    """None: not told, ``age_s`` then."""
+    """None: not sent, ``age_s`` then."""
 
     @property
     def fresh(self) -> bool:
@@ -83,7 +83,7 @@ class BookView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How the next order of a pair is to be worked."""
+    """How the next order of a pair is executed."""
 
     algo: str | None
     params: Mapping[str, Param]
@@ -91,11 +91,11 @@ class Execution:
     model_id: str
     tag: str
     made: float
-    """``time.monotonic()`` of the wish."""
+    """``time.monotonic()`` of the request."""
 
 
 class Micro(Protocol):
-    """What ``self.micro`` offers."""
+    """Interface of ``self.micro``."""
 
     @property
     def live(self) -> bool:
@@ -115,7 +115,7 @@ class Micro(Protocol):
         tag: str = "",
         **params: Param,
     ) -> None:
-        """Say how the next order of ``pair`` is to be worked; the last call before it counts.
+        """Choose how the next order of ``pair`` is executed; the last call before it counts.
 
         Args:
             pair: the pair, as Freqtrade names it.
@@ -123,7 +123,7 @@ class Micro(Protocol):
             urgency: of a chase: ``passive``, ``normal``, ``high`` or ``cross``.
             confidence: calibrated probability in [0, 1]; micro never sizes up on it.
             model_id: names the model that ``confidence`` comes from.
-            tag: free text that travels with the order.
+            tag: free text sent with the order.
             **params: parameters of the algorithm, with units in their names.
         """
 
@@ -132,7 +132,7 @@ class Micro(Protocol):
 
 
 class InertMicro:
-    """``self.micro`` where there is no micro: sees nothing, does nothing, refuses nothing."""
+    """``self.micro`` where there is no micro: no books, no effect, no rejects."""
 
     live = False
 
@@ -156,8 +156,8 @@ class InertMicro:
         """No report."""
 
 
-class Wishes:
-    """Execution wishes by pair, each used once, by the next order of its pair."""
+class ExecutionHints:
+    """Execution requests by pair, each used once, by the next order of its pair."""
 
     def __init__(self) -> None:
         self._by_pair: dict[str, Execution] = {}
@@ -173,7 +173,7 @@ class Wishes:
         tag: str,
         params: Mapping[str, Param],
     ) -> None:
-        """Keep a wish; raises BadInput for a confidence or a parameter that means nothing."""
+        """Store a request; raises BadInput for an invalid confidence or parameter."""
         if confidence is not None and not 0 <= confidence <= 1:  # NaN too
             raise BadInput(
                 f"confidence {confidence}",
@@ -193,11 +193,11 @@ class Wishes:
         )
 
     def take(self, pair: str) -> Execution | None:
-        """Hand out the wish for ``pair``, if there is one and it is recent."""
-        wish = self._by_pair.pop(pair, None)
-        if wish is None or time.monotonic() - wish.made > HINT_LIFE_S:
+        """Remove and return the request for ``pair``, if there is one and it is recent."""
+        hint = self._by_pair.pop(pair, None)
+        if hint is None or time.monotonic() - hint.made > HINT_LIFE_S:
             return None
-        return wish
+        return hint
 
 
 _INERT = InertMicro()

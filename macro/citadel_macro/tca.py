@@ -19,7 +19,7 @@ def summary(report: ExecutionReport) -> dict[str, Any]:
     ``shortfall_bps`` is the implementation shortfall of the filled part against the mid at arrival,
     fees apart (``citadel_proto.shortfall``: Perold 1988): positive is a cost. ``fees_bps`` is its part
     of fees in base and in quote currency, so that both add up; of the filled part at its average
-    price where no mid at arrival is known, and None where a fee was paid in a third currency.
+    price where no arrival mid is known, and None where a fee was paid in a third currency.
     ``maker_share`` is by quantity.
     """
     base, _, rest = report.symbol.partition("/")
@@ -58,7 +58,7 @@ def summary(report: ExecutionReport) -> dict[str, Any]:
             for f, fee in zip(report.fills, fees, strict=True)
         ],
         sign=1 if report.side == "buy" else -1,
-        # The shortest text of the float is the mid that micro rounded to it.
+        # The shortest text of the float is the mid that micro rounded it from.
         arrival=Fraction(repr(report.arrival_mid)) if known else Fraction(average),
     ).shortfall()
     if known:

@@ -17,4 +17,4 @@ def user_data() -> Path:
     for folder in (package / "user_data", package.parent / "user_data"):
         if folder.is_dir():
             return folder
-    raise InvariantError(f"no user_data in or beside {package}; the installation is not complete")
+    raise InvariantError(f"no user_data in or beside {package}; the installation is incomplete")

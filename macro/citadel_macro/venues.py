@@ -1,4 +1,4 @@
-"""Freqtrade's names of exchanges, and the venues of micro that they mean."""
+"""Freqtrade's names of exchanges, mapped to venues of micro."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _VENUES: Final[dict[str, tuple[str, str]]] = {
     "kucoin": ("kucoin-spot", ""),
     "okx": ("okx", "okx"),
 }
-"""Venue id of spot and of futures. What is empty or absent has no feed of micro's own."""
+"""Venue id of spot and of futures. Empty or missing: micro has no feed of its own."""
 
 _CCXT_NAMES: Final = {"huboi": "htx", "huobi": "htx"}
-"""Names that Freqtrade takes, and ccxt calls otherwise."""
+"""Names that Freqtrade accepts under another name than ccxt's."""
 
 
 def venue_of(config: Mapping[str, Any]) -> str:
     """Venue id for the exchange and trading mode of a configuration (``binance-spot``).
 
-    An exchange without a feed of micro's own is known to micro as ``ccxt-<name>``. An entity for
+    An exchange without a feed of micro's own has the id ``ccxt-<name>``. An entity for
     some countries (``myokx``, ``bybiteu``, ``binanceus``) is such an exchange: its books are not
     those of the one it is named after.
     """
@@ -44,12 +44,12 @@ def venue_of(config: Mapping[str, Any]) -> str:
     return _VENUES.get(name, ("", ""))[futures] or f"ccxt-{_CCXT_NAMES.get(name, name)}"
 
 
-def not_heard(venue: str, heard: Collection[str]) -> str:
-    """What to tell a person whose micro speaks, and not of ``venue``."""
-    if not heard:
-        return f"it has not told of any venue yet, {venue!r} is awaited"
-    listed = ", ".join(sorted(heard))
-    near = difflib.get_close_matches(venue, sorted(heard), n=1, cutoff=0.4) or sorted(heard)[:1]
+def why_not_served(venue: str, served: Collection[str]) -> str:
+    """The error when micro is connected but lacks ``venue``."""
+    if not served:
+        return f"it has reported no venue yet, waiting for {venue!r}"
+    listed = ", ".join(sorted(served))
+    near = difflib.get_close_matches(venue, sorted(served), n=1, cutoff=0.4) or sorted(served)[:1]
     return (
         f"it has no venue {venue!r}, only {listed}. Add it to micro's configuration "
         f"([venues.{venue}]), or set citadel.venue = {near[0]!r} if that is the exchange meant"

@@ -1,70 +1,71 @@
-"""Composition: which parts make a run of micro, in which order they start, and how it ends."""
+"""Composition: the parts of a run of micro, the order in which they start, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-import zmq
 
-from citadel_bridge.auth import KeyStore
-from citadel_bridge.sockets import Endpoint
-from citadel_bridge.zap import ZapGuard
-from citadel_micro.adapters.orders import ORDER_ADAPTERS
+from citadel_micro.adapters.orders import check_venues, orders_of
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.marketdata import kernel
-from citadel_micro.core.model.config import EngineConfig, ReferenceConfig
-from citadel_micro.core.model.config import VenueConfig as EngineVenue
 from citadel_micro.core.model.events import OperatorCommand, Started
+from citadel_micro.preflight.boot import clear_to_trade, read_keys
+from citadel_micro.preflight.first_run import limits_in_effect
+from citadel_micro.preflight.run_account import account_of, check_account, claim
 from citadel_micro.shell import logs
-from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
+from citadel_micro.shell.alerts.watch import AlertWatch, started_watch
+from citadel_micro.shell.bridge.bound import bind_uplink
+from citadel_micro.shell.bridge.scope import Scope
 from citadel_micro.shell.clock import STEP_NS, Clock, goes_on_at, mark
+from citadel_micro.shell.engine_config import engine_config_of, feeds_of
+from citadel_micro.shell.follower import Follower
 from citadel_micro.shell.instruments.run_rules import load_rules, refresher_of, settled
 from citadel_micro.shell.journal.account_mark import folder_secret, mark_of
 from citadel_micro.shell.journal.run_folder import RunFolder
-from citadel_micro.shell.marketdata.aggregator import Aggregator, FeedConfig
-from citadel_micro.shell.marketdata.generic import integrity_of
+from citadel_micro.shell.marketdata.aggregator import Aggregator
+from citadel_micro.shell.networks import with_hosts
 from citadel_micro.shell.ops.control import ControlServer
 from citadel_micro.shell.ops.health import Vitals
-from citadel_micro.shell.ops.http import HttpServer
+from citadel_micro.shell.ops.kill_switch import KillSwitch
 from citadel_micro.shell.ops.machine import check_symbols
+from citadel_micro.shell.ops.watchdog_server import FIRST_WITHIN_S, WatchdogServer, in_command
 from citadel_micro.shell.order_adapter import AdapterSetup
+from citadel_micro.shell.quick_loop import quicken
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from citadel_bridge.channels import Context
-    from citadel_micro.core.model.abilities import VenueAbilities
     from citadel_micro.core.model.commands import Note, RequestSnapshot
     from citadel_micro.core.model.events import FeedStatus, MarketEvent
     from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.model.risk_limits import RiskLimits
+    from citadel_micro.shell.bridge.uplink import Uplink
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.journal.journal import Journal
+    from citadel_micro.shell.keys.api_key import ApiKey
     from citadel_micro.shell.marketdata.context import SinkEvent
+    from citadel_micro.shell.ops.http import HttpServer
     from citadel_micro.shell.order_adapter import OrderAdapter, OrderAdapters
+    from citadel_micro.shell.page.page import Page
 
 log: Final = structlog.get_logger("micro")
 
-MS_NS: Final = 1_000_000
-TICK_NS: Final = 100 * MS_NS
-"""Housekeeping of the engine, unless books are published more often."""
-FREEZE_AFTER_S: Final = 5.0
-"""By then everything long-lived exists; a collection need not walk it again."""
 PROOF_SLACK_S: Final = 2.0
-"""Beyond the engine's own bound on waiting for proof."""
+"""Beyond the engine's own limit on waiting for confirmations."""
 
 
 class Micro:
     """One run: the public data of venues, and order adapters as the mode says.
 
     ``start`` brings it up, ``wait`` returns when it has ended by itself, ``stop`` ends it in order,
-    and ``close`` frees everything whatever has happened. All from one running loop.
+    and ``close`` frees everything in any case. All from one running loop.
 
     Args:
         config: what to run.
@@ -78,14 +79,16 @@ class Micro:
         reread: Callable[[], MicroConfig] | None = None,
         orders: OrderAdapters | None = None,
     ) -> None:
-        self.config = config
-        self._orders = orders or ORDER_ADAPTERS[config.mode]
+        self._orders = orders or orders_of(config.mode)
+        check_venues(config, self._orders)
+        self.config = with_hosts(config)
         self._reread = reread
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
         self._parts = AsyncExitStack()
-        """What has to be closed, in the order in which it came up."""
+        """What has to be closed, in the order in which it was started."""
         self._http: HttpServer | None = None
+        self._page: Page | None = None
         self._uplink: Uplink | None = None
         self._journal: Journal | None = None
         self._runner: Runner | None = None
@@ -93,12 +96,14 @@ class Micro:
         self._adapters: dict[str, OrderAdapter] = {}
         self._vitals: Vitals | None = None
         self._control: ControlServer | None = None
+        self._alerts: AlertWatch | None = None
+        self.kill_switch = KillSwitch(self._loop, config.run_dir)
 
-    # what a demo or a test asks for
+    # access for a demo or a test
 
     @property
     def vitals(self) -> Vitals:
-        """What health and metrics are made of; only after ``start``."""
+        """The parts that health and metrics read; only after ``start``."""
         assert self._vitals is not None  # noqa: S101 - the order of calls is ours
         return self._vitals
 
@@ -115,13 +120,13 @@ class Micro:
 
     @property
     def runner(self) -> Runner:
-        """The door; only after ``start``."""
+        """The runner; only after ``start``."""
         assert self._runner is not None  # noqa: S101 - the order of calls is ours
         return self._runner
 
     @property
     def engine(self) -> Engine:
-        """The judgement; only after ``start``."""
+        """The engine; only after ``start``."""
         return self.runner.engine
 
     @property
@@ -150,23 +155,28 @@ class Micro:
             "journal": str(self.journal.path.resolve()),
         }
 
-    # life
+    # lifetime
 
     async def start(self) -> None:
         """Bring everything up.
 
         Raises:
-            PeerUnavailable: a port or the run folder is taken, or the venue does not answer.
-            BadInput, Refused: something configured cannot be.
+            PeerUnavailable: a port or the run folder is in use, or the venue does not answer.
+            BadInput, Refused: the configuration is invalid.
         """
         config = self.config
         check_symbols(
-            {name: len(section.symbols) for name, section in config.venues.items()}
+            {name: section.most_symbols for name, section in config.venues.items()}
             | {name: len(lent.symbols) for name, lent in config.reference.items()}
         )
+        keys = read_keys(config)
         parts = self._parts
         folder = RunFolder(config.run_dir, instance=config.instance)
         parts.callback(folder.close)
+        check_account(folder.path, keys, used=folder.newest is not None)
+        post = WatchdogServer(config.run_dir, folder.run_id, self._loop.time)
+        await post.start()
+        parts.push_async_callback(post.close)
         clock = Clock(not_before_ns=goes_on_at(config.run_dir, folder.last_ns))
         mark(config.run_dir, clock)
         behind_ns = -clock.drift_ns()
@@ -176,26 +186,37 @@ class Micro:
                 "signals are judged by the clocks that macro and this machine have now",
                 behind_s=behind_ns / 1e9,
             )
-        if config.http.enabled:
-            self._http = HttpServer(config.http.host, config.http.port)
-            await self._http.start()
-            parts.push_async_callback(self._http.close)
-        uplink = self._uplink = self._bind(clock, folder.run_id)
+        await self._serve()
+        uplink = self._uplink = bind_uplink(
+            self._loop, config, clock, folder.run_id, stats=self.stats, parts=parts
+        )
+        rules = await load_rules(config)
+        if config.bridge.shard:
+            uplink.scope = Scope(rules)
         instruments = settled(
-            await load_rules(config),
+            rules,
             folder,
             {venue: self._orders.saved_symbols(rows) for venue, rows in folder.venues.items()},
         )
+        await clear_to_trade(self._orders, config, keys, instruments, clock.wall)
+        claim(folder.path, keys)
         secret = folder_secret(folder.path)
         engine_config = engine_config_of(
             config,
             folder.run_id,
             {name: self._orders.abilities(name) for name in config.venues},
-            {name: mark_of(secret, name, self._orders.account) for name in config.venues},
+            {name: mark_of(secret, name, self._account(keys.get(name))) for name in config.venues},
+            limits_in_effect(config),
+            instruments=instruments,
         )
         engine = Engine(engine_config, instruments)
         journal = self._journal = folder.create(
-            engine_config, instruments, clock.now(), fsync=config.journal.fsync
+            engine_config,
+            instruments,
+            clock.now(),
+            fsync=config.journal.fsync,
+            compress=config.journal.compress,
+            part_octets=round(config.journal.part_mb * 1e6),
         )
         parts.callback(journal.close)
         runner = self._runner = Runner(
@@ -212,32 +233,15 @@ class Micro:
         # A second time, and before the journal: nothing may come in once that is closed.
         parts.callback(uplink.close)
         self._loop.set_exception_handler(self._on_loop_error)
-        for name in config.venues:
-            self._adapters[name] = self._orders.make(
-                AdapterSetup(
-                    venue=name,
-                    instruments={
-                        symbol: rules
-                        for (venue, symbol), rules in instruments.items()
-                        if venue == name
-                    },
-                    config=config,
-                    loop=self._loop,
-                    clock=clock,
-                    account=journal,
-                )
-            )
-        for name, adapter in self._adapters.items():
-            can = self._orders.abilities(name)
-            log.info("orders", venue=name, amends=can.amends, dead_man_timer=can.dead_man_timer)
-            adapter.restore(folder.venues.get(name, {}))
-            adapter.attach(runner)
-            parts.callback(adapter.close)
+        self._make_adapters(instruments, keys, folder, post)
         if folder.damaged:
             log.error("journal is damaged", what=folder.damaged)
-        runner.post(Started(state=folder.state, damaged=folder.damaged))
+        if any(self._watched(name) for name in engine_config.limits.dms_venues):
+            await post.wait_for_first(FIRST_WITHIN_S)
+        self._begin(runner, folder)
         for adapter in self._adapters.values():
             adapter.start()
+        post.in_command = partial(in_command, runner, tuple(self._adapters))
         self._vitals = Vitals(
             run_id=folder.run_id,
             instance=config.instance,
@@ -248,23 +252,28 @@ class Micro:
             uplink=uplink,
             clock=clock,
             stats=self.stats,
+            resumed=bool(folder.state),
+            execution={name: self._orders.abilities(name).execution for name in config.venues},
+            watchdogs=post.watchdogs,
+            kill=self.kill_switch.pull,
         )
-        if self._http is not None:
-            self._http.vitals = self._vitals
         uplink.start(runner)
-        self._control = ControlServer(config.run_dir, self._vitals, self._reread)
-        await self._control.start()
-        parts.push_async_callback(self._control.close)
+        await self._operate(self._vitals)
         refresher = refresher_of(config, instruments)  # reads stored lists: before the books
         feeds = self._feeds = self._aggregator(instruments, runner)
-        uplink.tell_health(feeds.health_of)
+        uplink.set_feed_health(feeds.health_of)
         self._vitals.connections = feeds.health
         await self._feeds.start()
         parts.push_async_callback(self._feeds.close)
+        follower = Follower(engine, feeds, {n: v.on_demand_most for n, v in config.venues.items()})
+        uplink.on_pairs = follower.on_pairs
+        follower.start()
+        parts.callback(follower.close)
         refresher.start()
         parts.push_async_callback(refresher.close)
+        self._alerts = started_watch(config.alerts, self._vitals, parts)
         self._vitals.state = "running"
-        self._loop.call_later(FREEZE_AFTER_S, _freeze)
+        parts.callback(quicken(self._loop, busy_poll=config.busy_poll).close)
         log.info(
             "micro is up",
             mode=config.mode,
@@ -273,19 +282,28 @@ class Micro:
             signals=[*config.bridge.macros, *config.bridge.command_lines],
             market=uplink.market_address,
             http=self.http_url,
-            symbols=[f"{venue}:{symbol}" for venue, symbol in instruments],
+            symbols=[f"{venue}:{symbol}" for (venue, symbol), _ in engine.followed()],
             kernel="compiled" if kernel.COMPILED else "python",
         )
 
+    def _begin(self, runner: Runner, folder: RunFolder) -> None:
+        runner.post(Started(state=folder.state, damaged=folder.damaged))
+        self.kill_switch.start(runner)
+        self._parts.callback(self.kill_switch.close)
+
+    def _watched(self, venue: str) -> bool:
+        """Whether a watchdog stands for the timer that a venue does not have."""
+        return venue in self.config.venues and not self._orders.abilities(venue).dead_man_timer
+
     async def wait(self) -> bool:
-        """Return when the engine has stopped: whether with proof. Raises what ended the run."""
+        """Return when the engine has stopped: True if confirmed. Raises the error that ended the run."""
         return await asyncio.shield(self.runner.stopped)
 
     async def stop(self, reason: str) -> bool:
-        """Withdraw all working orders and wait for proof, for a bounded time.
+        """Cancel all working orders and wait for the confirmations, for a limited time.
 
         Returns:
-            Whether the venue has confirmed that nothing works any more.
+            Whether the venue has confirmed that no order works any more.
         """
         if self._vitals is not None:
             self._vitals.state = "stopping"
@@ -299,7 +317,7 @@ class Micro:
             return False
 
     async def close(self) -> None:
-        """Free everything, newest first. Harmless when repeated, or after half a start.
+        """Free everything, newest first. Safe to repeat, or after half a start.
 
         Raises OSError when the end of the journal could not be written, unless that is already
         what ended the run.
@@ -314,74 +332,84 @@ class Micro:
 
     # parts
 
-    def _bind(self, clock: Clock, run_id: str) -> Uplink:
-        bridge = self.config.bridge
-        context: Context = zmq.Context()
-        self._parts.callback(context.term)
-        store = None if bridge.keys is None else KeyStore(bridge.keys)
-        server = None if store is None else store.server("micro")
-        if server is not None:
-            guard = ZapGuard(context, server.allow)
-            guard.start()
-            self._parts.callback(guard.close)
-        signals, operators = (
-            tuple(
-                Endpoint(address, None if store is None else store.client("micro", role))
-                for address in addresses
+    def _make_adapters(
+        self,
+        instruments: Mapping[tuple[str, str], Instrument],
+        keys: Mapping[str, ApiKey],
+        folder: RunFolder,
+        post: WatchdogServer,
+    ) -> None:
+        for name in self.config.venues:
+            its = {symbol: rules for (of, symbol), rules in instruments.items() if of == name}
+            self._adapters[name] = self._orders.make(
+                AdapterSetup(
+                    venue=name,
+                    instruments=its,
+                    config=self.config,
+                    loop=self._loop,
+                    clock=self.runner.clock,
+                    account=self.journal,
+                    key=keys.get(name),
+                    mark=self.engine.config.venues[name].mark,
+                    watched=partial(post.armed, name),
+                    yields=partial(post.canceling, name),
+                )
             )
-            for role, addresses in (("macro", bridge.macros), ("cli", bridge.command_lines))
+
+        for name, adapter in self._adapters.items():
+            can = self._orders.abilities(name)
+            it = {"amends": can.amends, "dead_man_timer": can.dead_man_timer}
+            log.info("orders", venue=name, execution=can.execution, **it)
+            adapter.restore(folder.venues.get(name, {}))
+            adapter.attach(self.runner)
+            self._parts.push_async_callback(adapter.released)  # the last of the two
+            self._parts.callback(adapter.close)
+
+    async def _serve(self) -> None:
+        """Listen for health, metrics and the page, before there is a run."""
+        http = self.config.http
+        if http.enabled:
+            from citadel_micro.shell.ops.http import HttpServer  # noqa: PLC0415 - an HTTP server
+            from citadel_micro.shell.page.page import page_of  # noqa: PLC0415 - and its metrics
+
+            page = self._page = page_of(http, self.config.run_dir)
+            mount = None if page is None else page.mount
+            self._http = HttpServer(http.host, http.port, mount=mount)
+            await self._http.start()
+            self._parts.push_async_callback(self._http.close)
+
+    async def _operate(self, vitals: Vitals) -> None:
+        """Show the run, and take commands."""
+        if self._http is not None:
+            self._http.vitals = vitals
+        self._control = ControlServer(
+            self.config.run_dir, vitals, self._limits if self._reread else None
         )
-        uplink = Uplink(
-            self._loop,
-            context,
-            UplinkConfig(
-                instance=f"{self.config.instance}-{run_id}",
-                mode=self.config.mode,
-                market=bridge.market,
-                market_keys=server,
-                signals=signals,
-                operators=operators,
-                book_levels=bridge.book_levels,
-                started_ns=clock.now(),
-            ),
-            clock=clock,
-            stats=self.stats,
-        )
-        self._parts.callback(uplink.close)
-        return uplink
+        await self._control.start()
+        self._parts.push_async_callback(self._control.close)
+        if self._page is not None:
+            self._page.attach(vitals, self._control.answer, self.http_url)
+            self._parts.callback(self._page.close)
+
+    def _account(self, key: ApiKey | None) -> str:
+        return self._orders.account if key is None else account_of(key)
+
+    def _limits(self) -> RiskLimits:
+        fresh = None if self._reread is None else self._reread()
+        return limits_in_effect(self.config, fresh)
 
     def _aggregator(
         self, instruments: dict[tuple[str, str], Instrument], runner: Runner
     ) -> Aggregator:
-        feeds = [
-            FeedConfig(
-                venue=name,
-                symbols={
-                    symbol: each.venue_symbol
-                    for (venue, symbol), each in instruments.items()
-                    if venue == name
-                },
-                websocket_url=section.ws_url or "",
-                rest_url=section.rest_url or "",
-            )
-            for name, section in self.config.venues.items()
-        ]
-        feeds += [
-            FeedConfig(
-                venue=name,
-                symbols=dict.fromkeys(lent.symbols, ""),
-                websocket_url=lent.ws_url or "",
-                rest_url=lent.rest_url or "",
-            )
-            for name, lent in self.config.reference.items()
-        ]
         post = runner.post
 
         def sink(event: MarketEvent | SinkEvent, _recv_ns: int) -> None:
             # Control messages stay inside the feed.
             post(cast("MarketEvent | FeedStatus", event))
 
-        return Aggregator(feeds, sink, runner.clock.now, on_fault=runner.halt)
+        return Aggregator(
+            feeds_of(self.config, instruments), sink, runner.clock.now, on_fault=runner.halt
+        )
 
     def _resync(self, command: RequestSnapshot) -> None:
         if self._feeds is not None:
@@ -390,57 +418,13 @@ class Micro:
             )
 
     def _note(self, command: Note) -> None:
+        if self._alerts is not None:
+            self._alerts.note(command)
         (logs.note if self._control is None else self._control.note)(command)
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What a callback of ours let escape is a fault: halt. Connections of others just break."""
+        """An exception that escaped one of our callbacks is a fault: halt. Others' just break."""
         error = context.get("exception")
         log.error("event loop", message=str(context.get("message")), error=repr(error))
         if "handle" in context and isinstance(error, Exception) and self._runner is not None:
             self._runner.halt(error)
-
-
-def engine_config_of(
-    config: MicroConfig,
-    run_id: str,
-    abilities: Mapping[str, VenueAbilities],
-    marks: Mapping[str, str],
-) -> EngineConfig:
-    """What the engine is told of a configuration.
-
-    Args:
-        config: what to run.
-        run_id: of this run.
-        abilities: of each venue.
-        marks: of the orders on each.
-
-    Raises:
-        BadInput: a venue would not take our client order ids.
-    """
-    for name, its in abilities.items():
-        its.check_client_ids(name, f"sc{marks[name]}{run_id}-z-1")
-    interval_ns = config.bridge.book_interval_ms * MS_NS
-    return EngineConfig(
-        run_id=run_id,
-        instance=config.instance,
-        venues={
-            name: EngineVenue.of(its, integrity=integrity_of(name), mark=marks[name])
-            for name, its in abilities.items()
-        },
-        limits=config.limits(),
-        algo_defaults=config.algorithms,
-        book_publish_interval_ns=interval_ns,
-        tick_ns=min(TICK_NS, interval_ns),
-        references={
-            name: ReferenceConfig(
-                integrity=integrity_of(name),
-                symbols={symbol: lent.contract_sizes.get(symbol, 1.0) for symbol in lent.symbols},
-            )
-            for name, lent in config.reference.items()
-        },
-    )
-
-
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()

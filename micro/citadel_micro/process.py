@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,6 +13,10 @@ import structlog
 from citadel_bridge.exit_codes import Exit
 from citadel_micro.daemon import Micro
 from citadel_micro.shell.journal.run_index import replace_whole
+from citadel_micro.shell.keys.process_guard import guard_process
+from citadel_micro.shell.ops import kill_switch
+from citadel_micro.shell.quick_loop import loop_factory
+from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +26,20 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger("micro")
 
-_INSISTING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
-"""What a person or a supervisor sends who will not wait."""
+_INSISTING: Final = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGQUIT") if hasattr(signal, name)
+)
+"""Signals of a person or a supervisor who will not wait."""
 SAME_WISH_S: Final = 1.0
-"""Signals this close together are one wish: a terminal, a shell and a supervisor may each pass it
-on, and nobody who waits for less has seen whether the cancels were confirmed."""
+"""Signals this close together count as one: a terminal, a shell and a supervisor may each pass it
+on, and whoever waits for less cannot know whether the cancels were confirmed."""
 _OTHERS: Final = frozenset(
     getattr(signal, name)
     for name in (
         *("SIGKILL", "SIGSTOP"),  # cannot be caught
         *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),  # faults
         *("SIGCHLD", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"),  # no end
-        *("SIGPIPE", "SIGXFSZ"),  # Python makes errors of them
+        *("SIGPIPE", "SIGXFSZ"),  # Python turns them into errors
     )
     if hasattr(signal, name)
 )
@@ -45,17 +52,26 @@ def run_micro(
 ) -> Exit:
     """Run micro until it is told to stop; the body of ``citadel micro``.
 
-    The first signal that would end a process withdraws all orders and ends the run. A SIGINT,
-    SIGTERM or SIGQUIT more than a second later ends it at once; any other is taken for the same wish
-    said twice, as a terminal that closes says it.
+    The first signal that would end a process cancels all orders and ends the run. A SIGINT,
+    SIGTERM or SIGQUIT more than a second later ends it at once; any other counts as a repetition of
+    the first, as from a closing terminal. SIGUSR2 is the kill switch: everything is canceled, nothing
+    more is sent, and micro stays up.
 
     Args:
         config: what to run.
         ready_file: written when everything is up, see ``Micro.ready``; removed at the end.
         reread: reads the configuration anew, for `citadel operator limits`.
     """
+    if sys.platform == "win32":
+        raise BadInput(
+            "micro runs on Linux and macOS: it needs their locks, signals and sockets",
+            where="this system",
+            mend="run it in WSL or in Docker; Freqtrade may stay where it is",
+        )
+    if config.mode == "live":
+        guard_process()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_main(config, ready_file, reread))
     finally:
         if ready_file is not None:
@@ -86,6 +102,7 @@ async def _main(
     for number in _ending_signals():
         loop.add_signal_handler(number, on_signal, number)
     micro = Micro(config, reread)
+    loop.add_signal_handler(kill_switch.SIGNAL, micro.kill_switch.pull, "signal SIGUSR2")
     try:
         starting = asyncio.create_task(micro.start())
         if not await _first(starting, asked):
@@ -101,22 +118,22 @@ async def _main(
         if stopping.result():
             log.info("micro is down", clean=True)
             return Exit.OK
-        log.error("the venue has not confirmed that all orders are withdrawn")
+        log.error("the venue has not confirmed that all orders are canceled")
         return Exit.UNAVAILABLE
     finally:
         await micro.close()
 
 
 def _ending_signals() -> list[int]:
-    """Every signal that would end this process, for each of them would leave orders at work.
+    """Every signal that would end this process, since each would leave orders working.
 
     Those of faults (SIGSEGV and the like) are left alone: after them nothing can be relied on. One
-    that our parent has told us to ignore stays ignored, which is what ``nohup`` is for.
+    that our parent has set to ignored stays ignored, which is what ``nohup`` is for.
     """
     by_hand = {signal.SIGINT, signal.SIGTERM}  # a shell ignores SIGINT for what it starts with &
     return [
         number
-        for number in sorted(signal.valid_signals() - _OTHERS)
+        for number in sorted(signal.valid_signals() - _OTHERS - {kill_switch.SIGNAL})
         if number in by_hand or signal.getsignal(number) is signal.SIG_DFL
     ]
 
@@ -139,11 +156,3 @@ async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> bool:
     task.cancel()
     await asyncio.wait({task})
     return False
-
-
-def _loop_factory() -> Any:  # noqa: ANN401 - a loop factory of whichever library is there
-    try:
-        import uvloop  # noqa: PLC0415 - optional: Linux and macOS only
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""Counts as short names: letters and digits that every venue and every topic takes."""
+"""Counts as short names: letters and digits that every venue and every topic accepts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Messages to bytes and back: msgpack, one closed union per channel.
 
-Decoding is the edge of the process. Whatever arrives, the result is a valid message or a
+Decoding is the boundary of the process. For any input, the result is a valid message or a
 ``DecodeError``: a body that is too large, malformed, of another channel, or with a field beyond its
-``bounds``, or a market message with a number which is not one. The numbers of a Signal are not judged
-here beyond their length, so that micro can answer a bad one with a rejection instead of silence;
+``bounds``, or a market message with an invalid number. The numbers of a Signal are checked here
+for length only, so that micro can reject a bad one with a report instead of silence;
 ``parse_decimal`` reads its decimal text.
 """
 
@@ -43,7 +43,7 @@ _INFINITE: Final = frozenset({math.inf, -math.inf})
 _LEVEL_BYTES: Final = 16  # price and size, a float64 each
 _HEX_PREFIX: Final = 16
 _DECIMALS: Final = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]{1,2})?+ )*+")
-"""Any number of them, each with a blank behind it."""
+"""Any count of numbers, each with a blank after it."""
 _DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
 
 _T = TypeVar("_T")
@@ -58,8 +58,8 @@ encode: Final[Callable[[SignalChannel | MarketChannel], bytes]] = _encoder.encod
 def decode_signal(body: bytes) -> SignalChannel:
     """Read a message that a macro published.
 
-    The numbers of a Signal may still be nonsense (NaN, a quantity of 0): who sent it must be told,
-    so micro answers it with a rejection.
+    The numbers of a Signal may still be invalid (NaN, a quantity of 0): its sender must learn of it,
+    so micro answers with a rejection.
 
     Raises:
         DecodeError: for any bytes that are not a message of the signals channel.
@@ -70,8 +70,8 @@ def decode_signal(body: bytes) -> SignalChannel:
 def decode_market(body: bytes) -> MarketChannel:
     """Read a message that micro published.
 
-    ``microprice``, ``spread``, ``arrival_mid`` and ``features`` may be NaN, which says that there is
-    no value; every other number must be finite.
+    ``microprice``, ``spread``, ``arrival_mid`` and ``features`` may be NaN, which means no value;
+    every other number must be finite.
 
     Raises:
         DecodeError: for any bytes that are not a message of the market channel.
@@ -96,7 +96,7 @@ def parse_decimal(text: str, name: str = "number") -> Decimal:
 
     Args:
         text: digits with an optional sign, point and exponent; at most 64 characters.
-        name: what the error calls it.
+        name: what the error message calls it.
 
     Raises:
         DecodeError: for anything else: NaN, infinity, blanks, underscores, other digits than 0-9.
@@ -151,7 +151,7 @@ def _check_book(book: BookSnapshot, body: bytes) -> None:
         raise _bad("BookSnapshot.bids or asks holds a number that is not finite", body)
     if not math.isfinite(book.imbalance + book.signed_flow):
         raise _bad("BookSnapshot.imbalance or signed_flow is not finite", body)
-    # NaN is allowed here and hides infinities in a sum, so only a finite sum proves anything.
+    # NaN is allowed here and hides infinities in a sum, so only a finite sum is conclusive.
     if not math.isfinite(sum(book.features.values()) + book.microprice + book.spread):
         if math.isinf(book.microprice) or math.isinf(book.spread):
             raise _bad("BookSnapshot.microprice or spread is infinite", body)
@@ -185,7 +185,7 @@ def _check_answer(answer: Answer, body: bytes) -> None:
 def _check_reports(
     reports: tuple[ExecutionReport, ...], texts: list[str | None], body: bytes
 ) -> None:
-    """Make sure that all decimal texts are numbers, these and those of reports."""
+    """Check that all decimal texts are numbers, these and those of reports."""
     for report in reports:
         if math.isinf(report.arrival_mid):
             raise _bad("ExecutionReport.arrival_mid is infinite", body)
@@ -211,6 +211,7 @@ def _numbers_of(position: Position) -> tuple[str | None, ...]:
         position.unrealised,
         position.leverage,
         position.liquidation_price,
+        position.funding,
     )
 
 

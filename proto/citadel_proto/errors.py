@@ -3,12 +3,12 @@
 ::
 
     CitadelError
-    ├── BadInput          the user's: says what, where, what is allowed, how to mend it
-    ├── DecodeError       a sender's: bytes from the wire or a file that are not what they claim
-    ├── VenueViolation    an exchange's: it broke its own protocol; resynchronise and go on
-    ├── Refused           nobody's: a safety rule said no; nothing was done
-    ├── PeerUnavailable   a peer's: a process, port or file lock that is needed is not to be had
-    └── InvariantError    ours: a state that cannot be; halt, never go on
+    ├── BadInput          the user's: says what, where, what is allowed, how to fix it
+    ├── DecodeError       a sender's: bytes from the wire or a file that are not a valid message
+    ├── VenueViolation    an exchange's: it broke its own protocol; resynchronize and continue
+    ├── Refused           nobody's: a safety rule refused the request; nothing was done
+    ├── PeerUnavailable   a peer's: a process, port or file lock that is needed is not available
+    └── InvariantError    ours: an impossible state; halt, never continue
 
 A package adds its own leaves below these, never beside them, so that ``except BadInput`` and its
 siblings stay complete. The exit code of each is in ``citadel_bridge.exit_codes``.
@@ -24,7 +24,7 @@ class CitadelError(Exception):
 
 
 class BadInput(CitadelError):  # noqa: N818 - the name says whose fault it is
-    """Something a person gave is wrong: an argument, a file, a setting.
+    """Invalid input from a person: an argument, a file, a setting.
 
     The whole text is meant for that person, so it holds four things where they exist::
 
@@ -36,10 +36,10 @@ class BadInput(CitadelError):  # noqa: N818 - the name says whose fault it is
         )
 
     Args:
-        what: what is wrong, with the value as it was given.
+        what: what is wrong, with the value as given.
         where: the file, line, option or message that holds it.
         allowed: the values that would have been accepted.
-        mend: what to do about it.
+        mend: how to fix it.
     """
 
     def __init__(
@@ -64,33 +64,33 @@ class BadInput(CitadelError):  # noqa: N818 - the name says whose fault it is
 
 
 class DecodeError(CitadelError):
-    """Bytes that are not a message, or not the message that they claim to be.
+    """Bytes that are not a message, or not the kind of message they claim to be.
 
     The only error that the codecs raise. The receiver counts and drops the bytes; the connection
-    goes on.
+    stays up.
     """
 
 
 class VenueViolation(CitadelError):  # noqa: N818 - the name says whose fault it is
     """An exchange broke its protocol: a gap, a crossed book, an impossible report.
 
-    The answer is to resynchronise with that venue, never to guess.
+    The response is to resynchronize with that venue, never to guess.
     """
 
 
 class Refused(CitadelError):  # noqa: N818 - the name says what happened
     """A safety rule stopped a request that was otherwise well formed; nothing was done.
 
-    The text names the rule, and says how a person who means it can go on, if at all.
+    The text names the rule, and how to override it, if that is possible.
     """
 
 
 class PeerUnavailable(CitadelError):  # noqa: N818 - the name says whose fault it is
-    """A peer, port or lock that the work needs is not there, or does not answer in time.
+    """A peer, port or lock that is needed is not there, or does not answer in time.
 
-    The text names its address, how long it was waited for, and what would start or free it.
+    The text names its address, how long micro waited, and what would start or free it.
     """
 
 
 class InvariantError(CitadelError):
-    """A state that our own code must never reach. The answer is to halt."""
+    """A state that our own code must never reach. The response is to halt."""

@@ -1,4 +1,4 @@
-"""Everything that crosses the wire between macro and micro, as frozen typed facts.
+"""Every message between macro and micro, as frozen typed structs.
 
 Conventions, the same for every message:
 
@@ -36,7 +36,7 @@ ParentStatus = Literal[
     "canceled",
     "expired",
     "rejected",
-    "anomaly",  # the venue reported more than was asked: frozen, a human must look
+    "anomaly",  # the venue reported an overfill: frozen, a human must look
 ]
 TERMINAL_STATUSES: Final[frozenset[str]] = frozenset(
     {"filled", "done_dust", "canceled", "expired", "rejected", "anomaly"}
@@ -53,7 +53,7 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", t
     """Base of all messages: frozen, keyword-only, positional on the wire, tagged by class name."""
 
     TOPIC: ClassVar[tuple[str, ...]]
-    """What it travels under: the kind, then the names of the fields that select it (``topics``)."""
+    """Its topic: the kind, then the names of the fields that select it (``topics``)."""
 
 
 # --- signals channel: macro publishes -----------------------------------------------------------
@@ -90,19 +90,19 @@ class Signal(_Message, frozen=True, kw_only=True):
     candle_ns: int = 0
     created_ns: int
     expires_ns: int
-    """Until when the signal may be taken up. An order whose algorithm has no working time
-    (``time_limit_ms``) ends at this moment as well; stops are held until they are withdrawn."""
+    """Until when the signal may be accepted. An order whose algorithm has no working time
+    (``time_limit_ms``) ends at this moment as well; stops are held until they are canceled."""
     epoch: Count
     """Start of the publishing process (ns); a larger epoch is a newer process."""
     seq: Count
     """Per-topic sequence inside the epoch, from 1."""
     owner: Name = ""
-    """Lasting id of the intent log that recorded this; empty from a publisher that has none.
-    Whose order it is, whatever the strategy is called."""
+    """Permanent id of the intent log that recorded this; empty from a publisher that has none.
+    It owns the order, whatever the strategy is called."""
 
 
 class Cancel(_Message, frozen=True, kw_only=True):
-    """Withdraw the unfilled rest of a parent order."""
+    """Cancel the unfilled rest of a parent order."""
 
     TOPIC = ("cancel", "venue", "symbol")
 
@@ -114,18 +114,18 @@ class Cancel(_Message, frozen=True, kw_only=True):
     venue: Name = ""
     symbol: Name = ""
     owner: Name = ""
-    """Who asks: only its owner, or the operator, withdraws an order."""
+    """Who sends the cancel: only an order's owner, or the operator, can cancel it."""
 
 
 class Query(_Message, frozen=True, kw_only=True):
-    """A question to micro; the Answer carries the same ``query_id``."""
+    """A query to micro; the Answer carries the same ``query_id``."""
 
     TOPIC = ("query",)
 
     query_id: Name
     kind: QueryKind
     reply_to: Name
-    """Instance of the asking macro, the last part of the topic of the answer."""
+    """Instance of the querying macro, the last part of the answer's topic."""
     signal_id: Name = ""
     venue: Name = ""
     symbol: Name = ""
@@ -136,17 +136,17 @@ class Query(_Message, frozen=True, kw_only=True):
     owner: Name = ""
     """Who asks."""
     mine: bool = False
-    """``orders`` of ``owner`` only."""
+    """Only ``orders`` of ``owner``."""
     working: bool = False
-    """``orders`` that have not ended only, whenever they were updated."""
+    """Only open ``orders``, whenever they were updated."""
     cursor: Scope = ""
-    """Go on after this ``Answer.cursor``; empty begins."""
+    """Continue after this ``Answer.cursor``; empty starts from the beginning."""
     limit: Integer = 0
-    """Most orders in the answer; 0 leaves it to micro, which may give fewer."""
+    """Maximum number of orders in the answer; 0 leaves it to micro, which may return fewer."""
 
 
 class MacroHeartbeat(_Message, frozen=True, kw_only=True):
-    """Sent every second. Micro's lease on a macro lives on these."""
+    """Sent every second. They renew micro's lease on a macro."""
 
     TOPIC = ("hb",)
 
@@ -163,13 +163,19 @@ class MacroHeartbeat(_Message, frozen=True, kw_only=True):
     strategy: Name = ""
     owner: Name = ""
     """As in this macro's signals."""
+    pairs: Annotated[tuple[tuple[Name, Name], ...], msgspec.Meta(max_length=2_048)] = ()
+    """(venue, symbol) of everything that it may trade or look at now: micro follows those of its
+    ``on_demand`` pairs while they are in it. Empty from a macro that does not say."""
+    micros_seen: Annotated[tuple[tuple[Name, Count], ...], msgspec.Meta(max_length=256)] = ()
+    """(instance, last heartbeat sequence) of every connected micro; ``micro_instance_seen`` is only
+    the latest of them."""
 
 
 # --- market channel: micro publishes ------------------------------------------------------------
 
 
 class BookSnapshot(_Message, frozen=True, kw_only=True):
-    """The top of one venue's book, with its age and how far it can be trusted."""
+    """The top of one venue's book, with its age and integrity."""
 
     TOPIC = ("book", "venue", "symbol")
 
@@ -199,8 +205,8 @@ class BookSnapshot(_Message, frozen=True, kw_only=True):
     seq: Count
     features: Annotated[dict[Name, float], msgspec.Meta(max_length=256)] = {}
     proof_ns: Time = 0
-    """When micro last knew this to be the venue's book: its last update, or a later sign of life of
-    the connection that carries it. 0 from a micro that does not tell: ``recv_ns`` then."""
+    """When the book was last proven current: its last update, or any later message of the connection
+    that carries it. 0 from a micro that does not send it: ``recv_ns`` then."""
 
 
 class Trade(Part, frozen=True, kw_only=True):
@@ -214,7 +220,7 @@ class Trade(Part, frozen=True, kw_only=True):
 
 
 class Trades(_Message, frozen=True, kw_only=True):
-    """Public trades since the last message of the topic, none left out."""
+    """Public trades since the last message of the topic, complete."""
 
     TOPIC = ("trades", "venue", "symbol")
 
@@ -260,7 +266,10 @@ class Position(Part, frozen=True, kw_only=True):
     leverage: Number = "1"
     liquidation_price: Number | None = None
     valued: bool = True
-    """False when micro has no book to value it by; ``unrealised`` is then "0" and says nothing."""
+    """False when micro has no book to value it by; ``unrealised`` is then "0" and meaningless."""
+    funding: Number = "0"
+    """Funding received less paid since the position was opened from nothing, also after its end; part of
+    ``realised``."""
 
 
 class ExecutionReport(_Message, frozen=True, kw_only=True):
@@ -284,7 +293,7 @@ class ExecutionReport(_Message, frozen=True, kw_only=True):
     limit_price: Number | None
     stop_price: Number | None
     triggered: bool
-    """A stop that has fired."""
+    """A stop that has triggered."""
     reason_code: Name
     """Empty, or a code of the risk gate or of the executor (``MAX_POSITION``, ``CANCELED_BY_MACRO``)."""
     reason: Text
@@ -300,13 +309,13 @@ class ExecutionReport(_Message, frozen=True, kw_only=True):
     arrival_mid: float
     reprices: Count
     own: bool
-    """True when micro itself made the order (a flattening), so macro never asked for it."""
+    """True when micro itself created the order (a flattening), without a signal of macro."""
     created_ns: Time
     updated_ns: Time
     instance: Name
     seq: Count
     owner: Name = ""
-    """Whose order it is, as in its signal; empty for micro's own and for those without one."""
+    """Owner of the order, as in its signal; empty for micro's own and for those without one."""
 
 
 class Answer(_Message, frozen=True, kw_only=True):
@@ -328,9 +337,9 @@ class Answer(_Message, frozen=True, kw_only=True):
     answered_ns: Time = 0
     """When micro wrote the answer; balances in it are no older than this."""
     truncated: bool = False
-    """More orders fit the question than are in this answer; it is right as far as it goes."""
+    """More orders match the query than are in this answer; those in it are correct."""
     cursor: Scope = ""
-    """Where to go on when ``truncated``."""
+    """Where to continue when ``truncated``."""
 
 
 class RiskState(_Message, frozen=True, kw_only=True):
@@ -371,7 +380,7 @@ class FeedState(_Message, frozen=True, kw_only=True):
 
 
 class MicroHeartbeat(_Message, frozen=True, kw_only=True):
-    """Sent every second. Macro refuses to send orders when these stop."""
+    """Sent every second. Macro stops sending orders when these stop."""
 
     TOPIC = ("hb",)
 
@@ -388,16 +397,19 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     schema: Count = SCHEMA_VERSION
     mode: Name = "paper"
     macros_seen: Annotated[tuple[tuple[Name, Count], ...], msgspec.Meta(max_length=256)] = ()
-    """(instance, last heartbeat sequence) of every macro that is alive; ``macro_instance_seen`` is
+    """(instance, last heartbeat sequence) of every connected macro; ``macro_instance_seen`` is
     only the latest of them, so it cannot serve two macros at once."""
     macros_refused: Annotated[tuple[tuple[Name, Text], ...], msgspec.Meta(max_length=256)] = ()
-    """(instance, reason) of every macro that is heard and whose orders are not taken."""
+    """(instance, reason) of every connected macro whose orders are rejected."""
     clock_drift_ns: Integer = 0
     """``wall_ns`` minus the clock that orders are stamped with, which never goes back."""
+    serves: Annotated[tuple[tuple[Name, Name], ...], msgspec.Meta(max_length=4_096)] = ()
+    """(venue, symbol) of the orders that it takes, as one of several micros, each with its own pairs.
+    Empty from one that is alone: it answers every order, if only with a reject."""
 
 
 class ConsolidatedBook(_Message, frozen=True, kw_only=True):
-    """Many venues' books of one unified symbol as one: LIVE and young ones only."""
+    """Several venues' books of one unified symbol merged into one: LIVE and fresh ones only."""
 
     TOPIC = ("consolidated", "symbol")
 
@@ -406,9 +418,9 @@ class ConsolidatedBook(_Message, frozen=True, kw_only=True):
     """As ``BookSnapshot.bids``; sizes in base units, summed over the venues at each price."""
     asks: Levels
     venues: Annotated[tuple[VenueQuote, ...], msgspec.Meta(max_length=1_024)]
-    """Whose books are in it, by venue id. Empty: there is no consolidated book now."""
+    """The venues included, by id. Empty: there is no consolidated book now."""
     left_out: Annotated[dict[Name, Text], msgspec.Meta(max_length=1_024)]
-    """Whose books are not, and why."""
+    """The venues excluded, and why."""
     published_ns: Time
     instance: Name
     seq: Count

@@ -1,4 +1,4 @@
-"""What an order cost against its arrival price: one definition, for whoever tells of a cost.
+"""What an order cost against its arrival price: one definition, used wherever a cost is reported.
 
 Implementation shortfall compares the real portfolio with one that traded the whole target at once,
 for free, at the mid when the order arrived (Perold, "The implementation shortfall", Journal of
@@ -18,7 +18,7 @@ fees         (not signed)                    as charged
 ===========  ==============================  ====================================================
 
 All in basis points of Q m0; positive is a cost. The first four telescope to the difference from
-the arrival mid: who knows no mid but the arrival's has delay and impact in the spread, and the same
+the arrival mid: where no later mid is known, delay and impact count as spread, with the same
 sum. Numbers are exact fractions; each part is rounded once, to a millionth of a basis point, and
 the total is the sum of the rounded parts.
 """
@@ -39,7 +39,7 @@ _MILLION: Final = 1_000_000
 
 
 class Traded(NamedTuple):
-    """One fill. Prices and quantities are in any units, as long as all of an order are in the same."""
+    """One fill. Prices and quantities are in any units, the same for all fills of an order."""
 
     price: Fraction | int
     quantity: Fraction | int
@@ -59,11 +59,11 @@ class Shortfall:
     fees: Decimal
     opportunity: Decimal
     unpriced_fees: tuple[tuple[str, Decimal], ...] = ()
-    """(currency, amount) charged in a third currency, which no price here converts."""
+    """(currency, amount) charged in a third currency, for which there is no price here."""
 
     @property
     def prices(self) -> Decimal:
-        """What the prices of the fills cost, without fees and without what was not filled."""
+        """What the prices of the fills cost, without fees and without the unfilled rest."""
         return self.delay + self.spread + self.impact
 
     @property
@@ -133,13 +133,13 @@ def costs(
 ) -> Costs:
     """The parts of one order.
 
-    Where no mid was known later, the one before it is used, so that its move counts in the next part.
+    Where no later mid is known, the one before it is used, so that its move counts in the next part.
 
     Args:
-        fills: what was traded.
+        fills: the fills of the order.
         sign: 1 to buy, -1 to sell.
         arrival: mid when the order arrived.
-        target: quantity that was asked for; None for what was filled, where the rest was given up
+        target: quantity requested; None for the filled quantity, where the rest was given up
             on purpose.
         release: mid when the first child was sent.
         final: mid at the end.

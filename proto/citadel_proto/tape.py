@@ -1,4 +1,4 @@
-r"""Tape: raw frames in a file, as they came; recorded traffic and micro's journal use it.
+r"""Tape: raw frames in a file, as received; used for recorded traffic and micro's journal.
 
 Layout, all integers little-endian::
 
@@ -7,10 +7,10 @@ Layout, all integers little-endian::
     payload record …, compressed with zstd if flag 1 is set
     record  u8 direction  u64 receive time (ns)  u32 length  frame
 
-Flag 2 marks a block with records that the writer said matter to a later start; a reader may skip
-the others unread. A block's checksum is over its other header fields and its stored payload. The file only grows; a
-block counts once it is whole, so a reader may follow a tape that is being written, and whatever
-happens to the end of a file, everything before that is usable.
+Flag 2 marks a block with records that the writer needs for a later start; a reader may skip
+the others unread. A block's checksum is over its other header fields and its stored payload. The
+file only grows; a block counts once it is complete, so a reader may follow a tape while it is being
+written, and whatever happens to the end of a file, everything before it is usable.
 """
 
 from __future__ import annotations
@@ -43,12 +43,21 @@ EVENT: Final = ord("E")
 """Direction of an event that went into the engine (journals)."""
 COMMAND: Final = ord("C")
 """Direction of a command that came out of it (journals)."""
+MARKET_EVENTS: Final = ord("M")
+"""Direction of market events that went into it, as ``market_deltas`` (journals)."""
+HEADER: Final = ord("H")
+"""Direction of the record that describes the run (journals)."""
+STATE: Final = ord("S")
+"""Direction of a value of the durable state at the beginning of a further part (journals)."""
+PART: Final = "part"
+"""In the header of a journal's tape: the number of this part, from 1."""
+BEFORE: Final = "before"
+"""In the header of a journal's further part: octets of the part before, all of it."""
 
 BLOCK_BYTES: Final = 64 * 1024
-"""A block is written when its records reach this size: small enough to lose little, large enough
-that its header and checksum cost nothing."""
+"""A block is written at this size: little is lost, and its header and checksum cost nothing."""
 MAX_BLOCK: Final = 64 * 1024 * 1024
-"""Largest block, raw, that a reader accepts: a damaged length must not ask for all memory."""
+"""Largest block, raw, that a reader accepts: a damaged length must not exhaust memory."""
 MAX_HEADER: Final = 1024 * 1024
 FLUSH_NS: Final = 1_000_000_000
 """A block is also written when it spans more than this in receive time."""
@@ -65,7 +74,7 @@ _RECORD: Final = struct.Struct("<BQI")
 
 
 class TapeHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tape says about itself. A map on disk: readers ignore names they do not know."""
+    """Description of a tape. A map on disk: readers ignore names they do not know."""
 
     created_ns: int
     kind: str = "recording"
@@ -76,7 +85,7 @@ class TapeHeader(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, str] = {}
     """Address per channel."""
     instances: tuple[str, ...] = ()
-    """Runs that were heard, as far as known when the tape was begun."""
+    """Runs whose messages were received, as far as known when the tape was started."""
     meta: dict[str, str | int | float | bool | None] = {}
 
 
@@ -98,7 +107,7 @@ class TornTail:
     """Bytes after it."""
     reason: str
     damaged: bool
-    """False: the last block is not whole (a cut, or a writer at work). True: its checksum fails."""
+    """False: the last block is incomplete (cut off, or still being written). True: its checksum fails."""
 
 
 class TapeWriter:
@@ -175,7 +184,7 @@ class TapeWriter:
             mark: mark the block that it goes into, see ``TapeReader.records``.
 
         Raises:
-            OSError: the block could not be written (disk full). It is kept, and tried again by the
+            OSError: the block could not be written (disk full). It is kept, and retried by the
                 next ``append`` or ``flush``; the file ends with the last whole block.
         """
         buffer = self._buffer
@@ -192,19 +201,22 @@ class TapeWriter:
 
     def flush(self) -> None:
         """Write the records gathered so far as a block; readers see them then."""
+        self._write_block(self._compressor)
+
+    def _write_block(self, compressor: zstandard.ZstdCompressor | None) -> None:
         if self._count:
-            self._write(
-                encode_block(
-                    bytes(self._buffer), self._count, self._compressor, marked=self._marked
-                )
-            )
+            block = encode_block(bytes(self._buffer), self._count, compressor, marked=self._marked)
+            self._write(block)
             self._buffer.clear()
             self._count = 0
             self._marked = False
 
     def sync(self) -> None:
-        """``flush``, and wait until the disk has it (``fdatasync``)."""
-        self.flush()
+        """``flush``, and wait until the disk has it (``fdatasync``).
+
+        Somebody waits for it, so this block is not compressed.
+        """
+        self._write_block(None)
         os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
@@ -254,7 +266,7 @@ class TapeReader:
         self._file = file
         self.header, self.offset = read_header(file)
         self.tail: TornTail | None = None
-        """After ``records`` has ended: None at the very end of the file, else what is there."""
+        """After ``records`` has ended: None at the end of the file, else why it stopped before."""
         self.blocks = 0
         self._unread = (b"", 0, 0)
 
@@ -279,12 +291,12 @@ class TapeReader:
     def records(self, *, marked: bool = False) -> Iterator[Record]:
         """Yield the records of all whole blocks from where the last call ended.
 
-        Ends at the end of the file or at the first block that is not whole or not intact, which
-        ``tail`` then describes. Called again, it looks whether more has been written.
+        Ends at the end of the file or at the first block that is incomplete or damaged, which
+        ``tail`` then describes. Called again, it checks whether more has been written.
 
         Args:
-            marked: only those in marked blocks, and those of the last block: where it ends in
-                time is known then too. Every block's checksum is looked at all the same. Several
+            marked: only those in marked blocks, and those of the last block, which show the time
+                of the tape's end. Every block's checksum is verified all the same. Several
                 times as fast where few are marked.
         """
         while True:
@@ -306,7 +318,7 @@ class TapeReader:
             if rows is None:
                 self._torn(_SUM, damaged=True)
                 return
-            # Before the records are out: a reader that stops half-way has had its block.
+            # Before the records are yielded: a reader that stops half-way has had its block.
             self.offset += size
             self.blocks += 1
             yield from rows
@@ -372,7 +384,7 @@ class TapeReader:
 
 
 def encode_header(header: TapeHeader) -> bytes:
-    """Bytes that a tape begins with."""
+    """Bytes at the start of a tape."""
     body = msgspec.msgpack.encode(header)
     return MAGIC + _HEADER.pack(len(body), zlib.crc32(body)) + body
 

@@ -4,7 +4,7 @@ A frame is one ZeroMQ part: ``topic + b"\0" + body``. The topic comes first so t
 which is a prefix match on the bytes, selects by it. (Two parts cost three times as much to send,
 and CONFLATE drops the first of them.)
 
-Every message names its own, as ``TOPIC``: ``("book", "venue", "symbol")`` makes
+Every message class declares its own, as ``TOPIC``: ``("book", "venue", "symbol")`` makes
 ``book/<venue>/<symbol>``.
 """
 
@@ -86,12 +86,17 @@ def consolidated(symbol: str) -> bytes:
 
 
 def exactly(topic: bytes) -> bytes:
-    """Subscription that takes this topic only, not those that it is a prefix of."""
+    """Subscription to exactly this topic, not to those that it is a prefix of."""
     return topic + _SEPARATOR
 
 
+def of_venue(kind: bytes, venue: str) -> bytes:
+    """Subscription to every topic of a kind, such as ``BOOKS``, of one venue."""
+    return kind + _topic(venue) + b"/"
+
+
 def topic_of(message: SignalChannel | MarketChannel, reply_to: str = "") -> bytes:
-    """Topic that a message travels under.
+    """Topic that a message is sent under.
 
     Args:
         message: any message of either channel.
@@ -108,7 +113,7 @@ def join(topic: bytes, body: bytes) -> bytes:
 
 
 def split(frame: bytes) -> tuple[bytes, bytes]:
-    """Take a frame apart into topic and body.
+    """Split a frame into topic and body.
 
     Raises:
         DecodeError: when the frame has no topic of at most 256 bytes.

@@ -74,6 +74,7 @@ class FakeMicro:
         beat: float = 0.05,
         wall_offset_ns: int = 0,
         schema: int = 1,
+        serves: tuple[tuple[str, str], ...] = (),
         keys: Any = None,
         context: Any = None,
     ) -> None:
@@ -83,6 +84,7 @@ class FakeMicro:
         self.hears_signals = True
         self.wall_offset_ns = wall_offset_ns
         self.schema = schema
+        self.serves = serves
         self.beat = beat
         self.received: list[SignalChannel] = []
         self.macros: dict[str, int] = {}
@@ -169,6 +171,7 @@ class FakeMicro:
                 macro_instance_seen=seen[-1][0] if seen else "",
                 macros_seen=seen,
                 schema=self.schema,
+                serves=self.serves,
             )
         )
 
@@ -177,8 +180,10 @@ class FakeMicro:
             self.send_beat()
 
     def _on_message(self, _topic: bytes, message: SignalChannel) -> None:
-        if isinstance(message, Signal) and not self.hears_signals:
-            return
+        if isinstance(message, Signal):
+            pair = (message.venue, message.symbol)
+            if not self.hears_signals or (self.serves and pair not in self.serves):
+                return
         self.received.append(message)
         match message:
             case MacroHeartbeat():
@@ -304,7 +309,9 @@ def make_pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
             "state_path": tmp_path / f"intents-{len(pairs)}.sqlite",
             "strategy": "Sample",
             "heartbeat": 0.1,
-            "dead_after": 1.0,
+            # Tests of these limits say shorter ones; the others must not depend on when a thread runs.
+            "ack_timeout": 20.0,
+            "dead_after": 20.0,
             "audit": 0.3,
         }
         connector = HybridConnector(ConnectorConfig(**values | settings))
@@ -313,7 +320,7 @@ def make_pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
         connector.start()
         fake.follow(connector.address)
         if ready:
-            assert connector.wait_ready(10)
+            assert connector.wait_ready(60)
             until(connector.micro_alive, what="a heartbeat of micro")
         return pair
 
@@ -325,8 +332,8 @@ def make_pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
 
 @pytest.fixture
 def pair(make_pair: Callable[..., Pair]) -> Pair:
-    """One connected pair."""
-    return make_pair()
+    """One connected pair. What is late is not sent twice, so that tests can count."""
+    return make_pair(resend_first=20.0, resend_max=20.0)
 
 
 @pytest.fixture(name="until")

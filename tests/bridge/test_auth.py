@@ -244,14 +244,16 @@ def test_a_whole_pair_works_over_curve(
             market=(micro.address,),
             state_path=tmp_path / "i.sqlite",
             keys=keys.folder,
+            ready_timeout=20.0,
+            ack_timeout=20.0,
         )
     )
     connector.start()
     try:
         micro.follow(Endpoint(connector.address, keys.client("micro", "macro")))
         assert connector.submit(buy()).report is not None
-        assert connector._zap is not None
-        assert (connector._zap.admitted, connector._zap.refused) == (1, 0)
+        assert connector._channels.zap is not None
+        assert (connector._channels.zap.admitted, connector._channels.zap.refused) == (1, 0)
     finally:
         connector.close()
         guard.close()

@@ -95,7 +95,9 @@ async def joined(publisher: Publisher, sink: Collector) -> None:
         publisher.publish(risk("join"))
         await asyncio.sleep(0.005)
         assert time.monotonic() < deadline
-    await asyncio.sleep(0.05)
+    # What is on its way comes before this one.
+    publisher.publish(risk("joined"))
+    await eventually(lambda: any(b"joined" in frame for frame in sink.frames))
     sink.frames.clear()
     sink.batches.clear()
 

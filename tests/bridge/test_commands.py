@@ -7,17 +7,16 @@ import signal as signals
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from citadel_bridge.cli import main
+from citadel_bridge.durations import seconds_of
 from citadel_bridge.exit_codes import Exit
 from citadel_bridge.order_printer import as_plain
-from citadel_bridge.signal_commands import _param
-from citadel_bridge.tape_commands import seconds_of
+from citadel_bridge.params import read_param
 from citadel_proto import tape as tapes
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import Fill, Signal
@@ -89,7 +88,9 @@ def test_buy_is_followed_until_it_is_filled(desk: Desk, capsys: pytest.CaptureFi
     )
     out, err = said(capsys)
     assert code == Exit.OK
-    (sent,) = desk.micro.of(Signal)
+    copies = [msgspec.structs.replace(each, seq=0) for each in desk.micro.of(Signal)]
+    sent = copies[0]
+    assert copies == [sent] * len(copies), "one order, though it may be sent again"
     assert (sent.side, sent.quantity, sent.venue) == ("buy", "0.5", "paper")
     assert (sent.strategy, sent.params) == ("cli", {"urgency": 0.5})
     assert sent.expires_ns - sent.created_ns == 10 * 10**9
@@ -169,7 +170,7 @@ def test_without_micro_it_says_where_it_looked(
     assert f"no heartbeat of micro at {connect}" in said(capsys)[1]
 
 
-def test_a_micro_that_does_not_listen_to_us_is_told_apart(
+def test_a_micro_that_does_not_listen_to_us_is_distinguished(
     desk: Desk, capsys: pytest.CaptureFixture[str], free_port: Callable[[], int]
 ) -> None:
     bind = f"tcp://127.0.0.1:{free_port()}"
@@ -214,7 +215,7 @@ def test_bad_input_is_refused_before_anything_is_sent(
     ],
 )
 def test_parameters_have_the_type_they_look_like(text: str, value: object) -> None:
-    name, got = _param(text)
+    name, got = read_param(text, "--param")
     assert (name, got, type(got)) == ("a", value, type(value))
 
 
@@ -309,6 +310,14 @@ def test_replay_needs_somewhere_to_play_to(
     assert main([*words, "--speed", "0"]) == Exit.BAD_INPUT
 
 
+def recorded(tape: Path) -> int:
+    """Records of a tape that is being written: none while it has no header yet."""
+    if not tape.exists() or not tape.stat().st_size:
+        return 0
+    with tapes.TapeReader.open(tape) as reader:
+        return len(list(reader.records()))
+
+
 def test_record_runs_until_it_is_interrupted(tmp_path: Path, desk: Desk, until: Until) -> None:
     out = tmp_path / "run.tape"
     market = desk.micro.address
@@ -316,10 +325,12 @@ def test_record_runs_until_it_is_interrupted(tmp_path: Path, desk: Desk, until: 
     with subprocess.Popen(
         [sys.executable, "-m", "citadel_bridge.cli", *words], stdout=subprocess.PIPE, text=True
     ) as process:
-        until(out.exists)
-        time.sleep(0.3)
-        process.send_signal(signals.SIGINT)
-        printed, _ = process.communicate(timeout=60)
+        try:
+            until(lambda: recorded(out) >= 3)
+            process.send_signal(signals.SIGINT)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()  # nothing, when it has ended
     assert process.returncode == Exit.OK
     assert "micro-1" in printed
     with tapes.TapeReader.open(out) as reader:

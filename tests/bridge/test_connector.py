@@ -79,7 +79,7 @@ def test_wake_is_set_by_every_new_report(pair: Pair, buy: Buy) -> None:
     sent = pair.connector.submit(buy())
     pair.connector.wake.clear()
     pair.micro.publish_report(sent.signal_id, filled="0.1")
-    assert pair.connector.wake.wait(5)
+    assert pair.connector.wake.wait(60)
     report = pair.connector.report(sent.signal_id)
     assert report is not None
     assert report.filled == "0.1"
@@ -87,7 +87,7 @@ def test_wake_is_set_by_every_new_report(pair: Pair, buy: Buy) -> None:
 
 def test_a_cancel_comes_back_terminal(pair: Pair, buy: Buy) -> None:
     sent = pair.connector.submit(buy())
-    report = pair.connector.cancel(sent.signal_id, "timeout", 5)
+    report = pair.connector.cancel(sent.signal_id, "timeout", 60)
     assert report is not None
     assert report.status == "canceled"
     (cancel,) = pair.micro.of(Cancel)
@@ -184,6 +184,9 @@ def test_heartbeats_cross(pair: Pair, until: Until) -> None:
 def test_closing_says_goodbye_and_frees_the_address(pair: Pair, until: Until) -> None:
     connector = pair.connector
     address = connector.address
+    until(
+        lambda: pair.micro.of(MacroHeartbeat)
+    )  # who does not hear it yet will miss its goodbye too
     connector.close()
     connector.close()
     until(lambda: pair.micro.of(MacroHeartbeat)[-1].state == "stopping")
@@ -259,13 +262,14 @@ def test_macro_may_start_long_before_micro(
             market=(market,),
             state_path=tmp_path / "i.sqlite",
             ready_timeout=0.1,
+            ack_timeout=20.0,
         )
     )
     connector.start()
     try:
         assert not connector.wait_ready(0.3)
         micro = make_micro(market).follow(connector.address)
-        assert connector.wait_ready(10)
+        assert connector.wait_ready(60)
         assert connector.submit(buy()).signal_id in micro.journal.executed
     finally:
         connector.close()
@@ -273,7 +277,7 @@ def test_macro_may_start_long_before_micro(
 
 def test_another_schema_is_refused_by_number(make_pair: MakePair, buy: Buy) -> None:
     pair = make_pair(micro={"schema": 2}, ready=False)
-    assert pair.connector.wait_ready(10)
+    assert pair.connector.wait_ready(60)
     with pytest.raises(MicroUnavailable, match="schema 2"):
         pair.connector.submit(buy())
     assert not pair.connector.micro_alive()
@@ -304,7 +308,11 @@ def test_a_reload_gets_the_running_connector(make_micro: MakeMicro, buy: Buy) ->
     micro = make_micro()
 
     def config(**changes: object) -> ConnectorConfig:
-        values = {"signals": "tcp://127.0.0.1:0", "market": (micro.address,)} | changes
+        values = {
+            "signals": "tcp://127.0.0.1:0",
+            "market": (micro.address,),
+            "ack_timeout": 20.0,
+        } | changes
         return ConnectorConfig(**values)  # type: ignore[arg-type]
 
     first = HybridConnector.get(config())
@@ -405,6 +413,8 @@ def test_two_micros_under_one_macro(
             signals="tcp://127.0.0.1:0",
             market=(first.address, second.address),
             state_path=tmp_path / "i.sqlite",
+            ack_timeout=20.0,
+            dead_after=20.0,
             audit=0.05,
         )
     )

@@ -54,6 +54,7 @@ def test_numbers_of_numpy_are_numbers(buy: Buy) -> None:
         {"params": {1: 1}},
         {"params": {f"x{n}": n for n in range(65)}},
         {"confidence": "0.5"},
+        {"signal_id": "own-run-1"},
         {"candle_ns": -1},
         {"candle_ns": 2**63},
         {"kind": "x"},

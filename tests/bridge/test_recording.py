@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,7 +12,7 @@ import zmq
 from citadel_bridge import replay
 from citadel_bridge import tape_inspect as inspection
 from citadel_bridge.channels import Inbox, SubscriberThread
-from citadel_bridge.micro_state import Mirror
+from citadel_bridge.micro_state import MicroStateCache
 from citadel_bridge.recorder import Recorder
 from citadel_bridge.replay import Player
 from citadel_bridge.sockets import Endpoint
@@ -38,11 +37,23 @@ if TYPE_CHECKING:
 HEADER: Final = tapes.TapeHeader(created_ns=1)
 
 
+class Watched(Recorder):
+    """A recorder that one can ask what it has taken."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Recorder
+        self.taken: list[tuple[int, bytes]] = []
+        super().__init__(*arguments, **options)
+
+    def take(self, direction: int, frame: bytes) -> None:
+        super().take(direction, frame)
+        self.taken.append((direction, frame))
+
+
 class Recording:
     """A recorder in a thread."""
 
     def __init__(self, pair: Pair, out: Path, **options: Any) -> None:  # noqa: ANN401
-        self.recorder = Recorder(
+        self.recorder = Watched(
             [Endpoint(pair.connector.address)], [Endpoint(pair.micro.address)], out, **options
         )
         self._stop = threading.Event()
@@ -51,7 +62,7 @@ class Recording:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -64,14 +75,19 @@ def recorded(pair: Pair, buy: Callable[..., NewSignal], until: Until, tmp_path: 
     filled, canceled = pair.connector.submit(buy()), pair.connector.submit(buy(side="sell"))
     pair.micro.publisher.publish(pair.micro.book(price=250.0))
     pair.micro.publish_report(filled.signal_id, filled="0.5", status="filled")
-    pair.connector.cancel(canceled.signal_id, wait=5)
+    pair.connector.cancel(canceled.signal_id, wait=60)
     until(lambda: recording.recorder.counts[tapes.MARKET] > 8)
-    time.sleep(0.2)
+    pair.connector.query_limits(60)
+    # What is on its way to the recorder comes before this question and its answer.
+    both = {tapes.SIGNALS, tapes.MARKET}
+    until(
+        lambda: {way for way, frame in list(recording.recorder.taken) if b"limits" in frame} == both
+    )
     recording.stop()
     return out
 
 
-def test_a_tape_names_who_was_heard_and_holds_both_channels(recorded: Path, pair: Pair) -> None:
+def test_a_tape_names_who_was_received_and_holds_both_channels(recorded: Path, pair: Pair) -> None:
     with tapes.TapeReader.open(recorded) as reader:
         facts = inspection.info(reader)
     assert set(facts["header"]["instances"]) == {pair.connector.instance, "micro-1"}
@@ -142,7 +158,7 @@ def test_flat_out_loses_nothing_to_a_slow_reader(tmp_path: Path, until: Until) -
         for n in range(30_000):  # three times what a socket queues
             message = RiskState(scope=str(n), state="ACTIVE", instance="m", seq=n + 1)
             writer.append(tapes.MARKET, n, topics.join(topics.RISK, encode(message)))
-    mirror = Mirror()
+    mirror = MicroStateCache()
     inbox = Inbox(decode_market, mirror.apply)
     context: Context = zmq.Context()
     player = Player({tapes.MARKET: "tcp://127.0.0.1:0"})

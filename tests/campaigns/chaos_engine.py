@@ -17,6 +17,9 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 
 from chaos_kit import ChaosRun, recompute
+from ladder_kit import ladder
+from lagging_venue import KINDS
+from lagging_venue import play as play_lagging
 
 from citadel_micro.sim.faults import SCENARIOS
 
@@ -24,6 +27,8 @@ RECOMPUTED: Final = 10
 """Of so many runs one is journaled and recomputed, which takes thrice the time."""
 MOST_FAILURES: Final = 20
 SAY_AFTER: Final = 500
+LAGGING: Final = "lagging"
+"""Not of the paper venue: an exchange that answers from a replica, of any algorithm and a ladder."""
 
 
 def play(seed: int, faults: str) -> tuple[dict[str, int], str]:
@@ -31,7 +36,11 @@ def play(seed: int, faults: str) -> tuple[dict[str, int], str]:
     journal = seed % RECOMPUTED == 0
     run = None
     try:
-        run = ChaosRun(seed, faults, journal=journal).play()
+        if faults == LAGGING:
+            with ladder():
+                play_lagging(seed, KINDS[seed % len(KINDS)])
+            return {}, ""
+        run = ChaosRun(seed, faults, journal=journal, every=seed % 3 == 1).play()
         if journal:
             recompute(run)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
@@ -46,7 +55,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=2_000, help="seeds of each scenario")
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--faults", default=",".join(SCENARIOS), help="scenarios, by comma")
+    parser.add_argument(
+        "--faults", default=",".join((*SCENARIOS, LAGGING)), help="scenarios, by comma"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     given = parser.parse_args()
     names = given.faults.split(",")

@@ -20,12 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.marketdata.book import Book
+from citadel_micro.core.marketdata.deltas import PythonWriter
+from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
+from citadel_proto.errors import DecodeError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
+from book_lives import deep_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOURCES: Final = Path(__file__).resolve().parents[2] / "micro/citadel_micro/core/marketdata"
-MODULES: Final = ("_levels", "_book")  # the second takes the levels of the first
+MODULES: Final = (
+    "_levels",
+    "_book",
+    "_forms",
+    "_deltas",
+)  # the others take the levels of the first
 FRAMES: Final = (
     b'[["58000.10","0.500"],["58000.20","1.250"]]',
     b'[{"price":58000.1,"qty":0.5},{"qty":1e3,"price":12.0}]',
@@ -35,6 +46,60 @@ FRAMES: Final = (
     ),
     b'[["1","2","0","4"],["3","4",{"a":[1,"]"]},null]]',
     b"[]",
+)
+_PRICE_FIRST: Final = (b'{"price":', "price", b',"qty":', "size", b"}")
+_SIDES: Final = (
+    *(b'{"side":"', ("side", b'bid"', b'offer"'), b',"time":', "skip", b',"price":'),
+    *("quoted price", b',"size":', "quoted size", b"}"),
+)
+FORMS: Final = (
+    (
+        b'{"s":"A","u":17,"t":5,"m":true,"x":"y","T":1700000000000,"B":"1.5","b":[["1","2"]],"a":[]}',
+        (
+            *((b"17", ("whole", 3)), (b"5", ("digits", 4)), (b"true", ("flag", -1))),
+            *(
+                (b'"y"', ("skip", -1)),
+                (b"1700000000000", ("millis", 9)),
+                (b'"1.5"', ("number", -1)),
+            ),
+            *((b'[["1","2"]]', ("pairs", 7)), (b"[]", ("long pairs", 8))),
+        ),
+        None,
+    ),
+    (
+        b'{"s":"B","b":[["1","2"]],"a":[],"ts":"17","sum":-5,"u":7}',
+        (
+            *((b'[["1","2"]]', ("long pairs", 7)), (b"[]", ("long pairs", 8))),
+            *((b'"17"', ("quoted millis", 9)), (b"-5", ("sum", 6)), (b"7", ("later", 3))),
+        ),
+        (11, 7, 8),
+    ),
+    (
+        b'{"s":"C","b":[{"price":1.50,"qty":0.7}],"a":[],"t":"2021-04-17T16:43:37.085687Z"}',
+        (
+            *(
+                (b'[{"price":1.50,"qty":0.7}]', ("rows", 7, -1, _PRICE_FIRST)),
+                (b"[]", ("rows", 8, -1, _PRICE_FIRST)),
+            ),
+            (b'"2021-04-17T16:43:37.085687Z"', ("time", 9)),
+        ),
+        (11, 7, 8),
+    ),
+    (
+        b'{"s":"D","l":[{"side":"bid","time":"x","price":"1","size":"2"},{"side":"offer","time":"y","price":"3","size":"0"}]}',
+        (
+            (
+                b'[{"side":"bid","time":"x","price":"1","size":"2"},{"side":"offer","time":"y","price":"3","size":"0"}]',
+                ("rows", 7, 8, _SIDES),
+            ),
+        ),
+        None,
+    ),
+)
+"""Frames, where their values are, and whether their levels have digits."""
+INTEGRITY: Final = (
+    *("range_bridge_spot", "range_bridge_futures", "chain", "contiguous", "conn_seq", "unnumbered"),
+    *("unnumbered+crc:kraken:10+depth:10,25", "chain+crc:colon:25"),
 )
 SPICE: Final = b'[]{}",.:0123456789eE-\\ \x00\xff'
 Text = list[tuple[str, str]]
@@ -91,9 +156,11 @@ def _load(folder: Path, name: str) -> Any:  # noqa: ANN401 - a module of ours
 
 
 def _campaign(built: Path, seed: int, seconds: float) -> int:
-    levels, compiled = (_load(built, name) for name in MODULES)
+    levels, compiled, forms, deltas = (_load(built, name) for name in MODULES)
     rng = random.Random(seed)
-    readers = _readers(levels)
+    readers = [*_readers(levels), _form_reader(forms)]
+    from market_twins import damaged, random_events, twins  # noqa: PLC0415 - takes the modules above
+
     frames = books = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -106,7 +173,14 @@ def _campaign(built: Path, seed: int, seconds: float) -> int:
         frames += 1
         if frames % 20 == 0:
             _compare(compiled, rng)
-            books += 1
+            _market_events(deltas, rng)
+            deep_life(compiled.Book(), Book(), rng, updates=20)
+            books += 2
+        if frames % 50 == 0:
+            both = twins("v", "s", rng.choice(INTEGRITY))
+            for event in damaged(random_events(rng, 200, "crc"), rng):
+                both.take(event)
+            both.compare()
     print(f"{frames} damaged texts and {books} random books, no finding (seed {seed})")
     return 0
 
@@ -121,6 +195,46 @@ def _readers(levels: Any) -> list[Callable[[bytes], object]]:  # noqa: ANN401 - 
         lambda data: levels.text_objects(data, b"price", b"qty"),
         lambda data: levels.sides(data, b"price_level", b"new_quantity", **sided),
     ]
+
+
+def _form_reader(forms: Any) -> Callable[[bytes], object]:  # noqa: ANN401 - a module of ours
+    """Reads frames of known forms with the damaged text in every place that could hold it."""
+
+    class Decoder(forms.FormDecoder):  # type: ignore[misc] # a module of ours
+        def decode(self, data: bytes, recv_ns: int) -> None:
+            """Any other frame."""
+
+    decoder = Decoder(3, 4)
+    fields = ("", "", False, 0, 0, -1, None, (), (), 0, 0, None, 0)
+    for number in range(200):  # names that are no frame's: the table grows
+        decoder.add(b'{"s":"%d"}' % number, forms.Form(DepthUpdate, fields, recv=10, parts=[b"x"]))
+    plain = []
+    for frame, holes, texts in FORMS:
+        parts: list[object] = []
+        rest = frame
+        for value, hole in holes:
+            before, rest = rest.split(value, 1)
+            parts += [before, hole]
+        form = forms.Form(DepthUpdate, fields, recv=10, parts=[*parts, rest], texts=texts)
+        assert form.read(frame, 1) is not None, frame
+        decoder.add(frame, form)
+        plain.append(frame)
+
+    def read(data: bytes) -> object:
+        answers = []
+        for frame in plain:
+            cut = len(data) * 7 % len(frame)
+            answers += [
+                decoder.frame(frame.replace(b"[]", data), 1),
+                decoder.frame(frame.replace(b'[["1","2"]]', data), 1),
+                decoder.frame(frame[:cut] + data, 1),
+                decoder.frame(frame[:cut] + data[:3] + frame[cut:], 1),
+                decoder.frame(frame[:cut] + data[:1] + frame[cut + 1 :], 1),
+                decoder.frame(frame[:cut], 1),
+            ]
+        return answers
+
+    return read
 
 
 def _damaged(rng: random.Random) -> bytes:
@@ -164,6 +278,35 @@ def _compare(compiled: Any, rng: random.Random) -> None:  # noqa: ANN401
         for name, args in (("worse", (price,)), ("size_at", (price,)),
                            ("displayed", (price, 9.0, 3.0))):  # fmt: skip
             assert getattr(one, name)(side, *args) == getattr(other, name)(side, *args)
+
+
+def _market_events(module: Any, rng: random.Random) -> None:  # noqa: ANN401 - a module of ours
+    """Random changes of a book as one frame of both twins, and read back whole and damaged."""
+    kinds = (DepthUpdate, QuoteTick, TradeTick)
+    one, other = module.Writer(*kinds), PythonWriter()
+    for number in range(rng.randint(1, 20)):
+        bids, asks = _levels(rng, 500), _levels(rng, 500)
+        sides = [[(float(p), float(s)) for p, s in side] for side in (bids, asks)]
+        texts = (bids, asks) if rng.random() < 0.3 else None
+        seq = rng.randint(-(2**62), 2**62)
+        event = DepthUpdate(
+            *("v", f"S{rng.randint(0, 3)}", False, seq, seq + 1, -1, None),
+            bids=sides[0],
+            asks=sides[1],
+            exchange_ns=number,
+            recv_ns=number,
+            texts=texts,
+        )
+        assert one.add(number, event) == other.add(number, event)
+    frame = bytearray(one.take())
+    assert frame == other.take()
+    for _ in range(10):
+        if frame:
+            frame[rng.randrange(len(frame))] = rng.randrange(256)
+        try:
+            repr(list(module.Reader(bytes(frame[: rng.randint(0, len(frame))]), *kinds)))
+        except DecodeError:
+            continue
 
 
 def _levels(rng: random.Random, span: int) -> Text:

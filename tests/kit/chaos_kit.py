@@ -11,30 +11,40 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
+
+from chaos_checks import (
+    check_end,
+    check_order,
+    check_parents,
+    check_rates,
+    check_report,
+    check_stops,
+    check_time_limit,
+    check_truth,
+)
+from chaos_draws import draw_config, draw_operation, draw_query, draw_signal, operator
+from chaos_market import INSTRUMENTS, MS, SECOND, START, VENUE, Market
+from ladder_kit import ladder
 
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.model.approval import Approved, not_sent
 from citadel_micro.core.model.commands import (
-    AmendOrder,
     CancelOrder,
     Note,
     Persist,
-    PlaceOrder,
     PublishReport,
     PublishRisk,
     QueryOrder,
     QueryVenue,
     RequestSnapshot,
 )
-from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.config import EngineConfig
 from citadel_micro.core.model.events import (
     CancelReceived,
     DepthUpdate,
     FeedStatus,
     MacroBeat,
-    OperatorCommand,
-    QueryReceived,
     QuoteTick,
     SignalReceived,
     Started,
@@ -42,148 +52,22 @@ from citadel_micro.core.model.events import (
     TradeTick,
     VenueStatus,
 )
-from citadel_micro.core.model.instrument import Instrument
-from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.core.orders.order_states import PARENT_TERMINAL, ParentState
 from citadel_micro.shell.journal import records
 from citadel_micro.sim.faults import Faults, scenario
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.paper import PaperVenue
+from citadel_micro.sim.paper_config import PaperConfig
 from citadel_micro.sim.paper_link import LinkConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.core.model.command_buffer import Command
-    from citadel_micro.core.model.events import Event, MarketEvent, Side
-    from citadel_micro.core.orders.orders import Parent
+    from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.sim.queue_model import QueueModel
-    from citadel_proto.messages import QueryKind
 
-MS: Final = 1_000_000
-SECOND: Final = 1_000_000_000
-START: Final = 1_700_000_000 * SECOND
-VENUE: Final = "binance-spot"
 MOST_TIMERS: Final = 300
 """Wakeups in one second of virtual time: ten are housekeeping; a loop that spins makes 1,000."""
 NO_BOUND: Final = 1 << 62
-
-
-STOPPED: Final = ("HALTED", "KILLED", "POSITION_BUSY", "FREE_BALANCE")
-"""What may keep a triggered stop from its end although venue and market are fair: the operator, a
-flattening or an order in doubt, a balance that was spent elsewhere."""
-Action = Literal["pause", "halt", "kill", "reset", "cancel_all", "flatten"]
-
-
-def _instrument(symbol: str, tick: str, lot: str, **changes: object) -> Instrument:
-    base, _, quote = symbol.partition(":")[0].partition("/")
-    values: dict[str, Any] = {
-        "venue": VENUE,
-        "symbol": symbol,
-        "venue_symbol": f"{base}{quote}",
-        "base": base,
-        "quote": quote,
-        "settle": quote,
-        "kind": "spot",
-        "tick": Decimal(tick),
-        "lot": Decimal(lot),
-        "min_lots": 1,
-        "min_notional": Decimal(5),
-        "contract_size": Decimal(1),
-        "maker_fee": Decimal("0.001"),
-        "taker_fee": Decimal("0.001"),
-        "fee_side": "received",
-    }
-    return Instrument(**{**values, **changes})
-
-
-INSTRUMENTS: Final = {
-    (each.venue, each.symbol): each
-    for each in (
-        _instrument("BTC/USDT", "0.1", "0.001"),
-        _instrument("ETH/USDT", "0.01", "0.01", fee_side="quote", min_lots=2),
-        _instrument("BTC/USDT:USDT", "0.1", "0.001", kind="linear", fee_side="quote"),
-    )
-}
-_MIDS: Final = {"BTC/USDT": 600_000, "ETH/USDT": 300_000, "BTC/USDT:USDT": 600_000}
-
-
-class Market:
-    """The true book of one symbol in ticks and lots, and the messages that a venue makes of it."""
-
-    def __init__(self, instrument: Instrument, chance: Random) -> None:
-        self.instrument = instrument
-        self.chance = chance
-        self.mid = _MIDS[instrument.symbol]
-        self.seq = 1_000
-        self.up = True
-        self.silent_until = 0
-        self.bids: dict[int, int] = {}
-        self.asks: dict[int, int] = {}
-        self._draw(1)
-
-    def depth(self, now_ns: int, *, lose: bool) -> DepthUpdate:
-        """The next change; with ``lose`` one before it is lost on the way."""
-        chance = self.chance
-        before = dict(self.bids), dict(self.asks)
-        if chance.random() < 0.4:
-            jump = 200 if chance.random() < 0.01 else 8
-            self.mid += chance.randint(-jump, jump)
-        self._draw(chance.choice((1, 1, 1, 2, 5)), locked=chance.random() < 0.01)
-        self.seq += 2 if lose else 1
-        sides = []
-        for old, new in zip(before, (self.bids, self.asks), strict=True):
-            rows = {ticks: 0 for ticks in old if ticks not in new}
-            rows.update((ticks, lots) for ticks, lots in new.items() if old.get(ticks) != lots)
-            sides.append(self._levels(rows))
-        return self._update(now_ns, sides[0], sides[1], snapshot=False)
-
-    def snapshot(self, now_ns: int) -> DepthUpdate:
-        """The whole book as it is."""
-        return self._update(now_ns, self._levels(self.bids), self._levels(self.asks), snapshot=True)
-
-    def quote(self, now_ns: int) -> QuoteTick:
-        """Best prices on their own channel, ahead of the depth."""
-        bid, ask = max(self.bids), min(self.asks)
-        lot, price = self.instrument.lot_float, self.instrument.price_float
-        sizes = [self.chance.randint(1, 40) * lot for _ in range(2)]
-        seq = self.seq + 1
-        symbol = self.instrument.symbol
-        return QuoteTick(
-            VENUE, symbol, seq, price(bid), sizes[0], price(ask), sizes[1], now_ns, now_ns
-        )
-
-    def trade(self, now_ns: int, number: int) -> TradeTick:
-        """A trade at the touch, or through it."""
-        chance = self.chance
-        side: Side = chance.choice(("buy", "sell"))
-        through = chance.choice((0, 0, 0, 1, 4))
-        ticks = min(self.asks) + through if side == "buy" else max(self.bids) - through
-        size = chance.randint(1, 300) * self.instrument.lot_float
-        price = self.instrument.price_float(ticks)
-        symbol = self.instrument.symbol
-        return TradeTick(VENUE, symbol, f"m{number}", price, size, side, now_ns, now_ns)
-
-    def _draw(self, spread: int, *, locked: bool = False) -> None:
-        chance = self.chance
-        bid = self.mid
-        ask = bid if locked else bid + spread
-        self.bids = {bid - n: chance.randint(1, 400) for n in range(6)}
-        self.asks = {ask + n: chance.randint(1, 400) for n in range(6)}
-
-    def _levels(self, rows: dict[int, int]) -> list[tuple[float, float]]:
-        price, lot = self.instrument.price_float, self.instrument.lot_float
-        return [(price(ticks), lots * lot) for ticks, lots in rows.items()]
-
-    def _update(
-        self,
-        now_ns: int,
-        bids: list[tuple[float, float]],
-        asks: list[tuple[float, float]],
-        *,
-        snapshot: bool,
-    ) -> DepthUpdate:
-        symbol, seq = self.instrument.symbol, self.seq
-        return DepthUpdate(VENUE, symbol, snapshot, seq, seq, -1, None, bids, asks, now_ns, now_ns)
 
 
 @dataclass(slots=True)
@@ -203,6 +87,7 @@ class ChaosRun:
         crashes: whether the process may die, at any command.
         journal: whether to keep each life's events and commands.
         seconds: of virtual time before the drain.
+        every: most orders name one of the algorithms that are not drawn otherwise.
     """
 
     def __init__(
@@ -213,7 +98,9 @@ class ChaosRun:
         crashes: bool = True,
         journal: bool = False,
         seconds: int = 40,
+        every: bool = False,
     ) -> None:
+        self.every = every
         self.chance = Random(f"{seed}-{faults}")
         self.faults = scenario(faults)
         self.seed = seed
@@ -237,7 +124,7 @@ class ChaosRun:
         self._timers: tuple[int, int] = (0, 0)
         self._requests: list[int] = []
         self._unsent: list[Event] = []
-        self._config = self._draw_config()
+        self._config = draw_config(self.chance, every=self.every)
         self._latency_ns = self.chance.choice((1, 1, 1, 100, 1_000)) * MS
         self._operate_below = self.chance.choice((0.0915, 0.095, 0.110))
         self._seed_balances: dict[str, Decimal] = {
@@ -254,39 +141,6 @@ class ChaosRun:
             self._act([market.snapshot(self.now)])
 
     # what is drawn once
-
-    def _draw_config(self) -> EngineConfig:
-        chance = self.chance
-        venue = VenueConfig(
-            shows_own_orders=False,
-            amend_native=chance.random() < 0.5,
-            messages_per_second=chance.choice((5, 20, 100)),
-            message_burst=chance.choice((10, 50)),
-            mark="chaos0",
-        )
-        loose = chance.random() < 0.8
-        limits = paper_defaults(
-            lease_required=chance.random() < 0.7,
-            max_open_orders=1_000,
-            depth_participation_bps=chance.choice((10.0, 1_000.0, 10_000.0, 10_000.0)),
-            max_order_notional=Decimal(10_000_000 if loose else chance.choice((9_000, 300))),
-            max_position_notional=Decimal(10_000_000 if loose else 15_000),
-            max_gross_exposure=Decimal(50_000_000 if loose else 40_000),
-            max_net_exposure=Decimal(50_000_000 if loose else 40_000),
-            max_venue_exposure={"*": Decimal(50_000_000 if loose else 40_000)},
-            max_daily_loss=Decimal(chance.choice((20, 1_000_000, 1_000_000))),
-            max_rolling_loss=Decimal(1_000_000),
-            max_drawdown=Decimal(chance.choice((50, 1_000_000, 1_000_000))),
-        )
-        return EngineConfig(
-            run_id="r0",
-            instance="chaos",
-            venues={VENUE: venue},
-            limits=limits,
-            book_publish_interval_ns=chance.choice((0, 200 * MS)),
-            quarantine_ns=chance.choice((5 * SECOND, 60 * SECOND)),
-            audit_ns=5 * SECOND,
-        )
 
     def _new_paper(self) -> PaperVenue:
         rules = {symbol: each for (_, symbol), each in INSTRUMENTS.items()}
@@ -307,13 +161,18 @@ class ChaosRun:
 
     def play(self) -> ChaosRun:
         """Run, drain, check. Raises AssertionError for whatever does not hold."""
+        with ladder():
+            self._play()
+        return self
+
+    def _play(self) -> None:
         end = START + self.seconds * SECOND
         while self.now < end:
             self._something()
             self._advance(self.now + self.chance.choice((1, 5, 20, 60, 150)) * MS)
         self._drain()
-        self._check_end()
-        return self
+        check_end(self.engine, self.paper, self.reports)
+        check_rates(self._config.venues[VENUE], self._requests)
 
     @property
     def digest(self) -> str:
@@ -327,7 +186,7 @@ class ChaosRun:
                 self._market(market)
         draw = chance.random()
         if draw < 0.07:
-            self._act([self._draw_signal()])
+            self._act([self._new_signal()])
         elif draw < 0.075 and self.signals:
             self._act([chance.choice(self.signals)])  # again, as it was
         elif draw < 0.085 and self.signals:
@@ -341,13 +200,13 @@ class ChaosRun:
         elif draw < 0.0915:
             self._silent_until = self.now + chance.choice((6, 20)) * SECOND
         elif draw < self._operate_below:
-            self._operate()
+            self._act([draw_operation(chance, self.engine.risk.breakers.trips)])
         elif 0.110 < draw < 0.112:
             self._act([VenueStatus(venue=VENUE, up=False, reason="chaos")])
             self._advance(self.now + chance.choice((50, 2_000)) * MS)
             self._act([VenueStatus(venue=VENUE, up=True, reason="")])
         elif 0.112 < draw < 0.114:
-            self._query()
+            self._act([draw_query(chance)])
         elif 0.114 < draw < 0.120 and self.crashes and self._crash_in < 0:
             self._crash_in = chance.randint(1, 8)
             self._saved = self.paper.to_state()
@@ -381,110 +240,11 @@ class ChaosRun:
         symbol = market.instrument.symbol
         self._act([FeedStatus(venue=VENUE, symbol=symbol, up=True, reason="")])
 
-    def _operate(self) -> None:
-        chance = self.chance
-        trips = self.engine.risk.breakers.trips
-        if trips and chance.random() < 0.7:
-            trip = chance.choice(trips)
-            self._operator("reset", trip_id=trip.trip_id)
-            return
-        action: Action = chance.choice(("pause", "halt", "cancel_all", "flatten", "flatten"))
-        if chance.random() < 0.03:
-            action = "kill"
-        scope = chance.choice(("", f"venue:{VENUE}", f"symbol:{VENUE}:BTC/USDT", "strategy:chaos"))
-        through = action == "flatten" and chance.random() < 0.4
-        self._operator(action, scope=scope, through_halt=through)
-
-    def _operator(
-        self, action: Action, *, scope: str = "", trip_id: str = "", through_halt: bool = False
-    ) -> None:
-        command = OperatorCommand(
-            action=action, scope=scope, trip_id=trip_id, reason="chaos", through_halt=through_halt
-        )
-        self._act([command])
-
-    def _query(self) -> None:
-        kinds: tuple[QueryKind, ...] = ("order", "orders", "balances", "positions", "limits")
-        kind = self.chance.choice(kinds)
-        signal_id = f"s{self.chance.randint(0, 5)}"
-        query = QueryReceived(
-            query_id="q",
-            kind=kind,
-            reply_to="chaos",
-            signal_id=signal_id,
-            venue="",
-            symbol="",
-            since_ns=0,
-        )
-        self._act([query])
-
-    def _draw_signal(self) -> SignalReceived:
-        chance = self.chance
-        market = chance.choice(list(self.markets.values()))
-        rules = market.instrument
-        held = self.engine.portfolio.quantity(VENUE, rules.symbol)
-        side: Side = chance.choice(("buy", "sell"))
-        algo = chance.choice(("chase_limit",) * 4 + ("limit", "marketable_limit", "stop", "stop"))
-        lots = chance.choice(
-            (2, chance.randint(1, 50), chance.randint(10, 100), chance.randint(50, 500))
-        )
-        price: int | None = None
-        stop: int | None = None
-        params: dict[str, object] = {}
-        if algo == "limit" or chance.random() < 0.3:
-            price = market.mid + chance.randint(-60, 60)
-        if algo == "chase_limit":
-            params = {
-                "urgency": chance.choice(("passive", "normal", "high", "cross")),
-                "on_timeout": chance.choice(("cancel", "rest", "cross_ioc")),
-                "on_cap": chance.choice(("rest", "cancel", "cross")),
-                "time_limit_ms": chance.choice((500, 3_000, 15_000)),
-                "allow_taker": chance.random() < 0.5,
-                "post_only": chance.random() < 0.7,
-                "min_dwell_ms": chance.choice((0, 250)),
-                "max_chase_bps": chance.choice((0.0, 1.0, 50.0, 50.0)),
-                "improve_ticks": chance.choice((1, 3)),
-                "retreat_ticks": chance.choice((1, 3)),
-                "max_reprices": chance.choice((2, 200)),
-            }
-        elif algo == "limit":
-            params = {
-                "time_limit_ms": chance.choice((0, 4_000)),
-                "post_only": chance.random() < 0.5,
-            }
-        elif algo == "marketable_limit":
-            params = {"time_limit_ms": chance.choice((2_000, 10_000))}
-        else:
-            price = None
-            side = "sell" if held > 0 else "buy" if held < 0 else side
-            stop = market.mid + chance.randint(-40, 40)
-            params = {"after": chance.choice(("ioc", "chase"))}
-        created = self.now - chance.choice((0,) * 12 + (5 * MS, 400 * MS, 30 * SECOND))
-        signal = SignalReceived(
-            signal_id=f"s{len(self.signals)}",
-            strategy=chance.choice(("chaos", "other")),
-            venue=VENUE,
-            symbol=rules.symbol,
-            side=side,
-            quantity=rules.quantity(lots) + (rules.lot / 3 if chance.random() < 0.02 else 0),
-            kind="stop" if algo == "stop" else "order",
-            order_type=chance.choice(("limit",) * 8 + ("market",)),
-            limit_price=None if price is None else rules.price(price),
-            stop_price=None if stop is None else rules.price(stop),
-            time_in_force=chance.choice(("GTC",) * 8 + ("IOC", "PO")),
-            reduce_only=chance.random() < 0.12,
-            leverage=Decimal(1),
-            algo=algo,
-            params=tuple(sorted(params.items())),  # type: ignore[arg-type]
-            confidence=None,
-            model_id="",
-            tag="",
-            candle_ns=0,
-            created_ns=created,
-            expires_ns=created + chance.choice((10, 60)) * SECOND,
-            epoch=1,
-            seq=len(self.signals),
-        )
+    def _new_signal(self) -> SignalReceived:
+        market = self.chance.choice(list(self.markets.values()))
+        held = self.engine.portfolio.quantity(VENUE, market.instrument.symbol)
+        number = len(self.signals)
+        signal = draw_signal(self.chance, market, held, self.now, number, every=self.every)
         self.signals.append(signal)
         return signal
 
@@ -632,106 +392,15 @@ class ChaosRun:
         tripped = any(isinstance(command, PublishRisk) for command in commands)
         for command in commands:
             if isinstance(command, Approved):
-                self._check_order(command, tripped=tripped)
-        for parent in self.engine.order_store.active.values():
-            assert parent.state is not ParentState.ANOMALY, (event, parent)
-            assert parent.filled + parent.reserved <= parent.target, (event, parent)
-            assert len(parent.live) <= 1, (event, parent)
-            self._check_halt(parent)
-        self._check_truth()
-
-    def _check_halt(self, parent: Parent) -> None:
-        """Under a halt nothing is left to rest, but for what its venue or its rate keeps waiting."""
-        signal = parent.signal
-        of = (signal.venue, signal.symbol, signal.strategy)
-        state = self.engine.risk.effective_state(*of)
-        if state != "KILLED" and (state != "HALTED" or parent.through_halt):
-            return
-        for child in parent.live:
-            waits = child.cancel_after_ns > 0 or self.engine.executor.venue_down
-            assert child.state.value not in ("placing", "working", "amending") or waits, parent
-
-    def _check_truth(self) -> None:
-        """What the venue holds and has filled of a parent is never more than was asked."""
-        children = self.engine.order_store.children
-        totals: dict[str, tuple[Parent, int]] = {}
-        for client_id, order in self.paper.orders.items():
-            found = children.get(client_id)
-            if found is None:
-                assert not order.open or self.engine.reconciling, client_id
-                continue
-            parent, child = found
-            assert not (order.open and child.terminal), (client_id, child)
-            lots = order.quantity_lots if order.open else order.filled_lots
-            totals[parent.id] = parent, totals.get(parent.id, (parent, 0))[1] + lots
-        for parent, lots in totals.values():
-            assert lots <= parent.target, parent
-
-    def _check_order(
-        self, approved: Approved[PlaceOrder] | Approved[AmendOrder], *, tripped: bool
-    ) -> None:
-        engine, order = self.engine, approved.order
-        key = (order.venue, order.symbol)
-        market, parent = engine.markets[key], engine.order_store.known[order.parent_id]
-        rules = INSTRUMENTS[key]
-        best = market.best()
-        assert not engine.reconciling
-        assert market.state == "LIVE"
-        assert best is not None
-        assert best[0] < best[2]
-        limits = self._config.limits
-        assert self.now - market.last_recv_ns <= limits.stale_ns
-        assert 0 < order.quantity_lots <= parent.target
-        least = rules.min_lots_at(order.price_ticks, reduce_only=order.reduce_only)
-        assert order.quantity_lots >= least
-        if parent.limit_ticks is not None:
-            assert parent.sign * order.price_ticks <= parent.sign * parent.limit_ticks
-        if order.post_only:
-            bid, ask = rules.ticks_of_float(best[0]), rules.ticks_of_float(best[2])
-            assert order.price_ticks < ask if order.side == "buy" else order.price_ticks > bid
-        if tripped:
-            return  # by what came after it in the same call, which also withdraws it
-        assert approved.risk_epoch == engine.risk.risk_epoch
-        state = engine.risk.effective_state(*key, parent.signal.strategy)
-        assert state != "KILLED"
-        assert state != "HALTED" or parent.through_halt
-        if parent.exits and isinstance(order, PlaceOrder):
-            self._check_exits(parent)
-        held = engine.portfolio.quantity(*key) * -parent.sign
-        filled = parent.live[0].filled if isinstance(order, AmendOrder) else 0
-        reduces = (order.quantity_lots - filled) * rules.lot <= held
-        if state == "REDUCING" or order.reduce_only:
-            assert reduces, (state, held, order)
-        if limits.lease_required and not reduces:
-            beat = engine.view.leases.last_beat_ns
-            assert beat is not None
-            assert self.now - beat <= limits.lease_hard_ns
-
-    def _check_exits(self, parent: Parent) -> None:
-        """All exits of a side that are out are never more than the position."""
-        engine, rules = self.engine, parent.rules
-        held = engine.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
-        out = sum(
-            other.out
-            for other in engine.inst_states[rules.venue, rules.symbol].parents
-            if other.exits and other.sign == parent.sign
-        )
-        assert out * rules.lot <= held, (parent, held, out)
+                limits = self._config.limits
+                check_order(self.engine, limits, self.now, command, tripped=tripped)
+        check_parents(self.engine, event)
+        check_truth(self.engine, self.paper)
 
     def _told(self, report: PublishReport) -> None:
         last = self.reports.get(report.signal_id)
         if last is not None:
-            assert report.revision >= last.revision, (last, report)
-            assert report.filled >= last.filled, (last, report)
-            ids = [fill.trade_id for fill in report.fills]
-            assert set(ids) >= {fill.trade_id for fill in last.fills}
-            assert len(ids) == len(set(ids))
-            if report.revision == last.revision:
-                assert (report.status, report.filled, report.fills) == (
-                    last.status,
-                    last.filled,
-                    last.fills,
-                )
+            check_report(last, report)
         self.reports[report.signal_id] = report
 
     # the end
@@ -747,36 +416,13 @@ class ChaosRun:
             if not market.up:
                 self._feed_up(market)
         self._calm(35)
-        self._check_stops()
-        self._operator("cancel_all")  # a flattening goes on until it is told otherwise
+        check_stops(self.engine, self.now)
+        self._act([operator("cancel_all")])  # a flattening goes on until it is told otherwise
         for parent in tuple(self.engine.order_store.active.values()):
-            timed = parent.signal.algo in ("chase_limit", "marketable_limit")
-            rests = dict(parent.signal.params).get("on_timeout") == "rest"
-            in_doubt = any(child.state.value == "quarantined" for child in parent.children)
-            if timed and not rests and not parent.own and not in_doubt:
-                since = (self.now - max(parent.accepted_ns, START)) / SECOND
-                assert since < 35 + self.seconds, parent
-                assert self._held_up(parent), parent
+            check_time_limit(parent, self.now, self.seconds)
             cancel = CancelReceived(signal_id=parent.id, reason="drain")
             self._act([cancel])
         self._calm(70)
-
-    def _check_stops(self) -> None:
-        """With a fair venue a triggered stop is done, but for what says why it may not be."""
-        for parent in self.engine.order_store.active.values():
-            if not parent.triggered or parent.terminal or parent.verdict is not None:
-                continue
-            market = self.engine.markets[VENUE, parent.signal.symbol]
-            if market.crossed or self.now - parent.accepted_ns < 30 * SECOND:
-                continue  # the market was left locked, or it has only just triggered
-            in_doubt = any(child.state.value == "quarantined" for child in parent.children)
-            assert in_doubt or parent.reason_code in STOPPED, (parent.reason_code, parent)
-
-    def _held_up(self, parent: Parent) -> bool:
-        """Only its own working time may keep a parent with a time limit alive."""
-        limit = dict(parent.signal.params).get("time_limit_ms", 10_000)
-        assert isinstance(limit, int)
-        return self.now - parent.accepted_ns < limit * MS + 15 * SECOND
 
     def _calm(self, seconds: int) -> None:
         end = self.now + seconds * SECOND
@@ -786,62 +432,12 @@ class ChaosRun:
                 self._act([market.depth(self.now, lose=False)])
             self._advance(self.now + 500 * MS)
 
-    def _check_end(self) -> None:
-        engine, paper = self.engine, self.paper
-        assert engine.order_store.active == {}, engine.order_store.active
-        assert [order for order in paper.orders.values() if order.open] == []
-        fills: dict[str, int] = {}
-        held: dict[str, Decimal] = {}
-        for order in paper.orders.values():
-            rules = INSTRUMENTS[VENUE, order.symbol]
-            found = engine.order_store.children.get(order.client_id)
-            assert found is not None, order
-            parent, child = found
-            fills[parent.id] = fills.get(parent.id, 0) + order.filled_lots
-            assert child.filled == child.seen_lots == order.filled_lots, (child, order)
-            sign = 1 if order.side == "buy" else -1
-            for fill in order.fills:
-                change = sign * rules.quantity(fill.quantity_lots)
-                if rules.kind == "spot" and fill.fee_currency == rules.base:
-                    change -= fill.fee
-                held[order.symbol] = held.get(order.symbol, Decimal(0)) + change
-        for parent in engine.order_store.known.values():
-            assert parent.state in PARENT_TERMINAL, parent
-            assert parent.state is not ParentState.ANOMALY, parent
-            assert parent.fills_complete
-            assert parent.filled == fills.get(parent.id, 0), parent
-            report = self.reports[parent.id]
-            lot = Decimal(1) if parent.instrument is None else parent.instrument.lot
-            assert report.filled == lot * parent.filled
-            assert sum((fill.quantity for fill in report.fills), Decimal(0)) == report.filled
-            assert report.revision == parent.revision
-        for venue, symbol in INSTRUMENTS:
-            position = engine.portfolio.quantity(venue, symbol)
-            assert position == held.get(symbol, Decimal(0)), symbol
-            theirs = paper.ledger.positions.get(symbol)
-            if theirs is not None:
-                assert position == theirs.quantity
-        for currency, purse in paper.ledger.purses.items():
-            balance = engine.portfolio.balance(VENUE, currency)
-            assert balance is not None
-            assert (balance.free, balance.used) == (purse.free, purse.used), currency
-        self._check_rates()
-
-    def _check_rates(self) -> None:
-        venue = self._config.venues[VENUE]
-        times = self._requests
-        for first in range(0, len(times), 5):
-            for last in range(first + venue.message_burst, len(times), 11):
-                most = venue.message_burst + (
-                    (times[last] - times[first]) * venue.messages_per_second / SECOND
-                )
-                assert last - first + 1 <= most + 1
-
 
 def recompute(run: ChaosRun) -> None:
     """Feed every life's events to a new engine: the same commands, byte for byte."""
-    for life in run.lives:
-        engine = Engine(life.config, INSTRUMENTS)
-        for now_ns, data, written in life.rows:
-            commands = engine.handle(records.decode_event(data), now_ns)
-            assert [records.encode(command) for command in commands] == written, data
+    with ladder():
+        for life in run.lives:
+            engine = Engine(life.config, INSTRUMENTS)
+            for now_ns, data, written in life.rows:
+                commands = engine.handle(records.decode_event(data), now_ns)
+                assert [records.encode(command) for command in commands] == written, data

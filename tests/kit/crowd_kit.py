@@ -197,7 +197,7 @@ class Crowd:
             market.stream = self.streams.of(VENUE, event.stream)
             market.on_status(event)
         elif isinstance(event, BookLook):
-            market.on_look(event)
+            market.on_poll(event)
 
     def _check(self, market: MarketBook) -> None:
         if market.state != "LIVE":

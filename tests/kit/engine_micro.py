@@ -15,6 +15,7 @@ from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, Publis
 from citadel_micro.core.model.events import Started, TimerFired
 from citadel_micro.core.model.risk_limits import paper_defaults
 from citadel_micro.shell.bridge import wire
+from citadel_micro.shell.bridge.scope import Scope
 from citadel_proto import topics
 from citadel_proto.codec import decode_signal
 from citadel_proto.messages import MacroHeartbeat, MicroHeartbeat
@@ -36,11 +37,18 @@ class EngineMicro(Rig):
     Prices stand still at 60,000; what is marketable fills at once and wholly.
     """
 
-    def __init__(self, settings: EngineConfig | None = None) -> None:
+    def __init__(
+        self,
+        settings: EngineConfig | None = None,
+        *,
+        name: str = "micro",
+        serves: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.scope = Scope(serves) if serves else None
         self.lock = threading.RLock()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.publisher = Publisher(
-            self.context, "tcp://127.0.0.1:0", stamp={"instance": f"micro-{time.time_ns()}"}
+            self.context, "tcp://127.0.0.1:0", stamp={"instance": f"{name}-{time.time_ns()}"}
         )
         self.address = self.publisher.address
         self.macros: dict[str, int] = {}
@@ -84,6 +92,9 @@ class EngineMicro(Rig):
                 if isinstance(message, MacroHeartbeat):
                     self.macros[message.instance] = message.seq
                 self._catch_up()
+                known = self.engine.order_store.known
+                if self.scope is not None and not self.scope.takes(message, known.__contains__):
+                    return
                 self.send(wire.event_of(message, operator=operator))
 
         return take
@@ -129,6 +140,7 @@ class EngineMicro(Rig):
                         item for item in self.macros.items() if item[0] not in refused
                     ),
                     macros_refused=command.macros_refused,
+                    serves=() if self.scope is None else self.scope.pairs,
                 )
             )
 

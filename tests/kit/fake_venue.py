@@ -54,6 +54,9 @@ class FakeVenue:
     def close(self) -> None:
         self.host = None
 
+    async def released(self) -> None:
+        pass
+
     def submit(self, command: VenueCommand, now_ns: int) -> None:
         assert self.host is not None
         if isinstance(command, Approved):
@@ -72,7 +75,7 @@ class FakeVenue:
                     venue=self.venue, open_orders=(), balances=balances, exchange_ns=now_ns
                 )
             )
-        else:
+        elif isinstance(command, QueryOrder):
             self._answer(command, now_ns)
 
     # inside
@@ -172,6 +175,12 @@ class FakeVenues:
     def abilities(self, venue: str) -> VenueAbilities:
         assert venue
         return self.of_all
+
+    def inspector(self, venue: str) -> None:
+        assert venue
+
+    def on_demand(self, venue: str) -> bool:
+        return bool(venue)
 
     def saved_symbols(self, saved: Mapping[str, object]) -> tuple[str, ...]:
         del saved

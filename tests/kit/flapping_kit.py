@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 from aiohttp import WSMsgType, web
-from hard_venue import BinanceSpot, BybitLinear, Dialect, HardVenue, until
+from hard_feeds import until
+from hard_venue import BinanceSpot, BybitLinear, Dialect, HardVenue
 from memory_kit import Holding, holding, slope
 
 import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from freqtrade.enums import State
 from freqtrade.persistence import Trade
 from freqtrade.worker import Worker
+from quick_start import Started
 from scripted_micro import ScriptedMicro
 
 from citadel_macro.demo import demo_config
@@ -23,6 +22,8 @@ from citadel_macro.launcher import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from citadel_macro.micro_client import MicroLink
 
 STRATEGIES: Final = Path(__file__).parents[1] / "macro" / "strategies"
 
@@ -91,6 +92,17 @@ class Rig:
                 return result
             assert time.monotonic() < deadline, f"not so after {seconds} s"
 
+    @contextmanager
+    def unfilled_timeout(self, seconds: float) -> Iterator[None]:
+        """Let Freqtrade give up what has not been filled after that long, and not after two seconds."""
+        limits = self.strategy.config["unfilledtimeout"]
+        before = dict(limits)
+        limits |= {"entry": seconds, "exit": seconds}
+        try:
+            yield
+        finally:
+            limits |= before
+
     def trade(self, pair: str, *, is_open: bool = True) -> Any:  # noqa: ANN401 - a Trade, mostly
         """Newest trade of a pair, or None."""
         found = Trade.get_trades([Trade.pair == pair, Trade.is_open.is_(is_open)]).all()
@@ -111,6 +123,25 @@ class Rig:
         return micro
 
 
+PATIENCE: Final = {"ack_timeout_ms": 5_000, "cancel_wait_ms": 5_000, "query_timeout_ms": 5_000}
+"""Settings with which a micro that answers is heard, however seldom this machine runs its threads.
+
+A test in which it does not answer waits so long for it, or says a shorter time (``impatient``).
+"""
+
+
+@contextmanager
+def impatient(link: MicroLink) -> Iterator[None]:
+    """For a micro that will not answer: it is not waited for."""
+    settings, config = link.settings, link.connector.config
+    link.settings = settings.model_copy(update={"cancel_wait_ms": 100, "query_timeout_ms": 100})
+    link.connector.config = replace(config, ack_timeout=0.1)
+    try:
+        yield
+    finally:
+        link.settings, link.connector.config = settings, config
+
+
 class RealMicro:
     """``citadel micro`` in a process of its own, trading on paper on the simulator.
 
@@ -118,9 +149,12 @@ class RealMicro:
         folder: for its journal and log.
         signals: address that macro binds.
         market: address for it to bind.
+        more: further words of its command line.
     """
 
-    def __init__(self, simulator: Simulator, folder: Path, signals: str, market: str) -> None:
+    def __init__(
+        self, simulator: Simulator, folder: Path, signals: str, market: str, *more: str
+    ) -> None:
         self.address = market
         self.log = folder / "micro.log"
         self._ready = folder / "micro.json"
@@ -129,8 +163,9 @@ class RealMicro:
             *("--symbols", "BTC/USDT,ETH/USDT", "--signals", signals, "--market", market),
             *("--rest-url", simulator.rest, "--ws-url", simulator.ws),
             *("--commands", f"ipc://{folder / 'cli'}", "--ready-file", str(self._ready)),
+            *more,
         ]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -142,11 +177,9 @@ class RealMicro:
     def start(self) -> None:
         """Start, and wait until it is ready."""
         self._ready.unlink(missing_ok=True)
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "citadel_bridge.cli", *self._words], stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 30
+        with self.log.open("ab") as log:
+            self._process = Started(self._words, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
         while not self._ready.exists():
             assert self._process.poll() is None, self.log.read_text()[-3000:]
             assert time.monotonic() < deadline, "micro is not ready after 30 s"
@@ -193,6 +226,7 @@ def puppet_config(simulator: Simulator, folder: Path, signals: str, market: str)
         simulator.rest, simulator.ws, signals=signals, market=market, user_dir=folder
     )
     config.pop("citadel_sample")
+    config["citadel"] |= PATIENCE
     return config | {
         "strategy": "Puppet",
         "strategy_path": str(STRATEGIES),

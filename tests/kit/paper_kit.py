@@ -9,7 +9,8 @@ from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.commands import PlaceOrder
 from citadel_micro.core.model.events import DepthUpdate, OrderDone, OrderFilled, TradeTick
 from citadel_micro.core.model.instrument import Instrument
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.paper import PaperVenue
+from citadel_micro.sim.paper_config import PaperConfig
 from citadel_micro.sim.paper_link import LinkConfig
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Bench:
         *,
         post_only: bool = False,
         ioc: bool = False,
+        whole: bool = False,
         reduce_only: bool = False,
         expires_ns: int = 1 << 62,
     ) -> str:
@@ -131,7 +133,7 @@ class Bench:
                 price_ticks=price,
                 quantity_lots=lots,
                 post_only=post_only,
-                time_in_force="IOC" if ioc else "GTC",
+                time_in_force="FOK" if whole else "IOC" if ioc else "GTC",
                 reduce_only=reduce_only,
                 expires_ns=expires_ns,
             )

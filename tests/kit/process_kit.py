@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from live_kit import UNHURRIED
+from quick_start import COMMAND, run, start
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
+    from quick_start import Process
+
 SYMBOL = "BTC/USDT"
+_UP_S = 150.0
+"""A start of the interpreter and all imports, beside many others."""
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:  # noqa: ANN401 - its result
@@ -35,22 +40,23 @@ class Program:
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
         self.log = folder / f"{name}.log"
         self.ready_file = folder / f"{name}.json"
-        self.arguments = [
-            sys.executable,
-            *("-m", "citadel_bridge.cli", *arguments),
-            *("--ready-file", str(self.ready_file)),
-        ]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.words = [*arguments, "--ready-file", str(self.ready_file)]
+        self.arguments = [*COMMAND, *self.words]
+        self.process: Process | None = None
 
     def start(self) -> dict[str, Any]:
         self.ready_file.unlink(missing_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CITADEL_")}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.arguments, stdout=log, stderr=log, env=environment)
+            self.process = start(self.arguments, log=log, environment=environment)
         process = self.process
-        until(lambda: self.ready_file.exists() or process.poll() is not None)
-        assert process.poll() is None, self.log.read_text()
-        ready: dict[str, Any] = json.loads(self.ready_file.read_text())
+        try:
+            until(lambda: self.ready_file.exists() or process.poll() is not None, _UP_S)
+            assert process.poll() is None, self.log.read_text()
+            ready: dict[str, Any] = json.loads(self.ready_file.read_text())
+        except BaseException:
+            self.close()  # who starts it in a fixture does not come to its end
+            raise
         return ready
 
     def end(self, number: int) -> int:
@@ -65,18 +71,12 @@ class Program:
 
 
 def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "citadel_bridge.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run(*arguments)
 
 
 def health(ready: dict[str, Any]) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(ready["http"] + "/healthz", timeout=20) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(ready["http"] + "/healthz", timeout=60) as response:  # noqa: S310 - loopback
             body: dict[str, Any] = json.loads(response.read())
     except urllib.error.HTTPError as error:
         body = json.loads(error.read())
@@ -98,10 +98,13 @@ class Bench:
         self.micro = self.program("micro", self.run_dir, self.market)
 
     def program(self, name: str, run_dir: Path, market: str, *more: str) -> Program:
+        config = self.folder / "unhurried.toml"
+        config.write_text(f"[risk]{UNHURRIED}")
         return Program(
             self.folder,
             name,
-            *("micro", "--mode", "paper", "--run-dir", str(run_dir), "--symbols", SYMBOL),
+            *("micro", "--config", str(config), "--mode", "paper"),
+            *("--run-dir", str(run_dir), "--symbols", SYMBOL),
             *("--rest-url", self.exchange["rest"], "--ws-url", self.exchange["ws"]),
             *("--signals", "tcp://127.0.0.1:1", "--commands", self.commands),
             *("--market", market, "--http", "0", *more),
@@ -114,19 +117,22 @@ class Bench:
 
     def signal(self, *arguments: str) -> list[str]:
         return [
-            *("signal", *arguments, "--connect", self.market, "--bind", self.commands, "--json")
+            *("signal", *arguments, "--connect", self.market, "--bind", self.commands),
+            *("--timeout", "60s", "--json"),
         ]
 
     def journals(self) -> list[Path]:
         return sorted(self.run_dir.glob("journal-*"))
 
     def close(self) -> None:
-        self.micro.close()
-        self.simulator.close()
+        try:
+            self.micro.close()
+        finally:
+            self.simulator.close()
 
 
 def mid(bench: Bench) -> float:
     url = bench.exchange["rest"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT"
-    with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - loopback
         ticker = json.loads(response.read())
     return (float(ticker["bidPrice"]) + float(ticker["askPrice"])) / 2

@@ -11,11 +11,11 @@ import struct
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Self
 
 import zmq
+from scripted_orders import Parent, Quotes, Script, step_of
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
 from citadel_bridge.sockets import Endpoint
@@ -45,56 +45,6 @@ if TYPE_CHECKING:
 
 TICK_S: Final = 0.005
 BOOK_EVERY_S: Final = 0.1
-
-Quotes = dict[str, tuple[float, float]]
-"""Best bid and best ask by symbol."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """What happens to an order.
-
-    ``fraction`` of it is filled at the opposite best price (or its limit) ``after_s`` seconds after
-    it arrived, in ``pieces`` fills. ``reject`` is a reason code; ``silent`` ignores the signal;
-    ``lose_reports`` acts on it and tells nobody until asked.
-    """
-
-    fraction: str = "1"
-    after_s: float = 0.0
-    pieces: int = 1
-    reject: str = ""
-    why: str = "scripted"
-    """Reason in words of a rejection."""
-    silent: bool = False
-    lose_reports: bool = False
-    maker: bool = False
-    sticky: bool = False
-    """A cancel comes too late: it is not acted on."""
-    dust: bool = False
-    """What is not filled is below the venue's minimum, so the order is done with it."""
-
-
-@dataclass(slots=True)
-class Parent:
-    """An order as this micro keeps it."""
-
-    signal: Signal
-    script: Script
-    due: float
-    status: ParentStatus = "accepted"
-    fills: list[Fill] = field(default_factory=list)
-    revision: int = 0
-    reason_code: str = ""
-    reason: str = ""
-    triggered: bool = False
-    own: bool = False
-    created_ns: int = 0
-    updated_ns: int = 0
-
-    @property
-    def filled(self) -> Decimal:
-        """Quantity filled."""
-        return sum((Decimal(fill.quantity) for fill in self.fills), Decimal(0))
 
 
 class ScriptedMicro:
@@ -146,6 +96,9 @@ class ScriptedMicro:
             self._context, [Endpoint(signals)], [topics.ALL], self._inbox, name="scripted-receive"
         )
         self._thread = threading.Thread(target=self._run, name="scripted-micro", daemon=True)
+        self.mute = False
+        """No heartbeats."""
+        self.mode = "paper"
         self._macro = ("", 0)
         self._started_ns = time.time_ns()
 
@@ -218,6 +171,8 @@ class ScriptedMicro:
                     self._step(parent, now)
 
     def _beat(self) -> None:
+        if self.mute:
+            return
         name, seq = self._macro
         self._publisher.publish(
             MicroHeartbeat(
@@ -230,6 +185,7 @@ class ScriptedMicro:
                 macro_instance_seen=name,
                 macro_seq_seen=seq,
                 working=sum(p.status not in TERMINAL_STATUSES for p in self.parents.values()),
+                mode=self.mode,
             )
         )
 
@@ -315,13 +271,16 @@ class ScriptedMicro:
                 return
             parent.triggered = True
         target = Decimal(signal.quantity) * Decimal(parent.script.fraction)
-        target = target.quantize(Decimal(signal.quantity))
+        target = target.quantize(step_of(signal))
         if parent.filled < target:
             self._fill(parent, target)
         if parent.filled >= Decimal(signal.quantity):
             self._end(parent, "filled")
         elif parent.script.dust:
             self._end(parent, "done_dust")
+        elif parent.script.cut:
+            parent.reason_code = parent.script.cut
+            self._end(parent, "canceled")
         elif time.time_ns() > signal.expires_ns:
             self._end(parent, "expired")
 
@@ -333,7 +292,7 @@ class ScriptedMicro:
         if signal.limit_price is not None:
             worst = Decimal(signal.limit_price)
             price = min(price, worst) if signal.side == "buy" else max(price, worst)
-        step = Decimal(1).scaleb(int(Decimal(signal.quantity).as_tuple().exponent))
+        step = step_of(signal)
         piece = max((target / parent.script.pieces).quantize(step), step)
         while parent.filled < target:
             quantity = min(piece, target - parent.filled)
@@ -390,6 +349,7 @@ class ScriptedMicro:
             unrealised="0",
             leverage=signal.leverage,
             liquidation_price=str(entry * Decimal("0.7")),
+            funding=known.funding if known is not None and held else "0",
         )
 
     def _on_cancel(self, cancel: Cancel) -> None:

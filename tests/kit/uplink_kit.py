@@ -106,11 +106,12 @@ class Micro:
     def __init__(
         self,
         folder: Path,
-        addresses: tuple[str, ...],
+        addresses: tuple[str | Endpoint, ...],
         *,
         operators: tuple[Endpoint, ...] = (),
         wall: Callable[[], int] | None = None,
         not_before_ns: int = 0,
+        mode: str = "paper",
         **limits: Any,  # noqa: ANN401 - fields by name
     ) -> None:
         self.wall = wall or Wall()
@@ -127,9 +128,11 @@ class Micro:
             self.context,
             UplinkConfig(
                 instance="micro-1",
-                mode="paper",
+                mode=mode,
                 market="tcp://127.0.0.1:0",
-                signals=tuple(map(Endpoint, addresses)),
+                signals=tuple(
+                    each if isinstance(each, Endpoint) else Endpoint(each) for each in addresses
+                ),
                 operators=operators,
             ),
             clock=self.clock,

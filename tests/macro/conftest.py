@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pytest
 from freqtrade_kit import Simulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ports import free_port
+from quick_start import Started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,32 +22,68 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(rf"ignore::Warning:{module}\..*"))
 
 
-@pytest.fixture(scope="session")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    folder = tmp_path_factory.mktemp("sim")
-    ready = folder / "ready.json"
-    words = ["sim", "--port", "0", "--history-days", "3", "--ready-file", str(ready)]
-    with (folder / "sim.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "citadel_bridge.cli", *words], stdout=log, stderr=log
-        )
-    try:
-        deadline = time.monotonic() + 60
+class _Shared:
+    """One ``citadel sim`` for all files here that a worker runs in a row."""
+
+    def __init__(self) -> None:
+        self._process: Started | None = None
+        self._addresses = Simulator("", "")
+
+    def running(self, folder: Path) -> Simulator:
+        """Its addresses; started when there is none."""
+        if self._process is None:
+            self._start(folder)
+        return self._addresses
+
+    def end(self) -> None:
+        """Its market goes on when nobody looks: 5 % of a core, until the worker ends."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
+    def _start(self, folder: Path) -> None:
+        try:
+            self._begin(folder)
+        except BaseException:
+            self.end()  # the next test starts another, and does not ask one that has no address
+            raise
+
+    def _begin(self, folder: Path) -> None:
+        ready, log = folder / "ready.json", folder / "sim.log"
+        words = ["sim", "--port", "0", "--history-days", "3", "--ready-file", str(ready)]
+        with log.open("wb") as sink:
+            self._process = Started(words, stdout=sink, stderr=sink)
+        deadline = time.monotonic() + 150
         while not ready.exists():
-            assert process.poll() is None, (folder / "sim.log").read_text()
-            assert time.monotonic() < deadline, "the simulator is not ready after 60 s"
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, "the simulator is not ready after 150 s"
             time.sleep(0.05)
         addresses = json.loads(ready.read_text())
-        yield Simulator(addresses["rest"], addresses["ws"])
-    finally:
-        process.terminate()
-        process.wait(60)
+        self._addresses = Simulator(addresses["rest"], addresses["ws"])
+
+
+_SHARED: Final = _Shared()
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
+    return _SHARED.running(tmp_path_factory.mktemp("sim"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """The simulator ends with the last test here, not with the worker."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _SHARED.end()
+
+
+def pytest_sessionfinish() -> None:
+    """Nor does it outlive tests that were interrupted."""
+    _SHARED.end()
 
 
 @pytest.fixture(scope="module")
 def signals_port() -> int:
     """A loopback port for macro to bind, for fixtures that live as long as their module."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from freqtrade_kit import Rig, Simulator
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def more_than(rig: Rig, pair: str, count: int) -> bool:
     """Whether the open trade has more filled orders than that."""
     return len(rig.trade(pair).select_filled_orders()) > count
 
 
+@pytest.mark.campaign
 def test_a_trade_built_and_reduced_in_parts_agrees(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -86,4 +85,5 @@ def test_a_trade_built_and_reduced_in_parts_agrees(
     assert (len(found.owners), found.others) == (1, 0)
     assert found.rows[0].owner == found.owners[0]
     stranger = compare(*books, read_micro(tmp_path / "micro"), {"o" + "0" * 24})
-    assert len(stranger.differences) == len(books[0])
+    # An exit of another owner may be booked, as that of a flattening is; an entry never.
+    assert len(stranger.differences) == sum(order.side == "buy" for order in books[0]) > 0

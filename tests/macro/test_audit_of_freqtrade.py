@@ -2,195 +2,35 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from freqtrade.exchange.exchange_utils import amount_to_contract_precision
-from freqtrade.persistence import KeyValueStore, Order, Trade, init_db
+from freqtrade.persistence import KeyValueStore, Trade, init_db
+from freqtrade_books import (
+    MARKETS,
+    OURS,
+    SHORT,
+    SPOT,
+    SPOT_IN_QUOTE,
+    THEIRS,
+    Books,
+    Market,
+    change,
+    emptied,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from citadel_macro import books
-from citadel_micro.core.model.commands import FillView, PublishReport
-from citadel_micro.demo.audit import Audit, compare, read_freqtrade, read_owners
+from citadel_micro.demo.audit import read_freqtrade, read_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-OURS, THEIRS = "o" + "1" * 24, "o" + "2" * 24
-
-
-@dataclass(frozen=True)
-class Market:
-    """What Freqtrade knows of a pair."""
-
-    pair: str
-    short: bool
-    leverage: float
-    step: Decimal
-    contract: float
-    tick: float
-    price_mode: int
-    base_fee: bool
-
-
-SPOT = Market("AAA/USDT", False, 1.0, Decimal("0.001"), 1.0, 0.01, 4, True)
-SPOT_IN_QUOTE = Market("AAA/USDT", False, 1.0, Decimal("0.001"), 1.0, 2, 2, False)
-SHORT = Market("AAA/USDT:USDT", True, 3.0, Decimal("0.01"), 0.01, 5, 3, False)
-MARKETS = [SPOT, SPOT_IN_QUOTE, SHORT]
-
-
-@dataclass
-class Books:
-    """One trade in Freqtrade's database, and micro's reports of its orders."""
-
-    database: Path
-    market: Market
-    owner: str = OURS
-    prefix: str = ""
-    reports: dict[str, PublishReport] = field(default_factory=dict)
-    trade: Any = None
-
-    def audit(self, **others: PublishReport) -> Audit:
-        found = read_freqtrade(self.database)
-        return compare(*found, self.reports | others, read_owners(self.database))
-
-    def report(self, side: str, fills: list[tuple[Decimal, Decimal]], rate: str) -> PublishReport:
-        """Micro's account of one order; fills are (price, quantity)."""
-        name = f"{self.prefix}{len(self.reports)}"
-        base_fee = self.market.base_fee and side == "buy"
-        views = tuple(
-            FillView(
-                trade_id=f"{name}-{number}",
-                child_id=f"{name}-c",
-                price=price,
-                quantity=quantity,
-                fee=(quantity if base_fee else quantity * price) * Decimal(rate),
-                fee_currency="AAA" if base_fee else "USDT",
-                liquidity="maker",
-                ts_ns=number,
-            )
-            for number, (price, quantity) in enumerate(fills)
-        )
-        filled = sum((view.quantity for view in views), Decimal(0))
-        value = sum((view.quantity * view.price for view in views), Decimal(0))
-        made = PublishReport(
-            **dict.fromkeys(("limit_price", "stop_price", "permitted", "position"), None),  # type: ignore[arg-type]
-            **dict.fromkeys(("reason_code", "reason", "tag"), ""),  # type: ignore[arg-type]
-            signal_id=name,
-            revision=1,
-            venue="v",
-            symbol=self.market.pair,
-            side="buy" if side == "buy" else "sell",
-            kind="order",
-            order_type="limit",
-            status="filled",
-            quantity=filled,
-            filled=filled,
-            average=value / filled if filled else None,
-            triggered=False,
-            fills=views,
-            balances=(),
-            strategy="s",
-            algo="chase_limit",
-            arrival_mid=100.0,
-            reprices=0,
-            own=False,
-            created_ns=1,
-            updated_ns=2,
-            owner=self.owner,
-        )
-        self.reports[name] = made
-        return made
-
-    def row(self, report: PublishReport, side: str, *, over: bool = True) -> Order:
-        """Freqtrade's row of an order, on the trade."""
-        average = float(report.average or 0)
-        order = Order(
-            order_id=report.signal_id,
-            ft_order_side=side,
-            ft_pair=self.market.pair,
-            ft_amount=float(report.quantity),
-            ft_price=average,
-            ft_is_open=not over,
-            status="closed" if over else "open",
-            order_type="limit",
-            side=report.side,
-            price=average,
-            average=average,
-            amount=float(report.quantity),
-            filled=float(report.filled),
-            remaining=0.0,
-            order_filled_date=datetime.now(UTC),
-        )
-        self.trade.orders.append(order)
-        return order
-
-    def booked(self, report: PublishReport, side: str, *, eaten: bool = False) -> None:
-        """As ``FreqtradeBot.update_trade_state`` does once an order is over."""
-        fee = sum((fill.fee for fill in report.fills), Decimal(0))
-        currency = report.fills[0].fee_currency
-        paid_on = report.filled if currency == "AAA" else report.filled * (report.average or 0)
-        if side == self.trade.entry_side and self.trade.nr_of_successful_entries:
-            self.trade.fee_open_currency = None
-        order = self.row(report, side)
-        self.trade.update_fee(
-            float(fee), currency, round(float(fee) / float(paid_on), 8), report.side
-        )
-        if currency == "AAA" and not eaten:
-            order.ft_fee_base = float(fee)
-        self.trade.update_trade(order)
-        Trade.commit()  # type: ignore[no-untyped-call]
-
-    def enter(
-        self, fills: list[tuple[Decimal, Decimal]], rate: str = "0.001", *, eaten: bool = False
-    ) -> None:
-        side = "sell" if self.market.short else "buy"
-        report = self.report(side, fills, rate)
-        if self.trade is None:
-            self.trade = Trade(  # type: ignore[no-untyped-call]
-                pair=self.market.pair,
-                base_currency="AAA",
-                stake_currency="USDT",
-                stake_amount=100.0,
-                amount=0.0,
-                open_rate=float(fills[0][0]),
-                fee_open=0.001,
-                fee_close=0.001,
-                exchange="binance",
-                is_open=True,
-                open_date=datetime.now(UTC),
-                is_short=self.market.short,
-                leverage=self.market.leverage,
-                trading_mode="futures" if self.market.short else "spot",
-                amount_precision=float(self.market.step) / self.market.contract,
-                precision_mode=4,
-                price_precision=self.market.tick,
-                precision_mode_price=self.market.price_mode,
-                contract_size=self.market.contract,
-            )
-            self.trade.funding_fee_running = 0.0
-            Trade.session.add(self.trade)
-        self.booked(report, side, eaten=eaten)
-
-    def leave(self, quantity: Decimal, price: Decimal, rate: str, *, stop: bool = False) -> None:
-        side = "buy" if self.market.short else "sell"
-        report = self.report(side, [(price, quantity)], rate)
-        self.booked(report, "stoploss" if stop else side)
-
-    def close_as_dust(self) -> None:
-        bot: Any = SimpleNamespace(
-            handle_protections=lambda *_: None, wallets=SimpleNamespace(update=lambda: None)
-        )
-        exchange: Any = SimpleNamespace(unsellable=set(), lock=lambda *_: None)
-        books._close(bot, exchange, self.trade, self.trade.amount)
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -199,25 +39,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     init_db(f"sqlite:///{path}")
     yield path
     Trade.session.remove()
-
-
-def emptied(database: Path, market: Market, owner: str = OURS) -> Books:
-    Trade.session.remove()
-    with closing(sqlite3.connect(database)) as link:
-        for table in ("orders", "trade_custom_data", "trades", '"KeyValueStore"'):
-            link.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
-        link.commit()
-    return Books(database, market, owner)
-
-
-def change(database: Path, table: str, column: str, by: float) -> bool:
-    """Make a figure of the first row wrong; whether there was one."""
-    first = f"id = (SELECT min(id) FROM {table})"  # noqa: S608 - names of this file
-    query = f"UPDATE {table} SET {column} = {column} * ? WHERE {column} != 0 AND {first}"  # noqa: S608
-    with closing(sqlite3.connect(database)) as link:
-        done = link.execute(query, (by,))
-        link.commit()
-        return done.rowcount == 1
 
 
 _prices = st.integers(1_000, 90_000).map(lambda number: Decimal(number) / 100)
@@ -385,6 +206,80 @@ def test_orders_of_others_that_these_books_do_not_have_are_counted(database: Pat
     assert told.audit(u0=ours).differences == (
         f"order u0: micro filled 9 AAA/USDT, Freqtrade has no row (owner {OURS})",
     )
+
+
+def test_a_part_of_anothers_sale_closes_a_trade(database: Path) -> None:
+    """It sold five; two were this trade's, and are in these books at its average and with its rate of fee."""
+    told = emptied(database, SPOT_IN_QUOTE)
+    told.enter([(Decimal(100), Decimal(2))])
+    name(OURS)
+    other = Books(database, SPOT_IN_QUOTE, owner=THEIRS, prefix="t")
+    theirs = other.report("sell", [(Decimal(110), Decimal(3)), (Decimal(109), Decimal(2))], "0.001")
+    part = replace(
+        theirs,
+        filled=Decimal(2),
+        quantity=Decimal(2),
+        fills=tuple(
+            replace(fill, quantity=fill.quantity * 2 / 5, fee=fill.fee * 2 / 5)
+            for fill in theirs.fills
+        ),
+    )
+    told.booked(part, "sell")
+    assert not told.trade.is_open
+    found = told.audit(t0=theirs)
+    assert (found.differences, found.others) == ((), 0)
+    # An entry of another owner is still not theirs to book.
+    entry = other.report("buy", [(Decimal(100), Decimal(1))], "0.001")
+    told.row(entry, "buy")
+    Trade.commit()  # type: ignore[no-untyped-call]
+    assert f"order t1 (AAA/USDT buy): of owner {THEIRS}" in " ".join(
+        told.audit(t0=theirs, t1=entry).differences
+    )
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "side", "missed"), [(0, "sell", 0), (5, "sell", 1), (20, "sell", 0), (5, "buy", 0)]
+)
+def test_a_flattening_while_a_trade_was_held_must_be_in_the_books(
+    database: Path, at_ns: int, side: str, missed: int
+) -> None:
+    """One that buys back what others have sold too much of closes nothing of the trade."""
+    told = emptied(database, SPOT_IN_QUOTE)
+    told.enter([(Decimal(100), Decimal(2))])
+    told.leave(Decimal(2), Decimal(110), "0.001")
+    name(OURS)
+    for number, (leg, ns) in enumerate(zip(("0", "1"), (1, 10), strict=True)):
+        fills = tuple(replace(fill, ts_ns=ns) for fill in told.reports[leg].fills)
+        told.reports[leg] = replace(told.reports[leg], fills=fills, revision=number)
+    made = Books(database, SPOT_IN_QUOTE, owner="", prefix="own-").report(
+        side, [(Decimal(110), Decimal(1))], "0.001"
+    )
+    fills = tuple(replace(fill, ts_ns=at_ns) for fill in made.fills)
+    found = told.audit(own=replace(made, signal_id="own", own=True, fills=fills))
+    assert (len(found.differences), found.others) == (missed, 1 - missed)
+
+
+def test_what_a_person_did_at_the_exchange_is_in_no_books_that_it_did_not_touch(
+    database: Path,
+) -> None:
+    told = emptied(database, SPOT)
+    told.enter([(Decimal(100), Decimal(2))])
+    name(OURS)
+    made = Books(database, SPOT, owner="", prefix="x").report(
+        "buy", [(Decimal(100), Decimal(1))], "0.001"
+    )
+    found = told.audit(x0=replace(made, own=True, strategy="unknown"))
+    assert (found.differences, found.others) == ((), 1)
+
+
+def test_orders_of_a_deleted_trade_are_listed_apart(database: Path) -> None:
+    told = emptied(database, SPOT)
+    told.enter([(Decimal(100), Decimal(2))])
+    name(OURS)
+    books.note_deleted(told.trade)
+    told.trade.delete()
+    found = told.audit()
+    assert (found.differences, found.deleted) == ((), ("0",))
 
 
 def test_an_orphan_that_was_sold_again_is_no_difference(database: Path) -> None:

@@ -104,6 +104,7 @@ def test_the_mixin_changes_nothing_in_a_backtest(
     pd.testing.assert_frame_equal(left, right)
 
 
+@pytest.mark.campaign
 def test_the_cache_changes_nothing_either(simulator: Simulator, folder: Path, cache: str) -> None:
     online = backtest(simulator, folder, "PlainEmaRsi", offline=False)
     offline = backtest(simulator, folder, "PlainEmaRsi", offline=True, cache=cache)
@@ -133,7 +134,7 @@ def test_a_cache_is_read_as_it_was_written(cache: str) -> None:
 def test_a_damaged_cache_says_so(folder: Path, cache: str) -> None:
     broken = folder / "broken.json"
     broken.write_text("{")
-    with pytest.raises(BadInput, match="delete the file to load it anew"):
+    with pytest.raises(BadInput, match="delete the file to load it again"):
         read(broken)
     broken.write_text(json.dumps(json.loads(Path(cache).read_text()) | {"exchange": "kraken"}))
     with pytest.raises(BadInput, match="holds 'kraken'"):

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from freqtrade_kit import Simulator
 
-pytestmark = pytest.mark.timeout(180)
 PAIR = "BTC/USDT"
 OTHERS = 700
 
@@ -28,8 +27,8 @@ def leave_orders(signals: str, market: str) -> str:
             signals=signals,
             market=(market,),
             strategy="Puppet",
-            ready_timeout=20.0,
-            ack_timeout=10.0,
+            ready_timeout=60.0,
+            ack_timeout=60.0,
         )
     )
     try:
@@ -59,6 +58,7 @@ def leave_orders(signals: str, market: str) -> str:
         other.close()
 
 
+@pytest.mark.campaign
 def test_a_bot_starts_and_trades_behind_the_orders_of_another(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -67,8 +67,8 @@ def test_a_bot_starts_and_trades_behind_the_orders_of_another(
     with RealMicro(simulator, tmp_path, signals, market) as micro:
         theirs = leave_orders(signals, market)
         with running(simulator, tmp_path, port, micro=micro, puppet_enter=[PAIR]) as rig:
-            rig.until(lambda: not rig.exchange.reconcile_due, 30)
-            trade = rig.until(lambda: rig.trade(PAIR), 30)
+            rig.until(lambda: not rig.exchange.reconcile_due)
+            trade = rig.until(lambda: rig.trade(PAIR))
             link = rig.exchange.link
             assert theirs not in {order.order_id for order in trade.orders}
             everything = link.connector.query_orders("binance-spot")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,14 +19,14 @@ from freqtrade.rpc.api_server import ApiServer
 from freqtrade.rpc.rpc import RPC, RPCException
 from freqtrade.rpc.telegram import Telegram
 from freqtrade_kit import running
-from scripted_micro import Script
+from scripted_orders import Script
+
+from citadel_macro import ui_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from freqtrade_kit import Rig, Simulator
-
-USER, WORD = "someone", "loopback"
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,6 @@ def rig(
         "enabled": True,
         "listen_ip_address": "127.0.0.1",
         "listen_port": signals_port + 1,
-        "username": USER,
-        "password": WORD,
-        "jwt_secret_key": "not-a-secret-of-anybody-and-long-enough",
-        "ws_token": "not-a-secret-of-anybody",
         "verbosity": "error",
         "CORS_origins": [],
     }
@@ -74,16 +71,18 @@ def _fresh(rig: Rig) -> Iterator[None]:
 def post(rig: Rig, path: str, **body: object) -> tuple[int, str]:
     """Status and text of a call of the real REST server."""
     port = rig.config["api_server"]["listen_port"]
+    made = json.loads((rig.folder / ui_access.FILE).read_text())["api_server"]
+    word = f"{made['username']}:{made['password']}"
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/v1/{path}",
         json.dumps(body).encode(),
         {
             "Content-Type": "application/json",
-            "Authorization": "Basic " + base64.b64encode(f"{USER}:{WORD}".encode()).decode(),
+            "Authorization": "Basic " + base64.b64encode(word.encode()).decode(),
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -150,6 +149,46 @@ def test_telegram_can_show_the_reason(rig: Rig) -> None:
     rig.micro.scripts["XRP/USDT", "sell"] = Script(reject="MIN_NOTIONAL")
     asyncio.run(Telegram._force_exit_action(telegram, str(trade.id)))
     assert r"MIN\_NOTIONAL (scripted)" in said.pop()
+
+
+def test_an_entry_by_hand_during_a_reconciliation_is_no_orphan(rig: Rig) -> None:
+    """It is sent before it is in the database: in between nobody may look for orphans."""
+    pair = "DOGE/USDT"
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0")
+    sent, answers = threading.Event(), []
+    original = rig.exchange.create_order
+
+    def slow(**kwargs: Any) -> Any:  # noqa: ANN401 - Freqtrade's
+        order = original(**kwargs)
+        sent.set()
+        time.sleep(0.5)
+        return order
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rig.exchange, "create_order", slow)
+        person = threading.Thread(
+            target=lambda: answers.append(post(rig, "forceenter", pair=pair, side="long"))
+        )
+        person.start()
+        assert sent.wait(60)
+        rig.exchange.reconcile_due = True
+        rig.step()
+        person.join()
+    assert answers[0][0] == 200, answers
+    signal = rig.micro.signals_of(pair, "buy")[-1]
+    assert rig.micro.parents[signal.signal_id].status == "working"
+    assert rig.trade(pair).orders[0].order_id == signal.signal_id
+
+
+def test_a_reload_serves_again_at_the_same_port_with_the_same_password(rig: Rig) -> None:
+    status, text = post(rig, "reload_config")
+    assert status == 200, text
+    rig.until(lambda: rig.state == State.RUNNING and rig.bot.state == State.RUNNING)
+    rig.worker._throttle_secs = 0.1
+    status, text = post(rig, "reload_config")
+    assert status == 200, text
+    rig.until(lambda: rig.state == State.RUNNING and rig.bot.state == State.RUNNING)
+    rig.worker._throttle_secs = 0.1
 
 
 def test_micro_gone_is_an_answer_too(rig: Rig) -> None:

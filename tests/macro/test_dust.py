@@ -13,7 +13,7 @@ from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
 from freqtrade_kit import running
-from scripted_micro import Script
+from scripted_orders import Script
 
 from citadel_macro.books import DATA_PREFIX, _dust
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from freqtrade_kit import Rig, Simulator
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +173,7 @@ def test_what_fell_below_the_minimum_is_dust_when_micro_says_so(rig: Rig) -> Non
     assert trade.select_filled_orders("sell") == []
 
 
+@pytest.mark.campaign
 def test_a_minimum_that_could_not_be_judged_is_no_dust(rig: Rig) -> None:
     pair = "XRP/USDT"
     rig.micro.scripts[pair, "buy"] = Script(fraction="0.03", dust=True)  # about 6 USDT

@@ -10,10 +10,11 @@ import pytest
 from freqtrade.enums import State
 from freqtrade.exceptions import TemporaryError
 from freqtrade.persistence import Order, PairLocks, Trade
-from freqtrade_kit import running
-from scripted_micro import Script
+from freqtrade_kit import impatient, running
+from scripted_orders import Script
 
 from citadel_macro.books import DATA_PREFIX
+from citadel_proto.reason_codes import SIZED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,18 +98,46 @@ def test_a_partial_fill_survives_the_unfilled_timeout(rig: Rig) -> None:
     assert trade.select_filled_orders("sell")[0].filled == pytest.approx(trade.amount)
 
 
+def test_an_entry_that_micro_sized_down_is_a_trade_of_what_it_was_given(rig: Rig) -> None:
+    pair = "ADA/USDT"
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0.25", pieces=2, cut=SIZED)
+    rig.strategy.enter = {pair}
+    trade = rig.until(lambda: rig.trade(pair) if rig.trade(pair).amount else None)
+    for _ in range(3):
+        rig.step()
+    rig.strategy.enter = set()
+    (order,) = trade.orders
+    parent = rig.micro.parents[order.order_id]
+    assert (parent.status, order.status) == ("canceled", "canceled")
+    assert order.filled == float(parent.filled)
+    assert order.filled == pytest.approx(order.ft_amount / 4, rel=0.01)
+    fee = float(sum(Decimal(f.fee) for f in parent.fills))
+    assert trade.amount == pytest.approx(order.filled - fee, rel=1e-3)
+    assert len(rig.micro.signals_of(pair)) == 1, "the rest is not asked for again"
+    assert not PairLocks.is_pair_locked(pair)
+    del rig.micro.scripts[pair, "buy"]
+    rig.strategy.leave = {pair}
+    trade = rig.until(lambda: rig.trade(pair, is_open=False))
+    assert trade.select_filled_orders("sell")[0].filled == pytest.approx(trade.amount)
+    assert rig.bot.wallets.get_total("USDT") == float(rig.micro.totals["USDT"])
+
+
 def test_an_order_without_acknowledgement_is_open_and_then_resolved(rig: Rig) -> None:
     rig.micro.scripts["XRP/USDT", "buy"] = Script(silent=True)
     rig.strategy.enter = {"XRP/USDT"}
-    trade = rig.until(lambda: rig.trade("XRP/USDT"))
-    rig.strategy.enter = set()
-    (order,) = trade.orders
-    assert order.status == "open"
-    assert order.ft_is_open
-    assert order.order_id not in rig.micro.parents
+    with rig.unfilled_timeout(60):
+        with impatient(rig.exchange.link):
+            trade = rig.until(lambda: rig.trade("XRP/USDT"))
+        rig.strategy.enter = set()
+        (order,) = trade.orders
+        assert order.status == "open"
+        assert order.ft_is_open
+        assert order.order_id not in rig.micro.parents
 
-    rig.micro.scripts["XRP/USDT", "buy"] = Script()
-    trade = rig.until(lambda: not rig.trade("XRP/USDT").has_open_orders and rig.trade("XRP/USDT"))
+        rig.micro.scripts["XRP/USDT", "buy"] = Script()
+        trade = rig.until(
+            lambda: not rig.trade("XRP/USDT").has_open_orders and rig.trade("XRP/USDT")
+        )
     assert trade.orders[0].status == "closed"
     assert trade.amount > 0
     assert len(rig.micro.signals_of("XRP/USDT", "buy")) == 1, "the same signal, published again"
@@ -117,9 +146,13 @@ def test_an_order_without_acknowledgement_is_open_and_then_resolved(rig: Rig) ->
 def test_lost_reports_are_asked_for(rig: Rig) -> None:
     rig.micro.scripts["DOGE/USDT", "buy"] = Script(lose_reports=True)
     rig.strategy.enter = {"DOGE/USDT"}
-    rig.until(lambda: rig.trade("DOGE/USDT"))
-    rig.strategy.enter = set()
-    trade = rig.until(lambda: not rig.trade("DOGE/USDT").has_open_orders and rig.trade("DOGE/USDT"))
+    with rig.unfilled_timeout(60):
+        with impatient(rig.exchange.link):
+            rig.until(lambda: rig.trade("DOGE/USDT"))
+        rig.strategy.enter = set()
+        trade = rig.until(
+            lambda: not rig.trade("DOGE/USDT").has_open_orders and rig.trade("DOGE/USDT")
+        )
     assert trade.orders[0].filled == float(rig.micro.parents[trade.orders[0].order_id].filled)
 
 
@@ -142,7 +175,8 @@ def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
 
         bid, ask = rig.quotes[pair]
         rig.quotes[pair] = (bid * 0.4, ask * 0.4)
-        trade = rig.until(lambda: rig.trade(pair, is_open=False))
+        rig.until(lambda: rig.trade(pair) is None)
+        trade = rig.trade(pair, is_open=False)
         assert trade.exit_reason == "stoploss_on_exchange"
         assert trade.close_rate == pytest.approx(bid * 0.4, rel=1e-3)
     finally:

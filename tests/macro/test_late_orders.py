@@ -11,14 +11,12 @@ from freqtrade.enums import State
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC
 from freqtrade_kit import running
-from scripted_micro import Script
+from scripted_orders import Script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from freqtrade_kit import Rig, Simulator
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +98,11 @@ def test_a_further_entry_is_withdrawn_when_the_stop_closes_its_trade(rig: Rig) -
 def test_what_fills_all_the_same_is_adopted_while_freqtrade_runs(rig: Rig, share: str) -> None:
     pair = {"0.4": "SOL/USDT", "1": "XRP/USDT"}[share]
     # Part of it filled before the stop, untold; or the whole after the cancel, which comes too late.
-    late = Script(after_s=0.5, sticky=True)
+    late = Script(fraction="0", sticky=True)
     script = late if share == "1" else Script(fraction=share, lose_reports=True)
     closed, further = stopped_with_a_further_entry(rig, pair, script)
+    if share == "1":
+        further.script = Script(sticky=True)
     trade = rig.until(
         lambda: rig.trade(pair) and not rig.trade(pair).has_open_orders and rig.trade(pair)
     )
@@ -118,17 +118,22 @@ def test_what_fills_all_the_same_is_adopted_while_freqtrade_runs(rig: Rig, share
     rig.until(lambda: rig.trade(pair) is None)
 
 
+def sold_again(rig: Rig, pair: str, closed: Any) -> Any:  # noqa: ANN401 - Trades
+    """The trade after one that was closed, once it is closed itself."""
+    newest = rig.trade(pair, is_open=False)
+    return newest if rig.trade(pair) is None and newest.id != closed.id else None
+
+
 def test_it_is_sold_again_where_that_is_the_policy(rig: Rig) -> None:
     pair = "DOGE/USDT"
     kind = type(rig.exchange)
     before = kind.settings
     kind.settings = before.model_copy(update={"orphan_policy": "flatten"})
     try:
-        script = Script(fraction="1", after_s=0.5, sticky=True)
-        closed, further = stopped_with_a_further_entry(rig, pair, script)
+        closed, further = stopped_with_a_further_entry(rig, pair, Script(fraction="0", sticky=True))
+        further.script = Script(sticky=True)
         rig.until(lambda: further.status == "filled" and not row_of(further).ft_is_open)
-        trade = rig.until(lambda: rig.trade(pair) is None and rig.trade(pair, is_open=False))
-        assert trade.id != closed.id
+        trade = rig.until(lambda: sold_again(rig, pair, closed))
         bought, sold = trade.orders
         assert (bought.order_id, sold.side) == (further.signal.signal_id, "sell")
         assert held(rig, pair) < Decimal(2), "less than a lot"

@@ -11,6 +11,7 @@ import time
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+import freqtrade
 import pytest
 from freqtrade.commands import Arguments
 from freqtrade.enums import RunMode
@@ -26,10 +27,11 @@ from scripted_micro import ScriptedMicro
 
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.exit_codes import Exit
+from citadel_macro import freqtrade_hooks as hooks
 from citadel_macro import launcher
 from citadel_macro.commands import FREQTRADE_COMMANDS
 from citadel_macro.exchange import BridgeMixin
-from citadel_macro.launcher import Launch
+from citadel_macro.launcher import Launch, run
 from citadel_macro.strategy import CitadelStrategy
 from citadel_proto.errors import BadInput, InvariantError, PeerUnavailable
 
@@ -93,6 +95,17 @@ def test_only_trading_for_real_is_bridged(tmp_path: Path, free_port: Callable[[]
         launch.close()
         assert not CitadelStrategy().micro.live
     assert HybridConnector._instance is None
+
+
+def test_a_dry_run_says_that_nothing_goes_to_micro(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Launch().patched():
+        load(config_for(tmp_path, dry_run=True, runmode=RunMode.DRY_RUN))
+        assert caplog.text.count("no order goes to micro") == 1
+        load(config_for(tmp_path, dry_run=True, runmode=RunMode.DRY_RUN), bot=False)
+        load(config_for(tmp_path, runmode=RunMode.BACKTEST))
+        assert caplog.text.count("no order goes to micro") == 1
 
 
 def test_freqtrade_is_as_it_was_when_the_run_is_over() -> None:
@@ -165,12 +178,26 @@ def test_a_port_in_use_says_which(tmp_path: Path) -> None:
             launch.close()
 
 
+def test_another_freqtrade_is_said_and_one_with_other_insides_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert hooks.check_version() == ""
+    monkeypatch.setattr(freqtrade, "__version__", "2027.1")
+    assert hooks.check_version().startswith("Freqtrade 2027.1 is not the version")
+    monkeypatch.delattr(FreqtradeBot, "handle_cancel_exit")
+    with pytest.raises(
+        BadInput, match=r"2027\.1 has no FreqtradeBot\.handle_cancel_exit"
+    ) as refused:
+        run(["trade", "--help"])
+    assert 'pip install "freqtrade==2026.9"' in str(refused.value)
+
+
 def test_every_command_that_is_passed_on_is_one_of_freqtrades() -> None:
     parser = Arguments(["--help"])
     parser._build_subcommands()
     (actions,) = parser.parser._subparsers._group_actions  # type: ignore[union-attr]
     theirs = set(actions.choices or ())
-    assert {name for name, _ in FREQTRADE_COMMANDS} <= theirs
+    assert {name for name, _ in FREQTRADE_COMMANDS} == theirs
 
 
 def macro(*words: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +205,7 @@ def macro(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "citadel_macro", *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=170,
         check=False,
     )
 
@@ -203,10 +230,11 @@ def test_a_wrong_section_ends_with_the_exit_code_of_bad_input(tmp_path: Path) ->
     done = macro("trade", "-c", str(path))
     assert done.returncode == Exit.BAD_INPUT
     assert "macro's configuration holds exchange credentials: exchange.secret" in done.stderr
-    assert "mend: remove them here" in done.stderr
+    assert "fix: remove them here" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.campaign
 def test_a_configuration_error_of_freqtrades_is_no_success(tmp_path: Path) -> None:
     done = macro("trade", "-c", str(tmp_path / "absent.json"))
     assert done.returncode == Exit.BAD_INPUT
@@ -214,6 +242,7 @@ def test_a_configuration_error_of_freqtrades_is_no_success(tmp_path: Path) -> No
     assert launcher.run(["trade", "--help"]) == Exit.OK
 
 
+@pytest.mark.campaign
 def test_freqtrade_waits_for_a_micro_that_is_absent(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -237,12 +266,13 @@ def test_freqtrade_waits_for_a_micro_that_is_absent(
             until(lambda: said("micro answered after"), process)
             until(lambda: said("Changing state to: RUNNING"), process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == Exit.INTERRUPTED
+            assert process.wait(60) == Exit.INTERRUPTED
     finally:
         process.kill()
         process.wait()
 
 
+@pytest.mark.campaign
 def test_a_venue_that_micro_does_not_have_is_said(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -276,7 +306,7 @@ def test_a_venue_that_micro_does_not_have_is_said(
 
 
 def until(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not what():
         assert process.poll() is None, "Freqtrade has ended"
         assert time.monotonic() < deadline

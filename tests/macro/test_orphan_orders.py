@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from freqtrade.persistence import Trade
 from freqtrade_kit import puppet_config, running
-from scripted_micro import Script, ScriptedMicro
+from scripted_micro import ScriptedMicro
+from scripted_orders import Script
 
 from citadel_bridge.intents import IntentLog
 from citadel_macro import ccxt_orders as orders
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from freqtrade_kit import Simulator
 
-pytestmark = pytest.mark.timeout(120)
 SCRIPT = Path(__file__).with_name("die_after_publish.py")
 
 
@@ -39,7 +39,7 @@ def die_on(side: str, config: dict[str, Any], folder: Path) -> str:
             [sys.executable, str(SCRIPT), side, "trade", "-c", str(path)],
             stdout=out,
             stderr=out,
-            timeout=60,
+            timeout=300,
             check=False,
         )
     text = " ".join(log.read_text().split())  # the console handler wraps lines
@@ -53,6 +53,7 @@ def trades_in(folder: Path) -> int:
     return count
 
 
+@pytest.mark.campaign
 def test_a_filled_entry_is_adopted_and_an_exit_is_attached(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_working_entry_is_cancelled_and_its_fills_are_flattened(
             assert len(micro.parents) == 2, "flattened once"
 
 
+@pytest.mark.campaign
 def test_a_signal_that_never_arrived_is_forgotten_and_cannot_arrive_later(
     simulator: Simulator, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_signal_that_never_arrived_is_forgotten_and_cannot_arrive_later(
             assert Trade.get_trades([]).all() == []
 
 
+@pytest.mark.campaign
 def test_an_orphan_that_micro_has_lost_is_an_error_and_not_one_that_never_arrived(
     simulator: Simulator,
     tmp_path: Path,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from engine_kit import SYMBOL, VENUE, signal
 from engine_micro import EngineMicro
+from freqtrade_kit import PATIENCE, impatient
+from process_kit import until
 
 from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
@@ -45,6 +47,7 @@ class Bare(BridgeMixin):
     def __init__(self, link: MicroLink) -> None:
         self.link = link  # type: ignore[misc]
         self._shown = {}
+        self._tried = {}
 
     def __del__(self) -> None:
         """Nothing was opened."""
@@ -68,13 +71,16 @@ def bots(micro: EngineMicro, tmp_path: Path) -> Iterator[tuple[MicroLink, MicroL
                     state_path=tmp_path / name,
                     strategy="Same",
                     heartbeat=0.1,
-                    dead_after=2.0,
+                    dead_after=20.0,
+                    ack_timeout=20.0,
+                    ready_timeout=60.0,
                 )
             )
             stack.callback(connector.close)
             micro.follow(connector.address)
             connector.start()
-            links.append(MicroLink(connector, BridgeSettings(venue=VENUE), "Same"))
+            settings = BridgeSettings(venue=VENUE, **PATIENCE)
+            links.append(MicroLink(connector, settings, "Same"))
         first, second = links
         yield first, second
 
@@ -87,7 +93,9 @@ def test_neither_finds_books_or_cancels_the_others_orders(
     assert report is not None
     assert second.mine_working() == []
     assert second.orders_since(SYMBOL, 0) == ()
-    answer = second.cancel(sent.signal_id, "as an orphan")
+    until(lambda: second.connector.report(sent.signal_id))
+    with impatient(second):
+        answer = second.cancel(sent.signal_id, "as an orphan")
     assert answer is not None
     assert answer.status == "working"
     assert [r.signal_id for r in first.mine_working()] == [sent.signal_id]
@@ -99,6 +107,10 @@ def test_orders_of_a_log_from_before_owners_are_still_its_own(
 ) -> None:
     first, second = bots
     sent, _ = first.submit(REQUEST)
+    newest = micro.report(sent.signal_id).revision
+    until(  # a later one would come after the clearing
+        lambda: (heard := first.connector.report(sent.signal_id)) and heard.revision == newest
+    )
     with micro.lock:
         # As the journal of an older release gives it back.
         parent = micro.parent(sent.signal_id)
@@ -134,10 +146,9 @@ def test_an_orphan_whose_fills_are_forgotten_still_counts_as_filled(
         known = micro.report("old")
         register.forget_old(micro.now)
         assert "old" not in register.known
-    by_s = time.monotonic() + 30  # its reports are on their way, and would come after the clearing
-    while (heard := first.connector.report("old")) is None or heard.status != "filled":
-        assert time.monotonic() < by_s
-        time.sleep(0.01)
+    until(  # its reports are on their way, and would come after the clearing
+        lambda: (heard := first.connector.report("old")) and heard.status == "filled"
+    )
     first.connector.mirror.reports.clear()
     exchange = type("Exchange", (), {"link": first})()
     report = _final(exchange, "old", SYMBOL)
@@ -155,11 +166,12 @@ def test_an_order_of_the_same_name_is_not_taken_for_ours(
 ) -> None:
     first, second = bots
     first.submit(REQUEST, signal_id="same")
-    sent, report = second.submit(REQUEST, signal_id="same")
-    assert (sent.signal_id, report) == ("same", None), "open: nothing is known of it"
-    assert second.report("same") is None
+    with impatient(second):
+        sent, report = second.submit(REQUEST, signal_id="same")
+        assert (sent.signal_id, report) == ("same", None), "open: nothing is known of it"
+        assert second.report("same") is None
+        assert second.cancel("same", "whose?") is None
     assert second.ask("same") is None
-    assert second.cancel("same", "whose?") is None
     with micro.lock:
         assert micro.report("same").status == "working"
 
@@ -176,12 +188,13 @@ def test_an_order_that_was_shown_as_expired_never_acts(
         "publish",
         lambda sent, *to: 0 if isinstance(sent, Signal) else publish(sent, *to),
     )
-    signal, report = first.submit(REQUEST)
-    assert report is None
-    exchange = Bare(first)
-    assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "open"
-    monkeypatch.setattr(first, "now_ns", lambda: signal.expires_ns + 1)
-    assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "expired"
+    with impatient(first):
+        signal, report = first.submit(REQUEST)
+        assert report is None
+        exchange = Bare(first)
+        assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "open"
+        monkeypatch.setattr(first, "now_ns", lambda: signal.expires_ns + 1)
+        assert exchange.fetch_order(signal.signal_id, SYMBOL)["status"] == "expired"
     monkeypatch.undo()
     publish(signal)
     time.sleep(0.5)
@@ -207,13 +220,14 @@ def test_a_lost_log_gets_its_orders_back_by_its_owners_id(
             state_path=tmp_path / "new",
             owner=first.connector.owner,
             heartbeat=0.1,
-            dead_after=2.0,
+            dead_after=20.0,
+            ready_timeout=60.0,
         )
     )
     try:
         micro.follow(connector.address)
         connector.start()
-        link = MicroLink(connector, BridgeSettings(venue=VENUE), "Same")
+        link = MicroLink(connector, BridgeSettings(venue=VENUE, **PATIENCE), "Same")
         assert [r.signal_id for r in link.mine_working()] == [sent.signal_id]
         cancelled = link.cancel(sent.signal_id, "an orphan")
         assert cancelled is not None

@@ -38,7 +38,7 @@ def test_a_fill_or_a_person_ends_the_pause() -> None:
     held = pace.held(KEY, 11.0)
     assert (
         held
-        == "stop to sell BTC/USDT is tried again in 1.0 s, after 3 without a fill: BELOW_MIN (scripted)"
+        == "stop to sell BTC/USDT is retried in 1.0 s, after 3 without a fill: BELOW_MIN (scripted)"
     )
     assert not pace.held(("ETH/USDT", "sell", "stop"), 11.0)
     assert not pace.held(("BTC/USDT", "sell", "order"), 11.0)

@@ -12,7 +12,7 @@ from freqtrade.exchange.common import MAP_EXCHANGE_CHILDCLASS, SUPPORTED_EXCHANG
 import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_macro.config import BridgeSettings, settings_of
 from citadel_macro.demo import demo_config
-from citadel_macro.venues import not_heard, venue_of
+from citadel_macro.venues import venue_of, why_not_served
 from citadel_micro.adapters.ccxt.venues import SOURCES
 from citadel_micro.shell.marketdata.generic import integrity_of
 from citadel_proto.errors import BadInput
@@ -25,7 +25,7 @@ def config(**section: object) -> dict[str, Any]:
 def test_defaults_are_the_loopback_endpoints_and_the_venue_of_the_exchange() -> None:
     settings = settings_of({"exchange": {"name": "binance"}})
     assert settings.signals == "tcp://127.0.0.1:5555"
-    assert settings.market == "tcp://127.0.0.1:5556"
+    assert settings.market == ("tcp://127.0.0.1:5556",)
     assert settings.venue == "binance-spot"
     assert settings.intents_path(Path("ud")) == Path("ud/citadel-intents.sqlite")
 
@@ -88,10 +88,10 @@ def test_micro_has_a_venue_for_every_exchange_of_freqtrades(name: str) -> None:
 
 
 def test_a_venue_that_micro_does_not_have_is_named_with_those_that_it_has() -> None:
-    text = not_heard("okx-futures", {"okx", "kraken-spot"})
+    text = why_not_served("okx-futures", {"okx", "kraken-spot"})
     assert "no venue 'okx-futures', only kraken-spot, okx" in text
     assert "citadel.venue = 'okx'" in text
-    assert "not told of any venue yet" in not_heard("okx", set())
+    assert "reported no venue yet" in why_not_served("okx", set())
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest_one() -> None:

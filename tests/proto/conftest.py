@@ -291,6 +291,7 @@ _GROWN: Final[Mapping[str, Mapping[str, Any]]] = {
         "limit": 200,
     },
     "MacroHeartbeat+owner": {"owner": _OWNER},
+    "MacroHeartbeat+pairs": {"pairs": (("binance-spot", "BTC/USDT"), ("okx-spot", "ETH/USDT"))},
     "ExecutionReport+owner": {"owner": _OWNER},
     "ExecutionReport+valued": {"position": msgspec.structs.replace(_POSITION, valued=False)},
     "Answer+cursor": {"truncated": True, "cursor": "1f-b"},

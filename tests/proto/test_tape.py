@@ -281,3 +281,21 @@ def test_sync_reaches_the_disk_before_it_returns(
         writer.sync()
         assert sizes == [writer.offset]
         assert sizes[0] > len(encode_header(HEADER))
+
+
+def test_what_somebody_waits_for_is_not_compressed(tmp_path: Path) -> None:
+    path = tmp_path / "waited.ctape"
+    writer = TapeWriter.create(path, HEADER, compress=True)
+    rows = [Record(SIGNALS, number, b"the same again " * 20) for number in range(40)]
+    sizes = []
+    for write in (writer.flush, writer.sync):
+        before = writer.offset
+        for row in rows:
+            writer.append(*row)
+        write()
+        sizes.append(writer.offset - before)
+    writer.close()
+    raw = sum(13 + len(row.frame) for row in rows)
+    assert sizes[0] < raw / 10
+    assert sizes[1] > raw
+    assert read(path.read_bytes())[0] == rows * 2

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import zmq
+from ports import free_port
 from process_kit import SYMBOL, Bench, citadel, health, until
 
 from citadel_bridge.channels import Inbox, SubscriberThread
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.demo.processes import free_port
 from citadel_proto import topics
 from citadel_proto.codec import MAX_FRAME, decode_market, encode
 from citadel_proto.messages import (
@@ -161,7 +161,7 @@ def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by
         ([SYMBOL, "0.1", "--venue", "nowhere"], "VENUE_DISALLOWED", "binance-spot"),
         ([SYMBOL, "0.000001"], "BELOW_MIN", "minimum"),
         ([SYMBOL, "0.00001"], "BELOW_MIN", ""),
-        ([SYMBOL, "1000000"], "DEPTH_PARTICIPATION", ""),
+        ([SYMBOL, "1000000"], "MAX_ORDER_NOTIONAL", ""),
         ([SYMBOL, "0.1", "--param", "time_limit=5"], "BAD_PARAMETER", "time_limit_ms"),
         ([SYMBOL, "0.1", "--algo", "chase"], "BAD_PARAMETER", "chase_limit"),
         ([SYMBOL, "10", "--algo", "limit", "--limit-price", "1"], "PRICE_COLLAR", ""),
@@ -236,7 +236,7 @@ def test_noise_and_oversized_frames_are_counted_and_trading_goes_on(stand: Stand
         until(heard)
         until(lambda: macro.of(after.signal_id)[-1].status == "filled")
     assert macro.of("cut") == []
-    assert health(stand.ready)["status"] == "ok"
+    until(lambda: health(stand.ready)["status"] == "ok")
 
 
 def test_a_signal_that_came_twice_is_executed_once(stand: Stand) -> None:
@@ -357,7 +357,7 @@ def test_a_port_that_is_taken_is_named(stand: Stand, tmp_path: Path, taken: str)
 
 def test_the_simulators_port_is_taken(stand: Stand) -> None:
     port = stand.bench.exchange["rest"].rpartition(":")[2]
-    ended = citadel("sim", "--port", port)
+    ended = citadel("sim", "--port", port, "--symbols", SYMBOL, "--history-days", "1")
     assert ended.returncode == 4
     assert port in ended.stderr
 
@@ -368,6 +368,14 @@ def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "the run folder is not empty" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("other", ["--ml", "--paper"])
+def test_a_demo_of_futures_is_live_and_of_the_sample_strategy(tmp_path: Path, other: str) -> None:
+    ended = citadel("demo", "--futures", other, "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 2
+    assert f"--futures and {other} exclude each other" in ended.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -388,7 +396,8 @@ def test_a_run_folder_that_is_a_file(tmp_path: Path) -> None:
         ("[risk\n", ["micro.toml"]),
         ("[paper]\nqueue_model = 'lucky'\n", ["queue_model", "pessimistic"]),
         ("[bridge]\nmarket = 'tcp://0.0.0.0:5556'\n", ["citadel keys make"]),
-        ("mode = 'live'\n", ["mode", "paper"]),
+        ("mode = 'real'\n", ["mode", "paper", "live"]),
+        ("mode = 'live'\n", ["live_account", "a second time"]),
         ("[venues.binance]\nsymbols = ['BTC/USDT']\n", ["binance", "binance-spot"]),
     ],
 )

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
 import typer
 
-from citadel_bridge import cli
+from citadel_bridge import cli, versions
 from citadel_bridge.exit_codes import Exit, exit_of
 from citadel_proto.errors import (
     BadInput,
@@ -22,6 +25,7 @@ from citadel_proto.errors import (
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from pathlib import Path
 
 
 def citadel(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,6 +43,21 @@ def raising(error: BaseException) -> int:
         raise error
 
     return cli.guarded(run)
+
+
+def test_an_interrupt_that_was_handled_leaves_the_exit_code(tmp_path: Path) -> None:
+    """It came while a text was executed, and CPython remembers that until the end of the process."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (Exit.INTERRUPTED, "interrupted\n")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +93,7 @@ def test_bad_input_is_shown_part_by_part_without_a_traceback(
 ) -> None:
     raising(BadInput("no symbol XX/YY", where="signal", allowed="BTC/USDT", mend="see --help"))
     assert capsys.readouterr().err == (
-        "error: no symbol XX/YY\n  where: signal\n  allowed: BTC/USDT\n  mend: see --help\n"
+        "error: no symbol XX/YY\n  where: signal\n  allowed: BTC/USDT\n  fix: see --help\n"
     )
 
 
@@ -83,7 +102,9 @@ def test_bad_input_reads_as_one_sentence_in_logs() -> None:
     assert str(error) == "signal: no symbol XX/YY; allowed: BTC/USDT; see --help"
 
 
-def test_what_the_machine_refuses_is_told_with_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_machine_refuses_is_reported_with_its_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     raising(OSError(errno.EROFS, "Read-only file system", "runs/x"))
     assert capsys.readouterr().err == "error: runs/x: Read-only file system\n"
 
@@ -93,7 +114,7 @@ def test_our_own_bugs_keep_their_traceback(capsys: pytest.CaptureFixture[str]) -
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "filled more than ordered" in err
-    assert err.endswith("error: this is a bug in Stoic Citadel, not in what you gave it\n")
+    assert err.endswith("error: this is a bug in Stoic Citadel, not in your input\n")
 
 
 @pytest.mark.parametrize(
@@ -200,10 +221,59 @@ def test_one_package_can_be_asked_for_alone(entries: list[FakeEntry]) -> None:
     assert cli.main(["greet"], only="bridge") == 0
 
 
+def test_only_the_command_that_is_asked_for_is_built(
+    entries: list[FakeEntry], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def register(app: typer.Typer) -> None:
+        @app.command("cannot")
+        def cannot(_what: int | str) -> None: ...  # typer takes no unions
+
+        @app.command("can")
+        def can() -> None:
+            typer.echo("here")
+
+    entries.append(FakeEntry("macro", register))
+    assert cli.main(["can"]) == 0
+    assert capsys.readouterr().out == "here\n"
+    assert cli.main(["cann"]) == Exit.BUG
+    assert "union" in capsys.readouterr().err.lower()
+
+
 def test_version_names_the_distribution() -> None:
     shown = citadel("--version")
     assert shown.returncode == 0
-    assert shown.stdout.startswith("citadel 0.")
+    first, books, found = shown.stdout.splitlines()[:3]
+    assert re.fullmatch(r"citadel 0\.\S+ \(Python 3\.\d+\.\d+, \w+ \w+\)", first)
+    assert books == f"books: {versions.kernel()}"
+    assert f"freqtrade {metadata.version('freqtrade')}" in found
+    assert f"ccxt {metadata.version('ccxt')}" in found
+
+
+def test_version_is_printed_without_any_extra(tmp_path: Path) -> None:
+    # A package of micro that cannot be imported, and no distribution of an extra.
+    (tmp_path / "citadel_micro").mkdir()
+    (tmp_path / "citadel_micro" / "__init__.py").write_text("raise ModuleNotFoundError('gone')\n")
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+                "from citadel_bridge import versions\n"
+                "versions.PACKAGES = ('pyzmq', 'no-such-distribution')\n"
+                "print(versions.described())"
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "books" not in shown.stdout
+    assert shown.stdout.splitlines()[1:] == [
+        f"with: pyzmq {metadata.version('pyzmq')}",
+        "without: no-such-distribution",
+    ]
 
 
 def test_no_command_shows_help_and_counts_as_bad_usage() -> None:
@@ -246,4 +316,11 @@ def register(app):
 entry = SimpleNamespace(name="bridge", load=lambda: register)
 metadata.entry_points = lambda group: [entry]
 sys.exit(cli.main(["pour"]))
+"""
+
+INTERRUPTED = """
+import sys
+from citadel_bridge import cli
+
+sys.exit(cli.guarded(lambda: exec("raise KeyboardInterrupt")))
 """

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import threading
-import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SERVICES: Final = ("keys", "micro", "macro", "sim")
-LONG_RUNNING: Final = ("micro", "macro", "sim")
+SERVICES: Final = ("keys", "micro", "macro", "watchdog", "sim", "prometheus", "grafana")
+LONG_RUNNING: Final = ("micro", "macro", "watchdog", "sim", "prometheus", "grafana")
 BASE: Final = "python:3.12-slim-bookworm"
 SECRET: Final = re.compile(r"(?i)secret|password|passwd|token|api_?key|credential")
 
@@ -96,10 +95,46 @@ def dockerfile(repository: Path, side: str) -> Dockerfile:
 # --- the stack -----------------------------------------------------------------------------------
 
 
-def test_the_simulator_is_the_only_part_behind_a_profile(services: dict[str, Any]) -> None:
+def test_what_trades_on_paper_is_behind_no_profile(services: dict[str, Any]) -> None:
     assert set(services) == set(SERVICES)
     profiles = {name: service.get("profiles") for name, service in services.items()}
-    assert profiles == {"keys": None, "micro": None, "macro": None, "sim": ["demo"]}
+    assert profiles == {
+        "keys": None,
+        "micro": None,
+        "macro": None,
+        "watchdog": ["live"],
+        "sim": ["demo"],
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
+    }
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_images_of_others_are_pinned_by_digest(services: dict[str, Any], name: str) -> None:
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", services[name]["image"])
+    assert "build" not in services[name]
+
+
+def test_every_file_that_a_service_is_given_is_there(
+    repository: Path, compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    given = {each["source"] for service in services.values() for each in service.get("configs", ())}
+    assert given == set(compose["configs"])
+    files = [each["file"] for name, each in compose["configs"].items() if name != "live"]
+    assert [file for file in files if not (repository / file).is_file()] == []
+
+
+def test_the_watchdog_hears_micro_and_holds_no_key_but_its_own(
+    compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    its = services["watchdog"]
+    assert its["volumes"] == ["micro-journal:/data:ro"]
+    assert its["secrets"] == ["watchdog"]
+    assert [name for name, each in services.items() if "watchdog" in each.get("secrets", [])] == [
+        "watchdog"
+    ]
+    assert set(compose["secrets"]) == {"watchdog"}
+    assert "ports" not in its
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -151,8 +186,8 @@ def test_everything_that_lasts_is_in_a_named_volume(
 
 def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert len(published) == 1
-    assert published[0].startswith("127.0.0.1:")
+    assert len(published) == 4  # micro's, FreqUI's, and those of the profile monitoring
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
 def test_no_secret_is_in_the_environment(
@@ -222,10 +257,10 @@ def test_macro_takes_its_configuration_and_meets_micro(
         pairs = set(config["exchange"]["pair_whitelist"])
         assert pairs <= set(micro.venues[settings.venue].symbols)
         # The names in between are the services'.
-        assert settings.market == micro.bridge.market.replace("0.0.0.0", "micro")  # noqa: S104
+        assert settings.market == (micro.bridge.market.replace("0.0.0.0", "micro"),)  # noqa: S104
         assert settings.signals.replace("0.0.0.0", "macro") in micro.bridge.macros  # noqa: S104
         assert services["macro"]["healthcheck"]["test"][1:5] == [
-            *("python", "-m", "citadel_bridge.health", settings.market)
+            *("python", "-m", "citadel_bridge.health", *settings.market)
         ]
 
 
@@ -284,10 +319,22 @@ def test_the_probe_of_micro_tells_well_from_not(
 # --- the images ----------------------------------------------------------------------------------
 
 
-def test_images_are_built_from_the_stated_base(dockerfile: Dockerfile) -> None:
-    stages = {"requirements", "dependencies", "wheel"}
-    assert set(dockerfile.bases) - stages == {BASE}
-    assert dockerfile.bases[-1] == BASE  # nothing of the build but what is copied
+def test_images_are_built_on_one_build_of_one_base(repository: Path) -> None:
+    """A context that has the name of a stage's base is taken instead of it."""
+    for side in ("micro", "macro"):
+        bases = Dockerfile(repository / side / "Dockerfile").bases
+        assert set(bases) == {BASE, "dependencies"}
+        assert bases[-1] == BASE  # nothing of the build but what is copied
+    contexts = []
+    for path in ("docker-compose.yml", "deploy/shards.yml", "deploy/freqtrade/join.yml"):
+        compose = yaml.safe_load((repository / path).read_text())
+        builds = [each["build"] for each in compose["services"].values() if "build" in each]
+        assert builds, path
+        contexts += [build["additional_contexts"] for build in builds]
+    assert all(each == contexts[0] for each in contexts)
+    ((name, _, image),) = (each.partition("=") for each in contexts[0])
+    assert name == BASE
+    assert re.fullmatch(rf"docker-image://{re.escape(BASE)}@sha256:[0-9a-f]{{64}}", image)
 
 
 def test_images_run_as_nobody_special(dockerfile: Dockerfile) -> None:
@@ -296,59 +343,51 @@ def test_images_run_as_nobody_special(dockerfile: Dockerfile) -> None:
     assert not {"RUN", "COPY", "ADD"} & set(order[order.index("USER") :])
 
 
-def test_every_installation_is_pinned(dockerfile: Dockerfile) -> None:
+def test_every_file_that_is_installed_is_known_by_its_hash(dockerfile: Dockerfile) -> None:
     installs = [run for run in dockerfile.all("RUN") if re.search(r"\bpip\b.*\binstall\b", run)]
     assert len(installs) == 3
     for run in installs:
-        assert "--constraint constraints.txt" in run or "--no-index" in run, run
+        assert "--require-hashes" in run or "--no-index" in run, run
+        assert "--no-deps" in run, run
     assert "--no-deps" in next(run for run in dockerfile.all("RUN") if "pip wheel" in run)
 
 
-def test_a_change_of_code_installs_no_dependency_anew(dockerfile: Dockerfile) -> None:
-    install = dockerfile.stages[1]
-    assert any("--requirement requirements.txt" in rest for _, rest in install)
-    assert [rest for word, rest in install if word in {"COPY", "ADD"}] == [
-        "constraints.txt .",
-        "--from=requirements /build/requirements.txt .",
-    ]
+def test_a_change_of_code_installs_no_dependency_anew(dockerfile: Dockerfile, side: str) -> None:
+    install = dockerfile.stages[0]
+    copied = [rest for word, rest in install if word in {"COPY", "ADD"}]
+    names = {"micro": ("micro",), "macro": ("macro", "ml")}[side]
+    assert copied == [" ".join([*(f"deploy/locked/{name}.txt" for name in names), "locked/"])]
 
 
-def test_images_hold_what_they_need_and_micro_never_freqtrade(
-    repository: Path,
-    tmp_path: Path,
-    services: dict[str, Any],
-    dockerfile: Dockerfile,
-    side: str,
+def test_the_extras_of_an_image_are_files_of_its_packages(
+    services: dict[str, Any], dockerfile: Dockerfile, side: str
 ) -> None:
-    (tmp_path / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
-    (listing,) = [rest for word, rest in dockerfile.stages[0] if word == "RUN"]
-    code = re.search(r'python -c "(.*)"', listing)
-    assert code is not None
-    extras = {"micro": "micro", "macro": "macro,ml"}[side]
-    if side == "macro":
-        assert set(dockerfile.all("ARG")) == {f"EXTRAS={extras}"}
-        assert services["macro"]["build"]["args"]["EXTRAS"].endswith(f":-{extras}}}")
-    listed = subprocess.run(
-        [sys.executable, "-c", code.group(1)],
-        cwd=tmp_path,
-        env={**os.environ, "EXTRAS": extras},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    names = {re.split(r"[<>=\[]", line)[0].lower() for line in listed.splitlines()}
-    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    wanted = list(project["dependencies"])
-    for extra in extras.split(","):
-        wanted += project["optional-dependencies"][extra]
-    assert listed.splitlines() == wanted
-    assert ("freqtrade" in names) == (side == "macro")
-    pins = {
-        line.split("==")[0].lower()
-        for line in (repository / "constraints.txt").read_text().splitlines()
-    }
-    assert {name.replace("_", "-") for name in names} <= {pin.replace("_", "-") for pin in pins}
+    """What is in them: ``test_locked.py``."""
+    (run,) = [
+        each for each in dockerfile.all("RUN") if "--require-hashes" in each and "opt" in each
+    ]
+    told = run.partition("--no-deps")[2]
+    if side == "micro":
+        assert told.split() == ["--requirement", "locked/micro.txt"]
+        return
+    extras = "macro,ml"
+    told_here = services["macro"]["build"]["args"]
+    (frequi,) = set(dockerfile.all("ARG")) - {f"EXTRAS={extras}"}
+    assert re.fullmatch(r"FREQUI=\d+\.\d+\.\d+", frequi)
+    assert told_here["EXTRAS"].endswith(f":-{extras}}}")
+    assert told_here["FREQUI"].endswith(f"-{frequi.partition('=')[2]}}}")
+    for chosen in ("macro,ml", "macro"):
+        shown = subprocess.run(
+            ["/bin/sh", "-c", f"echo {told}"],
+            env={**os.environ, "EXTRAS": chosen},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout.split()
+        assert shown == [
+            word for name in chosen.split(",") for word in ("--requirement", f"locked/{name}.txt")
+        ]
 
 
 def test_no_secret_gets_into_a_layer(repository: Path, dockerfile: Dockerfile) -> None:

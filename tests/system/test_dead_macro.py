@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from process_kit import SYMBOL, Bench, citadel, health, mid, until
 
 from citadel_proto.errors import InvariantError
@@ -46,6 +47,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.campaign
 def test_a_killed_macros_entries_end_and_orders_by_hand_go_on(
     bench: Bench, free_port: Callable[[], int]
 ) -> None:

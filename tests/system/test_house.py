@@ -6,18 +6,14 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from citadel_micro.core.marketdata import kernel
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES: Final = ("citadel_proto", "citadel_bridge", "citadel_macro", "citadel_micro")
 LONGEST_MODULE: Final = 450  # lines; past this a file is usually two ideas
 
 
@@ -162,35 +158,6 @@ def test_help_needs_no_extra_and_lists_every_package(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert shown.stderr == ""
     assert "--version" in shown.stdout
-
-
-def test_wheel_holds_the_packages_and_the_user_folder(
-    repository: Path, tmp_path: Path, tracked: list[Path]
-) -> None:
-    built = python(
-        *("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(repository))
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    inside = set(zipfile.ZipFile(wheel).namelist())
-
-    expected = set()
-    for file in tracked:
-        path = file.relative_to(repository)
-        if path.parts[:2] == ("macro", "user_data"):
-            expected.add(f"citadel_macro/{path.relative_to('macro')}")
-        elif len(path.parts) > 1 and path.parts[1] in PACKAGES:
-            expected.add(str(path.relative_to(path.parts[0])))
-    assert expected - inside == set()
-    assert {name.split("/")[0] for name in inside if "dist-info" not in name} == set(PACKAGES)
-    assert not [name for name in inside if name.endswith((".sqlite", ".log", ".pyc"))]
-    if kernel.COMPILED:
-        libraries = [name for name in inside if name.endswith(".so")]
-        assert sorted(name.split(".")[0] for name in libraries) == [
-            "citadel_micro/core/marketdata/_book",
-            "citadel_micro/core/marketdata/_levels",
-        ]
-        assert "none-any" not in wheel.name
 
 
 def test_reference_pages_are_what_the_code_says(repository: Path) -> None:

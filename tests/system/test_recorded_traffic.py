@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from process_kit import citadel, health, until
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
-from citadel_micro.core.engine.engine import Engine
-from citadel_micro.core.model.config import EngineConfig, VenueConfig
-from citadel_micro.core.model.events import DepthUpdate, SignalReceived, Started, TradeTick
-from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.offline.driver import OfflineDriver
+from citadel_micro.core.model.events import SignalReceived, Started
+from citadel_micro.offline.on_tape import EngineOnTape, open_limits
 from citadel_micro.shell.bridge.wire import event_of
 from citadel_micro.shell.instruments.file import read_instruments
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_proto import topics
-from citadel_proto.codec import decode_market, decode_signal, encode, unpack_levels
+from citadel_proto.codec import decode_market, encode
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
     Answer,
@@ -33,9 +30,8 @@ from citadel_proto.messages import (
     ExecutionReport,
     MicroHeartbeat,
     Signal,
-    Trades,
 )
-from citadel_proto.tape import MARKET, SIGNALS
+from citadel_proto.tape import MARKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -199,88 +195,18 @@ def rules(folder: Path, symbols: set[str]) -> dict[tuple[str, str], Instrument]:
     return dict(read_instruments(path))
 
 
-class Replayed(OfflineDriver):
-    """An engine and a paper venue whose market is what the tape's micro published."""
-
-    def __init__(self, instruments: dict[tuple[str, str], Instrument]) -> None:
-        rich = Decimal(10) ** 9
-        limits = paper_defaults(
-            lease_required=True,
-            stale_ns=STALE_NS,
-            max_order_quantity={REJECTED: Decimal(1), "*": Decimal(10) ** 9},
-            depth_participation_bps=1_000_000.0,
-            max_order_notional=rich,
-            max_position_notional=rich,
-            max_gross_exposure=rich,
-            max_net_exposure=rich,
-            max_venue_exposure={"*": rich},
-        )
-        config = EngineConfig(
-            run_id="replayed",
-            instance="replayed",
-            venues={VENUE: VenueConfig(integrity="snapshot_only", shows_own_orders=False)},
-            limits=limits,
-            stale_cancel_ns=2 * STALE_NS,
-        )
-        by_symbol = {symbol: rule for (_, symbol), rule in instruments.items()}
-        currencies = [name for rule in by_symbol.values() for name in (rule.base, rule.quote)]
-        paper = PaperVenue(
-            VENUE,
-            by_symbol,
-            PaperConfig(seed=1, balances=dict.fromkeys(currencies, rich)),
-        )
-        super().__init__(Engine(config, instruments), paper)
-
-    def play(self, played: PlayedTape) -> None:
-        """Feed everything at the time at which it was received."""
-        for number, record in enumerate(played.records):
-            if number == 0:
-                self.post(Started(state={}, damaged=""), record.recv_ns)
-            body = topics.split(record.frame)[1]
-            if record.direction == SIGNALS:
-                self.post(event_of(decode_signal(body)), record.recv_ns)
-                continue
-            message = decode_market(body)
-            if isinstance(message, BookSnapshot):
-                self.market(depth(message), record.recv_ns)
-            elif isinstance(message, Trades):
-                for trade in message.trades:
-                    tick = TradeTick(
-                        VENUE,
-                        message.symbol,
-                        trade.trade_id,
-                        trade.price,
-                        trade.quantity,
-                        trade.side,
-                        trade.exchange_ns,
-                        record.recv_ns,
-                    )
-                    self.market(tick, record.recv_ns)
-        self.advance(record.recv_ns + 60 * S)
-
-
-def depth(book: BookSnapshot) -> DepthUpdate:
-    bids, asks = unpack_levels(book.bids), unpack_levels(book.asks)
-    return DepthUpdate(
-        book.venue,
-        book.symbol,
-        True,
-        book.venue_seq,
-        book.venue_seq,
-        -1,
-        None,
-        [(float(price), float(size)) for price, size in bids],
-        [(float(price), float(size)) for price, size in asks],
-        book.exchange_ns,
-        book.recv_ns,
-    )
+def replayed_engine(instruments: dict[tuple[str, str], Instrument]) -> EngineOnTape:
+    """Its market is what the tape's micro published."""
+    most = {REJECTED: Decimal(1), "*": Decimal(10) ** 9}
+    limits = open_limits(lease_required=True, max_order_quantity=most)
+    return EngineOnTape(instruments, limits=limits)
 
 
 def test_an_engine_works_the_recorded_signals(played: PlayedTape, tmp_path: Path) -> None:
     wanted = signals(played)
     instruments = rules(tmp_path, {signal.symbol for signal in wanted.values()})
-    replayed = Replayed(instruments)
-    replayed.play(played)
+    replayed = replayed_engine(instruments)
+    replayed.play(played.records)
     assert replayed.reports.keys() == wanted.keys(), "each once, whatever was published again"
     theirs = final_reports(played)
     for signal_id, report in replayed.reports.items():
@@ -301,14 +227,14 @@ def test_an_engine_works_the_recorded_signals(played: PlayedTape, tmp_path: Path
             assert report.status == "filled", (signal_id, report.reason_code, report.reason)
         else:
             assert report.status == theirs[signal_id].status, signal_id
-    again = Replayed(instruments)
-    again.play(played)
+    again = replayed_engine(instruments)
+    again.play(played.records)
     assert again.reports == replayed.reports
 
 
 def test_played_today_every_signal_is_too_old(played: PlayedTape, tmp_path: Path) -> None:
     wanted = signals(played)
-    replayed = Replayed(rules(tmp_path, {signal.symbol for signal in wanted.values()}))
+    replayed = replayed_engine(rules(tmp_path, {signal.symbol for signal in wanted.values()}))
     later = played.records[-1].recv_ns + 3600 * S
     replayed.post(Started(state={}, damaged=""), later - 5 * S)
     replayed.advance(later)

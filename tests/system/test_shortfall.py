@@ -76,7 +76,7 @@ def test_all_three_agree(
     child.seen_lots = target
     parent.children.append(child)
     parent.recount()
-    parent.arrival_half_ticks = parent.release_half_ticks = parent.final_half_ticks = arrival
+    parent.arrival_mid2_ticks = parent.release_mid2_ticks = parent.final_mid2_ticks = arrival
     parent.phase, parent.outcome = ParentPhase.TERMINAL, ParentState.CANCELED
 
     exact = tca.shortfall(parent)

@@ -1,4 +1,4 @@
-"""LightGBM classifier for FreqAI that does not predict from what it does not know.
+"""LightGBM classifier for FreqAI that predicts only from known features.
 
 Stock FreqAI fills missing features with 0 and then replaces its own mask of those rows by the
 outlier mask, so that ``do_predict`` is 1 on a row of zeros. Here both masks must agree.
@@ -30,11 +30,11 @@ class CitadelLightGBM(BaseClassifierModel):
     def fit(
         self, data_dictionary: dict[str, Any], dk: FreqaiDataKitchen, **kwargs: Any
     ) -> LGBMClassifier:
-        """Train on the training rows; log how the held-out rows are judged by it.
+        """Train on the training rows; log its score on the held-out rows.
 
         The Brier score (mean squared error of the probability) is shown beside that of always
-        answering with the base rate. Not being better than the base rate means that the features
-        say nothing about the label, as on the simulator's random market they should not.
+        predicting the base rate. If it is not better than the base rate, the features do not
+        predict the label, as is expected on the simulator's random market.
         """
         model = LGBMClassifier(**self.model_training_parameters)
         model.fit(
@@ -66,7 +66,7 @@ class CitadelLightGBM(BaseClassifierModel):
         said = np.asarray(model.predict_proba(data["test_features"].to_numpy()))[:, chosen]
         rate = float((data["train_labels"].to_numpy()[:, 0] == classes[chosen]).mean())
         logger.info(
-            "%s: Brier score %.4f on %d held-out candles; always saying the base rate %.2f: %.4f.",
+            "%s: Brier score %.4f on %d held-out candles; always predicting the base rate %.2f: %.4f.",
             pair,
             float(np.mean((said - hit) ** 2)),
             len(hit),

@@ -1,4 +1,4 @@
-"""The sample strategy with a story: what ``citadel demo`` lets Freqtrade do.
+"""The sample strategy with the demo's faults: what ``citadel demo`` runs in Freqtrade.
 
 Beyond ``CitadelSample``, by the section ``citadel_demo`` of the configuration:
 
@@ -18,7 +18,7 @@ SECTION = "citadel_demo"
 
 
 class CitadelDemo(CitadelSample):
-    """Enter and leave quickly, hope for too much on some pairs, stop when told."""
+    """Enter and exit quickly, oversize entries on some pairs, stop when a file says so."""
 
     hopeful_pairs: tuple[str, ...] = ()
     """Pairs on which an entry stakes ``hope``."""
@@ -48,7 +48,7 @@ class CitadelDemo(CitadelSample):
         return super().custom_entry_price(pair, proposed_rate, **kwargs)
 
     def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
-        """No entry after the end was called; a plain resting limit order on a hopeful pair."""
+        """No entry once the run is ending; a plain resting limit order on a hopeful pair."""
         if self.stop_file and Path(self.stop_file).exists():
             return False
         if pair not in self.hopeful_pairs:

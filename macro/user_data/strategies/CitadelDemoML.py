@@ -12,7 +12,7 @@ class CitadelDemoML(CitadelML):
     """``CitadelML`` that stops entering when ``citadel_demo.stop_file`` exists."""
 
     def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
-        """No entry after the end was called."""
+        """No entry once the run is ending."""
         stop_file = self.config.get("citadel_demo", {}).get("stop_file", "")
         if stop_file and Path(stop_file).exists():
             return False

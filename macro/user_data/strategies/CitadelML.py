@@ -1,6 +1,6 @@
 """LightGBM inside FreqAI, on candles and on micro's order flow.
 
-The model answers how likely the price is to be higher by more than ``cost_bps`` after
+The model predicts the probability that the price is higher by more than ``cost_bps`` after
 ``label_period_candles`` candles. An entry needs all of:
 
 1. ``do_predict`` is 1: every feature known, no outlier (see ``CitadelLightGBM``);
@@ -11,13 +11,13 @@ The model answers how likely the price is to be higher by more than ``cost_bps``
    of the training, which FreqAI predicts for the purpose.);
 4. in a live run, micro's book is fresh.
 
-The probability travels with the order as ``confidence``; micro may hold back on it, never add.
+The probability is sent with the order as ``confidence``; micro may reduce or reject on it, never add.
 
-Order flow is watched while the bot runs and kept in ``user_data/orderflow``; see
+Order flow is recorded while the bot runs and kept in ``user_data/orderflow``; see
 ``citadel_macro.features`` for how a model is trained when the past has none.
 
-On the simulator the market is synthetic: there is nothing in it for a model to find, and what the
-model says about itself in the log (its Brier score beside the base rate's) shows it. Use it to see
+On the simulator the market is synthetic: there is nothing in it for a model to find, which the
+log shows (its Brier score beside the base rate's). Use it to see
 the machinery.
 """
 
@@ -46,7 +46,7 @@ FIRST_LOOKS = 2
 
 
 class CitadelML(CitadelStrategy, IStrategy):
-    """Enter where the model's probability of a rise ranks high; leave after the label's horizon."""
+    """Enter where the model's probability of a rise ranks high; exit after the label's horizon."""
 
     INTERFACE_VERSION = 3
 
@@ -60,7 +60,7 @@ class CitadelML(CitadelStrategy, IStrategy):
     use_exit_signal = True
 
     cost_bps: float = 20.0
-    """What a round trip costs: a smaller rise is no rise."""
+    """What a round trip costs: a smaller rise does not count."""
     rank: float = 0.6
     """Quantile of recent probabilities that an entry must reach."""
     window: int = 240
@@ -71,7 +71,7 @@ class CitadelML(CitadelStrategy, IStrategy):
     """How far beyond the opposite best price an order may chase, in basis points."""
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Open the store of watched order flow; take parameters from ``citadel_ml``."""
+        """Open the store of recorded order flow; read parameters from ``citadel_ml``."""
         for name, value in self.config.get("citadel_ml", {}).items():
             setattr(self, name, value)
         folder = Path(self.config["user_data_dir"]) / "orderflow"
@@ -79,7 +79,7 @@ class CitadelML(CitadelStrategy, IStrategy):
         self._looks: dict[str, int] = {}
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
-        """Look at every pair's book once per loop."""
+        """Sample every pair's book once per loop."""
         if not self.micro.live or self.dp is None:
             return
         for pair in self.dp.current_whitelist():
@@ -89,10 +89,10 @@ class CitadelML(CitadelStrategy, IStrategy):
             self._look_again(pair)
 
     def _look_again(self, pair: str) -> None:
-        """Analyse the current candle anew when the first model of ``pair`` is ready.
+        """Analyze the current candle again when the first model of ``pair`` is ready.
 
-        FreqAI predicts at candles only, the first time for its own history, so the first prediction
-        that counts would come up to two candles late. It takes the same candle twice in its stride.
+        FreqAI predicts at candles only, the first time for its own history, so the first usable
+        prediction would come up to two candles late. It handles the same candle twice correctly.
         """
         looks = self._looks.get(pair, 0)
         known = self.freqai.dd.pair_dict.get(pair)
@@ -130,7 +130,7 @@ class CitadelML(CitadelStrategy, IStrategy):
     def feature_engineering_standard(
         self, dataframe: DataFrame, metadata: dict[str, Any], **kwargs: Any
     ) -> DataFrame:
-        """Order flow of the candles that were watched, and which ones were."""
+        """Order flow of the recorded candles, and which ones are recorded."""
         flow = self.flow.joined(metadata["pair"], dataframe["date"])
         for name in (*FLOW_COLUMNS, KNOWN):
             dataframe[f"%-flow_{name}"] = flow[name]
@@ -152,7 +152,7 @@ class CitadelML(CitadelStrategy, IStrategy):
     # --- signals ---------------------------------------------------------------------------------
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """FreqAI's prediction, and whether the candle itself may be acted on."""
+        """FreqAI's prediction, and whether the candle itself may be traded on."""
         dataframe = self.freqai.start(dataframe, metadata, self)
         step = pd.Timedelta(seconds=timeframe_to_seconds(self.timeframe))
         fresh = (dataframe["date"].diff() == step) & (dataframe["volume"] > 0)
@@ -164,10 +164,10 @@ class CitadelML(CitadelStrategy, IStrategy):
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Conditions 1 to 3."""
         if UP not in dataframe:
-            return dataframe  # no model yet, or one that has never seen a rise
+            return dataframe  # no model yet, or one trained without any rise
         trusted = (dataframe["do_predict"] == 1) & (dataframe["fresh"] == 1)
         probability = dataframe[UP]
-        predicted = probability.where(probability > 0)  # FreqAI fills what it missed with zeros
+        predicted = probability.where(probability > 0)  # FreqAI fills missing ones with zeros
         bar = predicted.rolling(self.window, min_periods=10).quantile(self.rank)
         enter = trusted & (probability >= bar)
         dataframe.loc[enter, ["enter_long", "enter_tag"]] = (1, "model")
@@ -192,7 +192,7 @@ class CitadelML(CitadelStrategy, IStrategy):
         return book.best_bid * (1 - self.room_bps / 1e4)
 
     def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
-        """Condition 4; hand the probability to micro."""
+        """Condition 4; pass the probability to micro."""
         if not self.micro.live:
             return True
         book = self.micro.book(pair)
@@ -210,6 +210,6 @@ class CitadelML(CitadelStrategy, IStrategy):
     def custom_exit(
         self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
     ) -> str | None:
-        """Leave ``hold_s`` after the first fill."""
+        """Exit ``hold_s`` after the first fill."""
         since = trade.date_entry_fill_utc or trade.open_date_utc
         return "horizon" if (current_time - since).total_seconds() >= self.hold_s else None

@@ -1,6 +1,6 @@
-"""A small strategy that looks at micro's order book before it enters.
+"""A small strategy that checks micro's order book before it enters.
 
-It shows the parts that the bridge adds to Freqtrade; it is not a way to make money.
+It shows what the bridge adds to Freqtrade; it is not a way to make money.
 
 Entry, three conditions:
 
@@ -39,7 +39,7 @@ SECTION = "citadel_sample"
 
 
 class CitadelSample(CitadelStrategy, IStrategy):
-    """Enter when micro's book leans to the buyers; leave at a small profit or after a while."""
+    """Enter when micro's book leans to the buyers; exit at a small profit or after a while."""
 
     INTERFACE_VERSION = 3
 
@@ -69,14 +69,14 @@ class CitadelSample(CitadelStrategy, IStrategy):
     urgency: str = "high"
     """Urgency of the chase: passive, normal, high or cross."""
     patience_s: float = 20.0
-    """How long an order chases before it takes what there is, within ``room_bps``."""
+    """How long an order chases before it crosses, within ``room_bps``."""
     stakes: dict[str, float] = {}
     """Stake per pair, in place of ``stake_amount``."""
     passive_pairs: tuple[str, ...] = ()
     """Pairs whose entries never go above the best bid, so that they may fill in part or not."""
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Take parameters from the section ``citadel_sample`` of the configuration."""
+        """Read parameters from the section ``citadel_sample`` of the configuration."""
         for name, value in self.config.get(SECTION, {}).items():
             known = [key for key in vars(CitadelSample) if key in CitadelSample.__annotations__]
             if name not in known:
@@ -114,7 +114,7 @@ class CitadelSample(CitadelStrategy, IStrategy):
         )
 
     def _chase(self, pair: str, tag: str) -> None:
-        """Have the next order of ``pair`` rest at the best price first, and cross in the end."""
+        """Have the next order of ``pair`` rest at the best price first, and cross at the end."""
         self.micro.execution(
             pair,
             urgency=self.urgency,
@@ -155,7 +155,7 @@ class CitadelSample(CitadelStrategy, IStrategy):
     def custom_exit(
         self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
     ) -> str | None:
-        """Leave ``hold_s`` after the first fill."""
+        """Exit ``hold_s`` after the first fill."""
         since = trade.date_entry_fill_utc or trade.open_date_utc
         held = (current_time - since).total_seconds()
         return "held_long_enough" if held >= self.hold_s else None

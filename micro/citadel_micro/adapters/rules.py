@@ -1,4 +1,4 @@
-"""Trading rules: who is asked for the list of which venue. Nothing is loaded before it is needed."""
+"""Trading rules: which source is used for which venue. Nothing is loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AdapterRules:
-    """Binance by itself, where it is one request without ccxt; every other venue through ccxt."""
+    """Binance directly, where it is one request without ccxt; every other venue through ccxt."""
 
     program = "citadel_micro.adapters.fetch_rules"
 
@@ -35,7 +35,7 @@ class AdapterRules:
 
         Raises:
             BadInput: unknown venue, or one without a list.
-            PeerUnavailable, VenueViolation: it does not answer, or with something else.
+            PeerUnavailable, VenueViolation: it does not answer, or with invalid data.
         """
         del symbols  # all of them come at once
         if self.quick(venue):

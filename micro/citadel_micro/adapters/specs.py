@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AdapterSpecs:
-    """Looks through the folder: a venue is there by being there, and no list names it."""
+    """Searches the folder: every package with SPECS is a venue, without a list of them."""
 
     def specs(self) -> Mapping[str, VenueSpec]:
         """``SPECS`` of every adapter's ``market_data``. Raises BadInput for a broken file."""
@@ -30,11 +30,11 @@ class AdapterSpecs:
                 if adapter.ispkg and importlib.util.find_spec(name) is not None:
                     found.update(importlib.import_module(name).SPECS)
             except Exception as error:
-                # Anybody may add such a file: whatever is wrong in it, its author can mend.
+                # Anybody may add such a file: its author can fix whatever is wrong in it.
                 raise broken_venue(adapter.name, error) from error
         return found
 
     def folders(self) -> Sequence[Path]:
-        """Of this package."""
+        """The folder of this package."""
         package = importlib.import_module(__name__.rpartition(".")[0])
         return [Path(folder) for folder in package.__path__]

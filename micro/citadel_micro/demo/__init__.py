@@ -1,1 +1,1 @@
-"""The whole system on loopback, watched, hurt on purpose, and audited."""
+"""The whole system on loopback, shown live, with deliberate faults, and audited."""

@@ -1,19 +1,20 @@
-"""Do Freqtrade's books say what micro did? Compared order by order and trade by trade.
+"""Do Freqtrade's books match what micro did? Compared order by order and trade by trade.
 
 Freqtrade's side is read from its own SQLite file, micro's from the reports in its journal.
 
-- Of every order, the filled amount and the average price must be the very numbers of micro's report,
-  and what Freqtrade holds to be over must be over.
+- For every order, the filled amount and the average price must be exactly those of micro's report,
+  and what Freqtrade considers closed must be closed.
 - A trade must hold what Freqtrade's own rule (see ``running``) makes of micro's numbers, at the running
-  average that it makes, or that average rounded to a tick of the pair. What an order that is still
-  open has filled is compared in the order's row only.
-- A closed trade must have sold what it held, but for less than a step, or for the rest that macro noted
-  when it closed the trade because nobody could sell it. Its close rate is that of its last exit;
-  Freqtrade itself drops it when an exit is filled while it is being cancelled.
+  average that it makes, or that average rounded to a tick of the pair. What a still open order
+  has filled is compared in the order's row only.
+- A closed trade must have sold what it held, except less than a step, or the rest that macro noted
+  when it closed the trade because that was too small to sell. Its close rate is that of its last exit;
+  Freqtrade itself drops it when an exit fills while it is being canceled.
 - Fees: Freqtrade keeps the first exit's as money. Of entries it keeps the rate of one, rounded to eight
-  digits. What it took off an amount must be what the venue kept.
-- Every order must be of the owner whose books these are. Orders of other owners are counted and are no
-  difference; an order of theirs in these books is one.
+  digits. What it deducted from an amount must be what the venue took.
+- Every order must be of the owner of these books. Orders of other owners are counted and are no
+  difference; an order of theirs in these books is one, unless it has closed what a trade held. Of
+  such an order the books have the part that was theirs, at its average.
 
 Figures of trades are sums that Freqtrade made in binary floats, so they may differ from micro's exact
 ones in the last binary digits and nowhere else: they are compared to ``SUM_DIGITS`` relative.
@@ -31,6 +32,7 @@ from citadel_micro.demo import ownership
 from citadel_micro.demo.freqtrade_books import (
     BookedOrder,
     BookedTrade,
+    read_deleted,
     read_freqtrade,
     read_owners,
 )
@@ -44,7 +46,15 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.commands import FillView, PublishReport
     from citadel_proto.shortfall import Costs
 
-__all__ = ["Audit", "BookedOrder", "BookedTrade", "compare", "read_freqtrade", "read_owners"]
+__all__ = [
+    "Audit",
+    "BookedOrder",
+    "BookedTrade",
+    "compare",
+    "read_deleted",
+    "read_freqtrade",
+    "read_owners",
+]
 
 SUM_DIGITS: Final = 1e-12
 """Relative difference allowed between a float sum and the exact one."""
@@ -53,7 +63,7 @@ PRICE_DIGITS: Final = 1e-16
 RATE_PLACES: Final = 8
 """Decimal places to which Freqtrade rounds the rate of a fee."""
 LOWERED: Final = Decimal("0.98")
-"""Freqtrade takes a wallet that holds at least this part of a trade for the whole of it."""
+"""Freqtrade treats a wallet that holds at least this part of a trade as the whole of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +95,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The verdict: rows to show, and every difference in words (none when the books agree)."""
+    """The result: rows to show, and every difference as text (none when the books agree)."""
 
     rows: tuple[Row, ...]
     differences: tuple[str, ...]
     orders: int
     owners: tuple[str, ...] = ()
-    """Whose books these are; none where neither side names an owner."""
+    """Owners of these books; none where neither side names an owner."""
     others: int = 0
-    """Orders of other owners that micro filled: not in these books, and rightly so."""
+    """Orders of other owners that micro filled: correctly not in these books."""
+    deleted: tuple[str, ...] = ()
+    """Filled orders of trades that were deleted in Freqtrade."""
     flattened: tuple[str, ...] = ()
     """Orphans that macro has sold again, which Freqtrade never booked."""
 
@@ -108,15 +120,17 @@ def compare(
     trades: Iterable[BookedTrade],
     reports: Mapping[str, PublishReport],
     owners: Collection[str] = (),
+    deleted: Collection[str] = (),
 ) -> Audit:
-    """Hold Freqtrade's rows against micro's last report of each order.
+    """Compare Freqtrade's rows with micro's last report of each order.
 
     Args:
         orders: Freqtrade's orders.
         trades: Freqtrade's trades.
         reports: micro's last report of every parent order, by signal id.
-        owners: whose books these are (``read_owners``); none: the owner of their orders, of which
+        owners: of these books (``read_owners``); none: the owner of their orders, of which
             there may then be one only.
+        deleted: filled orders whose trade was deleted (``read_deleted``): they have no row.
     """
     differences: list[str] = []
     booked = list(orders)
@@ -125,24 +139,32 @@ def compare(
     for order in booked:
         report = reports.get(order.order_id)
         if report is None:
-            # A signal can expire on its way, while micro is away: then nothing came of it.
+            # A signal can expire in transit, while micro is down: then it had no effect.
             if order.open or order.filled:
-                differences.append(f"order {order.order_id}: Freqtrade has it, micro never saw it")
+                differences.append(
+                    f"order {order.order_id}: Freqtrade has it, micro never received it"
+                )
             continue
+        report = ownership.part(order, report, owners)
         differences += _order_differences(order, report)
         by_trade.setdefault(order.trade_id, []).append((order, report))
-    ours = ownership.owners_of(owners, by_trade, differences)
+    entry_sides = {
+        trade.trade_id: _entry_side(trade, by_trade.get(trade.trade_id, [])) for trade in listed
+    }
+    exits = {
+        order.order_id
+        for order in booked
+        if order.side != entry_sides.get(order.trade_id, order.side)
+    }
+    ours = ownership.owners_of(owners, by_trade, exits, differences)
     known = {order.order_id for order in booked}
+    held = ownership.held_when(listed, by_trade, exits)
     missing = {
         signal_id: report
         for signal_id, report in reports.items()
-        if signal_id not in known and report.filled > 0
+        if signal_id not in known and report.filled > 0 and signal_id not in deleted
     }
-    others = {
-        name
-        for name, report in missing.items()
-        if ownership.of_others(report, ours, listed, missing)
-    }
+    others = {name for name, report in missing.items() if ownership.of_others(report, ours, held)}
     flattened = ownership.flattened({n: r for n, r in missing.items() if n not in others})
     differences += [
         f"order {signal_id}: micro filled {report.filled} {report.symbol}, Freqtrade has no row"
@@ -157,6 +179,7 @@ def compare(
         orders=len(booked),
         owners=tuple(sorted(ours)),
         others=len(others),
+        deleted=tuple(name for name in deleted if name in reports and name not in known),
         flattened=tuple(name for name in flattened if ownership.FLATTENS.match(name) is None),
     )
 
@@ -201,7 +224,7 @@ def _row(
         fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
     amount = _quantity(exit_fills)
     kept = _check_kept(trade, legs, entry_side, differences)
-    if counted:  # before that a trade has the rate that was expected
+    if counted:  # before that a trade has the expected rate
         _check_rate(differences, f"{where}: entry", trade, counted)
     if not trade.open:
         _check_close(trade, exits, differences)
@@ -224,7 +247,7 @@ def _check_kept(
     entry_side: str,
     differences: list[str],
 ) -> Decimal:
-    """Hold a trade against Freqtrade's own rule; returns the amount that it must hold."""
+    """Compare a trade with Freqtrade's own rule; returns the amount that it must hold."""
     where = f"trade {trade.trade_id} ({trade.pair})"
     base = trade.pair.partition("/")[0]
     for order, report in legs:
@@ -248,7 +271,7 @@ def _check_kept(
             differences.append(
                 f"{where}: sold {-must.rest.normalize():f} in micro that it did not hold"
             )
-    # Freqtrade lowers the amount to what the wallet has, if that is a little less, before an exit.
+    # Freqtrade lowers the amount to the wallet's, if that is a little less, before an exit.
     less_fee = must.rest - must.uncut
     forms = [must.amount, less_fee, down(less_fee, trade.step)]
     exits = [report for order, report in legs if order.side != entry_side and report.filled > 0]
@@ -270,7 +293,7 @@ def _check_kept(
 
 
 def _check_close(trade: BookedTrade, exits: list[PublishReport], differences: list[str]) -> None:
-    """A trade that was left in several orders keeps the rate of the last and the fee of the first."""
+    """A trade exited by several orders keeps the rate of the last and the fee of the first."""
     where = f"trade {trade.trade_id} ({trade.pair})"
     filled = [report.fills for report in exits if report.fills]
     if filled:
@@ -292,7 +315,7 @@ def _check_close(trade: BookedTrade, exits: list[PublishReport], differences: li
 def _check_rate(
     differences: list[str], where: str, trade: BookedTrade, entries: list[PublishReport]
 ) -> None:
-    """The rate of one entry's fee. A fee in a third currency is not looked at."""
+    """The rate of one entry's fee. A fee in a third currency is not compared."""
     base, _, rest = trade.pair.partition("/")
     quote = rest.partition(":")[0]
     amount = fees = Decimal(0)
@@ -386,7 +409,7 @@ def traded_shortfall(reports: list[PublishReport]) -> float | None:
 
     Positive is a cost (``citadel_proto.shortfall``: Perold 1988). The unfilled rest is left out, as
     Freqtrade gave it up on purpose, and so are fees in a third currency. None where nothing was
-    traded, or a mid at arrival is not known.
+    traded, or an arrival mid is not known.
     """
     total: Costs | None = None
     for report in reports:
@@ -402,7 +425,7 @@ def traded_shortfall(reports: list[PublishReport]) -> float | None:
                 fill.fee, fill.fee_currency, base=base, quote=quote, price=fill.price
             )
             traded.append(Traded(Fraction(fill.price), Fraction(fill.quantity), fee=fee or 0))
-        # The shortest text of the float is the mid that micro rounded to it.
+        # The shortest text of the float is the mid that micro rounded it from.
         arrival = Fraction(repr(report.arrival_mid))
         cost = costs(traded, sign=1 if report.side == "buy" else -1, arrival=arrival)
         total = cost if total is None else total + cost

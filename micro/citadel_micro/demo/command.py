@@ -1,4 +1,4 @@
-"""``citadel demo``: the whole system offline, with three faults, and the proof that books agree."""
+"""``citadel demo``: the whole system offline, with faults on purpose, and an audit of the books."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
     from citadel_micro.demo.audit import Audit
     from citadel_micro.demo.run import DemoRun
+    from citadel_micro.demo.three_books import ThreeBooks
 
 _ENDED: Final = (Exit.OK, Exit.INTERRUPTED)
-"""What a process that was told to stop may end with."""
+"""Exit codes of a process that was told to stop."""
 _FRAME_S: Final = 0.25
 _FILE_WIDTH: Final = 140
-_WIND_DOWN_S: Final = 45.0
+_WIND_DOWN_S: Final = 120.0
 """How long open trades have to close once no new ones are opened."""
 _ML_MINUTES: Final = 6.0
-"""Training takes its time before the first trade."""
+"""Training takes time before the first trade."""
 
 
 def demo(
@@ -36,31 +37,52 @@ def demo(
         bool,
         typer.Option(
             "--keep",
-            help="Go on trading when the story is told, until Ctrl-C; a second one ends at once.",
+            help="Continue trading when all faults have happened, until Ctrl-C; a second one ends at once.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 1,
     ml: Annotated[
         bool, typer.Option("--ml", help="Let a LightGBM model decide (needs the extra ml).")
     ] = False,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Fill orders on paper instead of sending them to the exchange."
+        ),
+    ] = False,
+    futures: Annotated[
+        bool,
+        typer.Option("--futures", help="Trade USD-M futures, long and short, instead of spot."),
+    ] = False,
     run_dir: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/demo-<time>.")
     ] = None,
 ) -> Exit:
-    """Run simulator, micro and Freqtrade together, offline, and compare their books at the end.
+    """Run a simulated exchange, micro and Freqtrade together, offline; at the end compare their books.
 
-    The run includes an order that the risk gate refuses, one that fills in part and is cancelled,
-    and a kill -9 of micro with orders at work. Exit code 0 only if at least three round trips were
-    made and both sides agree on every one.
+    micro trades live on the simulated exchange, over its private protocol, with a key made for the
+    run. The run includes an order that the risk gate rejects, one that is canceled after a partial
+    fill, a kill -9 of micro while orders are working, an order whose answer is lost, a user stream
+    that goes mute, and a cut of all private connections. Exit code 0 only if at least three round
+    trips were made and Freqtrade's database, micro's journal and the exchange's ledger agree on every
+    one. With --paper the exchange has no account of micro's, and the first two are compared. With
+    --futures positions have three times their stake, and the exchange settles funding once, which is
+    compared too.
     """
+    from citadel_micro.demo.market import FUTURES, SPOT  # noqa: PLC0415
     from citadel_micro.demo.processes import ended_like_ctrl_c  # noqa: PLC0415
     from citadel_micro.demo.run import DemoRun  # noqa: PLC0415
 
+    if futures and (ml or paper):
+        other = "--ml" if ml else "--paper"
+        raise BadInput(f"--futures and {other} exclude each other", where="citadel demo")
     folder = _made((run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve())
     if ml and minutes < _ML_MINUTES:
         minutes = _ML_MINUTES
     console = _console()
-    run = DemoRun(folder, seed=seed, machine_learning=ml)
+    run = DemoRun(
+        folder, seed=seed, machine_learning=ml, paper=paper, market=FUTURES if futures else SPOT
+    )
     with ended_like_ctrl_c():
         try:
             run.start(lambda text: console.print(f"[dim]{text}[/dim]"))
@@ -68,25 +90,28 @@ def demo(
             codes = run.stop()
         finally:
             run.stop()
-    found = run.audit()
-    _print(console, run, found)
+    found, third = run.audit(), run.third_book()
+    _print(console, run, found, third)
     if not finished:
-        console.print("interrupted: what was at work then may differ")
+        console.print("interrupted: orders working then may differ")
         console.print(f"run folder: {folder}", soft_wrap=True)
         return Exit.INTERRUPTED
-    missing = run.state.incidents.missing()
+    missing, wrong = run.missing(), run.venue.wrong()
     for text in missing:
         console.print(f"[red]did not happen:[/red] {text}")
+    for text in wrong:
+        console.print(f"[red]must not be:[/red] {text}")
     bad = [f"{name} ended with {code}" for name, code in codes.items() if code not in _ENDED]
     for text in bad:
         console.print(f"[red]{text}[/red]")
     console.print(f"run folder: {folder}", soft_wrap=True)
-    ok = not found.differences and not missing and not bad and found.round_trips >= run.wanted
+    agree = not found.differences and not (third and third.differences)
+    ok = agree and not missing and not wrong and not bad and found.round_trips >= run.wanted
     return Exit.OK if ok else Exit.DIFFERENCE
 
 
 def _made(folder: Path) -> Path:
-    """The run folder, there and empty."""
+    """The run folder, created if needed, and empty."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
@@ -94,7 +119,7 @@ def _made(folder: Path) -> Path:
         raise BadInput(
             f"the run folder cannot be used: {error.strerror}",
             where=str(folder),
-            mend="name a folder that can be written with --run-dir",
+            mend="name a writable folder with --run-dir",
         ) from error
     if not empty:
         raise BadInput(
@@ -109,22 +134,54 @@ def audit(
     *,
     database: Annotated[Path, typer.Option(help="Freqtrade's trade database (SQLite file).")],
     journal: Annotated[Path, typer.Option(help="Run folder of micro, with its journals.")],
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ledger of the simulated exchange, as a demo leaves it, for a third book."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
 ) -> Exit:
     """Compare Freqtrade's books with what micro did. Exit code 0 only if they agree."""
-    from citadel_micro.demo.audit import compare, read_freqtrade, read_owners  # noqa: PLC0415
-    from citadel_micro.demo.journals import read_micro  # noqa: PLC0415
-    from citadel_micro.demo.report import trades_table  # noqa: PLC0415
+    from msgspec.json import encode  # noqa: PLC0415
 
-    books = read_freqtrade(database)
-    found = compare(*books, read_micro(journal), read_owners(database))
+    from citadel_micro.demo.audit import compare, read_deleted, read_freqtrade, read_owners  # noqa: PLC0415
+    from citadel_micro.demo.journals import read_account, read_micro  # noqa: PLC0415
+    from citadel_micro.demo.ledger import read_ledger  # noqa: PLC0415
+    from citadel_micro.demo.market import MARKETS  # noqa: PLC0415
+    from citadel_micro.demo.report import (  # noqa: PLC0415
+        WIDE,
+        as_plain,
+        money_tables,
+        trades_table,
+    )
+    from citadel_micro.demo.three_books import compare_ledger  # noqa: PLC0415
+
+    orders, trades = read_freqtrade(database)
+    reports = read_micro(journal)
+    found = compare(orders, trades, reports, read_owners(database), read_deleted(database))
+    third = None
+    if ledger is not None:
+        told = read_ledger(ledger)
+        account = read_account(journal, MARKETS[told.market].venue)
+        third = compare_ledger(told, orders, trades, reports, account)
+    if json:
+        typer.echo(encode(as_plain(found, third)).decode())
+        differ = found.differences or (third and third.differences)
+        return Exit.DIFFERENCE if differ else Exit.OK
     console = _console()
-    console.print(trades_table(found))
-    _verdict(console, found)
-    return Exit.DIFFERENCE if found.differences else Exit.OK
+    console.print(trades_table(found, third, wide=console.width >= WIDE))
+    for table in money_tables(third):
+        console.print(table)
+    _verdict(console, found, third)
+    differ = found.differences or (third and third.differences)
+    return Exit.DIFFERENCE if differ else Exit.OK
 
 
 def _console() -> Console:
-    """A console; where nobody watches, one wide enough for the tables."""
+    """A console; without a terminal, one wide enough for the tables."""
     from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
 
     console = Console()
@@ -132,9 +189,9 @@ def _console() -> Console:
 
 
 def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> bool:
-    """Show the run until the story is told (or time is up), then until it is flat.
+    """Show the run until every fault has happened (or time is up), then until it is flat.
 
-    With ``keep`` the first Ctrl-C is what ends the story. Returns False when it was interrupted.
+    With ``keep`` it goes on until the first Ctrl-C. Returns False when it was interrupted.
     """
     from rich.live import Live  # noqa: PLC0415
 
@@ -161,12 +218,16 @@ def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> boo
                         live.update(
                             picture(
                                 run.state,
-                                title="Stoic Citadel, paper trading on a synthetic market",
+                                title=f"Stoic Citadel, trading {run.way} on a synthetic market",
+                                todo=run.missing(),
                                 processes=[(child.name, child.status) for child in run.children],
                                 round_trips=run.round_trips,
+                                height=console.size.height,
                             )
                         )
                     time.sleep(_FRAME_S)
+                    if not run.deciding:  # a slow start takes nothing away from the story
+                        deadline = time.monotonic() + minutes * 60
                     over = not keep and (run.told or time.monotonic() > deadline)
                 except KeyboardInterrupt as asked:
                     if not keep or flat_by or isinstance(asked, Terminated):
@@ -187,26 +248,36 @@ def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> boo
                 live.stop()
 
 
-def _print(console: Console, run: DemoRun, found: Audit) -> None:
+def _print(console: Console, run: DemoRun, found: Audit, third: ThreeBooks | None) -> None:
     from citadel_micro.demo.report import tables  # noqa: PLC0415
 
-    for table in tables(run, found):
+    for table in tables(run, found, third, width=console.width):
         console.print(table)
-    _verdict(console, found)
+    _verdict(console, found, third)
 
 
-def _verdict(console: Console, found: Audit) -> None:
+def _verdict(console: Console, found: Audit, third: ThreeBooks | None) -> None:
     if found.others:
         console.print(
             f"{found.others} filled orders of other owners are not in these books, which are "
             f"those of {', '.join(found.owners)}"
         )
+    if found.deleted:
+        console.print(
+            f"{len(found.deleted)} filled orders are of trades that were deleted in Freqtrade"
+        )
     for name in found.flattened:
         console.print(f"orphan {name} was sold again; Freqtrade has no row of it")
-    for text in found.differences:
+    for text in (*found.differences, *(third.differences if third else ())):
         console.print(f"[red]differs:[/red] {text}")
-    if not found.differences:
+    if found.differences or (third and third.differences):
+        return
+    counts = f"{found.orders} orders, {found.round_trips} round trips"
+    if third is None:
+        console.print(f"[green]Freqtrade's books equal what micro did:[/green] {counts}")
+    else:
         console.print(
-            f"[green]Freqtrade's books equal what micro did:[/green] {found.orders} orders, "
-            f"{found.round_trips} round trips"
+            "[green]Three books agree to the last unit, Freqtrade's database, micro's journal and the "
+            f"exchange's ledger:[/green] {counts}, {third.fills} fills at the exchange",
+            soft_wrap=True,
         )

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER_KEY: Final = "citadel_owner"
-"""Where macro keeps the owners of its intent logs, in Freqtrade's key-value table."""
+"""Key of the owners of macro's intent logs, in Freqtrade's key-value table."""
+DELETED_KEY: Final = "citadel_deleted."
+"""In the same table, before an order's id: it had filled when its trade was deleted."""
 DUST_KEY: Final = "citadel.dust"
-"""Custom data of a trade that was closed with a rest that nobody can sell: how much."""
+"""Custom data of a trade that was closed with a rest too small to sell: how much."""
 
 _DECIMAL_PLACES, _SIGNIFICANT_DIGITS, _TICK_SIZE = 2, 3, 4
 
@@ -30,10 +32,11 @@ _TRADES: Final = """
     SELECT id, pair, is_open, amount, open_rate, close_rate, fee_open_cost, fee_open_currency,
            fee_close_cost, fee_close_currency, close_profit_abs, exit_reason, fee_open, fee_close,
            amount_precision, precision_mode, price_precision, precision_mode_price, is_short,
-           contract_size
+           contract_size, funding_fees
     FROM trades ORDER BY id
 """
 _DUST: Final = "SELECT ft_trade_id, cd_value FROM trade_custom_data WHERE cd_key = ?"
+_DELETED: Final = 'SELECT key FROM "KeyValueStore" WHERE key LIKE ?'
 _OWNER: Final = 'SELECT string_value FROM "KeyValueStore" WHERE key = ?'
 
 
@@ -50,7 +53,7 @@ class BookedOrder:
     filled: float
     average: float | None
     fee_base: float | None = None
-    """Fee in base currency that Freqtrade took off the amount; None: it is not known whether."""
+    """Fee in base currency that Freqtrade deducted from the amount; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class BookedTrade:
     open_rate: float
     close_rate: float | None
     fee_open: float | None
-    """Money that Freqtrade works out of the rate."""
+    """Money that Freqtrade computes from the rate."""
     fee_open_rate: float
     fee_open_currency: str | None
     fee_close: float | None
@@ -73,19 +76,21 @@ class BookedTrade:
     profit: float | None
     exit_reason: str
     step: Decimal
-    """Freqtrade cuts what it holds after fees down to a multiple of this; 0 where it does not."""
+    """Freqtrade cuts holdings after fees down to a multiple of this; 0 where it does not."""
     tick: Decimal
     """Freqtrade rounds an average over several orders to a multiple of this; 0 where it does not."""
     short: bool | None = None
-    """None: as its first order says."""
+    """None: as its first order."""
+    funding: float = 0.0
+    """Received less paid, in the quote currency."""
     dust: float | None = None
-    """Rest that nobody can sell, with which macro closed the trade; None for every other trade."""
+    """Rest too small to sell, with which macro closed the trade; None for every other trade."""
 
 
 def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]]:
     """Read the tables of a Freqtrade trade database.
 
-    Raises BadInput when the file is not there or is not such a database.
+    Raises BadInput when the file does not exist or is not such a database.
     """
     with closing(_opened(database)) as link:
         try:
@@ -101,7 +106,7 @@ def read_freqtrade(database: Path) -> tuple[list[BookedOrder], list[BookedTrade]
 def read_owners(database: Path) -> frozenset[str]:
     """Owners of the intent logs that wrote this database; none where macro has not named any.
 
-    Raises BadInput when the file is not there or is not a database.
+    Raises BadInput when the file does not exist or is not a database.
     """
     with closing(_opened(database)) as link:
         try:
@@ -109,6 +114,16 @@ def read_owners(database: Path) -> frozenset[str]:
         except sqlite3.DatabaseError as error:
             raise _no_database(database, error) from error
     return frozenset(name for (text,) in found for name in str(text or "").split(",") if name)
+
+
+def read_deleted(database: Path) -> frozenset[str]:
+    """Filled orders whose trade a person has deleted. Raises as ``read_owners``."""
+    with closing(_opened(database)) as link:
+        try:
+            found = _rows(link, "KeyValueStore", _DELETED, f"{DELETED_KEY}%")
+        except sqlite3.DatabaseError as error:
+            raise _no_database(database, error) from error
+    return frozenset(str(key)[len(DELETED_KEY) :] for (key,) in found)
 
 
 def _opened(database: Path) -> sqlite3.Connection:
@@ -166,12 +181,13 @@ def _trade(row: tuple[object, ...], dust: float | None) -> BookedTrade:
         step=_step(row[14], row[15], 0.0) * Decimal(repr(contract)),
         tick=_step(row[16], row[17], open_rate),
         short=bool(row[18]),
+        funding=_number(row[20]) or 0.0,
         dust=dust,
     )
 
 
 def _number(value: object) -> float | None:
-    """A number of the database; custom data hold it as JSON."""
+    """A number of the database; custom data store it as JSON."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The processes of a demo run: started, watched, killed where the story asks for it, stopped."""
+"""The processes of a demo run: started, watched, killed on purpose, stopped."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Final
 
+from citadel_bridge.parent_process import PARENT_PID
 from citadel_proto.errors import PeerUnavailable
 
 _TAIL_LINES: Final = 15
 """Lines of a log that an error quotes."""
 _STOP_S: Final = 15.0
-"""How long a process has to end after SIGINT, before it is killed."""
+"""How long a process has to end after SIGTERM, before it is killed."""
 _POLL_S: Final = 0.05
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 12_000
+_ports: Final = count()
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody else wants this process to end, and will not wait long."""
+    """Another process wants this one to end, and will not wait long."""
 
 
 @contextmanager
 def ended_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does: who has started processes must end them.
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does: we have to end the processes we started.
 
     One that is ignored (``nohup``) stays so.
     """
@@ -52,7 +57,10 @@ def ended_like_ctrl_c() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Child:
-    """One process of ours with its log file. Only its own pid is ever signalled."""
+    """One process of ours with its log file. Only its own pid is ever signalled.
+
+    A program of ours ends with the demo, even if that is killed (Linux; ``parent_process``).
+    """
 
     name: str
     argv: Sequence[str]
@@ -61,14 +69,14 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, or start again; the log is appended to."""
+        """Start, or start again; the log is appended to. Called from the main thread only."""
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(  # noqa: S603 - our own programs, built from constants
                 [sys.executable, *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self.environment,
+                env=os.environ | self.environment | {PARENT_PID: str(os.getpid())},
                 start_new_session=True,  # Ctrl-C is for us: we stop the others in their order
             )
 
@@ -91,17 +99,36 @@ class Child:
             raise PeerUnavailable(f"{self.name} {self.status}; its log ends:\n{self.tail()}")
 
     def kill(self) -> None:
-        """SIGKILL, the fault that no process can prepare for at the last moment."""
+        """SIGKILL, the fault that no process can prepare for."""
         if self.process is not None and self.running:
             self.process.kill()
             self.process.wait()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """SIGSTOP: it does nothing until the block ends, and can be killed in it."""
+        process = self.process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)  # it may do something until then
+            if not os.WIFSTOPPED(status):
+                process.returncode = os.waitstatus_to_exitcode(status)
+        try:
+            yield
+        finally:
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
-        """SIGINT, then SIGKILL if it has not ended in time. Returns the exit code."""
+        """SIGTERM, then SIGKILL if it has not ended in time. Returns the exit code.
+
+        Not SIGINT: a shell script has it ignored for what it starts with ``&``, a demo and so all of
+        its processes, and Freqtrade keeps it so.
+        """
         if self.process is None:
             return 0
         if self.running:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
@@ -115,10 +142,16 @@ class Child:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free TCP port on loopback, another one at each call.
+
+    Below those that a system gives to connections (32,768 and up on Linux): one of these may be another
+    program's before ours binds it. Two demos at once begin at different ones.
+    """
+    while True:
+        port = _FIRST_PORT + (os.getpid() * 31 + next(_ports)) % _PORTS
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for_file(path: Path, child: Child, seconds: float) -> None:

@@ -1,9 +1,9 @@
-"""What Freqtrade must hold, and at which average, by the way in which it keeps a trade.
+"""The amount and average that Freqtrade must hold, by its own way of keeping a trade.
 
 ``LocalTrade.recalc_trade_from_orders`` of Freqtrade 2026.9, over micro's exact numbers: entries raise
-a running average cost; an exit takes out at that average and leaves it as it is, so a further entry
-after a part was sold is averaged with what is left and not with what was ever bought. An order
-counts when it is over. Where what is left is less than a step, amount and average stay as they were, or
+a running average cost; an exit takes out at that average and leaves it unchanged, so a further entry
+after a partial exit is averaged with what is left and not with everything ever bought. An order
+counts when it is closed. Where what is left is less than a step, amount and average stay as they were, or
 are those of the entry alone.
 """
 
@@ -27,19 +27,19 @@ class Running:
     """A trade as Freqtrade's rule makes it."""
 
     amount: Decimal
-    """As it is kept: cut down to a step."""
+    """As kept: cut down to a step."""
     rate: Decimal | None
-    """Running average cost, exact; None before the first order is over."""
+    """Running average cost, exact; None before the first order is closed."""
     rest: Decimal
     """Bought less sold, exact."""
     uncut: Decimal
-    """Fees in base currency that Freqtrade has not taken off: paid from dust, or not found yet."""
+    """Fees in base currency that Freqtrade has not deducted: paid from dust, or not found yet."""
 
 
 def running(
     trade: BookedTrade, legs: Iterable[tuple[BookedOrder, PublishReport]], entry_side: str
 ) -> Running:
-    """Follow a trade through those of its orders that are over, in the order of the rows."""
+    """Follow a trade through its closed orders, in row order."""
     base = trade.pair.partition("/")[0]
     kept, rate = Decimal(0), None
     amount = stake = average = uncut = Decimal(0)
@@ -66,10 +66,10 @@ def running(
 
 
 def base_fee(report: PublishReport, base: str) -> Decimal:
-    """What the venue kept of an order in base currency."""
+    """Fee of an order that the venue took in base currency."""
     return sum((fill.fee for fill in report.fills if fill.fee_currency == base), Decimal(0))
 
 
 def down(amount: Decimal, step: Decimal) -> Decimal:
-    """An amount cut down to a multiple of a step; 0 takes it as it is."""
+    """An amount cut down to a multiple of a step; a step of 0 leaves it unchanged."""
     return amount // step * step if step and amount > 0 else amount

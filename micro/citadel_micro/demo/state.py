@@ -1,4 +1,4 @@
-"""What the demo has seen so far on micro's market channel and in Freqtrade's database."""
+"""The demo's view of micro's market channel and of Freqtrade's database."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ from citadel_proto.messages import (
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from citadel_proto.messages import MarketChannel
 
 TOO_LARGE: Final = RiskCode.MAX_ORDER_QTY
-"""Code of the refusal that the story asks for."""
+"""Code of the reject that the demo provokes."""
 _SHOWN_FILLS: Final = 8
 """Fills that the live view has room for."""
 
 
 @dataclass(slots=True)
 class Incidents:
-    """The faults that the run has to go through, and whether it did.
+    """The faults that the run has to include, and whether it did.
 
-    A model decides for itself what it buys, so with one only the restart can be asked for.
+    A model decides for itself what it buys, so with one only the restart can be required.
     """
 
     only_restart: bool = False
     rejected: str = ""
-    """Code of the refusal, once it happened."""
+    """Code of the reject, once it happened."""
     partial_cancel: str = ""
-    """Id of an order that was cancelled with a part of it filled."""
+    """Id of an order that was canceled after a partial fill."""
     restarted: bool = False
-    """micro was killed with an order at work, and is back."""
+    """micro was killed while an order was working, and is back."""
     worked_through: int = 0
-    """Orders at work at the moment of the kill."""
+    """Working orders at the moment of the kill."""
 
     def missing(self) -> list[str]:
-        """What has not happened yet, in words."""
+        """The faults still missing, as text."""
         rows = (
-            (self.rejected, "an order refused by the risk gate"),
-            (self.partial_cancel, "a partly filled order cancelled by Freqtrade's time limit"),
+            (self.rejected, "an order rejected by the risk gate"),
+            (self.partial_cancel, "a partly filled order canceled by Freqtrade's time limit"),
             (self.restarted, "a restart of micro after kill -9"),
         )
         wanted = rows[-1:] if self.only_restart else rows
@@ -56,7 +58,7 @@ class Incidents:
 
 @dataclass(slots=True)
 class DemoState:
-    """The latest of everything, by key. Written by one receiving thread, read by the view."""
+    """The latest messages, by key. Written by one receiving thread, read by the view."""
 
     books: dict[str, BookSnapshot] = field(default_factory=dict)
     reports: dict[str, ExecutionReport] = field(default_factory=dict)
@@ -66,10 +68,12 @@ class DemoState:
         default_factory=lambda: deque(maxlen=_SHOWN_FILLS)
     )
     beat: MicroHeartbeat | None = None
+    gone: set[str] = field(default_factory=set)
+    """Orders that micro says are not open, whose terminal report was lost."""
     incidents: Incidents = field(default_factory=Incidents)
 
     def on_message(self, message: MarketChannel) -> None:
-        """Take in one message of the market channel."""
+        """Handle one message of the market channel."""
         if isinstance(message, BookSnapshot):
             self.books[message.symbol] = message
         elif isinstance(message, ExecutionReport):
@@ -94,10 +98,26 @@ class DemoState:
             self.incidents.partial_cancel = report.signal_id
 
     def working(self) -> list[ExecutionReport]:
-        """Orders that are not at an end, oldest first; held stops are not at work."""
+        """Open orders, oldest first; held stops are not working.
+
+        What ends while micro is down is reported as it comes up, before anybody listens again: micro is
+        asked (``only_open``), and that nothing is open is told with every heartbeat.
+        """
+        if self.beat is not None and self.beat.working == 0:
+            return []
         return [
             report
             for report in self.reports.values()
             if report.status not in TERMINAL_STATUSES
+            and report.signal_id not in self.gone
             and (report.kind == "order" or report.triggered)
         ]
+
+    def only_open(self, before: Iterable[str], found: Iterable[str]) -> None:
+        """Take over which orders micro has open.
+
+        Args:
+            before: the orders shown as working before it was asked: what is reported meanwhile is newer.
+            found: its open orders.
+        """
+        self.gone |= set(before) - set(found)

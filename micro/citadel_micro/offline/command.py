@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.params import read_param
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def work(
     journal: Annotated[
         Path | None, typer.Option(help="Also write the run's journal to this new file.")
     ] = None,
+    cache: Annotated[
+        bool, typer.Option(help="Keep the capture's events for the next run, see `citadel cache`.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a summary.")
     ] = False,
@@ -53,9 +57,10 @@ def work(
     """Work one parent order offline on a capture, at full speed, and print what happened.
 
     The same input gives the same bytes on standard output. Frames per second go to standard error.
-    Ends 0 whatever became of the order, but 3 when the risk gate rejected it.
+    Ends 0 however the order ended, but 3 when the risk gate rejected it.
     """
     from citadel_micro.core.algos import ALGORITHMS  # noqa: PLC0415 - as below
+    from citadel_micro.offline.prepared_cache import usual_folder  # noqa: PLC0415 - as below
     from citadel_micro.offline.work import WorkOrder  # noqa: PLC0415 - commands import when invoked
     from citadel_micro.offline.work import work as run  # noqa: PLC0415
 
@@ -81,6 +86,7 @@ def work(
             _one_of("--queue", queue, ("pessimistic", "expected", "optimistic")),
         ),
         seed=seed,
+        cache=usual_folder() if cache else None,
     )
     written: list[Journal] = []
 
@@ -88,7 +94,7 @@ def work(
         from citadel_micro.shell.journal.journal import new_journal  # noqa: PLC0415
 
         if journal is None:
-            raise AssertionError  # only handed over when there is one
+            raise AssertionError  # only called when there is one
         key = (instrument.venue, instrument.symbol)
         written.append(new_journal(journal, config, {key: instrument}, now_ns))
         return written[0]
@@ -106,9 +112,10 @@ def work(
             each.close()
     seconds = time.perf_counter() - began[0]
     rate = worked.frames / seconds
-    typer.echo(f"{worked.frames} frames in {seconds:.2f} s, {rate:,.0f} frames/s", err=True)
-    if worked.doubt:
-        typer.echo(f"note: {worked.doubt}", err=True)
+    how = " of a prepared capture" if worked.prepared else ""
+    typer.echo(f"{worked.frames} frames{how} in {seconds:.2f} s, {rate:,.0f} frames/s", err=True)
+    for note in filter(None, (worked.doubt, worked.note)):
+        typer.echo(f"note: {note}", err=True)
     outcome = worked.outcome
     if as_json:
         sys.stdout.write(json.dumps(outcome, indent=1) + "\n")
@@ -154,25 +161,11 @@ def _positive(option: str, text: str) -> Decimal:
 
 
 def _params(texts: list[str]) -> tuple[tuple[str, Value], ...]:
-    """All of them; a name may be given once, since nobody could say which one was meant."""
+    """All parameters; a name may be given once, since it would be ambiguous."""
     found: dict[str, Value] = {}
     for text in texts:
-        name, value = _param(text)
+        name, value = read_param(text, "--param")
         if name in found:
             raise BadInput(f"{name} is given twice", where="--param", mend="give it once")
         found[name] = value
     return tuple(found.items())
-
-
-def _param(text: str) -> tuple[str, Value]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise BadInput(f"{text!r}", where="--param", allowed="name=value")
-    if value in {"true", "false"}:
-        return name, value == "true"
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value

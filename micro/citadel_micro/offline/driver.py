@@ -1,8 +1,8 @@
 """Engine and paper venue joined in virtual time: no sockets, no clock, no waiting.
 
 Market events come with the time at which they were received. Before each of them, everything that
-falls due earlier happens at its own time: the engine's timers, and requests and reports on their
-way between the engine and the paper venue. So a run depends on its inputs and on nothing else.
+is due earlier happens at its own time: the engine's timers, and requests and reports in transit
+between the engine and the paper venue. So a run depends on its inputs and on nothing else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEVER = 1 << 62
 
 
 class Journal(Protocol):
-    """Where a run writes itself down, if it does."""
+    """Journal of a run, if it has one."""
 
     def event(self, now_ns: int, event: Event) -> None:
         """Append one event."""
@@ -59,7 +59,7 @@ class OfflineDriver:
         self._due_ns = NEVER
 
     def market(self, event: MarketEvent, now_ns: int) -> None:
-        """Take one market event at its receive time."""
+        """Handle one market event at its receive time."""
         if self._due_ns <= now_ns:
             self.advance(now_ns)
         if self._journal is not None:
@@ -77,13 +77,13 @@ class OfflineDriver:
         self._due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
 
     def post(self, event: Event, now_ns: int) -> None:
-        """Take any other event."""
+        """Handle any other event."""
         self.advance(now_ns)
         self._handle(event, now_ns)
         self._arm()
 
     def advance(self, until_ns: int) -> None:
-        """Let everything happen that falls due up to and including a time, in order."""
+        """Execute everything that is due up to and including a time, in order."""
         while self._due_ns <= until_ns:
             now_ns = self._due_ns
             for report in self.paper.due(now_ns):

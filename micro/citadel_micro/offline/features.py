@@ -1,4 +1,4 @@
-"""Order-flow features from a recording: the definitions of ``core.marketdata.order_flow``, taken literally."""
+"""Order-flow features from a recording: the definitions of ``core.marketdata.order_flow``, literally."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.marketdata.order_flow import Top
 
 Observation = tuple[int, "Best | None"]
-"""(receive time, best after the event); None where the book was not LIVE and whole, or was resynced."""
+"""(receive time, best after the event); None where the book was not LIVE, or was resynchronized."""
 
 
 def recompute(
@@ -36,7 +36,7 @@ def recompute(
     top: Top,
     now_ns: int,
 ) -> dict[str, float]:
-    """All features as of ``now_ns`` from everything that was seen until then, by definition.
+    """All features as of ``now_ns`` from all observations until then, by definition.
 
     For data sets and for checking. Costs the whole list each time.
 

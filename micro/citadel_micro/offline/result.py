@@ -1,4 +1,4 @@
-"""What became of one parent order, as plain data with a fixed order of keys."""
+"""Outcome of one parent order, as plain data with a fixed order of keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def describe(
     driver: OfflineDriver, parent: Parent, instrument: Instrument, source: str
 ) -> dict[str, object]:
-    """The whole outcome. Prices, quantities and money are decimal text, times ns, costs bps."""
+    """The complete outcome. Prices, quantities and money are decimal text, times ns, costs bps."""
     fills = [fill for child in parent.children for fill in child.fills]
     maker = sum(fill.quantity_lots for fill in fills if fill.liquidity == "maker")
     fees: dict[str, Decimal] = {}
@@ -38,7 +38,7 @@ def describe(
         "target": _plain(instrument.quantity(parent.target)),
         "filled": _plain(instrument.quantity(parent.filled)),
         "average_price": None if worked_average is None else _plain(worked_average),
-        "arrival_mid": mid(parent, parent.arrival_half_ticks) or None,
+        "arrival_mid": mid(parent, parent.arrival_mid2_ticks) or None,
         "fees": {currency: _plain(amount) for currency, amount in sorted(fees.items())},
         "maker_share": maker / parent.filled if parent.filled else None,
         "implementation_shortfall_bps": None if cost is None else cost.total_bps,

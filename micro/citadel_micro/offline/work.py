@@ -1,17 +1,16 @@
-"""Working one parent order on a capture: the composition, without files of output or printing."""
+"""Working one parent order on a capture: the composition, without output files or printing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, getcontext, setcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.adapters.paper.orders import ABILITIES
 from citadel_micro.core.algos import DEFAULT, algorithm
 from citadel_micro.core.algos.base import Value
 from citadel_micro.core.engine.engine import Engine
-from citadel_micro.core.model.config import EngineConfig, VenueConfig
+from citadel_micro.core.model.arithmetic import DECISIONS
 from citadel_micro.core.model.events import (
     FeedStatus,
     OperatorCommand,
@@ -20,13 +19,11 @@ from citadel_micro.core.model.events import (
     Started,
     StreamProof,
 )
-from citadel_micro.core.model.risk_limits import RiskLimits, paper_defaults
+from citadel_micro.offline.account import engine_config, paper_venue
 from citadel_micro.offline.driver import OfflineDriver
+from citadel_micro.offline.prepared_cache import Source
 from citadel_micro.offline.result import describe
-from citadel_micro.shell.capture.offline import capture_life
-from citadel_micro.shell.instruments.capture import instruments_for_capture
 from citadel_micro.shell.marketdata.spec import venue_spec
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
 from citadel_micro.sim.queue_model import QueueModel
 from citadel_proto.errors import BadInput
 
@@ -34,27 +31,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.orders import Parent
     from citadel_micro.offline.driver import Journal
 
+_BETWEEN: Final = (StreamProof, FeedStatus)
+"""What comes between frames. A union would be made anew for each of them."""
 SIGNAL_ID: Final = "work-1"
 SECOND_NS: Final = 1_000_000_000
 _SIGNAL_LIFE_NS: Final = 30 * 86_400 * SECOND_NS
 """Longer than any capture, so that an order without a working time ends with its capture."""
 _LONGEST_NS: Final = 30 * 86_400 * SECOND_NS
-"""A longer gap between two lines is a wrong time; every timer within it would be worked."""
+"""A longer gap between two lines is a wrong time; every timer within it would be executed."""
 _LATEST_NS: Final = 4_102_444_800 * SECOND_NS
-"""The year 2100: what is far beyond it counts as never."""
+"""The year 2100: anything far beyond it counts as never."""
 _DRAIN_NS: Final = 60 * SECOND_NS
-"""Virtual time for what is still working when the capture ends to be withdrawn and proven."""
-_RICH: Final = Decimal(10) ** 18
-"""The largest figure that a limit takes: coins are traded by the 10^12."""
+"""Virtual time for working orders to be canceled and confirmed when the capture ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkOrder:
-    """What is to be worked, and on what. ``start_after_s`` counts from the first frame."""
+    """The order to work, and its capture. ``start_after_s`` counts from the first frame."""
 
     capture: Path
     venue: str
@@ -68,6 +66,8 @@ class WorkOrder:
     instruments: Path | None = None
     queue_model: QueueModel = "expected"
     seed: int = 1
+    cache: Path | None = None
+    """Folder of prepared captures; None to decode the capture, and to keep nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,11 @@ class Worked:
     outcome: dict[str, object]
     frames: int
     doubt: str = ""
-    """Empty, or why the book, and so the outcome, can be trusted in part only."""
+    """Empty, or why the book, and so the outcome, is only partly reliable."""
+    prepared: bool = False
+    """The capture's events were in the cache."""
+    note: str = ""
+    """Empty, or why they were not kept there."""
 
 
 def work(
@@ -88,18 +92,32 @@ def work(
     """Work the order on the capture.
 
     Args:
-        order: what to do.
+        order: the order.
         open_journal: called once with the configuration, the instrument and the first time.
         on_ready: called when the rules are known and the frames begin, for timing.
 
     Raises:
         BadInput: venue, symbol, capture, quantity or parameters that cannot be used.
     """
+    others = getcontext()
+    setcontext(DECISIONS)  # here, since the engine would have to for each frame
+    try:
+        return _work(order, open_journal, on_ready)
+    finally:
+        setcontext(others)
+
+
+def _work(
+    order: WorkOrder,
+    open_journal: Callable[[EngineConfig, Instrument, int], Journal] | None,
+    on_ready: Callable[[], None] | None,
+) -> Worked:
     spec = venue_spec(order.venue)
-    algorithm(order.algo).make(order.params).check(_signal(order, 0))
-    instrument, source = instruments_for_capture(
-        order.capture, order.venue, order.symbol, order.instruments
+    algorithm(order.algo).make(order.params).check(signal_of(order, 0))
+    found = Source(
+        order.capture, order.venue, order.symbol, folder=order.cache, file=order.instruments
     )
+    instrument, source = found.rules
     smallest = max(1, instrument.min_lots)
     if instrument.lots(order.quantity) < smallest:
         raise BadInput(
@@ -108,22 +126,10 @@ def work(
             allowed=f"at least {instrument.quantity(smallest):f}",
             mend=f"raise --quantity; the minimum is {source}",
         )
-    config = EngineConfig(
-        run_id="work",
-        instance="work",
-        venues={order.venue: VenueConfig.of(ABILITIES, integrity=spec.integrity)},
-        limits=_limits(instrument),
-        book_publish_interval_ns=0,
-    )
+    config = engine_config(instrument, spec.integrity)
     engine = Engine(config, {(order.venue, order.symbol): instrument})
-    paper = PaperVenue(
-        order.venue,
-        {order.symbol: instrument},
-        PaperConfig(
-            seed=order.seed,
-            queue_model=order.queue_model,
-            balances=dict.fromkeys((instrument.base, instrument.quote, instrument.settle), _RICH),
-        ),
+    paper = paper_venue(
+        instrument, queue_model=order.queue_model, seed=order.seed, self_trade=spec.self_trade
     )
     if on_ready is not None:
         on_ready()
@@ -131,15 +137,16 @@ def work(
     frames = 0
     start_ns = now_ns = 0
     parent: Parent | None = None
-    for recv_ns, events in capture_life(order.capture, order.venue, order.symbol):
+    for recv_ns, events in found.steps():
         if recv_ns - now_ns > _LONGEST_NS and (frames or recv_ns > _LATEST_NS):
             raise BadInput(
                 f"the time of receipt jumps by {(recv_ns - now_ns) // (86_400 * SECOND_NS)} days",
                 where=f"{order.capture}, after {frames} frames",
                 mend="cut the capture there; each part can be worked by itself",
             )
-        now_ns = max(now_ns, recv_ns)
-        if isinstance(events, StreamProof | FeedStatus):
+        if recv_ns > now_ns:  # noqa: PLR1730 - max() takes three times as long
+            now_ns = recv_ns
+        if isinstance(events, _BETWEEN):
             if driver is not None:
                 driver.post(events, now_ns)
             continue
@@ -150,8 +157,8 @@ def work(
             driver.post(Started(state={}, damaged=""), now_ns)
             start_ns = now_ns + int(order.start_after_s * SECOND_NS)
         if parent is None and now_ns >= start_ns and _ready(engine, order):
-            driver.post(_signal(order, now_ns, instrument.contract_size), now_ns)
-            # Held here: what ended more than a day before the capture does, the register forgets.
+            driver.post(signal_of(order, now_ns, instrument.contract_size), now_ns)
+            # Held here: a parent that ended a day before the capture is dropped from the store.
             parent = engine.order_store.known[SIGNAL_ID]
         for event in events:
             driver.market(event, now_ns)
@@ -172,6 +179,8 @@ def work(
         outcome=describe(driver, parent, instrument, source),
         frames=frames,
         doubt=doubt,
+        prepared=found.prepared is not None,
+        note=found.note,
     )
 
 
@@ -189,8 +198,8 @@ def _ready(engine: Engine, order: WorkOrder) -> bool:
     return not engine.reconciling and engine.inst_states[order.venue, order.symbol].fit
 
 
-def _signal(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) -> SignalReceived:
-    """The order as a signal, which counts coins; the order counts what the capture's books do."""
+def signal_of(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) -> SignalReceived:
+    """The order as a signal, in coins; the order is in the units of the capture's books."""
     return SignalReceived(
         signal_id=SIGNAL_ID,
         strategy="work",
@@ -215,26 +224,4 @@ def _signal(order: WorkOrder, now_ns: int, contract_size: Decimal = Decimal(1)) 
         expires_ns=now_ns + _SIGNAL_LIFE_NS,
         epoch=1,
         seq=1,
-    )
-
-
-def _limits(instrument: Instrument) -> RiskLimits:
-    """An experiment is not an account: only what protects the numbers stays on.
-
-    Money is counted in the currency that the instrument is settled in, so that it needs no rate.
-    """
-    spot = instrument.kind == "spot"
-    return paper_defaults(
-        reporting_currency=instrument.quote if spot else instrument.settle,
-        lease_required=False,
-        max_order_quantity={"*": _RICH},
-        max_position_quantity={"*": _RICH},
-        max_order_notional=_RICH,
-        max_position_notional=_RICH,
-        max_gross_exposure=_RICH,
-        max_net_exposure=_RICH,
-        max_venue_exposure={"*": _RICH},
-        max_daily_loss=_RICH,
-        max_rolling_loss=_RICH,
-        max_drawdown=_RICH,
     )

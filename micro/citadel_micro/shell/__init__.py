@@ -1,1 +1,1 @@
-"""The asyncio rim: sockets, files, clocks and logs around the pure core."""
+"""The asyncio shell: sockets, files, clocks and logs around the pure core."""

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STEP_NS: Final = 50_000_000
-"""A wall clock that moves by this much against the monotonic one was set. Disciplining it makes
-both run faster or slower together, so it never looks like that."""
+"""A wall clock that moves by this much against the monotonic one was set. NTP slewing makes both run
+faster or slower together, so it never looks like that."""
 
 
 class Clock:
     """Wall time at the start plus monotonic time since then.
 
     A step of the wall clock while running (NTP, a person) therefore never moves engine time, so it
-    can neither expire a signal early nor revive one. How far the two have come apart is
-    ``drift_ns``: whoever compares engine time with a time of another process has to add it.
+    can neither expire a signal early nor revive one. How far the two have diverged is
+    ``drift_ns``: a comparison of engine time with a time of another process has to add it.
 
     Args:
         not_before_ns: engine time never starts before this, the last stamp of the run before.
@@ -45,9 +45,9 @@ class Clock:
         self._offset_ns = max(wall_ns, not_before_ns) - self._mono()
         self._seen_ns = min(wall_ns - not_before_ns, 0)
         self.steps = 0
-        """How often ``look`` found that the wall clock was set."""
+        """How often ``check_step`` found that the wall clock was set."""
         self.last_step_ns = 0
-        """By how much it was set, the last time."""
+        """Size of the last step."""
 
     def now(self) -> int:
         """Engine time in nanoseconds since the Unix epoch."""
@@ -58,17 +58,17 @@ class Clock:
         return self._mono()
 
     def wall(self) -> int:
-        """The machine's wall clock as it is now, which can go back."""
+        """The machine's current wall clock, which can go back."""
         return self._wall()
 
     def drift_ns(self) -> int:
         """Wall time minus engine time: how far the wall clock was moved since the start.
 
-        Below zero from the start where the run before has ended later than this clock shows.
+        Negative from the start where the run before has ended later than this clock shows.
         """
         return self._wall() - self.now()
 
-    def look(self) -> int:
+    def check_step(self) -> int:
         """By how much the wall clock was set since the last look, in ns; 0 when it was not."""
         drift_ns = self.drift_ns()
         step_ns = drift_ns - self._seen_ns
@@ -81,15 +81,15 @@ class Clock:
 
 
 def _wall() -> int:
-    # Looked up at every call, so that whoever replaces the clock of ``time`` replaces this one.
+    # Looked up at every call, so that a test that replaces the clock of ``time`` replaces this one.
     return time.time_ns()
 
 
 def goes_on_at(folder: Path, last_ns: int) -> int:
-    """Engine time now, if it had gone on since the run before, whatever the wall clock was set to.
+    """Engine time now, continued from the run before, whatever the wall clock was set to.
 
-    The monotonic clock knows how long ago that run stopped, as long as the machine was not started
-    anew; else engine time goes on right behind the last stamp.
+    The monotonic clock shows how long ago that run stopped, unless the machine was rebooted; then
+    engine time continues directly after the last stamp.
     """
     try:
         then = msgspec.json.decode((folder / _MARK).read_bytes(), type=_Mark)
@@ -102,7 +102,7 @@ def goes_on_at(folder: Path, last_ns: int) -> int:
 
 
 def mark(folder: Path, clock: Clock) -> None:
-    """Note for the next run how this run's engine time belongs to the monotonic clock.
+    """Record for the next run how this run's engine time relates to the monotonic clock.
 
     Raises:
         BadInput: it cannot be written.
@@ -119,12 +119,12 @@ def mark(folder: Path, clock: Clock) -> None:
         raise BadInput(
             f"cannot be written: {error.strerror}",
             where=str(folder / _MARK),
-            mend="free some space, or remove what stands there",
+            mend="free some space, or remove what is in its place",
         ) from error
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """One moment by both clocks, and the start of the machine that it is of."""
+    """One moment by both clocks, and the boot that it is of."""
 
     boot: str
     engine_ns: int
@@ -135,7 +135,7 @@ _MARK: Final = "clock.json"
 
 
 def _boot() -> str:
-    """Name of this start of the machine; empty where there is none."""
+    """Id of this boot of the machine; empty where there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import structlog
+
+from citadel_micro.shell.keys.redaction import REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -19,6 +21,35 @@ _HIDDEN: Final = ("secret", "password", "passphrase", "api_key", "apikey", "toke
 """Parts of field names whose values never reach a log."""
 
 
+class Steadfast:
+    """A stream that loses what cannot be written, and counts it.
+
+    Standard error may be closed, its reader may have gone, its disk may be full. None of that may
+    keep a fill from being booked or an order from being canceled: what happened is in the journal.
+    """
+
+    lost = 0
+    """Writes of this process that failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or count as lost."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: it is closed
+            Steadfast.lost += 1
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or count as lost."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            Steadfast.lost += 1
+
+
 def configure(
     level: str = "info",
     style: Literal["auto", "json", "console"] = "auto",
@@ -26,7 +57,7 @@ def configure(
     stream: TextIO | None = None,
     **bound: str,
 ) -> None:
-    """Set the process's logging up, this project's and that of its libraries.
+    """Configure the process's logging, this project's and that of its libraries.
 
     Args:
         level: least level that is written.
@@ -34,10 +65,16 @@ def configure(
         stream: where to; standard error by default.
         bound: fields that every line carries.
     """
-    out = stream or sys.stderr
-    console = style == "console" or (style == "auto" and out.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+    target = stream or sys.stderr
+    colored = target.isatty()
+    out = cast("TextIO", Steadfast(target))
+    console = style == "console" or (style == "auto" and colored)
+    renderer: Any = _redacting(
+        structlog.dev.ConsoleRenderer(
+            colors=colored,
+            # The default shows the local variables of every frame.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if console
         else structlog.processors.JSONRenderer(sort_keys=False)
     )
@@ -62,12 +99,16 @@ def configure(
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    # Libraries are talkative below warning, and none of it is about trading.
+    # Libraries log much below warning, and none of it is about trading.
     root.setLevel(max(_LEVELS[level], logging.WARNING))
     logging.getLogger("citadel_bridge").setLevel(_LEVELS[level])
     logging.getLogger("citadel_micro").setLevel(_LEVELS[level])
@@ -85,3 +126,10 @@ def _hide(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mutab
         if any(part in lowered for part in _HIDDEN):
             event[key] = "…"
     return event
+
+
+def _redacting(render: Any) -> Any:  # noqa: ANN401 - structlog's renderers
+    def line(logger: object, name: str, event: MutableMapping[str, Any]) -> str:
+        return REDACTOR.text(render(logger, name, event))
+
+    return line

@@ -1,18 +1,19 @@
-"""What an order adapter is to the rest of micro: one protocol for paper and every venue."""
+"""The interface of an order adapter: one protocol for paper and every venue."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.config.config import MicroConfig
+from citadel_micro.shell.keys.api_key import ApiKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from citadel_micro.core.engine.engine import Engine
     from citadel_micro.core.marketdata.market_book import MarketBook
@@ -23,12 +24,19 @@ if TYPE_CHECKING:
         CancelOrder,
         PlaceOrder,
         QueryOrder,
+        QueryTrades,
         QueryVenue,
     )
     from citadel_micro.core.model.events import Event, MarketEvent
+    from citadel_micro.shell.account_facts import AccountInspector
 
     VenueCommand = (
-        Approved[PlaceOrder] | Approved[AmendOrder] | CancelOrder | QueryOrder | QueryVenue
+        Approved[PlaceOrder]
+        | Approved[AmendOrder]
+        | CancelOrder
+        | QueryOrder
+        | QueryTrades
+        | QueryVenue
     )
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
 
@@ -37,20 +45,20 @@ class AdapterHost(Protocol):
     """What an adapter is attached to: the runner."""
 
     engine: Engine
-    """Its gate opens approvals (``engine.risk.open``)."""
+    """Its gate redeems approvals (``engine.risk.open``)."""
     market_taps: list[MarketTap]
-    """Called after the engine with each market event and the book that took it."""
+    """Called after the engine with each market event and the book that it updated."""
 
     def post_many(self, events: Iterable[Event]) -> None:
-        """Take reports, in their order."""
+        """Receive reports, in their order."""
 
 
 class OrderAdapter(Protocol):
     """Sends orders to one venue and feeds its reports back into the runner.
 
     The calls come in this order: ``restore``, ``attach``, ``start``, any number of ``submit``,
-    ``close``. New and amended orders are taken only as approvals, each of which the adapter has
-    opened by the gate of the engine that it works for, right before it sends. Reports come later,
+    ``close``, ``released``. New and amended orders come only as approvals, each of which the adapter
+    redeems at the gate of the engine that it works for, right before it sends. Reports come later,
     through ``post_many``, never from inside ``submit``.
     """
 
@@ -59,23 +67,26 @@ class OrderAdapter(Protocol):
         """Venue id, as in ``PlaceOrder.venue``."""
 
     def restore(self, saved: Mapping[str, object]) -> None:
-        """Take up what it has saved in earlier runs: the last value of every key."""
+        """Restore the state saved in earlier runs: the last value of every key."""
 
     def attach(self, host: AdapterHost) -> None:
-        """Say who takes the reports."""
+        """Set the receiver of the reports."""
 
     def start(self) -> None:
-        """Begin to deliver reports, the first of them a ``VenueStatus``."""
+        """Start to deliver reports, the first of them a ``VenueStatus``."""
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
-        """Send a command. Every Persist of its ``handle`` call is durable by now."""
+        """Send a command. Every Persist of its ``handle`` call is durable by then."""
 
     def close(self) -> None:
-        """Deliver nothing more, and write down what must survive."""
+        """Stop delivering reports, and save what must survive."""
+
+    async def released(self) -> None:
+        """After ``close``: wait until its connections are closed."""
 
 
 class AccountBook(Protocol):
-    """Where an adapter writes down what must survive: the journal."""
+    """Where an adapter saves what must survive: the journal."""
 
     def venue_state(self, now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
         """Append the new values of the named keys; None removes a key."""
@@ -83,7 +94,7 @@ class AccountBook(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSetup:
-    """What an adapter is made of."""
+    """What an adapter is built from."""
 
     venue: str
     instruments: Mapping[str, Instrument]
@@ -92,6 +103,14 @@ class AdapterSetup:
     loop: asyncio.AbstractEventLoop
     clock: Clock
     account: AccountBook
+    key: ApiKey | None = None
+    """Of the venue; None on paper."""
+    mark: str = ""
+    """Of our orders there (``VenueConfig.mark``)."""
+    watched: Callable[[], bool] = bool
+    """Whether a watchdog would cancel there if we fell silent; False where none runs."""
+    yields: Callable[[], bool] = bool
+    """Whether a watchdog is canceling there: nothing may be placed before it has stopped."""
 
 
 class OrderAdapters(Protocol):
@@ -99,10 +118,16 @@ class OrderAdapters(Protocol):
 
     @property
     def account(self) -> str:
-        """The account that orders are marked with."""
+        """The account that orders are marked with, where no key names one."""
 
     def abilities(self, venue: str) -> VenueAbilities:
-        """What the venue can do. Raises BadInput for one that there is no adapter of."""
+        """What the venue supports. Raises BadInput for a venue without an adapter."""
+
+    def inspector(self, venue: str) -> AccountInspector | None:
+        """Who asks the venue before the first order; None on paper. Raises as ``abilities``."""
+
+    def on_demand(self, venue: str) -> bool:
+        """Whether pairs there may be followed on demand. Raises as ``abilities``."""
 
     def saved_symbols(self, saved: Mapping[str, object]) -> Iterable[str]:
         """Unified symbols of which something is saved in ticks and lots."""

@@ -1,9 +1,10 @@
-"""The one door into the engine: every event of a run passes ``Runner.post``.
+"""The only caller of the engine: every event of a run passes ``Runner.post``.
 
-An event is stamped, journaled and handled; what it leads to is journaled too, made durable where it
-must be, and then carried out in order. Everything runs on the thread of one event loop, by direct
-calls: there is no task, queue or await between a feed's callback and the engine. An event that
-arises while commands are being carried out waits for its turn.
+An event is stamped, journaled and handled; the resulting commands are journaled too, made durable
+where required, and then executed: requests to venues first, the rest after them, both in order.
+Everything runs on the thread of one event loop, by direct calls: there is no task, queue or await
+between a feed's callback and the engine. An event that arises while commands are being executed is
+queued.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from citadel_micro.core.model.commands import (
     Publication,
     PublishReport,
     QueryOrder,
+    QueryTrades,
     QueryVenue,
     RequestSnapshot,
     Stopped,
@@ -30,6 +32,7 @@ from citadel_micro.core.model.commands import (
 from citadel_micro.core.model.events import (
     DepthUpdate,
     OrderDone,
+    OrderFilled,
     OrderRejected,
     OrderState,
     QuoteTick,
@@ -50,20 +53,20 @@ if TYPE_CHECKING:
     from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, VenueCommand
 
 FLUSH_AFTER_S: Final = 0.1
-"""Longest time that a market event stays in memory only."""
+"""Longest time that a market event is buffered in memory."""
 TIMER_GRAIN_NS: Final = 1_000_000
-"""uvloop's timers count milliseconds; waking before the time would only mean waking again."""
+"""uvloop's timers count milliseconds; waking early would only mean waking again."""
 LAST_CANCELS_S: Final = 2.0
 """How long a faulted run waits for the venue to confirm its last cancels."""
 
 _MARKET: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
 _DURABLE: Final = frozenset({Persist, Approved, CancelOrder})
-_VENUE: Final = frozenset({Approved, CancelOrder, QueryOrder, QueryVenue})
+_VENUE: Final = frozenset({Approved, CancelOrder, QueryOrder, QueryTrades, QueryVenue})
 _PUBLISH: Final = frozenset(get_args(Publication))
 
 
 class JournalPort(Protocol):
-    """What the runner needs of a journal."""
+    """What the runner needs from a journal."""
 
     def event(self, now_ns: int, event: Event) -> None:
         """Append one event."""
@@ -72,32 +75,32 @@ class JournalPort(Protocol):
         """Append one command."""
 
     def fault(self, now_ns: int, text: str, *, in_engine: bool) -> None:
-        """Append the end of a run that met a bug of ours, in the engine or around it."""
+        """Append the end of a run that hit a bug of ours, in the engine or around it."""
 
     def flush(self) -> None:
-        """Hand everything to the operating system."""
+        """Pass everything to the operating system."""
 
     def sync(self) -> None:
-        """Flush, and return when it is on the disk."""
+        """Flush, and return when it is on disk."""
 
 
 class Publisher(Protocol):
-    """What the runner needs of the uplink."""
+    """What the runner needs from the uplink."""
 
     def publish(self, command: Publication, now_ns: int) -> None:
         """Send one message; never waits."""
 
 
 class Runner:
-    """Stamps, journals and handles events, and carries out what comes of them.
+    """Stamps, journals and handles events, and executes the resulting commands.
 
     Args:
-        engine: the judgement.
-        journal: where everything goes first.
+        engine: makes the decisions.
+        journal: everything is written there first.
         clock: stamps events.
         venues: order adapters by venue id; may be filled until ``start``.
-        uplink: takes everything that is published.
-        resync: asks the feeds for a new snapshot of one book.
+        uplink: publishes.
+        resync: requests a new snapshot of one book from the feeds.
         note: writes one log line.
         stats: counts; a new one by default.
     """
@@ -118,10 +121,10 @@ class Runner:
         self.clock = clock
         self.stats = stats or Stats()
         self.stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Done when the engine has proof that nothing works any more (its ``clean``), or failed
+        """Done when the engine has confirmed that no order works any more (its ``clean``), or failed
         with the error that ended the run."""
         self.market_taps: list[MarketTap] = []
-        """Called after the engine with each market event and the book that took it."""
+        """Called after the engine with each market event and the book that it updated."""
         self._journal = journal
         self._venues = venues
         self._uplink = uplink
@@ -137,25 +140,25 @@ class Runner:
         self._timer_due = 0
         self._flush: asyncio.TimerHandle | None = None
 
-    # the door
+    # entry
 
     def post(self, event: Event) -> None:
-        """Take one event; returns when it and everything queued before it is carried out.
+        """Handle one event; returns when it and everything queued before it is executed.
 
-        Called while another event is being carried out, it only queues.
+        Called while another event is being executed, it only queues.
         """
         self._queue.append(event)
         if not self._busy:
             self._run()
 
     def post_many(self, events: Iterable[Event]) -> None:
-        """Take several events that arrived together; they share one durable write."""
+        """Handle several events that arrived together; they share one durable write."""
         self._queue.extend(events)
         if not self._busy and self._queue:
             self._run()
 
     def halt(self, error: Exception) -> None:
-        """End the run because of a fault that was met outside of ``post``."""
+        """End the run because of a fault outside of ``post``."""
         self._fail(error)
 
     def close(self) -> None:
@@ -165,17 +168,17 @@ class Runner:
                 handle.cancel()
         self._timer = self._flush = None
         if self.stopped.done() and not self.stopped.cancelled():
-            self.stopped.exception()  # whoever waits has it; nobody else must be told
+            self.stopped.exception()  # the one who waits has it; no other warning is needed
         self._journal.sync()
 
     @property
     def failed(self) -> bool:
-        """Whether the run met an error of ours and only waits for its last cancels."""
+        """Whether the run hit an error of ours and only waits for its last cancels."""
         return self._failed
 
     @property
     def live_children(self) -> int:
-        """Child orders sent and not yet proven terminal, as the shell counts them."""
+        """Child orders sent and not yet confirmed closed, as the shell counts them."""
         return len(self._live)
 
     # inside
@@ -196,10 +199,11 @@ class Runner:
             self._arm()
 
     def _batch(self) -> None:
-        """Handle all that is queued, make it durable once, then act."""
+        """Handle everything queued, make it durable once, then act."""
         queue, journal, clock, handle = self._queue, self._journal, self.clock, self.engine.handle
         stats = self.stats
-        todo: list[tuple[Command, int]] = []
+        requests: list[tuple[Command, int]] = []
+        others: list[tuple[Command, int]] = []
         durable = False
         while queue:
             event = queue.popleft()
@@ -224,14 +228,17 @@ class Runner:
             for command in commands:
                 journal.command(now_ns, command)
                 durable = durable or type(command) in _DURABLE
-                todo.append((command, now_ns))
+                (requests if type(command) in _VENUE else others).append((command, now_ns))
         if durable:
             started = time.perf_counter_ns()
             journal.sync()
             stats.sync.observe(time.perf_counter_ns() - started)
         elif self._flush is None:
             self._flush = self._loop.call_later(FLUSH_AFTER_S, self._flush_now)
-        for command, now_ns in todo:
+        # Orders leave first: a report can wait, a market does not.
+        for command, now_ns in requests:
+            self._carry_out(command, now_ns)
+        for command, now_ns in others:
             self._carry_out(command, now_ns)
 
     def _tap(self, event: MarketEvent, now_ns: int) -> None:
@@ -259,7 +266,7 @@ class Runner:
     def _send(self, command: VenueCommand, now_ns: int) -> None:
         target = command.order if isinstance(command, Approved) else command
         if isinstance(command, Approved) and not self.engine.risk.still_valid(command):
-            # Something was tripped after it was approved and before its turn to be sent came.
+            # Something tripped between its approval and its turn to be sent.
             self._queue.append(not_sent(command.order))
             return
         adapter = self._venues.get(target.venue)
@@ -271,8 +278,10 @@ class Runner:
         adapter.submit(command, now_ns)
 
     def _track(self, event: Event) -> None:
-        """Keep the list of children that a fault would have to cancel."""
-        if isinstance(event, OrderDone):
+        """Maintain the list of children that a fault would have to cancel."""
+        if isinstance(event, OrderFilled):
+            count(self.stats.fills, event.liquidity)
+        elif isinstance(event, OrderDone):
             self._live.pop(event.client_id, None)
         elif isinstance(event, OrderRejected):
             self._live.pop(event.client_id, None)
@@ -286,9 +295,9 @@ class Runner:
     # timers
 
     def _arm(self) -> None:
-        """Arrange to be woken when the engine asks for it.
+        """Schedule a wake-up for the engine's next timer.
 
-        A wakeup that has become too early is left: it looks again and goes back to sleep.
+        A wake-up that has become too early is left: it checks again and goes back to sleep.
         """
         due_ns = self.engine.next_timer()
         if due_ns is None or (self._timer is not None and self._timer_due <= due_ns):
@@ -316,32 +325,32 @@ class Runner:
         except OSError as error:
             self._fail(error)
 
-    # the end that nobody wants
+    # faults
 
     def _fail(self, error: Exception) -> None:
-        """Halt: no new order leaves; what is out is cancelled; then the run ends."""
+        """Halt: no new order is sent; open orders are canceled; then the run ends."""
         first = not self._failed
         self._failed = True
         self._queue.clear()
         if not first:
             self._end(_named(error))
             return
-        text = "".join(traceback.format_exception(error))
-        self._note(
+        self._error = _named(error)
+        now_ns = self.clock.now()
+        notes = [
             Note(
                 level="error",
                 event="halted by a fault",
                 fields=(("error", f"{type(error).__name__}: {error}"), ("live", len(self._live))),
             )
-        )
-        self._error = _named(error)
-        now_ns = self.clock.now()
+        ]
         try:
+            text = "".join(traceback.format_exception(error))
             self._journal.fault(now_ns, text, in_engine=self._in_engine)
             self._journal.sync()
         except OSError:
-            # The disk may be the fault itself; the cancels matter more than the record of it.
-            self._note(Note(level="error", event="the fault could not be journaled", fields=()))
+            # The disk may be the fault itself; the cancels matter more than its record.
+            notes.append(Note(level="error", event="the fault could not be journaled", fields=()))
         for client_id, (venue, symbol) in self._live.items():
             adapter = self._venues.get(venue)
             if adapter is not None:
@@ -350,6 +359,8 @@ class Runner:
             self._loop.call_later(LAST_CANCELS_S, self._end, self._error)
         else:
             self._end(self._error)
+        for note in notes:  # last: telling people may be what has failed
+            self._note(note)
 
     def _watch_last(self, event: Event) -> None:
         self._track(event)
@@ -362,7 +373,7 @@ class Runner:
 
 
 def _named(error: Exception) -> Exception:
-    """The error as the tree of ``citadel_proto.errors`` has it: a full disk is not our bug."""
+    """The error in terms of ``citadel_proto.errors``: a full disk is not our bug."""
     if isinstance(error, OSError):
         return PeerUnavailable(f"the journal cannot be written: {error}")
     if isinstance(error, InvariantError):

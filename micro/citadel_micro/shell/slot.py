@@ -1,4 +1,4 @@
-"""Places in the shell for what only rooms above it know, such as the venues there are."""
+"""Registration points in the shell for what only packages above it know, such as the venues."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _T = TypeVar("_T")
 
 
 class Slot(Generic[_T]):
-    """One such place. It is filled when ``citadel_micro.adapters`` is imported.
+    """One registration point. It is filled when ``citadel_micro.adapters`` is imported.
 
-    So the shell names no venue and no adapter, and whoever puts a program together (the daemon, a
-    command, a test) says which ones there are by one import.
+    So the shell names no venue and no adapter, and a program (the daemon, a
+    command, a test) selects them by one import.
     """
 
     def __init__(self, what: str) -> None:
@@ -21,11 +21,11 @@ class Slot(Generic[_T]):
         self._filled: _T | None = None
 
     def fill(self, given: _T) -> None:
-        """From now on, this."""
+        """Register this."""
         self._filled = given
 
     def get(self) -> _T:
-        """What was given. Raises InvariantError where nothing was."""
+        """What was registered. Raises InvariantError if nothing was."""
         if self._filled is None:
             raise InvariantError(f"nothing gives {self._what}: import citadel_micro.adapters first")
         return self._filled

@@ -1,6 +1,6 @@
 """Counts and latencies of one run: plain numbers, cheap enough for the hot path.
 
-They are turned into Prometheus metrics only when somebody asks (``shell/ops/metrics.py``).
+They are turned into Prometheus metrics only when scraped (``shell/ops/metrics.py``).
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ class Histogram:
 
 
 class SignalTimes:
-    """From the receipt of a signal to the first order that it sends to a venue."""
+    """Latency from the receipt of a signal to its first order at a venue."""
 
     __slots__ = ("_received_ns", "histogram")
 
     _KEPT: Final = 1_000
-    """Signals that never place (refused, held stops) must not pile up."""
+    """Signals that never place (rejected, held stops) must not pile up."""
 
     def __init__(self) -> None:
         self.histogram = Histogram()
         self._received_ns: dict[str, int] = {}
 
     def received(self, signal_id: str, ns: int) -> None:
-        """A signal came in at monotonic time ``ns``; a repetition does not count."""
+        """A signal was received at monotonic time ``ns``; a repetition does not count."""
         pending = self._received_ns
         if signal_id not in pending:
             if len(pending) >= self._KEPT:
@@ -75,28 +75,30 @@ class SignalTimes:
             pending[signal_id] = ns
 
     def submitted(self, signal_id: str, ns: int) -> None:
-        """An order of this signal goes out at monotonic time ``ns``; only the first counts."""
+        """An order of this signal was sent at monotonic time ``ns``; only the first counts."""
         start = self._received_ns.pop(signal_id, None)
         if start is not None:
             self.histogram.observe(ns - start)
 
 
 class Stats:
-    """What a run has seen and done."""
+    """Counts of a run."""
 
     def __init__(self) -> None:
         self.events: dict[str, int] = {}
         self.commands: dict[str, int] = {}
         self.rejects: dict[str, int] = {}
-        """Parents refused by the gate, by code."""
+        """Parents rejected by the gate, by code."""
         self.venue_rejects: dict[str, int] = {}
-        """Children refused by a venue, by code."""
+        """Children rejected by a venue, by code."""
+        self.fills: dict[str, int] = {}
+        """Fills of our orders, by liquidity: maker or taker."""
         self.undecodable: dict[str, int] = {}
         """Frames of the signals channel that were dropped, by channel or kind."""
         self.missing: dict[str, int] = {}
-        """Messages of the signals channel that sequences show to be lost, by kind."""
+        """Lost messages of the signals channel, by their sequence numbers, by kind."""
         self.dropped_sends: dict[str, int] = {}
-        """Messages that the market socket did not take, by kind."""
+        """Messages that the market socket did not accept, by kind."""
         self.handle = Histogram()
         """Time in the engine per event that was not a market event."""
         self.sync = Histogram()

@@ -1,8 +1,8 @@
-"""Named ways in which the paper venue misbehaves on request, to try a set-up before going live.
+"""Named fault scenarios of the paper venue, to test a set-up before going live.
 
-Each scenario is a set of chances, drawn from the venue's own seeded stream, so a run with faults
+Each scenario is a set of probabilities, drawn from the venue's own seeded stream, so a run with faults
 replays like any other. A lost answer becomes what a real adapter would make of it: a request
-that timed out, while the order may well be alive.
+that timed out, while the order may well be live.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from citadel_proto.errors import BadInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Chances per request or report, in [0, 1], and the delays they bring, in nanoseconds."""
+    """Probabilities per request or report, in [0, 1], and their delays, in nanoseconds."""
 
     reject: float = 0.0
-    """A new order is refused with the venue's overload message."""
+    """A new order is rejected with the venue's overload message."""
     lose_request: float = 0.0
     """A request never arrives; its sender sees a timeout."""
     lose_answer: float = 0.0
-    """A request is carried out; its sender sees a timeout and only later reports tell."""
+    """A request is executed; its sender sees a timeout and only later reports show it."""
     duplicate: float = 0.0
     """A report arrives twice."""
     late: float = 0.0
-    """A report arrives ``late_ns`` later, so after younger ones."""
+    """A report arrives ``late_ns`` later, so after newer ones."""
     late_ns: int = 0
     timeout_ns: int = 1_000_000_000
     """When the sender of a lost request gives up waiting."""

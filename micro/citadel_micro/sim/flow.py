@@ -24,8 +24,18 @@ class SyntheticMarket:
     ``flows`` and ``references`` are keyed by unified symbol, in the order given.
     """
 
-    def __init__(self, symbols: tuple[FlowSymbol, ...], seed: int, start_ns: int) -> None:
+    def __init__(
+        self,
+        symbols: tuple[FlowSymbol, ...],
+        seed: int,
+        start_ns: int,
+        *,
+        flow_seed: int | None = None,
+    ) -> None:
         """Open every book at ``start_ns`` (ns since 1970 UTC).
+
+        ``flow_seed``: other orders around the same reference prices, as of a second market in the
+        same assets; ``seed`` unless given.
 
         Raises:
             BadInput: when the start is before 2020, where the reference prices begin.
@@ -36,23 +46,24 @@ class SyntheticMarket:
         self.start_ns = start_ns
         self.now_ns = start_ns
         common = CommonFactor(seed)
+        orders_seed = seed if flow_seed is None else flow_seed
         self.references: dict[str, ReferencePrice] = {}
         self.flows: dict[str, SymbolFlow] = {}
         self._queue: list[tuple[int, int, SymbolFlow]] = []
         for order, item in enumerate(symbols):
             symbol = item.spec.symbol
             reference = ReferencePrice(seed, symbol, item.flow, common)
-            flow = SymbolFlow(seed, item, reference, start_ns)
+            flow = SymbolFlow(orders_seed, item, reference, start_ns)
             self.references[symbol] = reference
             self.flows[symbol] = flow
             heapq.heappush(self._queue, (flow.peek, order, flow))
 
     def next_ns(self) -> int:
-        """Return when something may next happen. Asking earlier is harmless."""
+        """Return when something may next happen. Calling earlier is harmless."""
         return self._queue[0][0]
 
     def step(self) -> tuple[SymbolFlow, list[FlowEvent]]:
-        """Carry out the earliest candidate of all symbols; return whose it was and what changed."""
+        """Execute the earliest candidate of all symbols; return its symbol's flow and the changes."""
         _, order, flow = self._queue[0]
         events = flow.step()
         heapq.heapreplace(self._queue, (flow.peek, order, flow))

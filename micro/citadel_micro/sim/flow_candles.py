@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from citadel_micro.sim.flow_book import Print
     from citadel_micro.sim.flow_reference import ReferencePrice
     from citadel_micro.sim.flow_symbols import FlowSymbol
+    from citadel_micro.sim.rng import SplitMix64
 
 HOUR = 60
 KEPT_LIVE_MINUTES = 90 * DAY_MINUTES
 _KEPT_HOURS = 24 * 200
+_CLIPS_A_TRADE = 5.0  # the mean of a trade's size in its median
 _WEEK = 7 * DAY_MINUTES
 _MONDAY = 4 * DAY_MINUTES  # 1970-01-05, the first Monday of the epoch
 _MONTH = 0  # not a fixed number of minutes
@@ -73,6 +75,22 @@ class Candle:
             self.first_id = later.first_id
         if later.last_id >= 0:
             self.last_id = later.last_id
+
+    def count(self, trade: Print) -> None:
+        """Add a trade."""
+        if not self.trades:
+            self.open = self.high = self.low = trade.ticks
+            self.first_id = trade.trade_id
+        self.high = max(self.high, trade.ticks)
+        self.low = min(self.low, trade.ticks)
+        self.close = trade.ticks
+        self.lots += trade.lots
+        self.quote += trade.ticks * trade.lots
+        self.trades += 1
+        self.last_id = trade.trade_id
+        if not trade.buyer_is_maker:
+            self.buy_lots += trade.lots
+            self.buy_quote += trade.ticks * trade.lots
 
 
 def _month_of(day: int) -> tuple[int, int]:
@@ -126,8 +144,13 @@ class CandleStore:
         reference: ReferencePrice,
         start: int,
         history_minutes: int,
+        last_trade_id: int = 0,
     ) -> None:
-        """Join drawn history of the given length to a market that starts at minute ``start``."""
+        """Join drawn history of the given length to a market that starts at minute ``start``.
+
+        ``last_trade_id`` is the id before the market's first trade: history's are counted back from
+        it. Without one (0) they are unknown.
+        """
         self.listed = start - history_minutes
         self.start = start
         self._spec = item.spec
@@ -139,6 +162,18 @@ class CandleStore:
         self._now = start - 1
         self._close = self._node(start)
         self._hours: OrderedDict[int, Candle] = OrderedDict()
+        quote_a_trade = _CLIPS_A_TRADE * item.flow.clip_quote
+        self._pace = max(1, round(item.flow.minute_quote / quote_a_trade))
+        self._ids = last_trade_id + 1 - self._counted(start) if last_trade_id else None
+
+    @property
+    def symbol(self) -> str:
+        """Return the unified symbol."""
+        return self._spec.symbol
+
+    def stream(self, purpose: str, minute: int) -> SplitMix64:
+        """Return the symbol's random stream for one purpose in one minute of the past."""
+        return self._reference.stream(purpose, minute)
 
     @property
     def now(self) -> int:
@@ -147,6 +182,15 @@ class CandleStore:
 
     def _node(self, minute: int) -> int:
         return max(1, round(math.exp(self._reference.log_price(minute)) / self._tick))
+
+    def _counted(self, minute: int) -> int:
+        """Return how many trades the past has had before a minute, from 1970 on.
+
+        Between ``_pace * minute`` and one pace more, so that any minute is found without the others.
+        """
+        return self._pace * minute + int(
+            self._pace * self._reference.stream("count", minute).uniform()
+        )
 
     def roll(self, minute: int) -> None:
         """Open candles up to a minute: without trades they repeat the last close, as Binance's."""
@@ -170,20 +214,8 @@ class CandleStore:
         if minute < self._now:
             msg = f"trade {trade.trade_id} of {trade.symbol} is older than the current minute"
             raise InvariantError(msg)
-        candle = self._live[minute]
-        if not candle.trades:
-            candle.open = candle.high = candle.low = trade.ticks
-            candle.first_id = trade.trade_id
-        candle.high = max(candle.high, trade.ticks)
-        candle.low = min(candle.low, trade.ticks)
-        candle.close = self._close = trade.ticks
-        candle.lots += trade.lots
-        candle.quote += trade.ticks * trade.lots
-        candle.trades += 1
-        candle.last_id = trade.trade_id
-        if not trade.buyer_is_maker:
-            candle.buy_lots += trade.lots
-            candle.buy_quote += trade.ticks * trade.lots
+        self._close = trade.ticks
+        self._live[minute].count(trade)
 
     def _drawn(self, minute: int) -> Candle:
         """Draw a candle of the past.
@@ -206,19 +238,29 @@ class CandleStore:
         size = abs(move) / vol
         quote = self._flow.minute_quote * activity * (0.55 + 0.55 * size)
         quote *= math.exp(0.35 * rng.gauss() - 0.06)
-        lots = max(1, round(quote / (math.exp(a) * self._lot)))
+        before, after = self._counted(minute), self._counted(minute + 1)
+        lots = max(after - before, round(quote / (math.exp(a) * self._lot)))
         mean4 = opened + high + low + close
         share = 0.5 + 0.3 * math.tanh(move / vol) + 0.06 * rng.gauss()
         buy_lots = round(lots * min(max(share, 0.02), 0.98))
         return Candle(
             minute, opened, high, low, close, lots, lots * mean4 // 4,
-            min(lots, max(1, round(quote / (5.0 * self._flow.clip_quote)))),
-            buy_lots, buy_lots * mean4 // 4,
+            after - before, buy_lots, buy_lots * mean4 // 4,
+            self._id(before), self._id(after - 1),
         )  # fmt: skip
+
+    def _id(self, counted: int) -> int:
+        """Return the id of a trade of the past; -1 where it is unknown."""
+        number = -1 if self._ids is None else self._ids + counted
+        return number if number > 0 else -1
 
     def minute(self, minute: int) -> Candle:
         """Return the 1m candle of a minute in [``listed``, ``now``]."""
         return self._live[minute] if minute >= self.start else self._drawn(minute)
+
+    def close_before(self, minute: int) -> int | None:
+        """Return the last price before a minute; None where history begins."""
+        return self.minute(minute - 1).close if minute > self.listed else None
 
     def _hour(self, hour: int) -> Candle:
         """Return a whole, closed hour."""
@@ -272,37 +314,3 @@ class CandleStore:
             msg = "a non-empty span gave no candle"
             raise InvariantError(msg)
         return total
-
-    def opens(
-        self,
-        interval: str,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int,
-    ) -> list[int]:
-        """Return the opening minutes that a klines request is answered with, oldest first.
-
-        Binance's rule: candles with open time in [startTime, endTime]; with a start, the first
-        ``limit`` from there; without, the last ``limit``. The current candle counts.
-        """
-        newest = open_minute(interval, self._now)
-        if end_ms is not None:
-            newest = min(newest, open_minute(interval, end_ms // 60_000))
-        oldest = open_minute(interval, self.listed)
-        if start_ms is not None:
-            first = open_minute(interval, -(-start_ms // 60_000))
-            if first * 60_000 < start_ms:
-                first = next_open(interval, first)
-            opened = max(first, oldest)
-            out: list[int] = []
-            while opened <= newest and len(out) < limit:
-                out.append(opened)
-                opened = next_open(interval, opened)
-            return out
-        out = []
-        opened = newest
-        while opened >= oldest and len(out) < limit:
-            out.append(opened)
-            opened = open_minute(interval, opened - 1)
-        out.reverse()
-        return out

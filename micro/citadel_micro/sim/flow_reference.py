@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from citadel_micro.sim.rng import SplitMix64, key_of, unit_of
@@ -43,74 +44,107 @@ _LONG_SCALES = (5760, 1440)  # minutes
 _SHORT_SCALES = (360, 90, 24, 6)
 _TRANSIENT_PHI = 0.5 ** (1.0 / 12.0)
 _CHUNK = 360  # minutes of transient innovations drawn together; phi**360 is below 1e-9
+_BLOCK = 256  # days whose nodes are drawn together; even, as normal numbers come in pairs
 _KEPT_DAYS = 96
 
 
-class _Walk:
-    """One Gaussian walk in stochastic time, evaluated by whole days and cached."""
+# What follows up to ``CommonFactor`` depends on its arguments alone, so that every market of one seed in a
+# process shares it: a simulator of several venues, and each simulator after the first.
 
-    def __init__(self, key: int, daily_vol: float) -> None:
-        self._key = key
-        self._daily_vol = daily_vol
-        self._nodes: list[float] = [0.0]
-        self._rng = SplitMix64(key_of(key, "day"))
-        self._days: OrderedDict[int, tuple[array[float], array[float]]] = OrderedDict()
 
-    def _regimes(self, minute: int, scales: tuple[int, ...]) -> float:
-        product = 1.0
-        for scale in scales:
-            high = unit_of(self._key + scale, minute // scale) < 0.5  # noqa: PLR2004 - a coin
-            product *= _REGIME_HIGH if high else 2.0 - _REGIME_HIGH
-        return product
+def _regimes(key: int, minute: int, scales: tuple[int, ...]) -> float:
+    """Return the product of the variance regimes of a minute."""
+    product = 1.0
+    for scale in scales:
+        high = unit_of(key + scale, minute // scale) < 0.5  # noqa: PLR2004 - a coin
+        product *= _REGIME_HIGH if high else 2.0 - _REGIME_HIGH
+    return product
 
-    def _node(self, day: int) -> float:
-        """Return the walk at 00:00 of a day, extending the chain as far as needed."""
-        nodes = self._nodes
-        while len(nodes) <= day - _FIRST_DAY:
-            minute = (_FIRST_DAY + len(nodes) - 1) * DAY_MINUTES
-            spread = self._daily_vol * math.sqrt(self._regimes(minute, _LONG_SCALES))
-            nodes.append(_DAY_PHI * nodes[-1] + spread * self._rng.gauss())
-        return nodes[day - _FIRST_DAY]
 
-    def day(self, day: int) -> tuple[array[float], array[float]]:
-        """Return the day's 1440 values (at the start of each minute) and variance factors."""
-        cached = self._days.get(day)
-        if cached is not None:
-            self._days.move_to_end(day)
-            return cached
-        start = self._node(day)
-        gap = self._node(day + 1) - start
-        rng = SplitMix64(key_of(self._key, "minute", day))
-        per_minute = self._daily_vol**2 / DAY_MINUTES
-        factors = array("d", bytes(8 * DAY_MINUTES))
-        path = array("d", bytes(8 * DAY_MINUTES))
-        clock = array("d", bytes(8 * DAY_MINUTES))
-        first = day * DAY_MINUTES
-        finest = _SHORT_SCALES[-1]
-        value = elapsed = factor = 0.0
-        for i in range(DAY_MINUTES):
-            if i % finest == 0:
-                factor = self._regimes(first + i, _LONG_SCALES + _SHORT_SCALES)
-            factors[i] = factor
-            path[i] = value
-            clock[i] = elapsed
-            value += math.sqrt(per_minute * factor) * rng.gauss()
-            elapsed += factor
-        pull = (gap - value) / elapsed
-        for i in range(DAY_MINUTES):
-            path[i] += start + clock[i] * pull
-        self._days[day] = (path, factors)
-        if len(self._days) > _KEPT_DAYS:
-            self._days.popitem(last=False)
-        return path, factors
+@lru_cache(maxsize=2048)
+def _nodes(key: int, daily_vol: float, block: int) -> tuple[array[float], int]:
+    """Return the nodes of 256 days, and the generator's state behind them."""
+    before, state = (
+        _nodes(key, daily_vol, block - 1) if block else (array("d", [0.0]), key_of(key, "day"))
+    )
+    rng = SplitMix64(state)
+    node = before[-1]
+    nodes = array("d")
+    first = _FIRST_DAY + block * _BLOCK
+    for day in range(first, first + _BLOCK):
+        spread = daily_vol * math.sqrt(_regimes(key, day * DAY_MINUTES, _LONG_SCALES))
+        node = _DAY_PHI * node + spread * rng.gauss()
+        nodes.append(node)
+    return nodes, rng.state  # an even number of draws leaves none to spare
+
+
+def _node(key: int, daily_vol: float, day: int) -> float:
+    """Return a walk at 00:00 of a day."""
+    drawn = day - _FIRST_DAY - 1
+    if drawn < 0:
+        return 0.0
+    return _nodes(key, daily_vol, drawn // _BLOCK)[0][drawn % _BLOCK]
+
+
+@lru_cache(maxsize=512)
+def _walk(key: int, daily_vol: float, day: int) -> tuple[array[float], array[float]]:
+    """Return a day of a Gaussian walk in stochastic time.
+
+    These are its 1440 values (at the start of each minute), and the variance factors.
+    """
+    start = _node(key, daily_vol, day)
+    gap = _node(key, daily_vol, day + 1) - start
+    rng = SplitMix64(key_of(key, "minute", day))
+    per_minute = daily_vol**2 / DAY_MINUTES
+    factors = array("d", bytes(8 * DAY_MINUTES))
+    path = array("d", bytes(8 * DAY_MINUTES))
+    clock = array("d", bytes(8 * DAY_MINUTES))
+    first = day * DAY_MINUTES
+    finest = _SHORT_SCALES[-1]
+    value = elapsed = factor = 0.0
+    for i in range(DAY_MINUTES):
+        if i % finest == 0:
+            factor = _regimes(key, first + i, _LONG_SCALES + _SHORT_SCALES)
+        factors[i] = factor
+        path[i] = value
+        clock[i] = elapsed
+        value += math.sqrt(per_minute * factor) * rng.gauss()
+        elapsed += factor
+    pull = (gap - value) / elapsed
+    for i in range(DAY_MINUTES):
+        path[i] += start + clock[i] * pull
+    return path, factors
+
+
+@lru_cache(maxsize=256)
+def _transient(key: int, vol: float, day: int) -> array[float]:
+    """Return a day of the transient part of a symbol's log price."""
+    path = array("d", bytes(8 * DAY_MINUTES))
+    if not vol:
+        return path
+    kick = vol * math.sqrt(1.0 - _TRANSIENT_PHI**2)
+    first_chunk = day * DAY_MINUTES // _CHUNK
+    value = 0.0
+    for chunk in range(first_chunk - 1, first_chunk + DAY_MINUTES // _CHUNK):
+        rng = SplitMix64(key_of(key, "transient", chunk))
+        offset = (chunk - first_chunk) * _CHUNK
+        for i in range(offset, offset + _CHUNK):
+            if i >= 0:
+                path[i] = value
+            value = _TRANSIENT_PHI * value + kick * rng.gauss()
+    return path
 
 
 class CommonFactor:
     """The walk that all symbols of one seed share (unit daily volatility)."""
 
     def __init__(self, seed: int) -> None:
-        """Make the walk; days are drawn when first asked for."""
-        self.walk = _Walk(key_of(seed, "common"), 1.0)
+        """Name the walk; days are drawn when first asked for."""
+        self._key = key_of(seed, "common")
+
+    def day(self, day: int) -> tuple[array[float], array[float]]:
+        """Return the day's values at the start of each minute, and its variance factors."""
+        return _walk(self._key, 1.0, day)
 
 
 class ReferencePrice:
@@ -120,10 +154,10 @@ class ReferencePrice:
         """Bind the symbol's own walk to the shared one. ``common`` must come from equal seed."""
         self._key = key_of(seed, symbol)
         self._log_anchor = math.log(params.anchor)
-        self._common = common.walk
+        self._common = common
         self._common_scale = params.daily_vol * math.sqrt(params.common_share)
-        own_vol = params.daily_vol * math.sqrt(1.0 - params.common_share)
-        self._own = _Walk(key_of(self._key, "own"), own_vol)
+        self._own_key = key_of(self._key, "own")
+        self._own_vol = params.daily_vol * math.sqrt(1.0 - params.common_share)
         self._own_share = 1.0 - params.common_share
         self._transient_vol = params.transient_vol
         self._minute_vol = params.daily_vol / math.sqrt(DAY_MINUTES)
@@ -141,29 +175,13 @@ class ReferencePrice:
         self._days.clear()
         self._steps.clear()
 
-    def _transient(self, day: int) -> array[float]:
-        path = array("d", bytes(8 * DAY_MINUTES))
-        if not self._transient_vol:
-            return path
-        kick = self._transient_vol * math.sqrt(1.0 - _TRANSIENT_PHI**2)
-        first_chunk = day * DAY_MINUTES // _CHUNK
-        value = 0.0
-        for chunk in range(first_chunk - 1, first_chunk + DAY_MINUTES // _CHUNK):
-            rng = SplitMix64(key_of(self._key, "transient", chunk))
-            offset = (chunk - first_chunk) * _CHUNK
-            for i in range(offset, offset + _CHUNK):
-                if i >= 0:
-                    path[i] = value
-                value = _TRANSIENT_PHI * value + kick * rng.gauss()
-        return path
-
     def _day(self, day: int) -> tuple[array[float], array[float]]:
         cached = self._days.get(day)
         if cached is not None:
             return cached
         common, common_factors = self._common.day(day)
-        own, own_factors = self._own.day(day)
-        transient = self._transient(day)
+        own, own_factors = _walk(self._own_key, self._own_vol, day)
+        transient = _transient(self._key, self._transient_vol, day)
         base = self._log_anchor + self._shift
         scale, own_share = self._common_scale, self._own_share
         path = array("d", bytes(8 * DAY_MINUTES))

@@ -68,7 +68,8 @@ class FlowParams:
     ``gap_bps`` scales the distance of new limit orders from the reference. ``clip_quote`` and
     ``touch_quote`` are the median notional of a trade and of a limit order near the touch;
     ``minute_quote`` is the notional traded in a minute at normal activity, used for the candles
-    of the past and measured from the live flow.
+    of the past and measured from the live flow. ``deep_levels`` more levels a side lie behind those
+    that the flow keeps busy, and stay until the price comes there.
     """
 
     anchor: float
@@ -83,6 +84,7 @@ class FlowParams:
     cancel_rate: float = 20.0
     market_rate: float = 0.7
     informed_rate: float = 6.0
+    deep_levels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

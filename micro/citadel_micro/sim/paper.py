@@ -1,18 +1,17 @@
 """The paper venue: an exchange for our orders, fed by a live or recorded public market.
 
-Requests travel for a while before the venue has them, and reports travel back, each with a delay
-from a seeded distribution. In between the venue judges an order as an exchange does (minimums,
+Requests take some time to reach the venue, and reports to come back, each with a delay
+from a seeded distribution. The venue checks an order as an exchange does (minimums,
 funds, post-only, reduce-only, receive window), matches what is marketable against the public book
-and rests what is left in a queue. Nothing here reads a clock: time is given, and ``next_timer``
+and rests the remainder in a queue. Nothing here reads a clock: time is passed in, and ``next_timer``
 says when the next request or report is due.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from citadel_micro.core.model.commands import (
     AmendOrder,
@@ -30,37 +29,31 @@ from citadel_micro.core.model.events import (
 from citadel_micro.sim import paper_reports as reports
 from citadel_micro.sim.accounts import Ledger
 from citadel_micro.sim.paper_book import PaperBook
-from citadel_micro.sim.paper_link import LinkConfig, PaperLink
-from citadel_micro.sim.paper_order import PaperOrder
+from citadel_micro.sim.paper_funding import PaperFunding
+from citadel_micro.sim.paper_link import PaperLink
+from citadel_micro.sim.paper_order import PaperOrder, forget_old
 from citadel_micro.sim.paper_rules import reaches, refusal_of
-from citadel_micro.sim.queue_model import QueueModel
 from citadel_micro.sim.rng import SplitMix64, key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.events import MarketEvent, VenueReport
     from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.sim.accounts import FeeToken
+    from citadel_micro.sim.paper_config import PaperConfig
     from citadel_micro.sim.paper_link import Request
 
-_KEPT_DONE = 2_000
-"""Terminal orders kept for queries; exchanges keep days, tests need the last few."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperConfig:
-    """How the paper venue behaves: chance, queue model, opening balances, and the way to it."""
-
-    seed: int = 1
-    queue_model: QueueModel = "expected"
-    balances: Mapping[str, Decimal] = field(default_factory=dict)
-    link: LinkConfig = field(default_factory=LinkConfig)
+SELF_TRADE: Final = "self-trade prevention"
+"""Reason of an order that ended because it met one of the same account."""
 
 
 class PaperVenue:
     """One simulated exchange account on one venue.
 
-    ``revision`` grows whenever the account or an order changes: a shell that wants the account to
-    survive a crash stores ``to_state`` when it has moved, before delivering what ``due`` returns.
+    ``revision`` grows whenever the account or an order changes: a shell that makes the account
+    survive a crash stores ``to_state`` when it has changed, before delivering what ``due`` returns.
     """
 
     def __init__(
@@ -74,17 +67,18 @@ class PaperVenue:
         self._config = config
         self._books: dict[str, PaperBook] = {}
         self._link = PaperLink(config.link, SplitMix64(key_of(config.seed, venue)))
+        self._funding = PaperFunding(config.funding, config.funding_interval_ns)
         self._trades = 0
         self._last_ns = 0
 
     # the four calls of the shell
 
     def submit(self, command: Request, now_ns: int) -> None:
-        """Take a request on its way. Nothing happens before it arrives."""
+        """Send a request. Nothing happens before it arrives."""
         self._link.send_request(command, now_ns)
 
     def on_market(self, event: MarketEvent, market: MarketBook, now_ns: int) -> bool:
-        """Match against the public market. Call after the market's book has taken the event.
+        """Match against the public market. Call after the market's book has applied the event.
 
         Returns whether ``next_timer`` may have changed.
         """
@@ -98,13 +92,15 @@ class PaperVenue:
             for order in self.orders.values():
                 if order.symbol == event.symbol and order.open:
                     book.rest(order, order.placed_ns)
+        if self._config.funding:
+            self._fund(event.symbol, now_ns)
         received = self._link.waiting_ns <= now_ns
         if received:
             self._receive(now_ns)
-        if not book.resting:
+        if book.idle:
             return received
         if isinstance(event, TradeTick):
-            # The market has judged it first: what is no news to it has filled nobody here.
+            # The market has checked it first: an old or repeated trade fills nothing here.
             fills = book.traded(event) if market.news is event else []
         else:
             fills = book.market_moved(now_ns, depth=isinstance(event, DepthUpdate))
@@ -114,13 +110,23 @@ class PaperVenue:
         return received or bool(fills)
 
     def due(self, now_ns: int) -> list[VenueReport]:
-        """Let requests arrive, and return the reports whose time has come, oldest first."""
+        """Let requests arrive, and return the reports that are due, oldest first."""
+        if self._config.funding:
+            for symbol in self._books:
+                self._fund(symbol, now_ns)
         self._receive(now_ns)
         return self._link.delivered(now_ns)
 
     def next_timer(self) -> int | None:
         """When ``due`` has something to do next, in engine nanoseconds."""
-        return self._link.next_due()
+        due_ns = self._link.next_due()
+        if not self._config.funding:
+            return due_ns
+        held = [
+            each for each, p in self.ledger.positions.items() if p.quantity and each in self._books
+        ]
+        funded_ns = self._funding.next_ns(held)
+        return min((each for each in (due_ns, funded_ns) if each is not None), default=None)
 
     # arrivals
 
@@ -177,14 +183,32 @@ class PaperVenue:
 
     def _match(self, order: PaperOrder, now_ns: int) -> None:
         book = self._books[order.symbol]
-        for ticks, lots in book.take(order.side, order.price_ticks, order.left):
-            self._fill(order, ticks, lots, now_ns, maker=False)
+        if order.time_in_force == "FOK" and not self._fills_whole(order, book):
+            self._close(order, "expired", "FOK not filled", now_ns)
+            return
+        while order.open:
+            own = book.own_in_reach(order.side, order.price_ticks)
+            for ticks, lots in book.take(order.side, order.price_ticks, order.left, own):
+                self._fill(order, ticks, lots, now_ns, maker=False)
+            if own is None or not order.open:
+                break
+            # Next in the queue is an order of this account: the venue lets them not trade.
+            if self._config.self_trade != "expire_taker":
+                self._close(self.orders[own.client_id], "expired", SELF_TRADE, now_ns)
+            if self._config.self_trade != "expire_maker":
+                self._close(order, "expired", SELF_TRADE, now_ns)
         if not order.open:
             return
         if order.time_in_force == "IOC":
             self._close(order, "expired", "IOC remainder", now_ns)
         else:
             book.rest(order, now_ns)
+
+    def _fills_whole(self, order: PaperOrder, book: PaperBook) -> bool:
+        own = book.own_in_reach(order.side, order.price_ticks)
+        if own is not None and self._config.self_trade != "expire_maker":
+            return False  # it ends there, whatever is behind
+        return book.holds(order.side, order.price_ticks, order.left)
 
     def _amend(self, command: AmendOrder, now_ns: int) -> None:
         order = self.orders.get(command.client_id)
@@ -280,7 +304,9 @@ class PaperVenue:
         notional = instrument.notional(price_ticks, lots)
         self._unlock(order, instrument)
         fee, currency = self.ledger.settle(
-            instrument, order.side, price, quantity, notional, maker=maker
+            *(instrument, order.side, price, quantity, notional),
+            maker=maker,
+            token=self._fee_token(instrument),
         )
         self.revision += 1
         report = OrderFilled(
@@ -304,12 +330,41 @@ class PaperVenue:
         resting = self._books[order.symbol].resting.get(order.client_id)
         if resting is not None:
             resting.left_lots = order.left
-        self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
+        self._balances(self._currencies(instrument), now_ns)
         if self._config.link.faults.silent_after_partial:
             self._link.silence(order.client_id)
 
+    def _fee_token(self, instrument: Instrument) -> FeeToken | None:
+        token = self._config.fee_token
+        if token is None:
+            return None
+        book = self._books.get(f"{token.currency}/{instrument.quote}")
+        mid = None if book is None else book.mid()
+        price = token.price if mid is None else Decimal(repr(mid))
+        return replace(token, price=price) if price else None
+
+    def _currencies(self, instrument: Instrument) -> tuple[str, ...]:
+        token = self._config.fee_token
+        also = () if token is None else (token.currency,)
+        return (instrument.base, instrument.quote, instrument.settle, *also)
+
+    def _fund(self, symbol: str, now_ns: int) -> None:
+        mid = self._books[symbol].mid()
+        position = self.ledger.positions.get(symbol)
+        if mid is None:
+            return
+        instrument = self._instruments[symbol]
+        quantity = Decimal(0) if position is None else position.quantity
+        payments = self._funding.due(instrument, quantity, Decimal(repr(mid)), now_ns)
+        if payments:
+            self.ledger.purse(instrument.settle).free += sum(amount for _, amount in payments)
+            self.revision += 1
+            at_ns = self._stamp(now_ns)
+            self._link.send_report(reports.funded(self.venue, instrument, payments, at_ns), now_ns)
+            self._balances((instrument.settle,), now_ns)
+
     def _unlock(self, order: PaperOrder, instrument: Instrument) -> None:
-        """Shrink the lock to what the unfilled rest still needs."""
+        """Reduce the lock to what the unfilled rest still needs."""
         if not order.locked_currency:
             return
         notional = instrument.notional(order.price_ticks, order.left)
@@ -326,19 +381,12 @@ class PaperVenue:
             self.ledger.release(order.locked_currency, order.locked)
             order.locked = instrument.tick * 0
         book = self._books.get(order.symbol)
-        if book is not None:  # after a restart it may not be there yet
+        if book is not None:  # after a restart it may not exist yet
             book.remove(order.client_id)
         self.revision += 1
-        self._balances((instrument.base, instrument.quote, instrument.settle), now_ns)
+        self._balances(self._currencies(instrument), now_ns)
         self._link.send_report(reports.done(self.venue, order, reason, now_ns), now_ns)
-        self._forget_old()
-
-    def _forget_old(self) -> None:
-        if len(self.orders) <= 2 * _KEPT_DONE:
-            return
-        done = [key for key, order in self.orders.items() if not order.open]
-        for key in done[:-_KEPT_DONE]:
-            del self.orders[key]
+        forget_old(self.orders)
 
     def _reject(self, command: PlaceOrder, code: str, text: str, now_ns: int) -> None:
         self._link.send_report(reports.rejected(command, code, text), now_ns)
@@ -356,9 +404,9 @@ class PaperVenue:
             )
 
     def _stamp(self, now_ns: int) -> int:
-        """The venue's time of something that moves money: every such time is later than the last.
+        """The venue's time of anything that moves money: every such time is later than the last.
 
-        So a reader can tell which fills a statement of balances holds.
+        So a reader can tell which fills a statement of balances contains.
         """
         self._last_ns = max(now_ns, self._last_ns + 1)
         return self._last_ns
@@ -375,6 +423,7 @@ class PaperVenue:
             "ledger": self.ledger.to_state(),
             "trades": self._trades,
             "rng": self._link.rng.state,
+            **({"funded": dict(self._funding.paid)} if self._funding.paid else {}),
         }
 
     def to_state(self) -> dict[str, object]:
@@ -383,9 +432,9 @@ class PaperVenue:
         return {**self.account_state(), "orders": orders}
 
     def restore(self, state: dict[str, object]) -> None:
-        """Take up a state of ``to_state``. Reports that were on their way are gone.
+        """Restore a state of ``to_state``. Reports that were in transit are lost.
 
-        Resting orders join their queue again at the back, once their book is there.
+        Resting orders join their queue again at the back, once their book exists.
         """
         self.ledger = Ledger.from_state(cast("dict[str, dict[str, list[str]]]", state["ledger"]))
         rows = cast("list[dict[str, object]]", state["orders"])
@@ -393,3 +442,4 @@ class PaperVenue:
         self.orders = {order.client_id: order for order in orders}
         self._trades = cast("int", state["trades"])
         self._link.rng.state = cast("int", state["rng"])
+        self._funding.paid = dict(cast("dict[str, int]", state.get("funded", {})))

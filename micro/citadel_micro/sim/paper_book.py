@@ -1,8 +1,13 @@
 """Our orders against one public book: queue, trade-through, walking the book, consumption.
 
 Prices are integer ticks and quantities integer lots for everything of ours. The public book is
-only read; what our own taker orders ate is remembered here until the public book is refreshed,
-so that the same displayed size cannot be bought twice.
+only read; what our own taker orders took is remembered here until the public book is refreshed,
+so that the same displayed size cannot be taken twice.
+
+Resting orders are filled by trades: each trade is one pool of volume, shared by all of ours in order of
+price, then time. An opposite quote at our price is no trade: it may be gone before an order of ours
+would have been there, and come back as often as it likes. Only the optimistic model lets it fill us,
+up to the largest size that was ever shown at that price.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.events import Side
+from citadel_micro.sim.paper_rules import reaches
 from citadel_micro.sim.queue_model import QueueModel, QueuePosition
 
 if TYPE_CHECKING:
@@ -36,20 +42,21 @@ class Resting:
     side: Side
     price_ticks: int
     price: float
-    """The same as the public book writes it."""
+    """The same in the public book's form."""
     left_lots: int
     queue: QueuePosition
     since_ns: int
     """Engine time since which it rests at this price."""
     partial: float = 0.0
-    """Fraction of a lot that reached us and did not yet make a whole one."""
+    """Fraction of a lot that reached us and did not complete a lot yet."""
 
 
 class PaperBook:
-    """Resting orders of ours in one instrument, and the rules by which the public book fills them.
+    """Resting orders of ours in one instrument, and the rules by which the public market fills them.
 
-    The caller asks in this order at every market event: ``market_moved`` or ``traded``; both yield
-    ``(order, lots)`` for each fill as a maker, at the order's own price.
+    The caller uses, at every market event, ``market_moved`` or ``traded``; both return
+    ``(order, lots)`` for each fill as a maker, at the order's own price. ``resting`` is in the order in
+    which they joined.
     """
 
     def __init__(self, instrument: Instrument, market: MarketBook, model: QueueModel) -> None:
@@ -59,23 +66,76 @@ class PaperBook:
         self.resting: dict[str, Resting] = {}
         self._eaten: dict[tuple[Side, int], float] = {}
         """Lots that we took of a level that is still there, by (our side, ticks)."""
+        self._met: dict[tuple[Side, int], float] = {}
+        """Lots by which a level's display has filled resting orders of ours; never forgotten, since
+        the same quote may flicker for hours. By (our side, ticks)."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing of ours rests, and nothing that we took is waiting for its level to vanish."""
+        return not self.resting and not self._eaten
+
+    def mid(self) -> float | None:
+        """Middle of the public book."""
+        return self._market.mid()
 
     # taking
 
     def touch(self, side: Side) -> int | None:
-        """Best price, in ticks, that an order of this side would trade against now."""
-        for ticks, _ in self._opposite(side):
-            return ticks
+        """Best price, in ticks, that an order of this side would trade against now, ours included.
+
+        None without a public book.
+        """
+        for ticks, _ in self._shown_levels(side):
+            own = self.own_touch(side)
+            if own is None:
+                return ticks
+            return min(ticks, own.price_ticks) if side == "buy" else max(ticks, own.price_ticks)
         return None
 
-    def take(self, side: Side, limit_ticks: int, lots: int) -> list[tuple[int, int]]:
-        """Walk the opposite side up to the limit. Returns [(price ticks, lots)] and eats them."""
+    def own_in_reach(self, side: Side, limit_ticks: int) -> Resting | None:
+        """The order of ours that a taker with this limit would meet first."""
+        own = self.own_touch(side)
+        if own is None or not reaches(side, limit_ticks, own.price_ticks):
+            return None
+        return own
+
+    def own_touch(self, side: Side) -> Resting | None:
+        """The order of ours that one of this side would meet first: best price, then oldest."""
+        best: Resting | None = None
+        for order in self.resting.values():
+            if order.side == side:
+                continue
+            if best is None or (
+                order.price_ticks < best.price_ticks
+                if side == "buy"
+                else order.price_ticks > best.price_ticks
+            ):
+                best = order
+        return best
+
+    def take(
+        self, side: Side, limit_ticks: int, lots: int, before: Resting | None = None
+    ) -> list[tuple[int, int]]:
+        """Walk the opposite side up to the limit. Returns [(price ticks, lots)] and consumes them.
+
+        Args:
+            side: of the taker.
+            limit_ticks: its worst price.
+            lots: how many it wants.
+            before: an order of ours on the opposite side: only what is ahead of it.
+        """
         fills: list[tuple[int, int]] = []
         left = lots
-        for ticks, shown in self._opposite(side):
+        if before is not None:
+            limit_ticks = before.price_ticks
+        for ticks, shown in self._shown_levels(side):
             if (ticks > limit_ticks) if side == "buy" else (ticks < limit_ticks):
                 break
-            got = min(left, floor(shown + _DUST))
+            there = self._left(side, ticks, shown)
+            if before is not None and ticks == limit_ticks:
+                there = min(there, before.queue.ahead)
+            got = min(left, floor(there + _DUST))
             if got <= 0:
                 continue
             fills.append((ticks, got))
@@ -85,8 +145,18 @@ class PaperBook:
                 break
         return fills
 
-    def _opposite(self, side: Side) -> Iterator[tuple[int, float]]:
-        """Opposite levels, best first, as (ticks, lots left). The fresher best quote wins."""
+    def holds(self, side: Side, limit_ticks: int, lots: int) -> bool:
+        """Whether the opposite side has so many lots up to the limit."""
+        for ticks, shown in self._shown_levels(side):
+            if (ticks > limit_ticks) if side == "buy" else (ticks < limit_ticks):
+                break
+            lots -= max(0, floor(self._left(side, ticks, shown) + _DUST))
+            if lots <= 0:
+                return True
+        return False
+
+    def _shown_levels(self, side: Side) -> Iterator[tuple[int, float]]:
+        """Opposite levels, best first, as (ticks, lots shown). The fresher best quote wins."""
         best = self._market.best()
         if best is None:
             return
@@ -96,18 +166,18 @@ class PaperBook:
         to_ticks = self._instrument.ticks_of_float
         lot = self._instrument.lot_float
         first = to_ticks(touch)
-        yield first, self._left(side, first, touch_size / lot)
+        yield first, touch_size / lot
         bids, asks = self._market.book.top(WALK_LEVELS)
         for price, size in asks if side == "buy" else bids:
             ticks = to_ticks(price)
             if (ticks > first) if side == "buy" else (ticks < first):
-                yield ticks, self._left(side, ticks, size / lot)
+                yield ticks, size / lot
 
     def _left(self, side: Side, ticks: int, shown: float) -> float:
         """What is left of a level after what we took of it.
 
-        What we took stays taken while the level is there: only what it grows by is new. A level
-        that shrank below it lost what was ours first.
+        What we took stays taken while the level is there: only its growth is new. A level
+        that shrank below it lost what we took first.
         """
         taken = self._eaten.get((side, ticks))
         if taken is None:
@@ -117,10 +187,14 @@ class PaperBook:
         return shown - taken
 
     def _eat(self, side: Side, ticks: int, lots: int) -> None:
+        """What was taken there was ahead of orders of ours that rest there."""
+        for order in self.resting.values():
+            if order.side != side and order.price_ticks == ticks:
+                order.queue.ahead = max(order.queue.ahead - lots, 0.0)
         self._eaten[side, ticks] = self._eaten.get((side, ticks), 0.0) + lots
 
     def _forget_gone(self) -> None:
-        """A level that vanished starts anew when it comes back."""
+        """A level that vanished starts from zero when it comes back."""
         for side, ticks in list(self._eaten):
             if self._shown_to(side, ticks) <= 0.0:
                 del self._eaten[side, ticks]
@@ -149,7 +223,7 @@ class PaperBook:
         return self.resting.pop(client_id, None)
 
     def _shown(self, side: Side, price_ticks: int) -> float:
-        """Displayed size at a price in lots, from the best quote where that is fresher."""
+        """Displayed size at a price in lots, from the best quote where that is newer."""
         best = self._market.best()
         lot = self._instrument.lot_float
         if best is not None:
@@ -161,39 +235,53 @@ class PaperBook:
                 return 0.0
         return self._market.book.size_at(side, self._instrument.price_float(price_ticks)) / lot
 
-    # being taken
+    # passive fills
+
+    def _by_priority(self, side: Side) -> list[Resting]:
+        """Our resting orders of a side, best price first, then oldest."""
+        orders = [order for order in self.resting.values() if order.side == side]
+        if len(orders) > 1:
+            orders.sort(key=lambda order: order.price_ticks, reverse=side == "buy")
+        return orders
 
     def traded(self, trade: TradeTick) -> list[tuple[Resting, int]]:
         """A public trade: fills by queue position at our price, ahead of everybody beyond it.
 
-        Whoever traded at a worse price than ours would have met us first, so a trade beyond our
+        A trade at a worse price than ours would have hit us first, so a trade beyond our
         price fills us, but never for more than was traded: a large order does not fill because
-        somebody traded a little past it. A trade that happened before an order came, and is only
-        told later, was not with it.
+        a small trade went through it, and what one order of ours gets, the next does not. A trade
+        from before an order was placed, received later, does not fill it.
         """
         fills: list[tuple[Resting, int]] = []
         price = trade.price
         volume = trade.size / self._instrument.lot_float
         seller = trade.side == "sell"
         happened_ns = self._market.last_trade_ns
-        for order in self.resting.values():
-            if (order.side == "buy") != seller or order.since_ns > happened_ns:
-                continue
+        ours = 0.0
+        for order in self._by_priority("buy" if seller else "sell"):
             beyond = order.price - price if seller else price - order.price
             if beyond < 0:
+                break
+            if order.since_ns > happened_ns:
                 continue
-            order.partial += volume if beyond > 0 else order.queue.on_trade(volume, trade.recv_ns)
+            if beyond > 0:
+                order.queue.on_through()
+                reached = volume - ours
+            else:
+                reached = order.queue.on_trade(volume, trade.recv_ns, ours)
+            if reached <= 0.0:
+                continue
+            reached = min(reached, order.left_lots - order.partial)
+            ours += reached
+            order.partial += reached
             got = min(order.left_lots, floor(order.partial + _DUST))
             if got > 0:
-                order.partial -= got
+                order.partial = max(order.partial - got, 0.0)
                 fills.append((order, got))
         return fills
 
     def market_moved(self, now_ns: int, *, depth: bool) -> list[tuple[Resting, int]]:
-        """The public book changed: advance queues; an opposite quote at our price fills us.
-
-        What the opposite side shows at or through our price would have traded with us, so it
-        does, up to the size that is shown.
+        """The public book changed: advance the queues. Fills nothing but in the optimistic model.
 
         Args:
             now_ns: when.
@@ -202,28 +290,43 @@ class PaperBook:
         best = self._market.best()
         if best is None:
             return []
-        fills: list[tuple[Resting, int]] = []
         if self._eaten:
             self._forget_gone()
+        crossed = False
         for order in self.resting.values():
             price = order.price
             if order.side == "buy":
-                crossed, better = best[2] <= price, price > best[0]
+                crossed |= best[2] <= price
+                better = price > best[0]
                 at_best, size = price == best[0], best[1]
             else:
-                crossed, better = best[0] >= price, price < best[2]
+                crossed |= best[0] >= price
+                better = price < best[2]
                 at_best, size = price == best[2], best[3]
-            if crossed:
-                got = sum(
-                    lots for _, lots in self.take(order.side, order.price_ticks, order.left_lots)
-                )
-                if got > 0:
-                    fills.append((order, got))
-            elif at_best:
+            if at_best:
                 order.queue.on_shown(size / self._instrument.lot_float, now_ns)
             elif better:
                 order.queue.on_shown(0.0, now_ns)
             elif depth:
                 size = self._market.book.size_at(order.side, price)
                 order.queue.on_shown(size / self._instrument.lot_float, now_ns)
-        return fills
+        if crossed and self._model == "optimistic":
+            return [*self._met_by_quotes("buy"), *self._met_by_quotes("sell")]
+        return []
+
+    def _met_by_quotes(self, side: Side) -> Iterator[tuple[Resting, int]]:
+        """What the opposite side shows at or through our price would have traded with us, once."""
+        for order in self._by_priority(side):
+            got = 0
+            for ticks, shown in self._shown_levels(side):
+                beyond = ticks - order.price_ticks if side == "buy" else order.price_ticks - ticks
+                if beyond > 0 or got == order.left_lots:
+                    break
+                used = max(self._met.get((side, ticks), 0.0), self._eaten.get((side, ticks), 0.0))
+                lots = min(order.left_lots - got, floor(shown - used + _DUST))
+                if lots > 0:
+                    self._met[side, ticks] = used + lots
+                    self._eat(side, ticks, lots)
+                    got += lots
+            if got > 0:
+                yield order, got

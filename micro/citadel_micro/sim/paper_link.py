@@ -1,4 +1,4 @@
-"""The way to the paper venue and back: delay, order of arrival, and faults on request."""
+"""Messages to the paper venue and back: delay, order of arrival, and faults."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ Request = PlaceOrder | AmendOrder | CancelOrder | QueryOrder | QueryVenue
 class LinkConfig:
     """Latency one way, in nanoseconds: a floor plus an exponential part with the given mean.
 
-    The defaults, 2 ms + 1 ms, are those of a server in the venue's own region.
+    The defaults, 2 ms + 1 ms, are those of a server in the venue's own region. ``round_trips_ns``
+    takes their place: times from sending an order to its acknowledgement at equally likely shares,
+    rising. Half of the shortest is the way back, and everything else the way there, so that the
+    acknowledgements come as they were measured, and orders never arrive earlier than they can have.
     """
 
     latency_floor_ns: int = 2_000_000
     latency_mean_ns: int = 1_000_000
+    round_trips_ns: tuple[int, ...] = ()
     faults: Faults = field(default_factory=Faults)
 
 
@@ -60,14 +64,14 @@ class PaperLink:
     # in
 
     def send_request(self, request: Request, now_ns: int) -> None:
-        """Start a request; a lost one comes back to its sender as a timeout."""
+        """Send a request; a lost one comes back to its sender as a timeout."""
         if not isinstance(request, QueryOrder | QueryVenue) and self._chance(
             self._config.faults.lose_request
         ):
             self._time_out(request, now_ns)
             return
         self._counter += 1
-        heappush(self._inbox, (now_ns + self._delay(), self._counter, request))
+        heappush(self._inbox, (now_ns + self._delay_there(), self._counter, request))
         self.waiting_ns = self._inbox[0][0]
 
     def arrived(self, now_ns: int) -> Iterator[tuple[int, Request]]:
@@ -80,10 +84,10 @@ class PaperLink:
     # out
 
     def send_report(self, report: VenueReport, now_ns: int) -> None:
-        """Put a report on its way."""
+        """Send a report."""
         if getattr(report, "client_id", "") in self._silent:
             return
-        due_ns = max(self._last_out_ns, now_ns + self._delay())
+        due_ns = max(self._last_out_ns, now_ns + self._delay_back())
         if self._chance(self._config.faults.late):
             due_ns += self._config.faults.late_ns
         else:
@@ -94,7 +98,7 @@ class PaperLink:
             heappush(self._outbox, (due_ns, self._counter, report))
 
     def delivered(self, now_ns: int) -> list[VenueReport]:
-        """Reports whose time has come, oldest first."""
+        """Reports that are due, oldest first."""
         reports: list[VenueReport] = []
         while self._outbox and self._outbox[0][0] <= now_ns:
             reports.append(heappop(self._outbox)[2])
@@ -111,7 +115,7 @@ class PaperLink:
     # faults
 
     def rejects(self) -> bool:
-        """Whether an overloaded venue turns this order away."""
+        """Whether an overloaded venue rejects this order."""
         return self._chance(self._config.faults.reject)
 
     def loses_answer(self, request: PlaceOrder | CancelOrder, now_ns: int) -> bool:
@@ -122,7 +126,7 @@ class PaperLink:
         return lost
 
     def silence(self, client_id: str) -> None:
-        """No more reports on this order until somebody asks."""
+        """No more reports on this order until it is queried."""
         self._silent[client_id] = None
 
     def unsilence(self, client_id: str) -> None:
@@ -148,6 +152,20 @@ class PaperLink:
 
     def _chance(self, probability: float) -> bool:
         return probability > 0.0 and self.rng.uniform() < probability
+
+    def _delay_there(self) -> int:
+        times = self._config.round_trips_ns
+        if not times:
+            return self._delay()
+        place = self.rng.uniform() * (len(times) - 1)
+        low = int(place)
+        high = min(low + 1, len(times) - 1)
+        drawn = times[low] + int((times[high] - times[low]) * (place - low))
+        return drawn - times[0] // 2
+
+    def _delay_back(self) -> int:
+        times = self._config.round_trips_ns
+        return times[0] // 2 if times else self._delay()
 
     def _delay(self) -> int:
         mean = self._config.latency_mean_ns

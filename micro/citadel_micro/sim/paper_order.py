@@ -1,4 +1,4 @@
-"""One order as the paper venue sees it."""
+"""One order at the paper venue."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class PaperOrder:
-    """Life of one order: what was asked, what filled, what is locked for it."""
+    """State of one order: its request, its fills, its lock."""
 
     client_id: str
     symbol: str
     side: Side
     price_ticks: int
     quantity_lots: int
-    time_in_force: Literal["GTC", "IOC"]
+    time_in_force: Literal["GTC", "IOC", "FOK"]
     venue_order_id: str
     placed_ns: int
     filled_lots: int = 0
@@ -96,3 +96,14 @@ class PaperOrder:
 
 
 _HEAD = tuple(each.name for each in fields(PaperOrder) if each.name != "fills")
+_KEPT_DONE = 2_000
+"""Terminal orders kept for queries; exchanges keep days, tests need the last few."""
+
+
+def forget_old(orders: dict[str, PaperOrder]) -> None:
+    """Drop the oldest terminal orders, once there are many."""
+    if len(orders) <= 2 * _KEPT_DONE:
+        return
+    done = [key for key, order in orders.items() if not order.open]
+    for key in done[:-_KEPT_DONE]:
+        del orders[key]

@@ -1,9 +1,10 @@
-"""What the paper venue writes back, one function for each kind of report."""
+"""Reports of the paper venue, one function per kind."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from citadel_micro.core.model.account_events import AccountTrades, FundingPayment
 from citadel_micro.core.model.events import (
     AmendRejected,
     CancelRejected,
@@ -15,11 +16,14 @@ from citadel_micro.core.model.events import (
 )
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.sim.paper_order import PaperOrder
 
 SOURCES: Final[tuple[Literal["order", "trades"], ...]] = ("order", "trades")
-"""The two endpoints that answer for an order."""
+"""The two endpoints that answer queries about an order."""
 
 
 def accepted(venue: str, order: PaperOrder, now_ns: int) -> OrderAccepted:
@@ -34,7 +38,7 @@ def accepted(venue: str, order: PaperOrder, now_ns: int) -> OrderAccepted:
 
 
 def rejected(command: PlaceOrder, code: str, text: str) -> OrderRejected:
-    """The order was not taken."""
+    """The order was rejected."""
     return OrderRejected(
         venue=command.venue,
         symbol=command.symbol,
@@ -45,7 +49,7 @@ def rejected(command: PlaceOrder, code: str, text: str) -> OrderRejected:
 
 
 def amended(venue: str, order: PaperOrder, now_ns: int) -> OrderAmended:
-    """The order stands at its new price and quantity."""
+    """The order is at its new price and quantity."""
     return OrderAmended(
         venue=venue,
         symbol=order.symbol,
@@ -57,7 +61,7 @@ def amended(venue: str, order: PaperOrder, now_ns: int) -> OrderAmended:
 
 
 def amend_refused(command: AmendOrder, code: str, text: str) -> AmendRejected:
-    """The order stands as it was, or is not known."""
+    """The order is unchanged, or not known."""
     return AmendRejected(
         venue=command.venue,
         symbol=command.symbol,
@@ -68,7 +72,7 @@ def amend_refused(command: AmendOrder, code: str, text: str) -> AmendRejected:
 
 
 def cancel_refused(command: CancelOrder) -> CancelRejected:
-    """Nothing open has this id."""
+    """No open order has this id."""
     return CancelRejected(
         venue=command.venue,
         symbol=command.symbol,
@@ -91,13 +95,36 @@ def done(venue: str, order: PaperOrder, reason: str, now_ns: int) -> OrderDone:
     )
 
 
+def funded(
+    venue: str, instrument: Instrument, payments: list[tuple[int, Decimal]], now_ns: int
+) -> AccountTrades:
+    """Payments of funding, as the history of the account has them."""
+    rows = [
+        FundingPayment(
+            payment_id=f"F{at_ns}",
+            amount=amount,
+            currency=instrument.settle,
+            exchange_ns=now_ns,
+        )
+        for at_ns, amount in payments
+    ]
+    return AccountTrades(
+        venue=venue,
+        symbol=instrument.symbol,
+        since_ns=0,
+        trades=(),
+        exchange_ns=now_ns,
+        funding=tuple(rows),
+    )
+
+
 def state_of(
     command: QueryOrder,
     order: PaperOrder | None,
     source: Literal["order", "trades"],
     now_ns: int,
 ) -> OrderState:
-    """What one endpoint knows of an order, which may be nothing."""
+    """State of an order at one endpoint, which may not know it."""
     return OrderState(
         venue=command.venue,
         symbol=command.symbol,

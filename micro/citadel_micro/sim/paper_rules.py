@@ -1,14 +1,17 @@
-"""What an exchange refuses before it looks at the book's far side: minimums, window, post-only."""
+"""Checks of an exchange before matching: minimums, receive window, post-only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.commands import PlaceOrder
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.sim.accounts import Ledger
+
+SelfTrade = Literal["expire_maker", "expire_taker", "expire_both"]
+"""Which order ends when two of one account would trade with each other."""
 
 
 def refusal_of(
@@ -20,9 +23,9 @@ def refusal_of(
     touch: int | None,
     now_ns: int,
 ) -> tuple[str, str] | None:
-    """Why this order would not be taken: (code, the venue's words), or None.
+    """Why this order would be rejected: (code, the venue's text), or None.
 
-    The words are those of Binance spot's error messages, so that what is learnt here holds there.
+    The texts are those of Binance spot's error messages, as a client would get them there.
 
     Args:
         command: the order as it arrived.
@@ -44,7 +47,7 @@ def refusal_of(
     exempt = command.reduce_only and instrument.reduce_only_exempt_min_notional
     if notional < instrument.min_notional and not exempt:
         return "BELOW_MIN", "Filter failure: NOTIONAL"
-    # Spot exchanges know no reduce-only: what is not there cannot be sold anyway.
+    # Spot exchanges have no reduce-only: what is not there cannot be sold anyway.
     if command.reduce_only and instrument.kind != "spot":
         reducible = ledger.reducible(instrument, command.side)
         if instrument.quantity(command.quantity_lots) > reducible:

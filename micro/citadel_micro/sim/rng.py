@@ -1,8 +1,8 @@
-"""Seeded randomness of our own, so that a seed means the same draws on every Python version.
+"""Our own seeded random numbers, so that a seed means the same draws on every Python version.
 
 The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
 generators", OOPSLA 2014). Independent streams are made by hashing a key (seed, symbol, purpose,
-index) with the same finaliser; hence any piece of a series can be drawn without drawing what
+index) with the same finalizer; hence any piece of a series can be drawn without drawing what
 comes before it.
 """
 
@@ -18,7 +18,7 @@ _FNV_PRIME = 0x100000001B3
 
 
 def mix64(value: int) -> int:
-    """Return the SplitMix64 finaliser of a 64-bit integer: every input bit moves every output bit."""
+    """Return the SplitMix64 finalizer of a 64-bit integer: every input bit moves every output bit."""
     z = value & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -1,5 +1,5 @@
 """The exchange simulator: Binance spot's public REST and websocket protocol on a local port.
 
-Two doors: ``server.SimulatorServer`` inside a process, ``command.sim`` on the command line. This
+Entry points: ``server.SimulatorServer`` inside a process, ``command.sim`` on the command line. This
 module imports nothing, so that help on the command line needs no extra.
 """

@@ -1,4 +1,4 @@
-"""Reads a recorded Binance spot capture into a recording that can be played again.
+"""Reads a recorded Binance spot capture into a recording that can be replayed.
 
 A capture is a (gzipped) file of JSON lines with ``recv_ns``, ``kind`` and ``text``, in the order of
 receipt. Needed per symbol: a book snapshot, and the diff. depth stream that continues it.
@@ -33,7 +33,7 @@ _MS_NS = 1_000_000
 _REST_SYMBOL = re.compile(r"[?&]symbol=([^&]+)")
 _LOOP_GAP_NS = 100_000_000
 _NAMELESS = ""
-"""Symbol of a snapshot that came before anything that says of which symbol it is."""
+"""Symbol of a snapshot that came before any message that names its symbol."""
 _FUTURES = re.compile(r"(fstream|dstream|fapi|dapi)\.binance")
 
 
@@ -113,7 +113,7 @@ def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
 
 
 def _sort_in(raws: dict[str, _Raw], number: int, line: _Line) -> None:
-    """Put one line where it belongs; lines of other kinds and streams are skipped."""
+    """File one line by its symbol and kind; lines of other kinds and streams are skipped."""
     if _FUTURES.search(line.url):
         msg = "this is a futures capture; the simulator replays Binance spot"
         raise ValueError(msg)
@@ -268,7 +268,7 @@ def _events(path: Path, raw: _Raw, spec: SymbolSpec) -> tuple[Depth, list[tuple[
         for number, recv_ns, data in raw.depth:
             line = number
             if int(data["u"]) <= last:
-                start_ns = recv_ns  # the book of the snapshot is younger than this
+                start_ns = recv_ns  # the snapshot's book is newer than this
                 continue
             batch = convert.depth(data, last)
             last = batch.last_id
@@ -321,8 +321,8 @@ def load_recording(path: Path) -> Recording:
         raise BadInput(what, where=str(path), allowed="a Binance spot capture with @depth@100ms")
     found.sort(key=lambda item: item[0])
     start = found[0][0]
-    # The recorder's clock and the exchange's differ. The quickest message is taken to have
-    # needed no time, so that no event is sent before it happened.
+    # The recorder's clock and the exchange's differ. The fastest message is assumed to have
+    # taken no time, so that no event is sent before it happened.
     lead = max(
         (event.time_ns - recv_ns for recv_ns, event in found if not isinstance(event, Quote)),
         default=0,

@@ -1,4 +1,4 @@
-"""One websocket connection: what it subscribed to, and what it has yet to read."""
+"""One websocket connection: its subscriptions, and its send queue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Client:
         self.combined = combined
         self.streams: dict[str, None] = {}
         self.too_slow = False
-        self.heard = asyncio.get_running_loop().time()  # when the peer last sent anything, s
+        self.received = asyncio.get_running_loop().time()  # when the peer last sent anything, s
         self._limit = buffer_bytes
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -49,14 +49,18 @@ class Client:
             self.too_slow = True
             self.close(WSCloseCode.POLICY_VIOLATION, b"reads too slowly")
             # Its socket is full: neither a frame nor a close handshake would get through.
-            if self._transport is not None:
-                self._transport.abort()
+            self.abort()
             return
         self._waiting.append(message)
         self._wake.set()
 
+    def abort(self) -> None:
+        """Cut the connection without a close handshake."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def close(self, code: int, reason: bytes) -> None:
-        """Forget what waits and close."""
+        """Drop the queue and close."""
         self._closing = (code, reason)
         self._waiting.clear()
         self._wake.set()

@@ -13,11 +13,17 @@ from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
+    from citadel_micro.simulator.accounts import AccountConfig
     from citadel_micro.simulator.config import Faults, SimulatorConfig
     from citadel_micro.simulator.server import SimulatorServer
 
 DEFAULT_PORT = 8180
 _FAULTS = "drop-depth=SHARE (0 to 1), disconnect-every=SECONDS"
+_PUBLIC_FAULTS = ("drop-depth", "disconnect-every")
+_FAULT_HELP = (
+    f"A fault on purpose, repeatable: {_FAULTS}, or [KEY:]NAME=WHEN[,on=WHAT][,for=SECONDS] of the "
+    "reference page."
+)
 
 
 def sim(
@@ -34,6 +40,10 @@ def sim(
         typer.Option(help="Comma-separated, e.g. BTC/USDT,ETH/USDT. Default: six."),
     ] = None,
     history_days: Annotated[int, typer.Option(help="Days of candles before the start.")] = 60,
+    deep_levels: Annotated[
+        int,
+        typer.Option(help="Levels a side behind the some 300 that are busy: 5000 as at Binance."),
+    ] = 0,
     replay: Annotated[
         Path | None,
         typer.Option(help="Replay this Binance spot capture (.jsonl.gz), re-stamped to now."),
@@ -44,16 +54,47 @@ def sim(
     ] = False,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help=f"A fault on purpose, repeatable: {_FAULTS}."),
+        typer.Option(help=_FAULT_HELP),
     ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An account, repeatable: NAME or NAME=ASSET:AMOUNT,ASSET:AMOUNT. Default: demo.",
+        ),
+    ] = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option(help="Accounts with their keys from this TOML file."),
+    ] = None,
+    weight_limit: Annotated[
+        int, typer.Option(help="Request weight that an address has in a minute.")
+    ] = 6000,
+    order_limit: Annotated[
+        int, typer.Option(help="Unfilled orders that an account may place in 10 seconds.")
+    ] = 100,
+    futures: Annotated[
+        bool | None,
+        typer.Option(
+            "--futures/--no-futures",
+            help="Serve Binance USD-M too. Default: yes, but not with --replay.",
+        ),
+    ] = None,
+    venues: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated venues to serve beside Binance, e.g. kraken."),
+    ] = None,
+    funding_interval: Annotated[
+        int, typer.Option(help="Seconds between two exchanges of funding.")
+    ] = 28_800,
     ready_file: Annotated[
         Path | None,
         typer.Option(help="Write the addresses here as JSON when ready."),
     ] = None,
 ) -> Exit:
-    """Simulate an exchange: Binance spot's public REST and websocket protocol, offline.
+    """Simulate an exchange, offline: Binance spot and USD-M with REST, streams, websocket API, user stream.
 
-    Prints one JSON line with its addresses when it is ready, and runs until SIGINT or SIGTERM.
+    Clients trade there with the accounts and keys that are given. Prints one JSON line with its
+    addresses and keys when it is ready, and runs until SIGINT or SIGTERM.
     """
     if replay is not None and symbols is not None:
         raise BadInput(
@@ -63,14 +104,18 @@ def sim(
         )
     if once and replay is None:
         raise BadInput("--once needs --replay", where="citadel sim", mend="add --replay FILE")
-    import uvloop  # noqa: PLC0415 - commands import what they need when invoked
+    import asyncio  # noqa: PLC0415 - commands import what they need when invoked
 
+    from citadel_micro.shell.quick_loop import loop_factory  # noqa: PLC0415 - when invoked
     from citadel_micro.sim.flow_symbols import DEFAULT_SYMBOLS  # noqa: PLC0415
     from citadel_micro.simulator.config import SimulatorConfig  # noqa: PLC0415
 
     chosen = DEFAULT_SYMBOLS
     if symbols is not None:
-        chosen = tuple(name.strip().upper() for name in symbols.split(",") if name.strip())
+        chosen = tuple(name.upper() for name in _names(symbols))
+    rules = fault or []
+    public = [text for text in rules if text.partition("=")[0] in _PUBLIC_FAULTS]
+    _check_names([text for text in rules if text not in public])
     config = SimulatorConfig(
         host=host,
         port=port,
@@ -78,11 +123,48 @@ def sim(
         seed=seed,
         symbols=chosen,
         history_days=history_days,
+        deep_levels=deep_levels,
         replay=replay,
         replay_loop=not once,
-        faults=parse_faults(fault or []),
+        faults=parse_faults(public),
+        fault_rules=tuple(text for text in rules if text not in public),
+        accounts=_accounts(account or [], accounts),
+        weight_limit=weight_limit,
+        orders_10s=order_limit,
+        futures=replay is None if futures is None else futures,
+        venues=_names(venues or ""),
+        funding_s=funding_interval,
     )
-    return uvloop.run(_run(config, ready_file))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_run(config, ready_file))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check_names(rules: list[str]) -> None:
+    """Refuse faults that do not exist, naming those of the public side too."""
+    from citadel_micro.simulator.knobs import KNOBS  # noqa: PLC0415
+
+    for text in rules:
+        name = text.partition("=")[0].rpartition(":")[2]
+        if name not in KNOBS:
+            allowed = f"{_FAULTS}, {', '.join(sorted(KNOBS))}"
+            raise BadInput(f"no fault is called {name!r}", where="--fault", allowed=allowed)
+
+
+def _accounts(named: list[str], path: Path | None) -> tuple[AccountConfig, ...]:
+    from citadel_micro.simulator.accounts import (  # noqa: PLC0415
+        DEFAULT_ACCOUNTS,
+        load_accounts,
+        parse_account,
+    )
+
+    found = tuple(parse_account(text) for text in named)
+    if path is not None:
+        found += load_accounts(path)
+    return found or DEFAULT_ACCOUNTS
 
 
 def parse_faults(texts: list[str]) -> Faults:
@@ -93,7 +175,7 @@ def parse_faults(texts: list[str]) -> Faults:
     """
     from citadel_micro.simulator.config import Faults  # noqa: PLC0415
 
-    values = {"drop-depth": 0.0, "disconnect-every": 0.0}
+    values = dict.fromkeys(_PUBLIC_FAULTS, 0.0)
     for text in texts:
         name, _, value = text.partition("=")
         if name not in values:
@@ -148,6 +230,17 @@ async def _run(config: SimulatorConfig, ready_file: Path | None) -> Exit:
     return Exit.OK
 
 
+def _usdm(config: SimulatorConfig, server: SimulatorServer) -> dict[str, str] | None:
+    """Return the addresses of the futures market: the same port, paths of its own."""
+    if not config.futures:
+        return None
+    return {
+        "rest": server.rest_url,
+        "ws": f"{server.ws_url}/fstream",
+        "ws_api": server.ws_url,
+    }
+
+
 def _ready(config: SimulatorConfig, server: SimulatorServer) -> str:
     body = {
         "rest": server.rest_url,
@@ -156,5 +249,23 @@ def _ready(config: SimulatorConfig, server: SimulatorServer) -> str:
         "seed": config.seed,
         "symbols": list(server.feed.specs),
         "source": "synthetic" if config.replay is None else str(config.replay),
+        "accounts": {
+            account.name: [
+                {
+                    "kind": key.kind.value,
+                    "key": key.key_id,
+                    "secret": key.secret,
+                    **({"passphrase": key.passphrase} if key.passphrase else {}),
+                }
+                for key in account.all_keys
+            ]
+            for account in config.accounts
+        },
+        "usdm": _usdm(config, server),
+        "venues": {
+            name: side.addresses(server.rest_url, server.ws_url)
+            for name, side in server.venues.items()
+        },
+        "control": {"url": f"{server.rest_url}/sim/v1", "token": server.control_token},
     }
     return json.dumps(body)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from citadel_micro.sim.flow_candles import next_open
-from citadel_micro.sim.flow_symbols import E8, e8_text
+from citadel_micro.sim.flow_symbols import e8_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from citadel_micro.sim.flow_aggregates import Aggregate
     from citadel_micro.sim.flow_book import Depth, Print, Quote
     from citadel_micro.sim.flow_candles import Candle
     from citadel_micro.sim.flow_feed import DepthBatch
@@ -78,20 +78,20 @@ def trade(spec: SymbolSpec, print_: Print) -> Json:
     }
 
 
-def agg_trade(spec: SymbolSpec, print_: Print) -> Json:
-    """Return an aggregate trade event. Every simulated trade is an aggregate of its own."""
-    time_ms = print_.time_ns // MS_NS
+def agg_trade(spec: SymbolSpec, trades: Aggregate) -> Json:
+    """Return an aggregate trade event."""
+    time_ms = trades.time_ns // MS_NS
     return {
         "e": "aggTrade",
         "E": time_ms,
         "s": spec.venue_symbol,
-        "a": print_.trade_id,
-        "p": spec.price_text(print_.ticks),
-        "q": spec.size_text(print_.lots),
-        "f": print_.trade_id,
-        "l": print_.trade_id,
+        "a": trades.aggregate_id,
+        "p": spec.price_text(trades.ticks),
+        "q": spec.size_text(trades.lots),
+        "f": trades.first_id,
+        "l": trades.last_id,
         "T": time_ms,
-        "m": print_.buyer_is_maker,
+        "m": trades.buyer_is_maker,
         "M": True,
     }
 
@@ -100,18 +100,19 @@ def kline_event(
     spec: SymbolSpec,
     interval: str,
     candle: Candle,
+    span_ms: tuple[int, int],
     time_ns: int,
     *,
     closed: bool,
 ) -> Json:
-    """Return a kline event. ``time_ns`` is when it is sent."""
+    """Return a kline event. ``span_ms``: when this and the next candle open; sent at ``time_ns``."""
     return {
         "e": "kline",
         "E": time_ns // MS_NS,
         "s": spec.venue_symbol,
         "k": {
-            "t": candle.minute * MINUTE_MS,
-            "T": next_open(interval, candle.minute) * MINUTE_MS - 1,
+            "t": span_ms[0],
+            "T": span_ms[1] - 1,
             "s": spec.venue_symbol,
             "i": interval,
             "f": candle.first_id,
@@ -131,16 +132,16 @@ def kline_event(
     }
 
 
-def kline_row(spec: SymbolSpec, interval: str, candle: Candle) -> list[Any]:
+def kline_row(spec: SymbolSpec, candle: Candle, opened_ms: int, next_ms: int) -> list[Any]:
     """Return one row of the REST klines answer."""
     return [
-        candle.minute * MINUTE_MS,
+        opened_ms,
         spec.price_text(candle.open),
         spec.price_text(candle.high),
         spec.price_text(candle.low),
         spec.price_text(candle.close),
         spec.size_text(candle.lots),
-        next_open(interval, candle.minute) * MINUTE_MS - 1,
+        next_ms - 1,
         spec.quote_text(candle.quote),
         candle.trades,
         spec.size_text(candle.buy_lots),
@@ -169,10 +170,15 @@ def ticker_event(
     quote: Depth,
     last: Print | None,
     time_ns: int,
+    *,
+    before: int | None = None,
 ) -> Json:
-    """Return a 24 h ticker event over the candle ``day`` (1440 minutes that end now)."""
+    """Return a 24 h ticker event over the candle ``day`` (1440 minutes that end now).
+
+    ``before`` is the last price before them, in ticks.
+    """
     change, percent = _change_texts(spec, day)
-    bid, ask = quote.bids[0], quote.asks[0]
+    bid, ask = quote.best_bid, quote.best_ask
     return {
         "e": "24hrTicker",
         "E": time_ns // MS_NS,
@@ -180,7 +186,7 @@ def ticker_event(
         "p": change,
         "P": percent,
         "w": _average_text(spec, day),
-        "x": spec.price_text(day.open),
+        "x": spec.price_text(day.open if before is None else before),
         "c": spec.price_text(day.close),
         "Q": spec.size_text(last.lots if last else 0),
         "b": spec.price_text(bid[0]),
@@ -221,9 +227,11 @@ def ticker_row(
     quote: Depth,
     last: Print | None,
     time_ns: int,
+    *,
+    before: int | None = None,
 ) -> Json:
     """Return the REST 24 h ticker."""
-    event = ticker_event(spec, day, quote, last, time_ns)
+    event = ticker_event(spec, day, quote, last, time_ns, before=before)
     names = {
         "s": "symbol", "p": "priceChange", "P": "priceChangePercent", "w": "weightedAvgPrice",
         "x": "prevClosePrice", "c": "lastPrice", "Q": "lastQty", "b": "bidPrice", "B": "bidQty",
@@ -234,8 +242,45 @@ def ticker_row(
     return {name: event[key] for key, name in names.items()}
 
 
+def window_event(spec: SymbolSpec, size: str, window: Candle, time_ns: int) -> Json:
+    """Return a rolling window's ticker event; ``size`` as in the stream's name."""
+    change, percent = _change_texts(spec, window)
+    return {
+        "e": f"{size}Ticker",
+        "E": time_ns // MS_NS,
+        "s": spec.venue_symbol,
+        "p": change,
+        "P": percent,
+        "o": spec.price_text(window.open),
+        "h": spec.price_text(window.high),
+        "l": spec.price_text(window.low),
+        "c": spec.price_text(window.close),
+        "w": _average_text(spec, window),
+        "v": spec.size_text(window.lots),
+        "q": spec.quote_text(window.quote),
+        "O": window.minute * MINUTE_MS,
+        "C": time_ns // MS_NS,
+        "F": window.first_id,
+        "L": window.last_id,
+        "n": window.trades,
+    }
+
+
+def window_row(spec: SymbolSpec, window: Candle, close_ms: int) -> Json:
+    """Return the REST ticker of a window that is not the last 24 hours."""
+    row = mini_ticker_row(spec, window, close_ms * MS_NS)
+    change, percent = _change_texts(spec, window)
+    full = {
+        "symbol": row.pop("symbol"),
+        "priceChange": change,
+        "priceChangePercent": percent,
+        "weightedAvgPrice": _average_text(spec, window),
+    }
+    return full | row
+
+
 def mini_ticker_row(spec: SymbolSpec, day: Candle, time_ns: int) -> Json:
-    """Return the REST 24 h ticker with ``type=MINI``."""
+    """Return a REST ticker with ``type=MINI``."""
     return {
         "symbol": spec.venue_symbol,
         "openPrice": spec.price_text(day.open),
@@ -265,9 +310,9 @@ def trade_row(spec: SymbolSpec, print_: Print) -> Json:
     }
 
 
-def agg_trade_row(spec: SymbolSpec, print_: Print) -> Json:
+def agg_trade_row(spec: SymbolSpec, trades: Aggregate) -> Json:
     """Return one row of the REST aggTrades answer."""
-    event = agg_trade(spec, print_)
+    event = agg_trade(spec, trades)
     return {key: event[key] for key in ("a", "p", "q", "f", "l", "T", "m", "M")}
 
 
@@ -276,113 +321,13 @@ def average_price(spec: SymbolSpec, candle: Candle, close_ms: int) -> Json:
     return {"mins": 5, "price": _average_text(spec, candle), "closeTime": close_ms}
 
 
-def symbol_info(spec: SymbolSpec) -> Json:
-    """Return one symbol of exchangeInfo, with the filters Binance spot sets on such a symbol."""
-    largest_price = 100_000_000 * spec.tick_e8
-    largest_size = 900_000_000 * spec.lot_e8
+def average_event(spec: SymbolSpec, candle: Candle, last_ms: int, time_ns: int) -> Json:
+    """Return an average price event; ``last_ms`` is the time of the last trade."""
     return {
-        "symbol": spec.venue_symbol,
-        "status": "TRADING",
-        "baseAsset": spec.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": spec.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": [
-            "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT",
-            "TAKE_PROFIT_LIMIT",
-        ],
-        "icebergAllowed": True,
-        "ocoAllowed": True,
-        "otoAllowed": True,
-        "opoAllowed": True,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": True,
-        "cancelReplaceAllowed": True,
-        "amendAllowed": True,
-        "pegInstructionsAllowed": True,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": e8_text(spec.tick_e8),
-                "maxPrice": e8_text(largest_price),
-                "tickSize": e8_text(spec.tick_e8),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": e8_text(spec.lot_e8),
-                "maxQty": e8_text(largest_size),
-                "stepSize": e8_text(spec.lot_e8),
-            },
-            {"filterType": "ICEBERG_PARTS", "limit": 100},
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": e8_text(0),
-                "maxQty": e8_text(largest_size // 50),
-                "stepSize": e8_text(0),
-            },
-            {
-                "filterType": "TRAILING_DELTA",
-                "minTrailingAboveDelta": 10,
-                "maxTrailingAboveDelta": 2000,
-                "minTrailingBelowDelta": 10,
-                "maxTrailingBelowDelta": 2000,
-            },
-            {
-                "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": "5",
-                "bidMultiplierDown": "0.2",
-                "askMultiplierUp": "5",
-                "askMultiplierDown": "0.2",
-                "avgPriceMins": 5,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": e8_text(spec.min_notional_e8),
-                "applyMinToMarket": True,
-                "maxNotional": e8_text(9_000_000 * E8),
-                "applyMaxToMarket": False,
-                "avgPriceMins": 5,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-            {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
-            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-            {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
-        ],
-        "permissions": [],
-        "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": [
-            "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT",
-        ],
-    }  # fmt: skip
-
-
-def exchange_info(specs: Iterable[SymbolSpec], time_ms: int) -> Json:
-    """Return the exchangeInfo answer."""
-    return {
-        "timezone": "UTC",
-        "serverTime": time_ms,
-        "rateLimits": [
-            {
-                "rateLimitType": "REQUEST_WEIGHT",
-                "interval": "MINUTE",
-                "intervalNum": 1,
-                "limit": 6000,
-            },
-            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
-            {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
-            {
-                "rateLimitType": "RAW_REQUESTS",
-                "interval": "MINUTE",
-                "intervalNum": 5,
-                "limit": 61_000,
-            },
-        ],
-        "exchangeFilters": [],
-        "symbols": [symbol_info(spec) for spec in specs],
+        "e": "avgPrice",
+        "E": time_ns // MS_NS,
+        "s": spec.venue_symbol,
+        "i": "5m",
+        "w": _average_text(spec, candle),
+        "T": last_ms,
     }

@@ -1,9 +1,9 @@
-"""Query parameters by Binance spot's rules, and the errors it answers broken ones with."""
+"""Query parameters by Binance spot's rules, and its errors for invalid ones."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,22 +12,59 @@ if TYPE_CHECKING:
 
 _SYMBOL = r"^[A-Z0-9-_.]{1,20}$"
 _INTEGER = r"^[0-9]{1,20}$"
+_PERMISSION = r"^[A-Z0-9_]{1,20}$"
+_ZONE = r"^[+-]?[0-9]{1,2}(:[0-5][0-9])?$"
+_FIRST_ZONE, _LAST_ZONE = -12 * 60, 14 * 60
+_STATUSES = frozenset({"TRADING", "HALT", "BREAK"})
+_MOST_SYMBOLS = 100
 
 
 class ApiError(Exception):
-    """An answer of the form ``{"code": …, "msg": …}`` with its HTTP status."""
+    """An answer of the form ``{"code": …, "msg": …}`` with its HTTP status.
 
-    def __init__(self, code: int, text: str, *, status: int = 400) -> None:
+    ``data`` is sent with it; ``retry_at_ms`` is when a limited client may retry.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        *,
+        status: int = 400,
+        data: dict[str, Any] | None = None,
+        retry_at_ms: int = 0,
+    ) -> None:
         """Keep the parts."""
         super().__init__(text)
         self.code = code
         self.text = text
         self.status = status
+        self.data = data
+        self.retry_at_ms = retry_at_ms
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return the JSON answer."""
+        body: dict[str, Any] = {"code": self.code, "msg": self.text}
+        if self.data is not None:
+            body["data"] = self.data
+        return body
 
 
-def _illegal(name: str, legal: str) -> ApiError:
+def illegal(name: str, legal: str) -> ApiError:
+    """Return the error for a value that is not of its form."""
     text = f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
     return ApiError(-1100, text)
+
+
+def zone_minutes(text: str) -> int | None:
+    """Return how many minutes a time zone is ahead of UTC; None for what is none."""
+    if not re.fullmatch(_ZONE, text):
+        return None
+    hours, _, minutes = text.lstrip("+-").partition(":")
+    ahead = int(hours) * 60 + int(minutes or 0)
+    ahead = -ahead if text.startswith("-") else ahead
+    return ahead if _FIRST_ZONE <= ahead <= _LAST_ZONE else None
 
 
 class Query:
@@ -35,8 +72,12 @@ class Query:
 
     def __init__(self, values: Mapping[str, str], symbols: Mapping[str, str]) -> None:
         """Wrap the decoded query string."""
-        self._values = values
+        self.values = values
         self._symbols = symbols
+
+    def like(self, values: Mapping[str, str]) -> Query:
+        """Return a query of other parameters about the same symbols."""
+        return type(self)(values, self._symbols)
 
     def only(self, *names: str) -> None:
         """Refuse parameters that the endpoint does not know.
@@ -44,8 +85,8 @@ class Query:
         Raises:
             ApiError: -1101 where none is allowed, else -1104.
         """
-        sent = len(self._values)
-        read = sum(name in names for name in self._values)
+        sent = len(self.values)
+        read = sum(name in names for name in self.values)
         if sent == read:
             return
         if not names:
@@ -59,7 +100,7 @@ class Query:
         Raises:
             ApiError: -1105 when it is there but empty.
         """
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value == "":
             raise ApiError(-1105, f"Parameter '{name}' was empty.")
         return value
@@ -86,7 +127,7 @@ class Query:
         if value is None:
             return None
         if not re.fullmatch(_INTEGER, value):
-            raise _illegal(name, _INTEGER)
+            raise illegal(name, _INTEGER)
         return int(value)
 
     def limit(self, default: int, largest: int) -> int:
@@ -102,7 +143,7 @@ class Query:
 
     def _unified(self, name: str) -> str:
         if not re.fullmatch(_SYMBOL, name):
-            raise _illegal("symbol", _SYMBOL)
+            raise illegal("symbol", _SYMBOL)
         unified = self._symbols.get(name)
         if unified is None:
             raise ApiError(-1121, "Invalid symbol.")
@@ -133,7 +174,79 @@ class Query:
         try:
             names = msgspec.json.decode(many, type=list[str])
         except msgspec.DecodeError as error:
-            raise _illegal(
+            raise illegal(
                 "symbols", r'^\["[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}\]$'
             ) from error
-        return [self._unified(name) for name in dict.fromkeys(names)]
+        if len(set(names)) < len(names):
+            raise ApiError(-1151, "Symbol is present multiple times in the list.")
+        return [self._unified(name) for name in names]
+
+    def some_symbols(self) -> list[str]:
+        """Return what ``symbol`` or ``symbols`` chose, one of which must be there.
+
+        Raises:
+            ApiError: -1102 for none of them and for more than 100; see ``symbols``.
+        """
+        if self.optional("symbol") is None and self.optional("symbols") is None:
+            text = "Param 'symbol' or 'symbols' must be sent, but both were empty/null!"
+            raise ApiError(-1102, text)
+        names = self.symbols()
+        if len(names) > _MOST_SYMBOLS:
+            text = f"'symbols' contains unexpected value. Cannot be greater than {_MOST_SYMBOLS}."
+            raise ApiError(-1102, text)
+        return names
+
+    def status(self) -> str | None:
+        """Return ``symbolStatus`` or None.
+
+        Raises:
+            ApiError: -1122 when there is no such status.
+        """
+        value = self.optional("symbolStatus")
+        if value is not None and value not in _STATUSES:
+            raise ApiError(-1122, "Invalid symbolStatus.")
+        return value
+
+    def permissions(self) -> set[str] | None:
+        """Return ``permissions``, one or a JSON list of them, or None.
+
+        Raises:
+            ApiError: -1100 when they are not of their form.
+        """
+        value = self.optional("permissions")
+        if value is None:
+            return None
+        names = [value]
+        if value.startswith("["):
+            try:
+                names = msgspec.json.decode(value, type=list[str])
+            except msgspec.DecodeError as error:
+                raise illegal("permissions", _PERMISSION) from error
+        if not all(re.fullmatch(_PERMISSION, name) for name in names):
+            raise illegal("permissions", _PERMISSION)
+        return set(names)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a parameter that is true or false.
+
+        Raises:
+            ApiError: -1100 when it is neither.
+        """
+        value = self.optional(name)
+        if value is None:
+            return default
+        if value.lower() not in {"true", "false"}:
+            raise illegal(name, "true|false")
+        return value.lower() == "true"
+
+    def time_zone(self) -> int:
+        """Return ``timeZone`` in minutes ahead of UTC: ``8``, ``-1:00``, ``05:45``.
+
+        Raises:
+            ApiError: -1100 when it is not of that form or beyond -12:00 to +14:00.
+        """
+        value = self.optional("timeZone")
+        minutes = 0 if value is None else zone_minutes(value)
+        if minutes is None:
+            raise illegal("timeZone", _ZONE)
+        return minutes

@@ -8,12 +8,14 @@ that has not answered for a minute.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from citadel_micro.simulator.client import Client
+from citadel_micro.simulator.conversation import Conversation, Patience, websocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _PING_S = 20.0
 _PONG_S = 60.0
 _MAX_STREAMS = 1024
-_MAX_REQUEST = 64 * 1024
+_ABSENT: Final = "Invalid request: invalid stream"
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
@@ -52,13 +54,14 @@ class Sockets:
         self.clients: dict[Client, None] = {}
 
     async def plain(self, request: web.Request) -> web.StreamResponse:
-        """Serve ``/ws`` and ``/ws/<stream>[/<stream>…]``."""
+        """Serve ``/ws`` and ``/ws/<stream>[/<stream>…]``, with a listen key also as a parameter."""
         names = [name for name in request.match_info.get("streams", "").split("/") if name]
+        names += [name for name in (request.query.get("listenKey"),) if name]
         return await self._serve(request, names, combined=False)
 
     async def combined(self, request: web.Request) -> web.StreamResponse:
         """Serve ``/stream?streams=<stream>[/<stream>…]``."""
-        names = [name for name in request.query.get("streams", "").split("/") if name]
+        names = [name for name in _asked(request.rel_url.raw_query_string).split("/") if name]
         return await self._serve(request, names, combined=True)
 
     async def _serve(
@@ -68,66 +71,62 @@ class Sockets:
         *,
         combined: bool,
     ) -> web.StreamResponse:
-        socket = web.WebSocketResponse(
-            autoping=False,
-            compress=False,
-            max_msg_size=_MAX_REQUEST,
-            timeout=2.0,
-        )
+        socket = websocket()
         if not socket.can_prepare(request).ok:
             return web.json_response(
                 {"code": -1000, "msg": "This path speaks websocket only."},
                 status=400,
             )
         await socket.prepare(request)
+        await self.converse(socket, request.transport, names, combined=combined)
+        return socket
+
+    async def converse(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        names: list[str],
+        *,
+        combined: bool,
+    ) -> None:
+        """Serve one connection until it ends.
+
+        Args:
+            socket: ready to send.
+            transport: of it, to cut it.
+            names: streams to begin with.
+            combined: whether events are wrapped with their stream's name.
+        """
         client = Client(
             socket,
-            request.transport,
+            transport,
             combined=combined,
             buffer_bytes=self._config.buffer_bytes,
         )
         for name in names[:_MAX_STREAMS]:
-            self._streams.subscribe(client, name)
+            # One that is absent is no error here, as at Binance: ccxt connects to /ws/0, /ws/1 …
+            if self._streams.knows(name):
+                self._streams.subscribe(client, name)
         self.clients[client] = None
-        sender = asyncio.create_task(client.run_sender())
-        keeper = asyncio.create_task(self._keep(client))
-        try:
-            await self._read(client)
-        finally:
+
+        def end() -> None:
             self._streams.drop(client)
             self.clients.pop(client, None)
-            for task in (sender, keeper):
-                task.cancel()
-            await asyncio.gather(sender, keeper, return_exceptions=True)
-        return socket
 
-    async def _keep(self, client: Client) -> None:
-        """Ping, and end connections that are dead or, as a fault on purpose, too old."""
-        loop = asyncio.get_running_loop()
-        born = loop.time()
-        limit = self._config.faults.disconnect_every_s
-        ping_at = born + _PING_S
-        while True:
-            wake = min(ping_at, born + limit) if limit else ping_at
-            await asyncio.sleep(max(wake - loop.time(), 0.0))
-            now = loop.time()
-            if limit and now >= born + limit:
-                client.close(WSCloseCode.GOING_AWAY, b"disconnected on purpose")
-                return
-            if now - client.heard > _PONG_S:
-                client.close(WSCloseCode.POLICY_VIOLATION, b"Pong timeout")
-                return
-            if now >= ping_at:
-                try:
-                    await client.socket.ping(str(self._now_ms()).encode())
-                except ConnectionError:
-                    return
-                ping_at = now + _PING_S
+        patience = Patience(
+            check_s=_PING_S,
+            silent_s=_PONG_S,
+            silent=(WSCloseCode.POLICY_VIOLATION, b"Pong timeout"),
+            too_old=(WSCloseCode.GOING_AWAY, b"disconnected on purpose"),
+            cut_after_s=self._config.faults.disconnect_every_s or float("inf"),
+            ping=lambda: str(self._now_ms()).encode(),
+        )
+        await Conversation(client, patience).run(self._read(client), end)
 
     async def _read(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
         async for message in client.socket:
-            client.heard = loop.time()
+            client.received = loop.time()
             if message.type is WSMsgType.TEXT:
                 client.push(msgspec.json.encode(self._answer(client, message.data)))
             elif message.type is WSMsgType.PING:
@@ -179,8 +178,19 @@ class Sockets:
             return
         if len({**client.streams, **dict.fromkeys(names)}) > _MAX_STREAMS:
             raise _RequestError(2, f"Invalid request: more than {_MAX_STREAMS} streams")
+        if not all(self._streams.knows(name) for name in names):
+            raise _RequestError(2, _ABSENT)
         for name in names:
             self._streams.subscribe(client, name)
+
+
+def _asked(query: str) -> str:
+    """Return ``streams`` of a query; a plus is a plus there, as in ``@+08:00``."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "streams":
+            return unquote(value)
+    return ""
 
 
 def _property(client: Client, params: list[Any], *, write: bool) -> bool | None:

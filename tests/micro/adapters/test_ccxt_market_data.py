@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import time
@@ -13,6 +14,7 @@ import pytest
 from ccxt_kit import Player, frames_of, okx
 from waiting import until
 
+from citadel_micro.adapters.ccxt import generic_feed
 from citadel_micro.adapters.ccxt.conversions import book_update, trade_ticks
 from citadel_micro.adapters.ccxt.generic_feed import GenericFeed
 from citadel_micro.core.marketdata.market_book import MarketBook
@@ -225,7 +227,13 @@ def test_a_silent_subscription_is_noticed_and_made_anew(shared_dir: Path) -> Non
     asyncio.run(main())
 
 
-def test_a_quiet_market_is_live_by_the_pongs_of_its_connection(shared_dir: Path) -> None:
+def test_a_quiet_market_is_live_by_the_pongs_of_its_connection(
+    shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Often, so that they are young however seldom this machine lets us run.
+    for name in ("SILENT_NS", "PING_NS", "PROOF_NS"):
+        monkeypatch.setattr(generic_feed, name, 100_000_000)
+
     async def main() -> None:
         player = okx(shared_dir)
         player.stop_at = 30
@@ -234,9 +242,9 @@ def test_a_quiet_market_is_live_by_the_pongs_of_its_connection(shared_dir: Path)
             end = time.monotonic() + 4.0
             while time.monotonic() < end:
                 await asyncio.sleep(0.1)
-                rig.market().check_age(time.time_ns(), 1_500_000_000)
+                rig.market().check_age(time.time_ns(), 3_000_000_000)
                 assert rig.market().state == "LIVE", rig.market().reason
-            assert time.time_ns() - rig.market().last_recv_ns > 2_000_000_000
+            assert time.time_ns() - rig.market().last_recv_ns > 3_500_000_000
 
     asyncio.run(main())
 
@@ -287,6 +295,23 @@ def test_an_absent_venue_is_retried_at_a_bounded_rate(shared_dir: Path) -> None:
             assert min(gaps) > 0.1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_one_that_is_cancelled_while_it_ends_leaves_no_session(
+    shared_dir: Path, turns: int
+) -> None:
+    """An open one warns when it is collected, which fails the test."""
+
+    async def main() -> None:
+        async with running(okx(shared_dir), "okx", [SYMBOL]) as rig:
+            await until(lambda: rig.market().state == "LIVE")
+            rig.feed.resync(SYMBOL, "as the engine asks")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    asyncio.run(main())
+    gc.collect()
 
 
 def test_the_aggregator_runs_it_as_it_runs_every_other_venue(shared_dir: Path) -> None:

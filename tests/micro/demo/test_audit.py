@@ -266,7 +266,10 @@ def test_a_stop_is_an_exit() -> None:
         (lambda b: b.change_order(1, filled=0.0), "order s (AAA/USDT sell): filled 0.0"),
         (lambda b: b.change_order(0, average=100.15), "average 100.15 in Freqtrade, 100.14 in"),
         (lambda b: b.change_order(1, average=None), "average None in Freqtrade, 101.5 in micro"),
-        (lambda b: b.change_order(1, order_id="x"), "order x: Freqtrade has it, micro never saw"),
+        (
+            lambda b: b.change_order(1, order_id="x"),
+            "order x: Freqtrade has it, micro never received",
+        ),
         (lambda b: b.change_order(1, order_id="x"), "order s: micro filled 1.99 AAA/USDT"),
         (lambda b: b.change_trade(0, amount=2.0), "trade 1 (AAA/USDT): amount 2.0"),
         (lambda b: b.change_trade(0, open_rate=100.13), "trade 1 (AAA/USDT): open rate 100.13"),
@@ -276,7 +279,7 @@ def test_a_stop_is_an_exit() -> None:
         (lambda b: b.change_trade(0, fee_open_rate=0.00075), "entry fee 0.0015 in Freqtrade"),
     ],
 )
-def test_every_kind_of_difference_is_told(change: Callable[[Books], Books], words: str) -> None:
+def test_every_kind_of_difference_is_reported(change: Callable[[Books], Books], words: str) -> None:
     found = change(round_trip()).audit()
     assert any(words in text for text in found.differences), found.differences
 
@@ -286,7 +289,7 @@ def test_an_order_that_only_one_side_has() -> None:
     missing = replace(whole, orders=whole.orders[:1])
     assert any("Freqtrade has no row" in text for text in missing.audit().differences)
     never = replace(whole, reports={"b": whole.reports["b"]})
-    assert any("micro never saw it" in text for text in never.audit().differences)
+    assert any("micro never received it" in text for text in never.audit().differences)
     lost = BookedOrder(
         order_id="l",
         trade_id=1,
@@ -300,7 +303,7 @@ def test_an_order_that_only_one_side_has() -> None:
     expired = replace(whole, orders=[*whole.orders, lost])
     assert expired.audit().differences == (), "it expired on its way"
     still_open = expired.change_order(2, open=True).audit().differences
-    assert still_open == ("order l: Freqtrade has it, micro never saw it",)
+    assert still_open == ("order l: Freqtrade has it, micro never received it",)
     # What was refused or never filled moved nothing; Freqtrade may not have kept it.
     refused = report("r", "buy", [], status="rejected", reason_code="MAX_ORDER_QTY")
     assert replace(whole, reports=whole.reports | {"r": refused}).audit().differences == ()

@@ -92,6 +92,30 @@ def test_what_is_over_is_not_at_work(status: str) -> None:
     assert [each.signal_id for each in state.working()] == ["stop"]
 
 
+def beat(working: int) -> MicroHeartbeat:
+    return MicroHeartbeat(
+        instance="m",
+        seq=1,
+        state="active",
+        started_ns=1,
+        wall_ns=1,
+        mono_ns=1,
+        macro_instance_seen="",
+        macros_seen=(),
+        working=working,
+    )
+
+
+def test_a_lost_terminal_report_is_replaced_by_the_heartbeats_list() -> None:
+    """Reports are repeated as micro comes up: a subscriber may be connected a moment later."""
+    state = DemoState()
+    state.on_message(report())
+    state.on_message(beat(1))
+    assert state.working()
+    state.on_message(beat(0))
+    assert state.working() == []
+
+
 def test_only_the_wanted_incidents_count() -> None:
     state = DemoState()
     seen = state.incidents
@@ -112,12 +136,18 @@ def test_the_picture_shows_what_is_known_and_survives_knowing_nothing() -> None:
     console = Console(width=200)
     state = DemoState()
     with console.capture() as nothing:
-        console.print(picture(state, title="t", processes=[("micro", "running")], round_trips=0))
+        console.print(
+            picture(
+                state, title="t", processes=[("micro", "running")], round_trips=0, todo=["more"]
+            )
+        )
     assert "no heartbeat" in nothing.get()
     for message in messages():
         state.on_message(message)
     with console.capture() as shown:
-        console.print(picture(state, title="t", processes=[("micro", "exited -9")], round_trips=7))
+        console.print(
+            picture(state, title="t", processes=[("micro", "exited -9")], round_trips=7, todo=[])
+        )
     text = shown.get()
     for words in (
         "AAA/USDT",
@@ -151,16 +181,7 @@ def messages() -> list[Any]:
         BookSnapshot(**book, symbol="AAA/USDT", state="LIVE", bids=bids, asks=asks),
         BookSnapshot(**book, symbol="BBB/USDT", state="SYNCING", bids=bids, asks=b""),
         report(fills=(fill(1),)),
-        MicroHeartbeat(
-            instance="m",
-            seq=1,
-            state="active",
-            started_ns=1,
-            wall_ns=1,
-            mono_ns=1,
-            macro_instance_seen="",
-            macros_seen=(),
-        ),
+        beat(1),
         RiskState(
             scope="global",
             state="HALTED",
@@ -180,3 +201,86 @@ def messages() -> list[Any]:
             resyncs=0,
         ),
     ]
+
+
+def test_a_ghost_is_dropped_when_micro_is_asked() -> None:
+    """An order that ended as micro came up, before the view listened again, beside one that is open."""
+    state = DemoState()
+    state.on_message(report("ghost"))
+    state.on_message(report("open"))
+    state.on_message(beat(1))
+    before = [each.signal_id for each in state.working()]
+    state.on_message(report("later"))  # reported while micro was being asked
+    state.only_open(before, ["open"])
+    assert [each.signal_id for each in state.working()] == ["open", "later"]
+    state.on_message(report("open", revision=2, status="filled"))
+    assert [each.signal_id for each in state.working()] == ["later"]
+
+
+def crowded() -> DemoState:
+    """Everything there can be, with long names and numbers."""
+    state = DemoState()
+    bids, asks = pack_levels([(0.123456789, 1.0)]), pack_levels([(123_456.789, 1.0)])
+    book: dict[str, Any] = {
+        name: getattr(messages()[0], name) for name in BookSnapshot.__struct_fields__
+    }
+    for number in range(9):
+        more: dict[str, Any] = {
+            "symbol": f"LONG{number}/USDT",
+            "state": "SYNCING",
+            "bids": bids,
+            "asks": asks,
+        }
+        state.on_message(BookSnapshot(**book | more))
+    for number in range(30):
+        more = {
+            "signal_id": f"hokhxg4mtg-123456{number}",
+            "symbol": "BTC/USDT",
+            "algo": "marketable_limit",
+            "quantity": "12345.67800000",
+            "filled": "0.00100000",
+            "reprices": 1_234,
+            "fills": (fill(number),),
+        }
+        state.on_message(report(**more))
+    state.on_message(beat(30))
+    for scope in ("global", "venue:binance-spot"):
+        reason = "realised and unrealised losses of today are beyond the limit of 2500 USDT"
+        trip: dict[str, Any] = {
+            "scope": scope,
+            "state": "HALTED",
+            "code": "DAILY_LOSS",
+            "reason": reason,
+        }
+        state.on_message(RiskState(**trip, instance="m", seq=1))
+    return state
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24), (80, 40), (200, 60)])
+def test_the_picture_fits_the_terminal(width: int, height: int, full: bool) -> None:
+    console = Console(width=width, height=height)
+    names = ("simulator", "micro", "freqtrade")
+    with console.capture() as shown:
+        console.print(
+            picture(
+                crowded() if full else DemoState(),
+                title="Stoic Citadel, trading live on a synthetic market",
+                processes=[(name, "running") for name in names],
+                round_trips=12,
+                todo=["an order rejected by the risk gate", "a restart of micro after kill -9"] * 3,
+                height=height,
+            )
+        )
+    lines = shown.get().splitlines()
+    assert len(lines) < height  # one stays for the cursor
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "round trips 12" in text
+    if full:
+        assert "DAILY_LOSS" in text
+        assert sum("marketable_limit" in line for line in lines) >= 3
+        left = 30 - sum("marketable_limit" in line for line in lines)
+        assert (f"{left}\N{NO-BREAK SPACE}more" in text) is (left > 0)
+        assert sum(line.rstrip().endswith("maker") for line in lines) >= 4
+        assert "0.001/12345.678" in text  # no number is cut

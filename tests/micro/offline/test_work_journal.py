@@ -10,7 +10,7 @@ import pytest
 
 from citadel_micro.core.model.events import OrderFilled
 from citadel_micro.shell.journal import records
-from citadel_micro.shell.journal.journal import JournalReader
+from citadel_micro.shell.journal.reader import JournalReader
 from citadel_proto.tape import COMMAND, EVENT, TapeReader, TapeWriter
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_damage_to_the_file_is_found(citadel: Citadel, journal: Path, tmp_path: 
     assert "damaged: " in shown.stdout
 
 
-def test_a_torn_end_is_told_and_what_is_there_agrees(
+def test_a_torn_end_is_reported_and_what_is_there_agrees(
     citadel: Citadel, journal: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "torn.ctape"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -10,12 +11,16 @@ import pytest
 from tests.micro.offline.conftest import Market
 
 from citadel_micro.core.model.events import StreamProof
+from citadel_micro.offline.account import engine_config
 from citadel_micro.offline.work import WorkOrder, work
 from citadel_micro.shell.capture.offline import capture_life
 from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from citadel_micro.core.model.config import EngineConfig
+    from citadel_micro.core.model.instrument import Instrument
 
 SYMBOL = "AAA/USDT"
 S = 1_000_000_000
@@ -56,10 +61,16 @@ def test_an_order_is_worked_in_the_middle_of_long_gaps(tmp_path: Path, side: str
         assert outcome["children"]
 
 
-def test_an_order_that_ended_more_than_a_day_before_the_capture_is_still_told(
-    tmp_path: Path,
+def test_an_order_that_ended_longer_ago_than_orders_are_kept_is_still_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = quiet_market([1, 1, 30] + [40] * 2_200).write(tmp_path / "day.jsonl.gz")
+    """They are kept for a day; here for an hour, as a day of a market takes ten seconds."""
+
+    def forgetful(instrument: Instrument, integrity: str) -> EngineConfig:
+        return replace(engine_config(instrument, integrity), retention_ns=3_600 * S)
+
+    monkeypatch.setattr("citadel_micro.offline.work.engine_config", forgetful)
+    path = quiet_market([1, 1, 30] + [40] * 100).write(tmp_path / "hour.jsonl.gz")
     outcome = work(order(path, 1.5)).outcome
     assert outcome["status"] == "expired"
 

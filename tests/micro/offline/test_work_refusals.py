@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ({"param": "time_limit_ms=soon"}, ["time_limit_ms is 'soon'", "a whole number"]),
         ({"param": "time_limit_ms=nan"}, ["time_limit_ms is nan"]),
         ({"param": "time_limit_ms=1"}, ["from 100 to"]),
-        ({"param": "novalue"}, ["where: --param", "allowed: name=value"]),
+        ({"param": "novalue"}, ["where: --param", "allowed: NAME=VALUE"]),
         ({"algo": "chase"}, ["no algorithm 'chase'", "chase_limit"]),
         ({"algo": "limit"}, ["needs a limit price"]),
         ({"algo": "stop"}, ["only reduces a position", "chase_limit"]),
@@ -58,7 +58,9 @@ def test_a_parameter_that_is_given_twice(citadel: Citadel, capture: Path) -> Non
     assert "max_chase_bps is given twice" in citadel.refuse(capture, *twice)
 
 
-def test_a_gap_is_told_beside_the_outcome(citadel: Citadel, capture: Path, tmp_path: Path) -> None:
+def test_a_gap_is_reported_beside_the_outcome(
+    citadel: Citadel, capture: Path, tmp_path: Path
+) -> None:
     lines = gzip.decompress(capture.read_bytes()).splitlines(keepends=True)
     missing = next(n for n, line in enumerate(lines) if n > 300 and b"depthUpdate" in line)
     holed = tmp_path / "holed.jsonl.gz"
@@ -74,7 +76,7 @@ def test_a_capture_cut_in_the_middle(citadel: Citadel, capture: Path, tmp_path: 
     # Once within the compressed data and once, whole again, within a line.
     cut.write_bytes(capture.read_bytes()[: capture.stat().st_size // 2])
     shown = citadel.refuse(cut, algo="limit", limit_price="99")
-    assert "cut or damaged" in shown
+    assert "truncated or damaged" in shown
     assert "lines before are usable" in shown
     cut.write_bytes(gzip.compress(gzip.decompress(capture.read_bytes())[:-40]))
     shown = citadel.refuse(cut, algo="limit", limit_price="99")

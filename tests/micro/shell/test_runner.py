@@ -1,20 +1,13 @@
-"""The one door: order of stamping, writing, deciding and acting, and what happens when it breaks."""
+"""The runner: the order of stamping, writing, deciding and acting."""
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
 
-import pytest
+from runner_kit import CANCEL, PERSIST, STATUS, Bench, place, run
 
-from citadel_micro.core.marketdata.market_book import MarketBook
-from citadel_micro.core.model.approval import Approvals, Approved
 from citadel_micro.core.model.commands import (
-    CancelOrder,
     Note,
-    Persist,
-    PlaceOrder,
     PublishFeed,
     PublishReport,
     RequestSnapshot,
@@ -31,160 +24,40 @@ from citadel_micro.core.model.events import (
     TimerFired,
     VenueStatus,
 )
-from citadel_micro.shell.runner import Runner
-from citadel_proto.errors import InvariantError, PeerUnavailable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from citadel_micro.core.engine.engine import Engine
-    from citadel_micro.core.model.command_buffer import Command
-    from citadel_micro.core.model.events import Event
-    from citadel_micro.shell.clock import Clock
-
-STATUS = VenueStatus(venue="v", up=True, reason="")
-PERSIST = Persist(key="k", value=1)
-CANCEL = CancelOrder(venue="v", symbol="A/B", client_id="c")
 FEED = PublishFeed(
     venue="v", symbol="A/B", state="LIVE", reason="", last_seq=1, last_recv_ns=1, gaps=0, resyncs=0
 )
+
+
 NOTE = Note(level="info", event="hello", fields=())
+
+
 TICK = DepthUpdate("v", "A/B", False, 1, 1, -1, None, [], [], 0, 0)
 
 
-EPOCH = [0]
-GATE = Approvals(lambda: EPOCH[0])
+def test_an_order_leaves_after_its_journal_and_before_any_report() -> None:
+    def main() -> None:
+        bench = Bench({VenueStatus: [FEED, PERSIST, NOTE, place("a"), FEED, CANCEL]})
+        bench.runner.post(STATUS)
+        assert bench.log[1:7] == [  # written in the engine's order
+            "-> PublishFeed",
+            "-> Persist",
+            "-> Note",
+            "-> Approved",
+            "-> PublishFeed",
+            "-> CancelOrder",
+        ]
+        assert bench.log[7:] == [
+            "sync",
+            "venue PlaceOrder a",
+            "venue CancelOrder c",
+            "publish PublishFeed",
+            "publish PublishFeed",
+        ]
+        assert bench.notes == [NOTE]
 
-
-def place(client_id: str) -> Approved[PlaceOrder]:
-    """An approval as the gate makes them; the gate itself has its own tests."""
-    order = PlaceOrder(
-        venue="v",
-        symbol="A/B",
-        client_id=client_id,
-        parent_id="p",
-        side="buy",
-        price_ticks=1,
-        quantity_lots=1,
-        post_only=True,
-        time_in_force="GTC",
-        reduce_only=False,
-        expires_ns=9,
-    )
-    return GATE.issue(order, book_seq=0)
-
-
-class FakeEngine:
-    """Answers each kind of event with prepared commands."""
-
-    def __init__(self, answers: dict[type, list[Command] | Exception]) -> None:
-        self.answers = answers
-        self.seen: list[tuple[Event, int]] = []
-        self.due_ns: int | None = None
-        self.risk = SimpleNamespace(still_valid=GATE.valid)
-        self.markets = {("v", "A/B"): MarketBook("v", "A/B", "range_bridge_spot")}
-
-    def handle(self, event: Event, now_ns: int) -> list[Command]:
-        self.seen.append((event, now_ns))
-        answer = self.answers.get(type(event), [])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def next_timer(self) -> int | None:
-        return self.due_ns
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.ns = 1_000
-
-    def now(self) -> int:
-        self.ns += 1
-        return self.ns
-
-
-class FakeJournal:
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
-        self.broken: OSError | None = None
-        self.in_engine: bool | None = None
-
-    def event(self, now_ns: int, event: Event) -> None:
-        self.log.append(f"{now_ns} {type(event).__name__}")
-
-    def command(self, now_ns: int, command: Command) -> None:
-        del now_ns
-        self.log.append(f"-> {type(command).__name__}")
-
-    def fault(self, now_ns: int, text: str, *, in_engine: bool) -> None:
-        del now_ns
-        self.in_engine = in_engine
-        self.log.append(f"fault {text.strip().splitlines()[-1]}")
-
-    def flush(self) -> None:
-        self.log.append("flush")
-
-    def sync(self) -> None:
-        if self.broken:
-            raise self.broken
-        self.log.append("sync")
-
-
-class FakeVenue:
-    venue = "v"
-
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
-        self.then: Callable[[], None] = lambda: None
-
-    def submit(self, command: Any, now_ns: int) -> None:  # noqa: ANN401 - any venue command
-        del now_ns
-        order = command.spend() if isinstance(command, Approved) else command
-        self.log.append(f"venue {type(order).__name__} {order.client_id}")
-        self.then()
-
-    def restore(self, saved: object) -> None: ...
-
-    def attach(self, host: object) -> None: ...
-
-    def start(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Bench:
-    """A runner among fakes, all writing to one log."""
-
-    def __init__(self, answers: dict[type, list[Command] | Exception]) -> None:
-        self.log: list[str] = []
-        self.engine = FakeEngine(answers)
-        self.journal = FakeJournal(self.log)
-        self.venue = FakeVenue(self.log)
-        self.clock = FakeClock()
-        self.notes: list[Note] = []
-        self.runner = Runner(
-            cast("Engine", self.engine),
-            journal=self.journal,
-            clock=cast("Clock", self.clock),
-            venues={"v": self.venue},
-            uplink=self,
-            resync=lambda command: self.log.append(f"resync {command.symbol}"),
-            note=self.notes.append,
-        )
-
-    def publish(self, command: object, now_ns: int) -> None:
-        del now_ns
-        self.log.append(f"publish {type(command).__name__}")
-
-
-def run(main: Callable[[], Any]) -> None:
-    async def body() -> None:
-        result = main()
-        if asyncio.iscoroutine(result):
-            await result
-
-    asyncio.run(body())
+    run(main)
 
 
 def test_written_before_handled_and_durable_before_acted_on() -> None:
@@ -346,143 +219,5 @@ def test_rejected_parents_are_counted_by_code() -> None:
         bench = Bench({VenueStatus: [report]})
         bench.runner.post(STATUS)
         assert bench.runner.stats.rejects == {"MAX_POSITION": 1}
-
-    run(main)
-
-
-# --- faults
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [(InvariantError("two children"), "two children"), (KeyError("x"), "KeyError: 'x'")],
-)
-def test_a_fault_of_ours_cancels_what_is_out_and_ends_the_run(error: Exception, text: str) -> None:
-    async def main() -> None:
-        bench = Bench({VenueStatus: [place("c-1")], CancelReceived: error})
-        bench.runner.post(STATUS)
-        bench.runner.post(CancelReceived(signal_id="s", reason=""))
-        assert bench.log[-3].startswith("fault ")
-        assert bench.log[-2:] == ["sync", "venue CancelOrder c-1"]
-        assert bench.journal.in_engine is True
-        assert bench.runner.failed
-        assert not bench.runner.stopped.done()
-
-        handled = len(bench.engine.seen)
-        bench.runner.post(STATUS)  # nothing is decided any more
-        done = OrderDone(
-            venue="v",
-            symbol="A/B",
-            client_id="c-1",
-            status="canceled",
-            cumulative_lots=0,
-            reason="",
-            exchange_ns=0,
-        )
-        bench.runner.post(done)
-        assert len(bench.engine.seen) == handled
-        assert bench.log.count("venue PlaceOrder c-1") == 1
-        with pytest.raises(InvariantError, match=text):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_a_fault_with_nothing_out_ends_at_once() -> None:
-    async def main() -> None:
-        bench = Bench({VenueStatus: InvariantError("x")})
-        bench.runner.post(STATUS)
-        with pytest.raises(InvariantError):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_a_venue_that_confirms_nothing_does_not_hold_a_fault_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("citadel_micro.shell.runner.LAST_CANCELS_S", 0.01)
-
-    async def main() -> None:
-        bench = Bench({VenueStatus: [place("c-1")], CancelReceived: InvariantError("x")})
-        bench.runner.post(STATUS)
-        bench.runner.post(CancelReceived(signal_id="s", reason=""))
-        with pytest.raises(InvariantError):
-            await asyncio.wait_for(bench.runner.stopped, 60)
-
-    run(main)
-
-
-def test_a_fault_outside_of_the_engine_says_so() -> None:
-    async def main() -> None:
-        bench = Bench({VenueStatus: [CANCEL]})
-
-        def breaks() -> None:
-            raise ValueError("adapter")
-
-        bench.venue.then = breaks
-        bench.runner.post(STATUS)
-        assert bench.journal.in_engine is False
-        with pytest.raises(InvariantError, match="ValueError: adapter"):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_a_full_disk_stops_new_orders_and_is_not_called_our_bug() -> None:
-    async def main() -> None:
-        bench = Bench({VenueStatus: [PERSIST, place("c-1")]})
-        bench.journal.broken = OSError(28, "No space left on device")
-        bench.runner.post(STATUS)
-        assert not [line for line in bench.log if line.startswith("venue")]
-        assert any(note.event == "the fault could not be journaled" for note in bench.notes)
-        with pytest.raises(PeerUnavailable, match="No space left"):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_a_venue_without_an_adapter_is_our_bug() -> None:
-    async def main() -> None:
-        other = CancelOrder(venue="other", symbol="A/B", client_id="c")
-        bench = Bench({VenueStatus: [other]})
-        bench.runner.post(STATUS)
-        with pytest.raises(InvariantError, match="other"):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_a_fault_met_elsewhere_halts_too() -> None:
-    async def main() -> None:
-        bench = Bench({})
-        bench.runner.halt(RuntimeError("a feed"))
-        bench.runner.halt(RuntimeError("again"))
-        bench.runner.post(STATUS)
-        assert bench.engine.seen == []
-        with pytest.raises(InvariantError, match="a feed"):
-            await bench.runner.stopped
-
-    run(main)
-
-
-def test_an_order_that_became_void_before_its_turn_is_not_sent_and_the_engine_is_told() -> None:
-    """Both events came together: the second trips something after the first was approved."""
-
-    def main() -> None:
-        bench = Bench({VenueStatus: [place("void")]})
-        handle = bench.engine.handle
-
-        def tripping(event: Event, now_ns: int) -> list[Command]:
-            EPOCH[0] += isinstance(event, CancelReceived)
-            return handle(event, now_ns)
-
-        bench.engine.handle = tripping  # type: ignore[method-assign]
-        bench.runner.post_many([STATUS, CancelReceived(signal_id="s", reason="")])
-        assert not [line for line in bench.log if line.startswith("venue")]
-        told = bench.engine.seen[-1][0]
-        assert isinstance(told, OrderRejected)
-        assert (told.client_id, told.code) == ("void", "VOID")
-        assert bench.runner.live_children == 0
 
     run(main)

@@ -22,7 +22,8 @@ from citadel_micro.core.model.events import (
 )
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.clock import Clock
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.paper import PaperVenue
+from citadel_micro.sim.paper_config import PaperConfig
 from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import InvariantError
 

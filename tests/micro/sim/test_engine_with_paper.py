@@ -19,13 +19,13 @@ SEEDS = st.integers(0, 2**32)
 
 @pytest.mark.parametrize("faults", list(SCENARIOS))
 @given(seed=SEEDS)
-@settings(max_examples=examples(5, 40))
+@settings(max_examples=examples(3, 40))
 def test_nothing_is_lost_doubled_or_left_behind(faults: str, seed: int) -> None:
     ChaosRun(seed, faults).play()
 
 
 @given(seed=SEEDS)
-@settings(max_examples=examples(4, 40))
+@settings(max_examples=examples(3, 40))
 def test_without_crashes_either(seed: int) -> None:
     ChaosRun(seed, "everything", crashes=False).play()
 
@@ -42,31 +42,31 @@ def test_two_runs_are_one(seed: int) -> None:
     assert first.digest == second.digest
 
 
+NAMES = {
+    "OrderFilled",
+    "OrderAmended",
+    "OrderRejected",
+    "RequestTimedOut",
+    "CancelRejected",
+    "OrderState",
+    "RequestSnapshot",
+    "crash",
+    "child_unknown",
+    "gap",
+    "operator",
+    "reconciled",
+}
+STATUSES = {"filled", "canceled", "expired", "rejected", "done_dust"}
+
+
 def test_the_chaos_is_one() -> None:
-    """Every kind of thing happens; else the rest of this file would say little."""
-    seen: dict[str, int] = {}
-    statuses: dict[str, int] = {}
+    """Every kind of thing happens within 24 runs; else the rest of this file would say little."""
+    missing = NAMES | STATUSES
     for seed in range(24):
         run = ChaosRun(seed, "everything").play()
         for counts in (run.counts, run.notes):
-            for name, count in counts.items():
-                seen[name] = seen.get(name, 0) + count
-        for report in run.reports.values():
-            statuses[report.status] = statuses.get(report.status, 0) + 1
-    for name in (
-        "OrderFilled",
-        "OrderAmended",
-        "OrderRejected",
-        "RequestTimedOut",
-        "CancelRejected",
-        "OrderState",
-        "RequestSnapshot",
-        "crash",
-        "child_unknown",
-        "gap",
-        "operator",
-        "reconciled",
-    ):
-        assert seen.get(name, 0) > 0, name
-    for status in ("filled", "canceled", "expired", "rejected", "done_dust"):
-        assert statuses.get(status, 0) > 0, status
+            missing -= {name for name, count in counts.items() if count}
+        missing -= {report.status for report in run.reports.values()}
+        if not missing:
+            break
+    assert not missing

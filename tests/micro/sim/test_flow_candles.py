@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_micro.sim import flow_candles
+from citadel_micro.sim import flow_candles, flow_klines, flow_seconds
 from citadel_micro.sim.flow import SyntheticMarket
 from citadel_micro.sim.flow_book import Print
-from citadel_micro.sim.flow_candles import INTERVALS, Candle, CandleStore, next_open, open_minute
+from citadel_micro.sim.flow_candles import INTERVALS, Candle, next_open, open_minute
 from citadel_micro.sim.flow_feed import SyntheticFeed
 from citadel_micro.sim.flow_reference import CommonFactor, ReferencePrice
+from citadel_micro.sim.flow_seconds import SecondCandles
 from citadel_micro.sim.flow_symbols import KNOWN_SYMBOLS, choose_symbols
 from citadel_proto.errors import InvariantError
 
@@ -24,9 +25,11 @@ HISTORY = 5 * 1440
 ITEM = KNOWN_SYMBOLS["SOL/USDT"]
 
 
-def make_store(seed: int = 1, start: int = START, history: int = HISTORY) -> CandleStore:
+def make_store(
+    seed: int = 1, start: int = START, history: int = HISTORY, last_trade_id: int = 0
+) -> SecondCandles:
     reference = ReferencePrice(seed, "SOL/USDT", ITEM.flow, CommonFactor(seed))
-    store = CandleStore(ITEM, reference, start, history)
+    store = SecondCandles(ITEM, reference, start, history, last_trade_id)
     store.roll(start)
     return store
 
@@ -161,18 +164,30 @@ def test_requests_are_answered_with_the_candles_binance_would_choose() -> None:
     store = make_store()
     store.roll(START + 7)
     now = START + 7
+
+    def opened(
+        interval: str, start_ms: int | None, end_ms: int | None, limit: int, shift: int = 0
+    ) -> list[int]:
+        window = start_ms, end_ms
+        found = flow_klines.opens(store, interval, now * 60_000, window, limit, shift=shift)
+        return [each // 60_000 for each in found]
+
     current = open_minute("5m", now)
-    assert store.opens("5m", None, None, 3) == [current - 10, current - 5, current]
+    assert opened("5m", None, None, 3) == [current - 10, current - 5, current]
     # A start inside a candle means the next one; a start on its open means that one.
     start_ms = (current - 20) * 60_000
-    assert store.opens("5m", start_ms, None, 2) == [current - 20, current - 15]
-    assert store.opens("5m", start_ms + 1, None, 2) == [current - 15, current - 10]
-    assert store.opens("5m", start_ms, start_ms + 1, 9) == [current - 20]
-    assert store.opens("5m", None, start_ms - 1, 2) == [current - 30, current - 25]
-    assert store.opens("5m", (now + 60) * 60_000, None, 5) == []
-    everything = store.opens("1d", 0, None, 1000)
+    assert opened("5m", start_ms, None, 2) == [current - 20, current - 15]
+    assert opened("5m", start_ms + 1, None, 2) == [current - 15, current - 10]
+    assert opened("5m", start_ms, start_ms + 1, 9) == [current - 20]
+    assert opened("5m", None, start_ms - 1, 2) == [current - 30, current - 25]
+    assert opened("5m", (now + 60) * 60_000, None, 5) == []
+    everything = opened("1d", 0, None, 1000)
     assert everything[0] == open_minute("1d", store.listed)
-    assert store.opens("1d", None, None, 1000) == everything
+    assert opened("1d", None, None, 1000) == everything
+    assert opened("1d", None, None, 2, 345) == [
+        open_minute("1d", now + 345) - 345 - 1440,
+        open_minute("1d", now + 345) - 345,
+    ]
 
 
 def test_old_live_minutes_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +195,8 @@ def test_old_live_minutes_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     store = make_store()
     store.roll(START + 250)
     assert store.listed == START + 151
-    assert store.opens("1m", 0, None, 1000)[0] == store.listed
+    opened = flow_klines.opens(store, "1m", (START + 250) * 60_000, (0, None), 1000)
+    assert opened[0] == store.listed * 60_000
     assert store.span(START, START + 251).trades == 0
 
 
@@ -188,3 +204,104 @@ def test_adding_a_quiet_candle_changes_nothing_but_the_close() -> None:
     candle = Candle(0, 10, 12, 9, 11, 5, 50, 2, 3, 30, 7, 8)
     candle.add(Candle(1, 11, 11, 11, 11))
     assert candle == Candle(0, 10, 12, 9, 11, 5, 50, 2, 3, 30, 7, 8)
+
+
+# ---------------------------------------------------------------------- ids and counts
+
+
+def test_trades_of_the_past_are_numbered_without_a_gap_up_to_the_first_of_the_market() -> None:
+    last = 88_000_000_000
+    store = make_store(last_trade_id=last)
+    minutes = [store.minute(minute) for minute in range(store.listed, START)]
+    assert all(m.last_id - m.first_id + 1 == m.trades for m in minutes)
+    assert all(b.first_id == a.last_id + 1 for a, b in pairwise(minutes))
+    assert minutes[-1].last_id == last
+    store.on_trade(trade(START, 15_000, number=last + 1))
+    day = store.span(START - 1439, START + 1)
+    assert day.trades == day.last_id - day.first_id + 1
+    assert day.last_id == last + 1
+
+
+def test_ids_before_the_first_there_can_be_are_unknown() -> None:
+    store = make_store(last_trade_id=500)
+    ids = [store.minute(START - back).first_id for back in range(1, 10)]
+    assert ids[-1] == -1
+    assert all(number == -1 or number > 0 for number in ids)
+
+
+# ---------------------------------------------------------------------- seconds
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "LINK/USDT", "AVAX/USDT"])
+def test_the_seconds_of_a_drawn_minute_add_up_to_it(symbol: str) -> None:
+    item = KNOWN_SYMBOLS[symbol]
+    reference = ReferencePrice(1, symbol, item.flow, CommonFactor(1))
+    store = SecondCandles(item, reference, START, HISTORY, 10**10)
+    store.roll(START)
+    before = store.minute(START - 101).close
+    for minute in range(START - 100, START):
+        whole = store.minute(minute)
+        parts = [store.second(minute * 60 + place) for place in range(60)]
+        for name in ("lots", "quote", "trades", "buy_lots", "buy_quote"):
+            assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name
+        assert max(part.high for part in parts) == whole.high
+        assert min(part.low for part in parts) == whole.low
+        assert (parts[0].open, parts[-1].close) == (whole.open, whole.close)
+        number = whole.first_id
+        for part in parts:
+            assert part.open == before
+            before = part.close
+            assert part.low <= min(part.open, part.close) <= max(part.open, part.close) <= part.high
+            assert part.low * part.lots <= part.quote <= part.high * part.lots
+            assert part.low * part.buy_lots <= part.buy_quote <= part.high * part.buy_lots
+            assert 0 <= part.buy_lots <= part.lots
+            assert (part.trades == 0) == (part.lots == 0)
+            if part.trades:
+                assert (part.first_id, part.last_id) == (number, number + part.trades - 1)
+                number += part.trades
+
+
+def test_seconds_of_the_market_hold_its_trades_and_repeat_the_close() -> None:
+    store = make_store()
+    before = store.minute(START - 1).close
+    store.on_trade(trade(START + 2.5 / 60, 15_000, 3, number=7))
+    store.on_trade(trade(START + 2.9 / 60, 15_002, 4, number=8))
+    quiet, busy, later = (store.second(START * 60 + place) for place in (1, 2, 40))
+    assert (quiet.open, quiet.close, quiet.trades) == (before, before, 0)
+    assert (busy.open, busy.high, busy.lots, busy.trades) == (15_000, 15_002, 7, 2)
+    assert (busy.first_id, busy.last_id) == (7, 8)
+    assert (later.open, later.close, later.lots, later.first_id) == (15_002, 15_002, 0, -1)
+    assert make_store(history=0).second(START * 60).trades == 0
+
+
+def test_old_seconds_of_the_market_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_seconds, "KEPT_LIVE_SECOND_MINUTES", 10)
+    store = make_store()
+    store.on_trade(trade(START, 15_000))
+    store.roll(START + 10)
+    assert store.listed_second == store.listed * 60
+    assert store.second(START * 60).trades == 1
+    store.roll(START + 11)
+    assert store.listed_second == (START + 1) * 60
+    with pytest.raises(InvariantError, match="no second"):
+        store.second(START * 60)
+    with pytest.raises(InvariantError, match="no second"):
+        store.second((START + 12) * 60)
+    opened = flow_klines.opens(store, "1s", (START + 11) * 60_000 + 900, (0, None), 1000)
+    assert opened[0] == store.listed_second * 1000
+    assert opened[-1] == (START + 11) * 60_000
+
+
+@given(
+    st.sampled_from(flow_klines.KLINES),
+    st.integers(1_600_000_000_000, 3_000_000_000_000),
+    st.integers(-720, 840),
+)
+def test_klines_tile_time_in_every_time_zone(interval: str, at_ms: int, shift: int) -> None:
+    opened = flow_klines.open_ms(interval, at_ms, shift)
+    after = flow_klines.next_ms(interval, opened, shift)
+    assert opened <= at_ms < after
+    assert flow_klines.open_ms(interval, after, shift) == after
+    assert flow_klines.open_ms(interval, after - 1, shift) == opened
+    if interval in {"1d", "1w", "1M"}:
+        assert (opened + shift * 60_000) % 86_400_000 == 0

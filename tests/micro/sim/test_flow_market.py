@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citadel_micro.sim.flow import SyntheticMarket
-from citadel_micro.sim.flow_agents import MIN_LEVELS, FlowEvent
+from citadel_micro.sim.flow_agents import FULL_LEVELS, MIN_LEVELS, FlowEvent
 from citadel_micro.sim.flow_book import LevelBook, LevelChange, Print
 from citadel_micro.sim.flow_symbols import KNOWN_SYMBOLS, choose_symbols
 from citadel_proto.errors import BadInput, InvariantError
@@ -40,7 +42,7 @@ def test_same_seed_gives_the_same_events_and_another_seed_others(
     assert run(6, [120 * SECOND]) != two_minutes
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(3, 16))
 @given(st.lists(st.integers(0, 70 * SECOND), max_size=60))
 def test_the_stream_does_not_depend_on_the_steps(stops: list[int]) -> None:
     whole = run(7, [70 * SECOND])
@@ -139,3 +141,30 @@ def test_a_level_set_to_nothing_twice_leaves_the_rest_alone() -> None:
     quote = book.quote(1, "X/Y")
     assert quote is not None
     assert (quote.bid_ticks, quote.ask_lots, quote.update_id) == (100, 7, 13)
+
+
+def test_deep_levels_lie_behind_the_busy_ones() -> None:
+    """However deep a book is, the flow keeps as many levels busy as in a plain one."""
+    plain = choose_symbols(("BTC/USDT", "DOGE/USDT"))
+    for deep in (0, 5000):
+        chosen = tuple(replace(each, flow=replace(each.flow, deep_levels=deep)) for each in plain)
+        market = SyntheticMarket(chosen, 3, START)
+        market.advance(START + 60 * SECOND)
+        for flow in market.flows.values():
+            for prices in (flow.book.bids, flow.book.asks):
+                assert MIN_LEVELS <= len(prices) - deep <= FULL_LEVELS + 1
+            assert flow.book.bids[0] > 0
+            shown = flow.book.depth(5000)
+            for levels, prices in ((shown.bids, flow.book.bids), (shown.asks, flow.book.asks)):
+                assert len(levels) == min(len(prices), 5000)
+
+
+def test_a_cheap_coin_has_no_more_deep_bids_than_prices() -> None:
+    ada = choose_symbols(("ADA/USDT",))[0]
+    flow = replace(ada.flow, deep_levels=20_000)
+    market = SyntheticMarket((replace(ada, flow=flow),), 3, START)
+    market.advance(START + 30 * SECOND)
+    book = market.flows["ADA/USDT"].book
+    assert book.bids[0] >= 1
+    assert MIN_LEVELS < len(book.bids) < 20_000
+    assert len(book.asks) > 20_000

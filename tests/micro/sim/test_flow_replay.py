@@ -41,7 +41,15 @@ def test_the_first_pass_is_the_recording_at_todays_time() -> None:
     assert feed.advance(NOW + 300 * MS) == [
         DepthBatch(NOW - 20 * MS, "A/USDT", 101, 103, ((1001, 2),), ((1002, 0),)),
         Quote(NOW + 5 * MS, "A/USDT", 103, 1001, 2, 1003, 8),
-        Print(NOW + 290 * MS, "A/USDT", 9, 1001, 1, buyer_is_maker=True),
+        Print(
+            NOW + 290 * MS,
+            "A/USDT",
+            9,
+            1001,
+            1,
+            buyer_is_maker=True,
+            aggregate_id=NOW // 40_000_000 + 1,
+        ),
     ]
     assert feed.depth("A/USDT", 1) == Depth(103, ((1001, 2),), ((1003, 8),))
     ended = [feed.ended]

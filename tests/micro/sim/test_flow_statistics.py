@@ -7,6 +7,7 @@ import statistics
 from itertools import pairwise
 
 import pytest
+from effort import chosen
 
 from citadel_micro.sim.flow import SyntheticMarket
 from citadel_micro.sim.flow_book import Print
@@ -54,7 +55,7 @@ def minute_returns(
     return [b - a for a, b in pairwise(prices)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", chosen(range(3), suite=[0]))
 def test_volatility_clusters_and_tails_are_fat_while_returns_hardly_correlate(seed: int) -> None:
     returns = minute_returns(seed, "ETH/USDT")
     sizes = [abs(value) for value in returns]
@@ -66,6 +67,7 @@ def test_volatility_clusters_and_tails_are_fat_while_returns_hardly_correlate(se
     assert kurtosis > 4.0
 
 
+@pytest.mark.campaign
 def test_daily_volatility_is_about_what_the_symbol_claims() -> None:
     daily = [
         sum(value**2 for value in minute_returns(seed, "SOL/USDT")) / DAYS for seed in range(6)
@@ -89,6 +91,7 @@ def test_symbols_move_together_but_not_as_one() -> None:
     assert 0.3 < correlation < 0.85
 
 
+@pytest.mark.campaign
 def test_the_transient_part_is_a_weak_reversal_and_can_be_turned_off() -> None:
     """Pooled over seeds: the reversal that a strategy may learn, and its absence without it."""
     with_it = [autocorrelation(minute_returns(seed, "BTC/USDT", 15), 1) for seed in range(6)]
@@ -97,7 +100,7 @@ def test_the_transient_part_is_a_weak_reversal_and_can_be_turned_off() -> None:
     assert abs(statistics.fmean(without)) < abs(statistics.fmean(with_it))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", chosen([1, 2], suite=[1]))
 def test_the_live_market_has_tight_spreads_and_follows_its_reference(seed: int) -> None:
     chosen = choose_symbols(DEFAULT_SYMBOLS)
     start = START_MINUTE * 60 * SECOND

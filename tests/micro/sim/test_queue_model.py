@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 MODELS: tuple[QueueModel, ...] = ("pessimistic", "expected", "optimistic")
 sizes = st.integers(0, 1_000).map(float)
-steps = st.lists(st.tuples(st.sampled_from(["trade", "shown"]), sizes), max_size=40)
+kinds = st.sampled_from(["trade", "trade", "shown", "shown", "through"])
+steps = st.lists(st.tuples(kinds, sizes, st.integers(0, 25)), max_size=40)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -33,6 +34,8 @@ def test_a_cancellation_counts_as_the_model_says() -> None:
         queue = QueuePosition(model, 10.0)
         queue.on_shown(20.0, 0)  # ten more joined behind us
         queue.on_shown(14.0, 0)  # six left, from somewhere
+        assert queue.ahead == 10.0  # a trade may still explain it
+        queue.settle(EXPLAIN_NS + 1)
         ahead[model] = queue.ahead
     assert ahead == {"pessimistic": 10.0, "expected": 7.0, "optimistic": 4.0}
 
@@ -48,23 +51,56 @@ def test_a_trade_is_not_counted_again_as_a_cancellation() -> None:
 def test_a_vanished_level_leaves_nobody_ahead(model: QueueModel) -> None:
     queue = QueuePosition(model, 10.0)
     queue.on_shown(0.0, 0)
+    queue.settle(EXPLAIN_NS + 1)
     assert queue.ahead == 0.0
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_level_that_comes_back_has_nobody_of_before_ahead_of_us(model: QueueModel) -> None:
+    queue = QueuePosition(model, 10.0)
+    queue.on_shown(0.0, 0)
+    queue.on_shown(8.0, EXPLAIN_NS // 2)
+    queue.settle(EXPLAIN_NS + 1)
+    assert queue.ahead == 0.0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_book_that_shows_a_trade_in_two_steps_shows_no_cancellation(model: QueueModel) -> None:
+    queue = QueuePosition(model, 20.0)
+    queue.on_trade(10.0, 0)
+    queue.on_shown(16.0, EXPLAIN_NS)
+    queue.on_shown(10.0, 2 * EXPLAIN_NS)
+    queue.settle(4 * EXPLAIN_NS)
+    assert queue.ahead == 10.0
+
+
+def test_what_another_order_of_ours_took_does_not_move_the_market_ahead_of_the_next() -> None:
+    queue = QueuePosition("expected", 10.0)
+    assert queue.on_trade(8.0, 0, own=5.0) == 0.0
+    assert queue.ahead == 7.0
+
+
 @given(start=sizes, path=steps)
-def test_the_models_form_a_band(start: float, path: list[tuple[str, float]]) -> None:
-    """Optimistic is never behind expected, expected never behind pessimistic."""
+def test_the_models_form_a_band(start: float, path: list[tuple[str, float, int]]) -> None:
+    """At every moment optimistic is never behind expected, nor that behind pessimistic."""
     queues = [QueuePosition(model, start) for model in MODELS]
-    for kind, size in path:
-        for queue in queues:
+    filled = [0.0] * 3
+    now_ns = 0
+    for kind, size, tenths in path:
+        now_ns += tenths * EXPLAIN_NS // 10
+        for number, queue in enumerate(queues):
             if kind == "trade":
-                queue.on_trade(size, 0)
+                filled[number] += queue.on_trade(size, now_ns)
+            elif kind == "through":
+                queue.on_through()
             else:
-                queue.on_shown(size, 0)
+                queue.on_shown(size, now_ns)
             assert queue.ahead >= 0.0
         pessimistic, expected, optimistic = (queue.ahead for queue in queues)
         assert optimistic <= expected + 1e-9
         assert expected <= pessimistic + 1e-9
+        assert filled[0] <= filled[1] + 1e-9
+        assert filled[1] <= filled[2] + 1e-9
 
 
 @pytest.mark.parametrize("model", MODELS)

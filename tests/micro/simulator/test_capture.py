@@ -55,6 +55,7 @@ def test_the_book_after_a_replay_is_the_independent_references(shared_dir: Path,
             assert ours == [[plain(p), plain(q)] for p, q in expected["top20"][side]]
 
 
+@pytest.mark.campaign
 def test_every_replayed_payload_is_the_captured_one_but_for_its_time(
     shared_dir: Path, btc: Recording
 ) -> None:

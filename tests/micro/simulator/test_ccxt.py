@@ -30,7 +30,7 @@ def with_client(kind: Client, body: Callable[[Client, SimulatorServer], Awaitabl
         async with SimulatorServer(CONFIG) as server:
             client = kind(ccxt_overrides(server.rest_url, server.ws_url))
             try:
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(150):
                     await body(client, server)
             finally:
                 await client.close()

@@ -12,6 +12,8 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import quick_start
+from effort import campaign
 
 from citadel_micro.simulator.command import parse_faults
 from citadel_proto.errors import BadInput
@@ -30,9 +32,7 @@ def launch(*options: str) -> subprocess.Popen[str]:
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *options], capture_output=True, text=True, timeout=120, check=False
-    )
+    return quick_start.run("sim", *options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -86,7 +86,7 @@ def test_a_taken_port_is_exit_4_and_named() -> None:
         port = taken.getsockname()[1]
         done = run("--port", str(port), "--symbols", "BTC/USDT")
     assert done.returncode == 4
-    assert f"port {port} on 127.0.0.1 is taken" in done.stderr
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
     assert done.stdout == ""
 
 
@@ -94,12 +94,19 @@ def test_a_taken_port_is_exit_4_and_named() -> None:
     ("options", "text"),
     [
         (["--symbols", "NOPE/USDT"], "allowed: BTC/USDT"),
-        (["--symbols", ","], "no symbol given"),
+        campaign(["--symbols", ","], "no symbol given"),
         (["--host", "0.0.0.0"], "--allow-remote"),  # noqa: S104 - refused
-        (["--once"], "--once needs --replay"),
-        (["--replay", "absent.jsonl.gz"], "absent.jsonl.gz"),
+        campaign(["--once"], "--once needs --replay"),
+        campaign(["--replay", "absent.jsonl.gz"], "absent.jsonl.gz"),
         (["--replay", "x", "--symbols", "BTC/USDT"], "exclude each other"),
         (["--fault", "flood=1"], "drop-depth=SHARE"),
+        campaign(["--fault", "flood=1"], "answer-lost"),
+        (["--fault", "demo:answer-lost=often"], "WHEN one of once, always"),
+        campaign(["--account", "=USDT:1"], "NAME[=ASSET:AMOUNT"),
+        (["--account", "a", "--account", "a"], "account 'a' is there twice"),
+        campaign(["--accounts", "absent.toml"], "absent.toml"),
+        campaign(["--order-limit", "0"], "a limit of 0"),
+        (["--weight-limit", "-1"], "a limit of -1"),
         (["--ready-file", "/nonexistent/ready"], "--ready-file /nonexistent/ready"),
     ],
 )
@@ -108,6 +115,37 @@ def test_bad_input_is_exit_2_with_the_way_out(options: list[str], text: str) -> 
     assert done.returncode == 2, done.stderr
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_accounts_keys_and_faults_of_the_command_line_are_reported(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.toml"
+    file.write_text('[[account]]\nname = "two"\n[[account.keys]]\nid = "k2"\nsecret = "s2"\n')
+    options = ["--account", "one=USDT:5", "--accounts", str(file), "--fault", "one:mute=nth:3"]
+    options += ["--order-limit", "7", "--weight-limit", "99"]
+    process = launch(*QUICK, *options, "--fault", "drop-depth=0.5")
+    try:
+        assert process.stdout is not None
+        said: dict[str, Any] = json.loads(process.stdout.readline())
+        assert list(said["accounts"]) == ["one", "two"]
+        assert [key["kind"] for key in said["accounts"]["one"]] == ["hmac", "ed25519"]
+        assert said["accounts"]["two"] == [{"kind": "hmac", "key": "k2", "secret": "s2"}]
+        control = said["control"]
+        request = urllib.request.Request(  # noqa: S310 - http
+            f"{control['url']}/faults", headers={"X-Sim-Token": control["token"]}
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - http
+            (rule,) = json.load(answer)["rules"]
+        assert (rule["name"], rule["key"], rule["when"]) == ("mute", "one", "nth:3")
+        info_url = said["rest"] + "/api/v3/exchangeInfo"
+        with urllib.request.urlopen(info_url) as answer:  # noqa: S310 - http
+            limits = json.load(answer)["rateLimits"]
+        assert [limit["limit"] for limit in limits][:2] == [99, 7]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_faults_are_read_with_and_without_a_unit() -> None:

@@ -6,9 +6,13 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
+from citadel_micro.sim.exchange.exchange import Exchange
+from citadel_micro.sim.exchange.model import OrderRequest
 from citadel_micro.sim.flow import SyntheticMarket
-from citadel_micro.sim.flow_feed import SyntheticFeed
-from citadel_micro.sim.flow_symbols import choose_symbols
+from citadel_micro.sim.flow_book import Depth, Print
+from citadel_micro.sim.flow_feed import DepthBatch, SyntheticFeed
+from citadel_micro.sim.flow_replay import Recorded, Recording, ReplayFeed
+from citadel_micro.sim.flow_symbols import E8, SymbolSpec, choose_symbols
 from citadel_micro.simulator.streams import Streams
 
 if TYPE_CHECKING:
@@ -80,6 +84,90 @@ def test_longer_candles_close_on_their_own_boundary() -> None:
     assert (closed[0]["t"] // 60_000) % 3 == 0
 
 
+def test_every_second_has_one_closed_candle_and_they_add_up_to_the_minute() -> None:
+    bench = Bench("ethusdt@kline_1s", "ethusdt@kline_1m")
+    bench.run(121)
+    seconds = [e["k"] for e in bench.listener.heard if e["k"]["i"] == "1s"]
+    minute = next(e["k"] for e in bench.listener.heard if e["k"]["i"] == "1m" and e["k"]["x"])
+    assert all(k["x"] for k in seconds)
+    assert [k["t"] for k in seconds] == [START // 10**6 + i * 1000 for i in range(len(seconds))]
+    inside = [k for k in seconds if minute["t"] <= k["t"] <= minute["T"]]
+    assert len(inside) == 60
+    assert sum(k["n"] for k in inside) == minute["n"]
+    assert max(float(k["h"]) for k in inside if k["n"]) == float(minute["h"])
+    assert inside[-1]["c"] == minute["c"]
+
+
+def test_a_clock_that_jumps_closes_every_candle_it_passed() -> None:
+    bench = Bench("ethusdt@kline_1s")
+    now = START + 5 * SECOND
+    bench.streams.publish(bench.feed.advance(now))
+    bench.streams.tick(now)
+    assert [e["k"]["t"] for e in bench.listener.heard] == [
+        START // 10**6 + i * 1000 for i in range(5)
+    ]
+
+
+def test_trades_of_one_order_at_one_price_are_one_aggregate() -> None:
+    """Two resting orders of clients at one price, and the flow behind them: one taker hits all."""
+    chosen = choose_symbols(("ETH/USDT",))
+    feed = SyntheticFeed(SyntheticMarket(chosen, 1, START), chosen, 1440)
+    feed.pause("ETH/USDT", paused=True)
+    exchange = Exchange(feed)
+    for name in ("ann", "bob", "cid"):
+        exchange.open_account(name, {"USDT": 10**9 * E8, "ETH": 10**5 * E8})
+    streams = Streams(feed, drop_depth=0.0, seed=1)
+    single, joined = Listener(), Listener()
+    streams.subscribe(cast("Client", single), "ethusdt@trade")
+    streams.subscribe(cast("Client", joined), "ethusdt@aggTrade")
+    spec, ask = feed.specs["ETH/USDT"], feed.book("ETH/USDT").asks[0]
+    price = (ask - 1) * spec.tick_e8
+    for name in ("ann", "bob"):
+        exchange.place(
+            name,
+            OrderRequest(
+                symbol="ETH/USDT", side="SELL", type="LIMIT", quantity_e8=E8, price_e8=price
+            ),
+        )
+    exchange.place(
+        "cid",
+        OrderRequest(symbol="ETH/USDT", side="BUY", type="MARKET", quantity_e8=2 * E8 + E8 // 100),
+    )
+    streams.publish(exchange.take_public())
+    prints, sums = single.heard, joined.heard
+    assert [p["q"] for p in prints] == ["1.00000000", "1.00000000", "0.01000000"]
+    assert [a["q"] for a in sums] == ["2.00000000", "0.01000000"]
+    assert [(a["f"], a["l"]) for a in sums] == [
+        (prints[0]["t"], prints[1]["t"]),
+        (prints[2]["t"], prints[2]["t"]),
+    ]
+    assert sums[1]["a"] == sums[0]["a"] + 1
+
+
+def test_recorded_trades_at_one_time_and_price_are_one_aggregate() -> None:
+    spec = SymbolSpec(base="A", quote="USDT", tick_e8=E8 // 100, lot_e8=E8, min_notional_e8=0)
+    opening = Depth(100, ((1000, 50),), ((1003, 50),))
+    trades = [
+        Print(SECOND, "A/USDT", 7, 1003, 2, buyer_is_maker=False),
+        Print(SECOND, "A/USDT", 8, 1003, 3, buyer_is_maker=False),
+        Print(SECOND, "A/USDT", 9, 1004, 4, buyer_is_maker=False),
+        Print(2 * SECOND, "A/USDT", 10, 1004, 5, buyer_is_maker=False),
+    ]
+    events = tuple(Recorded(place * SECOND // 2, each) for place, each in enumerate(trades, 2))
+    recording = Recording({"A/USDT": spec}, {"A/USDT": opening}, events, 10 * SECOND)
+    feed = ReplayFeed(recording, START, loop=False, seed=1, history_minutes=1440)
+    streams = Streams(feed, drop_depth=0.0, seed=1)
+    listener = Listener()
+    streams.subscribe(cast("Client", listener), "ausdt@aggTrade")
+    for step in range(20):
+        streams.publish(feed.advance(START + step * SECOND // 4))
+    assert [(a["f"], a["l"], a["q"]) for a in listener.heard] == [
+        (7, 8, "5.00000000"),
+        (9, 9, "4.00000000"),
+        (10, 10, "5.00000000"),
+    ]
+
+
 def test_tickers_are_sent_every_second() -> None:
     bench = Bench("ethusdt@ticker", "!miniTicker@arr")
     bench.run(5)
@@ -88,6 +176,29 @@ def test_tickers_are_sent_every_second() -> None:
     assert len(single) == len(arrays) == 5
     assert single[-1]["C"] - single[-1]["O"] <= 86_400_000
     assert [row["s"] for row in arrays[0]] == ["ETHUSDT", "ADAUSDT"]
+
+
+def test_a_side_that_a_client_emptied_is_reported_as_zero() -> None:
+    """A recorded book is not refilled before the recording tells its levels again."""
+    spec = SymbolSpec(base="A", quote="USDT", tick_e8=E8 // 100, lot_e8=E8, min_notional_e8=0)
+    opening = Depth(100, ((1000, 50),), ((1003, 50),))
+    event = DepthBatch(5000, "A/USDT", 101, 101, ((999, 1),), ())
+    recording = Recording(
+        {"A/USDT": spec}, {"A/USDT": opening}, (Recorded(5 * SECOND, event),), 10 * SECOND
+    )
+    feed = ReplayFeed(recording, START, loop=False, seed=1, history_minutes=2 * 1440)
+    exchange = Exchange(feed)
+    exchange.open_account("ann", {"USDT": 10**6 * E8})
+    streams = Streams(feed, drop_depth=0.0, seed=1)
+    listener = Listener()
+    streams.subscribe(cast("Client", listener), "ausdt@ticker")
+    exchange.place(
+        "ann", OrderRequest(symbol="A/USDT", side="BUY", type="MARKET", quantity_e8=60 * E8)
+    )
+    streams.publish(exchange.advance(START + 2 * SECOND))
+    streams.tick(START + 2 * SECOND)
+    told = listener.heard[-1]
+    assert (told["a"], told["A"], told["b"]) == ("0.00000000", "0.00000000", "10.00000000")
 
 
 def test_slow_depth_messages_hold_what_the_quick_ones_held() -> None:

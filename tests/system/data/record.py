@@ -26,7 +26,8 @@ THIN = {"CITADEL_BRIDGE__BOOK_INTERVAL_MS": "1000", "CITADEL_BRIDGE__BOOK_LEVELS
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
-        demo = subprocess.Popen([*CITADEL, "demo", "--run-dir", run_dir], env=os.environ | THIN)
+        paper = [*CITADEL, "demo", "--paper", "--run-dir", str(run_dir)]
+        demo = subprocess.Popen(paper, env=os.environ | THIN)
         config = run_dir / "micro.toml"
         while not config.exists():
             time.sleep(0.1)

@@ -1,1 +1,1 @@
-"""Everything known of Binance."""
+"""Everything specific to Binance."""

@@ -1,8 +1,8 @@
 """Binance's own list, ``exchangeInfo``, read without ccxt.
 
-It is one request whose answer is checked field by field: a filter that is missing is a violation
+It is one request whose answer is checked field by field: a missing filter is a violation
 here, and silently no limit elsewhere. Nothing of ccxt (100 MB, half a second) has to be loaded for
-the venue that most runs use. A test holds both readers to the same rules.
+the venue that most runs use. A test checks that both readers give the same rules.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _exchange_info: Final = msgspec.json.Decoder(_ExchangeInfo)
 
 
 def binance_instruments(venue: str, body: bytes) -> list[Instrument]:
-    """Instruments of a Binance ``exchangeInfo`` answer that can be traded now.
+    """Instruments of a Binance ``exchangeInfo`` answer that are open for trading.
 
     Raises VenueViolation for anything that is not one.
     """
@@ -69,7 +69,7 @@ def binance_instruments(venue: str, body: bytes) -> list[Instrument]:
 def binance_markets(venue: str, body: bytes) -> tuple[dict[str, Market], dict[str, str]]:
     """(markets by unified symbol, why others are left out) of an ``exchangeInfo`` answer.
 
-    Raises VenueViolation for anything that is not one, and for a market that can be traded now
+    Raises VenueViolation for anything that is not one, and for a market open for trading
     without a price or a lot filter.
     """
     try:
@@ -82,7 +82,7 @@ def binance_markets(venue: str, body: bytes) -> tuple[dict[str, Market], dict[st
         active = "TRADING" in (each.status, each.contractStatus)
         try:
             rules = _binance_instrument(venue, each)
-        except BadInput as error:  # steps that are no steps
+        except BadInput as error:  # invalid steps
             left_out[each.symbol] = str(error)
         except VenueViolation as error:
             if active:
@@ -99,11 +99,11 @@ async def fetch_exchange_info(venue: str, root: str, source: str, now_ns: int) -
 
     Args:
         venue: venue id.
-        root: REST root to ask.
+        root: REST root to fetch from.
         source: the same where it is not the venue's own, else empty.
         now_ns: wall clock, ns since the epoch.
 
-    Raises PeerUnavailable when it does not answer, VenueViolation for another answer.
+    Raises PeerUnavailable when it does not answer, VenueViolation for an invalid answer.
     """
     body = await get(root.rstrip("/") + INFO_PATHS[venue])
     markets, left_out = binance_markets(venue, body)

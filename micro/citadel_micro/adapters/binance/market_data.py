@@ -7,12 +7,20 @@ each of the three markets.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from citadel_micro.adapters.binance.stream_shapes import shape_of
+from citadel_micro.adapters.binance.symbols import (
+    native,
+    native_coinm,
+    snapshot_symbol,
+    unify_coinm,
+    unify_spot,
+    unify_usdm,
+)
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
@@ -26,8 +34,8 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.marketdata.forms import MOST_FORMS, FormDecoder, learn
 from citadel_micro.shell.marketdata.levels import pairs
-from citadel_micro.shell.marketdata.naming import split_name
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
 
 if TYPE_CHECKING:
@@ -77,7 +85,7 @@ class _Snapshot(msgspec.Struct):
 
 
 class _QuickDepth(msgspec.Struct, gc=False):
-    """What is left to read of a frame whose symbol is known from its stream's name."""
+    """The rest of a frame whose symbol is known from its stream's name."""
 
     U: Whole
     u: Whole
@@ -155,35 +163,36 @@ _any_event: Final = msgspec.json.Decoder(_AnyEvent).decode
 _COMBINED: Final = b'{"stream":"'
 _NAME_AT: Final = len(_COMBINED)
 _NO_SYMBOL: Final = ""
-MOST_STREAMS: Final = 5_000
-"""Streams remembered by one connection: the venue allows 1,024; the rest would be garbage."""
 
 Handler = Callable[[bytes, int, str], "Sequence[FeedEvent]"]
 
 
-class BinanceDecoder:
+class BinanceDecoder(FormDecoder):
     """Decodes combined (``{"stream": ..., "data": ...}``) and single stream frames.
 
-    What a combined frame is, and of which symbol, is in its stream's name, and the same for every
-    frame of that stream. So the first one of each name is read with care, and the later ones are
-    parsed once, into the one type that they can be, without the symbol.
+    The type and the symbol of a combined frame are in its stream's name, and the same for every
+    frame of that stream. So the first one of each name is parsed completely, and the later ones are
+    read at once where the kernel is compiled and they have the first one's form, else parsed once,
+    into their one possible type, without the symbol.
     """
 
     __slots__ = ("_spot", "_streams", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
+        super().__init__(3, 4)  # {"stream":"NAME"
         self._venue = venue
         self._symbols = symbols
         self._spot = venue == "binance-spot"
         self._streams: dict[bytes, tuple[Handler, str]] = {}
 
-    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Events of one websocket message. Raises VenueViolation only."""
+    def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             known = self._streams.get(data[_NAME_AT : data.find(b'"', _NAME_AT)])
-            if known is not None:
-                return known[0](data, recv_ns, known[1])
-            return self._slow(data, recv_ns)
+            if known is None:
+                return self._slow(data, recv_ns)
+            handle, symbol = known
+            return handle(data, recv_ns, symbol)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
 
@@ -215,7 +224,7 @@ class BinanceDecoder:
         return self._depth(_depth_frame(data).data, recv_ns, symbol)
 
     def _quick_quote(self, data: bytes, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
-        """``_quote`` written out: nine of ten frames are quotes or trades."""
+        """``_quote`` inlined: nine of ten frames are quotes or trades."""
         q = _quote_frame(data).data
         bid, ask = q.b, q.a
         if 0.0 < bid < ask:
@@ -240,7 +249,7 @@ class BinanceDecoder:
         return (make(QuoteTick, fields),)
 
     def _trade(self, t: _Trade | _QuickTrade, recv_ns: int, symbol: str) -> Sequence[FeedEvent]:
-        # Futures also send what is not a market trade: insurance fund, liquidation, placeholders.
+        # Futures also send trades that are no market trades: insurance fund, liquidation, placeholders.
         price, size = t.p, t.q
         if t.X != "MARKET" or not price or not size:
             return ()
@@ -251,12 +260,12 @@ class BinanceDecoder:
         return (make(TradeTick, fields),)
 
     def _slow(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """The first of each stream, single-stream frames, answers, and another style of writing."""
+        """The first of each stream, single-stream frames, answers, and other JSON formatting."""
         other = _other(data)
         if other.stream:
             event = bytes(other.data)
             events = self._by_event(event, recv_ns)
-            self._learn(data, event)
+            self._learn(data, event, events)
             return events
         if other.error is not None or other.msg:
             error = other.error or _Error(other.code, other.msg)
@@ -269,9 +278,9 @@ class BinanceDecoder:
             return (Control("shutdown", "", "serverShutdown"),)
         return self._by_event(data, recv_ns)
 
-    def _learn(self, data: bytes, event: bytes) -> None:
-        """Remember what the stream of this frame carries, if its name agrees with its content."""
-        if not data.startswith(_COMBINED) or len(self._streams) >= MOST_STREAMS:
+    def _learn(self, data: bytes, event: bytes, events: Sequence[FeedEvent]) -> None:
+        """Record the type of this frame's stream, if its name agrees with its content."""
+        if not data.startswith(_COMBINED) or len(self._streams) >= MOST_FORMS:
             return
         name = data[_NAME_AT : data.find(b'"', _NAME_AT)]
         kind = name.partition(b"@")[2]
@@ -286,7 +295,14 @@ class BinanceDecoder:
         elif kind in (b"trade", b"aggTrade"):
             handler = self._quick_trade
         if handler is not None:
-            self._streams[name] = (handler, self._symbols[native])
+            symbol = self._symbols[native]
+            self._streams[name] = (handler, symbol)
+            shape = shape_of(kind, self._venue, symbol, native, name, engine_time=b'"T":' in event)
+            for each in events:
+                if shape is not None and not isinstance(each, Control):
+                    form = learn(shape, data, each)
+                    if form is not None:
+                        self.add(data, form)
 
     def _by_event(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         event = _any_event(data)
@@ -306,49 +322,6 @@ class BinanceDecoder:
             case "" if bytes(event.B):  # spot's best bid/ask names no event
                 return self._quote(_quote_data(data), recv_ns, symbol)
         return ()
-
-
-# --- symbols ------------------------------------------------------------------------------------
-
-
-def _unify_spot(name: str) -> str:
-    pair = split_name(name)
-    return name if pair is None else f"{pair[0]}/{pair[1]}"
-
-
-def _unify_usdm(name: str) -> str:
-    main, _, expiry = name.partition("_")
-    pair = split_name(main)
-    if pair is None:
-        return name
-    return f"{pair[0]}/{pair[1]}:{pair[1]}" + (f"-{expiry}" if expiry else "")
-
-
-def _unify_coinm(name: str) -> str:
-    main, _, expiry = name.partition("_")
-    base = main.removesuffix("USD")
-    if not expiry or base == main:
-        return name  # BTCUSDT and BTCUSD are no contracts of this market
-    return f"{base}/USD:{base}" + (f"-{expiry}" if expiry not in ("", "PERP") else "")
-
-
-def _native(symbol: str) -> str:
-    main, _, rest = symbol.partition(":")
-    expiry = rest.partition("-")[2]
-    return main.replace("/", "") + (f"_{expiry}" if expiry else "")
-
-
-def _native_coinm(symbol: str) -> str:
-    name = _native(symbol)
-    return name if "_" in name else f"{name}_PERP"
-
-
-_REST_SYMBOL: Final = re.compile(r"[?&]symbol=([^&]+)")
-
-
-def _snapshot_symbol(url: str) -> str | None:
-    found = _REST_SYMBOL.search(url)
-    return found.group(1) if found and "/depth" in url else None
 
 
 # --- subscriptions ------------------------------------------------------------------------------
@@ -371,7 +344,7 @@ def _unsubscribe(symbols: Sequence[str], channels: Sequence[Channel], number: in
 
 _DAY_S: Final = 86_400.0
 _BESIDE: Final = (b"@trade", b"@aggTrade", b'"e":"trade"', b'"e":"aggTrade"', b'"B":"')
-"""What quotes and trades hold, and no message of a book does."""
+"""Texts in quotes and trades that no message of a book contains."""
 _FUTURES: Final = Limits(
     symbols_per_connection=60,
     messages_per_s=8.0,
@@ -392,11 +365,11 @@ SPECS: Final = {
         snapshot=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=1000",
         quick_snapshot=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=100",
         quick_cost=0.1,
-        look=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=20",
+        poll=lambda symbol: f"/api/v3/depth?symbol={symbol}&limit=20",
         beside=_BESIDE,
-        snapshot_symbol=_snapshot_symbol,
-        unify=_unify_spot,
-        native=_native,
+        snapshot_symbol=snapshot_symbol,
+        unify=unify_spot,
+        native=native,
         heartbeat=Heartbeat(silence_s=60.0),
         # 1,024 streams and 5 inbound messages a second; of 6,000 a minute a snapshot of 1,000 levels
         # weighs 50, one of 100 or fewer 5.
@@ -411,7 +384,7 @@ SPECS: Final = {
     "binance-usdm": VenueSpec(
         venue="binance-usdm",
         integrity="range_bridge_futures",
-        # The root without a class carries public streams only, and says nothing about the rest.
+        # The root without a class carries public streams only, without reporting it.
         websocket_url="wss://fstream.binance.com/public/stream",
         rest_url="https://fapi.binance.com",
         decoder=lambda symbols: BinanceDecoder("binance-usdm", symbols),
@@ -420,13 +393,15 @@ SPECS: Final = {
         snapshot=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=1000",
         quick_snapshot=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=100",
         quick_cost=0.25,
-        look=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=20",
+        poll=lambda symbol: f"/fapi/v1/depth?symbol={symbol}&limit=20",
         beside=_BESIDE,
-        snapshot_symbol=_snapshot_symbol,
-        unify=_unify_usdm,
-        native=_native,
+        snapshot_symbol=snapshot_symbol,
+        unify=unify_usdm,
+        native=native,
         heartbeat=Heartbeat(silence_s=60.0),
         limits=_FUTURES,
+        # -4164: "no smaller than 5.0 (unless you choose reduce only)".
+        reduce_only_exempt=True,
     ),
     "binance-coinm": VenueSpec(
         venue="binance-coinm",
@@ -439,11 +414,11 @@ SPECS: Final = {
         snapshot=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=1000",
         quick_snapshot=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=100",
         quick_cost=0.25,
-        look=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=20",
+        poll=lambda symbol: f"/dapi/v1/depth?symbol={symbol}&limit=20",
         beside=_BESIDE,
-        snapshot_symbol=_snapshot_symbol,
-        unify=_unify_coinm,
-        native=_native_coinm,
+        snapshot_symbol=snapshot_symbol,
+        unify=unify_coinm,
+        native=native_coinm,
         heartbeat=Heartbeat(silence_s=60.0),
         limits=_FUTURES,
     ),

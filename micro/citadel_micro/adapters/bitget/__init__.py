@@ -1,1 +1,1 @@
-"""Everything known of Bitget."""
+"""Everything specific to Bitget."""

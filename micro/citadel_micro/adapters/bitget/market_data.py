@@ -145,7 +145,7 @@ class BitgetDecoder:
         for book in frame.data:
             bids, bid_texts = text_pairs(book.bids)
             asks, ask_texts = text_pairs(book.asks)
-            # A number that names none before it proves nothing.
+            # A number without a predecessor proves nothing.
             seq = book.seq if book.pseq >= 0 else -1
             fields = (
                 self._venue,

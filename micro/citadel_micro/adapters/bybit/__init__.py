@@ -1,1 +1,1 @@
-"""Everything known of Bybit."""
+"""Everything specific to Bybit."""

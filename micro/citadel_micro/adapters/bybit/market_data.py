@@ -1,6 +1,6 @@
 """Bybit v5 spot, linear and inverse, and the depth and trades of the older linear v2 stream.
 
-Books are numbered one by one; ``u`` = 1 is a snapshot after the venue's service restarted. Source:
+Books are numbered consecutively; ``u`` = 1 is a snapshot after the venue's service restarted. Source:
 the venue's pages "Orderbook" and "Trade".
 """
 
@@ -27,6 +27,7 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.marketdata.forms import NO_FIELD, LearningDecoder, Shape
 from citadel_micro.shell.marketdata.levels import pairs
 from citadel_micro.shell.marketdata.naming import joined, settle_of, split_name
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
@@ -116,20 +117,22 @@ _old_trades: Final = msgspec.json.Decoder(_OldTradeFrame, strict=False).decode
 
 _BOOKS: Final = b'{"topic":"orderbook.50.'
 _NAMED: Final = re.compile(r"(?:orderbook\.\d+|publicTrade)\.([A-Za-z0-9_-]+)")
+_CHECKED_TIME: Final = ("millis", NO_FIELD)
 _BEST_DEPTH: Final = "orderbook.1."
 
 
-class BybitDecoder:
+class BybitDecoder(LearningDecoder):
     """Decodes ``orderbook.50``, ``orderbook.1`` (as quotes) and ``publicTrade``."""
 
     __slots__ = ("_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
+        super().__init__(3, 4)  # {"topic":"orderbook.50.NAME"
         self._venue = venue
         self._symbols = symbols
 
-    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Events of one websocket message. Raises VenueViolation only."""
+    def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
                 return self._depth(data, recv_ns)
@@ -160,7 +163,32 @@ class BybitDecoder:
             None,
             0,
         )
-        return (make(DepthUpdate, fields),)
+        event = make(DepthUpdate, fields)
+        if data.startswith(_BOOKS) and not event.snapshot:
+            self.learn(book.s, data, event)
+        return (event,)
+
+    def shape(self, name: str, event: DepthUpdate) -> Shape:
+        """See ``LearningDecoder``."""
+        return Shape(
+            event=DepthUpdate,
+            fields=(self._venue, event.symbol, False, 0, 0, -1, None, (), (), 0, 0, None, 0),
+            recv=10,
+            holes={
+                "ts": _CHECKED_TIME,
+                "cts": ("millis", 9),  # of the matching engine; one without it is learned by nobody
+                "b": ("pairs", 7),
+                "a": ("pairs", 8),
+                "u": ("later", 3),  # 1 is a snapshot
+            },
+            same={
+                "topic": b'"orderbook.50.%s"' % name.encode(),
+                "type": b'"delta"',
+                "s": b'"%s"' % name.encode(),
+            },
+            inside=frozenset({"data"}),
+            copies=((4, 3),),
+        )
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         head = _head(data)
@@ -212,7 +240,7 @@ class BybitDecoder:
                 self._venue,
                 self._symbols[frame.topic.rpartition(".")[2]],
                 frame.type == "snapshot",
-                -1,  # cross_seq is of all symbols together: it proves nothing about one
+                -1,  # cross_seq is shared by all symbols: it proves nothing about one
                 frame.cross_seq,
                 -1,
                 None,

@@ -1,1 +1,1 @@
-"""Every venue that has no adapter of its own, through ccxt."""
+"""Every venue without an adapter of its own, through ccxt."""

@@ -1,4 +1,4 @@
-"""ccxt's books and trades as events of ours, or refused."""
+"""ccxt's books and trades converted to our events, or rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MS_NS: Final = 1_000_000
 
 
 def book_update(venue: str, symbol: str, book: Mapping[str, Any], recv_ns: int) -> DepthUpdate:
-    """A copy of ccxt's book, as a whole. Raises VenueViolation for what cannot be a book."""
+    """A copy of ccxt's book, as a whole. Raises VenueViolation for an invalid book."""
     try:
         bids = [_level(row) for row in book["bids"][:LEVELS]]
         asks = [_level(row) for row in book["asks"][:LEVELS]]
@@ -46,9 +46,9 @@ def book_update(venue: str, symbol: str, book: Mapping[str, Any], recv_ns: int) 
 def trade_ticks(
     venue: str, symbol: str, trades: Sequence[Mapping[str, Any]], recv_ns: int
 ) -> list[TradeTick]:
-    """New trades, oldest first; those of which ccxt does not know who took are left out.
+    """New trades, oldest first; those without a known taker side are left out.
 
-    Raises VenueViolation for what cannot be a trade.
+    Raises VenueViolation for an invalid trade.
     """
     ticks = []
     for trade in trades:
@@ -72,5 +72,5 @@ def _level(row: Sequence[Any]) -> tuple[float, float]:
 def _number(value: Any) -> float:  # noqa: ANN401 - a float, or text that means one
     number = float(value)
     if not 0 < number <= MAX_NUMBER or not math.isfinite(number):
-        raise ValueError(f"{value!r} is no price or size")
+        raise ValueError(f"{value!r} is not a price or size")
     return number

@@ -1,7 +1,7 @@
 """Fetches a venue's list of markets through ccxt.
 
-ccxt hands numbers over as binary floats. ``ccxt_rules.exact`` makes of them the very decimals that
-the venue wrote; ccxt's own switch to text is left alone, because its comparisons then compare text.
+ccxt returns numbers as binary floats. ``instruments.exact`` converts them to the exact decimals that
+the venue sent; ccxt's own switch to text is not used, because its comparisons then compare text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S: Final = 20.0
 
 Exchange = Any
-"""An object of ccxt, which has no types to speak of."""
+"""An object of ccxt, which has no useful types."""
 
 
 async def fetch_by_ccxt(venue: str, rest_url: str, now_ns: int) -> MarketList:
@@ -42,7 +42,7 @@ async def fetch_by_ccxt(venue: str, rest_url: str, now_ns: int) -> MarketList:
     Raises:
         BadInput: unknown venue, or one without a list.
         PeerUnavailable: it does not answer.
-        VenueViolation: it answers with something else.
+        VenueViolation: it answers with invalid data.
     """
     import ccxt  # noqa: PLC0415 - half a second and 100 MB that most runs need not pay
 
@@ -88,7 +88,7 @@ async def _load(
     source: Source,
     root: str,
 ) -> tuple[list[dict[str, Any]], dict[str, Decimal], int]:
-    """(markets, present prices where the tick depends on them, precision mode)."""
+    """(markets, current prices where the tick depends on them, precision mode)."""
 
     class Moved(plain):  # type: ignore[misc]  # untyped
         async def fetch(self, url: str, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - ccxt's own

@@ -1,12 +1,12 @@
-"""Every venue that has no spec of its own, through ccxt.pro: ``ccxt-<exchange>``, never verified.
+"""Every venue without a spec of its own, through ccxt.pro: ``ccxt-<exchange>``, never verified.
 
-ccxt.pro keeps books well enough to look at, but takes gaps in silence, so what comes through here
-is labelled by the integrity strategy ``unverified``: the book says so for as long as it is LIVE,
-and no risk limit rests on it. What is known to go wrong inside it is contained:
+ccxt.pro keeps books well enough to look at, but ignores gaps silently, so what comes through here
+has the integrity strategy ``unverified``: the book says so for as long as it is LIVE,
+and no risk limit depends on it. Its known problems are contained:
 
 - an exception in its message handling silently ends the reading of a connection: both of its
-  handlers are wrapped, and any exception ends the connection's life at once, and with it the trust;
-- books and subscriptions survive a reconnect: each life has a new ccxt object that may dial each
+  handlers are wrapped, and any exception ends the session at once, and voids its books;
+- books and subscriptions survive a reconnect: each session has a new ccxt object that may dial each
   address once, so nothing can;
 - its books change under the reader: levels are copied before anything else can run;
 - a subscription or a connection that has gone silent is noticed minutes later, if ever: every
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 WATCH_S: Final = 0.25
 SETTLED_S: Final = 20.0
-"""A life this long was a good one: the next failure retries quickly."""
+"""A session this long was a good one: the next failure retries quickly."""
 QUIET_CAP: Final = 16.0
-"""A symbol that stays quiet is asked about at most this many times less often."""
+"""A symbol that stays quiet is resubscribed at most this many times less often."""
 
 Exchange = Any
-"""An object of ccxt.pro, which has no types to speak of."""
+"""An object of ccxt.pro, which has no useful types."""
 
 
 def exchange_class(venue: str) -> Callable[[Mapping[str, Any]], Exchange]:
@@ -76,6 +76,19 @@ def exchange_class(venue: str) -> Callable[[Mapping[str, Any]], Exchange]:
     return made
 
 
+def only_spot(exchange: Exchange) -> None:
+    """Let it load spot markets only, where its class offers that: others cost time, and other hosts."""
+    given = exchange.options.get("fetchMarkets")
+    types = given.get("types") if isinstance(given, dict) else None
+    if isinstance(types, dict) and "spot" in types:
+        only: Any = {name: name == "spot" for name in types}
+    elif isinstance(types, list) and "spot" in types:
+        only = ["spot"]
+    else:
+        return
+    exchange.options["fetchMarkets"] = {**given, "types": only}
+
+
 class GenericFeed:
     """Books and trades of one venue through ccxt.pro, kept up for as long as ``run`` runs.
 
@@ -86,7 +99,7 @@ class GenericFeed:
         clock: engine time, ns.
         rng: jitter of retries.
         channels: which of depth and trade; quotes are part of the depth here.
-        quiet_s: a symbol without depth for this long is void, and the connection made anew.
+        quiet_s: a symbol without depth for this long is void, and the connection is reconnected.
         ws_url: websocket root instead of the venue's own hosts, ``ws://HOST:PORT``.
         rest_url: the same for HTTP.
         options: further settings of the ccxt object.
@@ -116,14 +129,14 @@ class GenericFeed:
         self._urls = (ws_url.rstrip("/"), rest_url.rstrip("/"))
         self._options = dict(options or {})
         self._backoff = Backoff(rng)
-        # ccxt keeps to itself what a venue has marked as history.
+        # ccxt does not pass on what a venue has marked as history.
         self._news = TradeNews(unmarked=True)
         self._markets: tuple[Any, Any] | None = None
         self._patience: dict[str, float] = {}
-        self._heard_ns: dict[str, int] = {}
+        self._updated_ns: dict[str, int] = {}
         self._taken: dict[str, bool] = {}
         self._client_ns: dict[str, int] = {}
-        """When each of ccxt's connections was last heard, pongs included."""
+        """When each of ccxt's connections last received anything, pongs included."""
         self._proof_ns = self._ping_ns = 0
         self._pings: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Future[str] | None = None
@@ -137,7 +150,7 @@ class GenericFeed:
         self._room.set()
 
     async def run(self) -> None:
-        """Live after live, at a bounded rate. Returns when cancelled, and at no other time."""
+        """Session after session, at a bounded rate. Returns only when canceled."""
         loop = asyncio.get_running_loop()
         while True:
             opened_s = loop.time()
@@ -151,7 +164,7 @@ class GenericFeed:
             await asyncio.sleep(self._backoff.next())
 
     def health(self) -> ConnectionHealth:
-        """What it has seen so far."""
+        """Its counts so far."""
         return ConnectionHealth(
             venue=self.venue,
             number=0,
@@ -175,22 +188,22 @@ class GenericFeed:
         return 0
 
     def hold(self, *, held: bool) -> None:
-        """As ``outlet.Source``: ccxt reads on, and its caches keep the newest."""
+        """As ``outlet.Source``: ccxt continues to read, and its caches keep the newest."""
         if held:
             self._room.clear()
         else:
             self._room.set()
 
     def resync(self, symbol: str, reason: str) -> None:
-        """The book of this symbol is not to be trusted: begin anew, all of it.
+        """The book of this symbol cannot be trusted: reconnect everything.
 
-        One that has not come yet in this life is on its way already.
+        One that has not come yet in this session is in transit already.
         """
         if symbol in self._taken:
             self.resubscribed += 1
             self._end(f"{symbol}: {reason}")
 
-    # --- one life -----------------------------------------------------------------------------
+    # --- one session --------------------------------------------------------------------------
 
     async def _live(self) -> str:
         """From a new ccxt object to its end. Returns why it ended."""
@@ -211,7 +224,7 @@ class GenericFeed:
                     reason = f"{self.venue} has no {symbol}{hint}"
                     self._status(symbol, up=False, reason=reason, refused=True)
                     continue
-                self._heard_ns[symbol] = self._clock()
+                self._updated_ns[symbol] = self._clock()
                 self._status(symbol, up=True, reason="connected, waiting for a snapshot")
                 if "depth" in self._channels:
                     tasks.append(asyncio.create_task(self._watch_book(exchange, symbol)))
@@ -222,18 +235,22 @@ class GenericFeed:
                 task.set_name(f"feed {self.venue} ccxt")
             return await ending
         finally:
-            self._heard_ns.clear()
+            self._updated_ns.clear()
             self._taken.clear()
             self._client_ns.clear()
             tasks += self._pings
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._close(exchange)
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # also when this feed is cancelled meanwhile
+                await self._close(exchange)
 
     def _prepare(self, exchange: Exchange) -> None:
-        """Move it to the given addresses, and wrap what may raise."""
-        exchange.urls["api"] = _moved(exchange.urls["api"], *self._urls)
+        """Set the given addresses, and wrap what may raise."""
+        exchange.urls["api"] = moved(exchange.urls["api"], *self._urls)
+        if not any(":" in symbol for symbol in self.symbols):
+            only_spot(exchange)
         plain_client = exchange.client
         dialled: list[str] = []
 
@@ -241,7 +258,7 @@ class GenericFeed:
             if url in exchange.clients:
                 return exchange.clients[url]
             if url in dialled:
-                # ccxt has dropped it, and would dial again past every limit of ours.
+                # ccxt has dropped it, and would reconnect beyond every limit of ours.
                 raise PeerUnavailable(f"the connection to {url} was lost")
             dialled.append(url)
             made = plain_client(url)
@@ -251,7 +268,7 @@ class GenericFeed:
         exchange.client = client
 
     def _guarded(self, handle: Callable[[Any], None], url: str) -> Callable[[Any], None]:
-        """Wrap a handler whose exceptions would otherwise end the reading of a socket unseen."""
+        """Wrap a handler whose exceptions would otherwise silently end the reading of a socket."""
 
         def guarded(message: Any) -> None:  # noqa: ANN401 - aiohttp's message
             self.frames += 1
@@ -267,7 +284,7 @@ class GenericFeed:
         return guarded
 
     async def _load(self, exchange: Exchange) -> str:
-        """Markets, once for all lives. Empty, or why they are not to be had."""
+        """Load the markets, once for all sessions. Empty, or why that failed."""
         if self._markets is not None:
             exchange.set_markets(*self._markets)
             return ""
@@ -280,7 +297,7 @@ class GenericFeed:
         return ""
 
     async def _close(self, exchange: Exchange) -> None:
-        # Of requests made together one fails first; the others would each open a session anew.
+        # Of parallel requests one fails first; the others would each open a new session.
         exchange.open = _closed
         closing = asyncio.ensure_future(exchange.close())
         try:
@@ -295,7 +312,7 @@ class GenericFeed:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(reason)
 
-    # --- what comes in ------------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------
 
     async def _watch_book(self, exchange: Exchange, symbol: str) -> None:
         try:
@@ -306,7 +323,7 @@ class GenericFeed:
                 update = book_update(self.venue, symbol, book, now_ns)
                 self._taken[symbol] = True
                 self.up = True
-                self._heard_ns[symbol] = now_ns
+                self._updated_ns[symbol] = now_ns
                 self._patience.pop(symbol, None)
                 self._emit(update, now_ns)
         except asyncio.CancelledError:
@@ -336,12 +353,12 @@ class GenericFeed:
             self._failed(symbol, error, refused=False)
 
     def _failed(self, symbol: str, error: Exception, *, refused: bool) -> None:
-        """The connection's end ends the life; the venue's refusal ends one symbol."""
+        """The connection's end ends the session; the venue's reject ends one symbol."""
         import ccxt  # noqa: PLC0415 - is there, or we would not be
 
         words = f"{type(error).__name__}: {error}"
         if refused and isinstance(error, ccxt.ExchangeError):
-            self._heard_ns.pop(symbol, None)
+            self._updated_ns.pop(symbol, None)
             self._status(symbol, up=False, reason=words, refused=True)
         else:
             self.failures += 1
@@ -353,29 +370,29 @@ class GenericFeed:
             now_ns = self._clock()
             if self._room.is_set() and self._client_ns:
                 self._watch_pulse(exchange, now_ns)
-            for symbol, heard_ns in self._heard_ns.items():
+            for symbol, alive_ns in self._updated_ns.items():
                 patience = self._patience.get(symbol, 1.0)
-                if now_ns - heard_ns > self._quiet_s * patience * 1e9:
+                if now_ns - alive_ns > self._quiet_s * patience * 1e9:
                     self._patience[symbol] = min(QUIET_CAP, patience * 2.0)
                     self.resubscribed += 1
-                    self._end(f"{symbol}: nothing for {(now_ns - heard_ns) / 1e9:.1f} s")
+                    self._end(f"{symbol}: nothing for {(now_ns - alive_ns) / 1e9:.1f} s")
                     return
 
     def _watch_pulse(self, exchange: Exchange, now_ns: int) -> None:
-        """Tell the books that all of ccxt's connections live, and ask the silent ones for a pong.
+        """Prove the books of all of ccxt's connections alive, and ping the silent ones.
 
-        Which of them carries a book, ccxt does not say, so the one that was heard least counts.
+        ccxt does not say which of them carries a book, so the most silent one counts.
         """
-        heard_ns = min(self._client_ns.values())
-        if heard_ns - self._proof_ns >= PROOF_NS:
-            self._proof_ns = heard_ns
-            proof = StreamProof(venue=self.venue, stream=WHOLE_VENUE, recv_ns=heard_ns)
-            self._emit(proof, heard_ns)
-        if now_ns - heard_ns < SILENT_NS or now_ns - self._ping_ns < PING_NS:
+        alive_ns = min(self._client_ns.values())
+        if alive_ns - self._proof_ns >= PROOF_NS:
+            self._proof_ns = alive_ns
+            proof = StreamProof(venue=self.venue, stream=WHOLE_VENUE, recv_ns=alive_ns)
+            self._emit(proof, alive_ns)
+        if now_ns - alive_ns < SILENT_NS or now_ns - self._ping_ns < PING_NS:
             return
         self._ping_ns = now_ns
         for url, client in exchange.clients.items():
-            # Some venues hang up on a ping that comes before they have said anything.
+            # Some venues disconnect on a ping that comes before their first message.
             if url in self._client_ns:
                 ping = asyncio.create_task(_ping(client.connection))
                 self._pings.add(ping)
@@ -387,21 +404,21 @@ class GenericFeed:
 
 
 def _closed(*_: object, **__: object) -> None:
-    """Stands in for ccxt's own ``open`` once the exchange is thrown away."""
+    """Replaces ccxt's own ``open`` once the exchange is discarded."""
     raise PeerUnavailable("this ccxt object is closed")
 
 
 async def _ping(connection: Any) -> None:  # noqa: ANN401 - aiohttp's, or None
-    """Ask for a pong; a connection that has ended says so elsewhere."""
+    """Send a ping; the end of a connection is detected elsewhere."""
     with suppress(ConnectionError, aiohttp.ClientError):
         if connection is not None and not connection.closed:
             await connection.ping()
 
 
-def _moved(urls: Any, ws_url: str, rest_url: str) -> Any:  # noqa: ANN401 - nested tables of text
+def moved(urls: Any, ws_url: str, rest_url: str) -> Any:  # noqa: ANN401 - nested tables of text
     """The same addresses on other hosts, paths kept."""
     if isinstance(urls, dict):
-        return {name: _moved(each, ws_url, rest_url) for name, each in urls.items()}
+        return {name: moved(each, ws_url, rest_url) for name, each in urls.items()}
     if not isinstance(urls, str):
         return urls
     target = ws_url if urls.startswith(("ws://", "wss://")) else rest_url

@@ -1,8 +1,8 @@
-"""One market as ccxt describes it, as an ``Instrument``, to the last digit.
+"""One ccxt market as an ``Instrument``, to the last digit.
 
-What ccxt's fields mean: its manual, sections "Market Structure" and "Precision And Limits". A size
-is counted as the venue's books count it (coins, or contracts), and ``contract_size`` says what one
-unit is worth.
+The meaning of ccxt's fields: its manual, sections "Market Structure" and "Precision And Limits". A size
+is in the units of the venue's books (coins, or contracts), and ``contract_size`` is the value of one
+unit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WIDE: Final = Context(prec=60)
 
 
 class Unusable(ValueError):  # noqa: N818 - a reason, kept beside the symbol
-    """A market that this project cannot trade, and why."""
+    """A market that cannot be traded here, and why."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,15 +49,15 @@ class Terms:
 
 Raw = Mapping[str, Any]
 Fix = Callable[[Raw, Terms], None]
-"""Corrects terms by the venue's own words, ``market["info"]``."""
+"""Corrects terms by the venue's own data, ``market["info"]``."""
 
 
 def no_fix(_info: Raw, _terms: Terms) -> None:
-    """Ccxt says it all."""
+    """Ccxt's data are complete."""
 
 
 def exact(value: object, what: str) -> Decimal | None:
-    """The number that a venue wrote; None where it wrote none.
+    """The number that a venue gave; None where it gave none.
 
     Raises Unusable for what is no number, and for a binary float with more digits than it can
     carry: those are of arithmetic, not of any text.
@@ -85,7 +85,7 @@ def near(value: object, what: str) -> Decimal | None:
 
 
 def price_step(value: object, mode: int, price: Decimal | None) -> Decimal | None:
-    """Least difference of two prices, from ``precision.price``; None where it is not said.
+    """Smallest difference of two prices, from ``precision.price``; None where it is not given.
 
     Significant digits are a step only at a price: that of the decade of ``price``. A price that
     grows into the next decade has a step ten times as large.
@@ -102,7 +102,7 @@ def price_step(value: object, mode: int, price: Decimal | None) -> Decimal | Non
 
 
 def size_step(value: object, mode: int) -> Decimal | None:
-    """Least difference of two sizes, from ``precision.amount``; None where it is not said.
+    """Smallest difference of two sizes, from ``precision.amount``; None where it is not given.
 
     Where prices have significant digits, sizes have decimal places: both such venues override
     ccxt's ``amount_to_precision`` so.
@@ -150,16 +150,16 @@ def market_of(
     fee_side: FeeSide | None = None,
     price: Decimal | None = None,
 ) -> Market:
-    """One market of ccxt's as ours.
+    """One ccxt market as ours.
 
     Args:
         venue: venue id.
         market: ccxt's market structure.
         mode: ccxt's ``precisionMode`` of that exchange.
-        name: the symbol as the venue's streams call it.
-        fix: corrections by the venue's own words.
-        fee_side: on spot, where not in what is received.
-        price: present price, needed where precision is in significant digits.
+        name: the symbol in the venue's streams.
+        fix: corrections by the venue's own data.
+        fee_side: on spot, where the fee is not in the received currency.
+        price: current price, needed where precision is in significant digits.
 
     Raises Unusable with the reason.
     """

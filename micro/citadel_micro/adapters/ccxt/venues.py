@@ -1,4 +1,4 @@
-"""Which of ccxt's lists holds the rules of a venue, and what has to be put right in it.
+"""Which of ccxt's lists holds the rules of a venue, and the corrections it needs.
 
 Corrections are made where ccxt's field is not the number that orders and books of that venue use;
 each gives its source.
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 Name = Callable[[str, Raw], str]
-"""(venue, market) -> the symbol as the venue's streams call it; Unusable where they have none."""
+"""(venue, market) -> the symbol in the venue's streams; Unusable where they have none."""
 
 _ALL: Final[tuple[Kind, ...]] = ("spot", "linear", "inverse")
 
 
 def by_id(_venue: str, market: Raw) -> str:
-    """Ccxt's ``id`` is the name that the streams use as well."""
+    """Ccxt's ``id`` is the name in the streams as well."""
     return str(market["id"])
 
 
 def by_rule(venue: str, market: Raw) -> str:
-    """The name that the venue's own spec makes of the symbol, if it makes the symbol of it again."""
+    """The name that the venue's own spec makes of the symbol, if it converts back to the symbol."""
     spec, symbol = venue_spec(venue), str(market["symbol"])
     name = spec.native(symbol)
     if spec.unify(name) != symbol:
@@ -70,12 +70,12 @@ def _kraken(info: Raw, terms: Terms) -> None:
 def _deribit(_info: Raw, terms: Terms) -> None:
     # "amount: for perpetual and inverse futures the amount is in USD units, for options and linear
     # futures it is the underlying base currency coin", in orders and books alike. ccxt's contracts
-    # are not counted in anywhere.
+    # are not used as a unit anywhere.
     terms.contract_size = Decimal(1)
 
 
 def _bybit(info: Raw, terms: Terms) -> None:
-    # Inverse contracts are worth one dollar, in orders (``qty``) and books. ccxt gives the least
+    # Inverse contracts are worth one dollar, in orders (``qty``) and books. ccxt gives the minimum
     # order as the size of a contract.
     if str(info.get("contractType", "")).startswith("Inverse"):
         terms.contract_size = Decimal(1)
@@ -87,7 +87,7 @@ def _okx(info: Raw, terms: Terms) -> None:
 
 
 def _kucoin(info: Raw, terms: Terms) -> None:
-    # ``minFunds``: least value of any order; ``quoteMinSize``, which ccxt takes, is for market ones.
+    # ``minFunds``: minimum value of any order; ``quoteMinSize``, which ccxt uses, is for market ones.
     least = near(info.get("minFunds"), "minFunds")
     terms.min_notional = max(terms.min_notional, least or Decimal(0))
 
@@ -102,7 +102,7 @@ def _coinbase(info: Raw, terms: Terms) -> None:
 
 
 def _gate(info: Raw, terms: Terms) -> None:
-    # ccxt calls a pair active that can only be borrowed for, and a contract on its way out.
+    # ccxt marks a pair active that is for borrowing only, and a contract being delisted.
     if info.get("trade_status", "tradable") != "tradable" or info.get("in_delisting"):
         terms.active = False
 
@@ -120,7 +120,7 @@ FIXES: Final[Mapping[str, Fix]] = {
 """By ccxt's id of the exchange."""
 
 QUOTE_FEES: Final = ("coinbase", "coinbaseexchange", "kraken", "kucoin")
-"""Exchanges that take spot fees in quote currency on both sides, unless told otherwise."""
+"""Exchanges that take spot fees in quote currency on both sides, unless configured otherwise."""
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -133,8 +133,8 @@ class Source:
     Args:
         exchange: ccxt's id.
         kinds: which of its markets are of this venue.
-        types: which parts of the list to ask for, in ccxt's words; empty for what ccxt does itself.
-        name: the symbol as the streams call it.
+        types: which parts of the list to fetch, in ccxt's terms; empty for ccxt's default.
+        name: the symbol in the streams.
         currencies: its list needs that of its currencies.
     """
 
@@ -151,7 +151,7 @@ class Source:
 
     @property
     def fee_side(self) -> FeeSide | None:
-        """Of spot fees, where not in what is received."""
+        """For spot fees, where not in the received currency."""
         return "quote" if self.exchange in QUOTE_FEES else None
 
 
@@ -191,8 +191,8 @@ SOURCES: Final[Mapping[str, Source]] = {
 def source_of(venue: str) -> Source:
     """Where the rules of a venue are listed.
 
-    Raises BadInput, with the nearest names, for an unknown venue, and for one whose list nobody
-    has named.
+    Raises BadInput, with the nearest names, for an unknown venue, and for one without a known
+    list.
     """
     if is_generic(venue):
         return Source(exchange=venue.removeprefix(PREFIX), currencies=True)
@@ -202,7 +202,7 @@ def source_of(venue: str) -> Source:
     exchange = venue_spec(venue).ccxt
     if not exchange:
         raise BadInput(
-            f"nothing says where {venue} lists its trading rules",
+            f"no list of trading rules is known for {venue}",
             where=f"venue {venue}",
             mend="give an instruments file that has them, or name ccxt's exchange in its spec",
         )

@@ -1,1 +1,1 @@
-"""Everything known of Coinbase."""
+"""Everything specific to Coinbase."""

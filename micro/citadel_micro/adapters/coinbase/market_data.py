@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from citadel_micro.core.marketdata.sequence_verdict import GAP, IGNORE
+from citadel_micro.adapters.coinbase.book_shape import shape_of
+from citadel_micro.core.marketdata.sequence_verdict import APPLY, GAP
 from citadel_micro.core.marketdata.sequencing import ConnectionSequence
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
@@ -29,6 +30,7 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.marketdata.forms import LearningDecoder
 from citadel_micro.shell.marketdata.levels import sides
 from citadel_micro.shell.marketdata.naming import joined
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.events import Levels, Side
     from citadel_micro.shell.marketdata.decode import FeedEvent
+    from citadel_micro.shell.marketdata.forms import Shape
     from citadel_micro.shell.marketdata.spec import Channel
 
 
@@ -103,19 +106,31 @@ _tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
 _BOOKS: Final = b'{"channel":"l2_data"'
 
 
-class CoinbaseAdvancedDecoder:
+class CoinbaseAdvancedDecoder(LearningDecoder):
     """Decodes ``l2_data``, ``market_trades`` and ``ticker`` of one connection, in its sequence."""
 
-    __slots__ = ("_answered", "_sequence", "_symbols", "_venue")
+    __slots__ = ("_answered", "_judge", "_sequence", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
+        # {"channel":"l2_data","client_id":"","timestamp":"TIME","sequence_num":1,
+        # "events":[{"type":"update","product_id":"NAME"
+        super().__init__(23, 24)
         self._venue = venue
         self._symbols = symbols
         self._sequence = ConnectionSequence()
+        self._judge = self._sequence.judge
         self._answered: dict[str, tuple[str, ...]] = {}
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
+        known = self.quick(data, recv_ns)
+        if known is None:
+            return self.decode(data, recv_ns)
+        verdict = self._judge(known[0][4])  # last_seq
+        return known if verdict == APPLY else self._instead(verdict)
+
+    def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
                 return self._depth(data, recv_ns)
@@ -128,16 +143,17 @@ class CoinbaseAdvancedDecoder:
         raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _in_order(self, seq: int) -> Sequence[FeedEvent] | None:
-        """None for the next message, else what to give instead of its events."""
-        verdict = self._sequence.judge(seq)
-        if verdict == GAP:
-            return (Control("lost", "", self._sequence.reason),)
-        return () if verdict == IGNORE else None
+        """None for the next message, else what to emit instead of its events."""
+        verdict = self._judge(seq)
+        return None if verdict == APPLY else self._instead(verdict)
+
+    def _instead(self, verdict: int) -> Sequence[FeedEvent]:
+        return (Control("lost", "", self._sequence.reason),) if verdict == GAP else ()
 
     def _symbols_of(self, product: str) -> tuple[str, ...]:
-        """The symbols that a product answers: one book serves USD and USDC, and is called USD.
+        """The symbols of a product: one book serves USD and USDC, and is called USD.
 
-        That of the products which were asked for; of both where both were.
+        That of the subscribed products; both where both were.
         """
         known = self._answered.get(product)
         if known is not None:
@@ -156,7 +172,7 @@ class CoinbaseAdvancedDecoder:
         if instead is not None:
             return instead
         at_ns = iso_ns(frame.timestamp)
-        events: list[FeedEvent] = []
+        events: list[DepthUpdate] = []
         for book in frame.events:
             bids, asks = sides(
                 book.updates,
@@ -184,7 +200,13 @@ class CoinbaseAdvancedDecoder:
                     0,
                 )
                 events.append(make(DepthUpdate, fields))
+        if len(events) == len(frame.events) == 1 and not events[0].snapshot:
+            self.learn(frame.events[0].product_id, data, events[0])
         return events
+
+    def shape(self, name: str, event: DepthUpdate) -> Shape:
+        """See ``LearningDecoder``."""
+        return shape_of(self._venue, name, event.symbol)
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         head = _head(data)
@@ -192,7 +214,7 @@ class CoinbaseAdvancedDecoder:
             return (Control("refused", "", head.message),)
         if head.channel == "l2_data":
             return self._depth(data, recv_ns)
-        # Every channel counts: a message that was lost may have been of any.
+        # Every channel counts: a lost message may have been of any.
         instead = None if head.sequence_num is None else self._in_order(head.sequence_num)
         if instead is not None:
             return instead

@@ -1,1 +1,1 @@
-"""Everything known of Deribit."""
+"""Everything specific to Deribit."""

@@ -131,7 +131,7 @@ class DeribitDecoder:
                 words = f"{head.error.message} (code {head.error.code})"
                 return (Control("refused", "", words, head.id),)
             if head.method == "heartbeat":
-                # The venue hangs up on a client that does not answer a test request.
+                # The venue disconnects a client that does not answer a test request.
                 if head.params.type == "test_request":
                     return (Control("answer", "", _ALIVE),)
                 return (Control("pong", "", ""),)

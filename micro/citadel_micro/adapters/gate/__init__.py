@@ -1,1 +1,1 @@
-"""Everything known of Gate."""
+"""Everything specific to Gate."""

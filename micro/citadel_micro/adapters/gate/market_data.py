@@ -1,8 +1,8 @@
 """Gate spot and USDT perpetuals: ranges of sequences.
 
-Spot's ``obu`` brings its own snapshots and tells of the best 400 levels; the host in the EU has it not.
-``order_book_update``, of futures and of older captures of spot, wants a snapshot over HTTP and tells of
-the best 100: what was beyond and has come back since was never told of, so books are cut to what the
+Spot's ``obu`` brings its own snapshots and sends the best 400 levels; the host in the EU lacks it.
+``order_book_update``, of futures and of older captures of spot, needs a snapshot over HTTP and sends
+the best 100: a level that was beyond and has come back since was never sent, so books are cut to what the
 stream covers. Sources: the venue's pages "Order Book V2 API" and "Changed order book levels";
 gateio/gatews#51 and #52.
 """
@@ -137,9 +137,9 @@ class _Head(msgspec.Struct):
 
 
 WINDOW: Final = 100
-"""Levels a side that ``order_book_update`` tells of."""
+"""Levels a side that ``order_book_update`` sends."""
 LEVELS: Final = 400
-"""Levels a side of ``obu``: the most there are; the other choice is 50."""
+"""Levels a side of ``obu``: the maximum; the other choice is 50."""
 
 _head: Final = msgspec.json.Decoder(_Head).decode
 _quotes: Final = msgspec.json.Decoder(_QuoteFrame, strict=False).decode
@@ -339,7 +339,7 @@ def _spec(
             "unsubscribe", book, symbols, channels, number
         ),
         snapshot=lambda symbol: f"{path}={symbol}&limit={WINDOW}&with_id=true",
-        look=lambda symbol: f"{path}={symbol}&limit=20&with_id=true",
+        poll=lambda symbol: f"{path}={symbol}&limit=20&with_id=true",
         beside=(b'.book_ticker"', b'.trades"'),
         snapshot_symbol=_snapshot_symbol,
         own_snapshots=own_snapshots,

@@ -1,1 +1,1 @@
-"""Everything known of Hyperliquid."""
+"""Everything specific to Hyperliquid."""

@@ -1,1 +1,1 @@
-"""Everything known of Kraken."""
+"""Everything specific to Kraken."""

@@ -1,8 +1,8 @@
 """Kraken spot: today's v2 protocol, and the older v1.
 
-Nothing is numbered; a CRC32 over the best ten levels proves the book, in the digits that the venue
-wrote, so numbers are decoded as the text that they are. The venue keeps the subscribed depth and
-does not say what falls off its end. Source: the venue's pages "Book (Level 2)" and "Order book
+Nothing is numbered; a CRC32 over the best ten levels proves the book, in the venue's own
+digits, so numbers are decoded as text. The venue keeps the subscribed depth and
+does not report what falls off its end. Source: the venue's pages "Book (Level 2)" and "Order book
 checksum".
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from citadel_micro.adapters.kraken.book_shape import shape_of
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
@@ -27,6 +28,7 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.marketdata.forms import LearningDecoder
 from citadel_micro.shell.marketdata.levels import NONE, text_objects
 from citadel_micro.shell.marketdata.naming import joined
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.events import Levels, TextLevels
     from citadel_micro.shell.marketdata.decode import FeedEvent
+    from citadel_micro.shell.marketdata.forms import Shape
     from citadel_micro.shell.marketdata.spec import Channel
 
 DEPTH: Final = 1_000
-"""Levels that are subscribed: the deepest there is."""
+"""Levels that are subscribed: the maximum."""
 DEPTHS: Final = "10,25,100,500,1000"
 _LARGEST: Final = 1e18
 
@@ -102,7 +105,7 @@ _BOOKS: Final = b'{"channel":"book"'
 
 
 def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
-    """Levels as floats and as text. Raises ValueError for a number that is no price or size."""
+    """Levels as floats and as text. Raises ValueError for an invalid price or size."""
     levels: list[tuple[float, float]] = []
     texts: list[tuple[str, str]] = []
     for pair in pairs:
@@ -114,24 +117,25 @@ def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
     return levels, texts
 
 
-class KrakenDecoder:
+class KrakenDecoder(LearningDecoder):
     """Decodes v2 ``book``, ``trade`` and ``ticker``.
 
     Args:
         venue: venue id.
         symbols: symbol map.
-        covers: levels a side that are subscribed, where the venue's integrity does not say.
+        covers: levels a side that are subscribed, where the venue's integrity does not give it.
     """
 
     __slots__ = ("_covers", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols, *, covers: int = 0) -> None:
+        super().__init__(13, 14)  # {"channel":"book","type":"update","data":[{"symbol":"NAME"
         self._venue = venue
         self._symbols = symbols
         self._covers = covers
 
-    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Events of one websocket message. Raises VenueViolation only."""
+    def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
                 return self._depth(data, recv_ns)
@@ -146,7 +150,7 @@ class KrakenDecoder:
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
         snapshot = frame.type == "snapshot"
-        events: list[FeedEvent] = []
+        events: list[DepthUpdate] = []
         for book in frame.data:
             bids, bid_texts = text_objects(book.bids, b"price", b"qty")
             asks, ask_texts = text_objects(book.asks, b"price", b"qty")
@@ -166,7 +170,13 @@ class KrakenDecoder:
                 self._covers,
             )
             events.append(make(DepthUpdate, fields))
+        if len(events) == 1 and not snapshot:
+            self.learn(frame.data[0].symbol, data, events[0])
         return events
+
+    def shape(self, name: str, event: DepthUpdate) -> Shape:
+        """See ``LearningDecoder``."""
+        return shape_of(self._venue, name, event.symbol, self._covers)
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         head = _head(data)
@@ -391,6 +401,7 @@ SPECS: Final = {
         snapshot_counts=True,
         sequence="none",
         websocket_url="wss://ws.kraken.com/v2",
+        self_trade="expire_taker",  # AddOrder: "stptype" is cancel-newest unless given
         decoder=lambda symbols: KrakenDecoder("kraken-spot", symbols),
         subscribe=lambda symbols, channels, number: requests(
             "subscribe", symbols, channels, number

@@ -1,1 +1,1 @@
-"""Everything known of Kraken Futures."""
+"""Everything specific to Kraken Futures."""

@@ -1,6 +1,6 @@
 """Kraken Futures: Kraken's v2 protocol with an asset class, and the older one of their own.
 
-Today's stream is proven by checksums, as Kraken's spot is. The older numbered its books one by one for
+Today's stream is proven by checksums, as Kraken's spot is. The older one numbered its books consecutively for
 each product; it ends on 1 March 2027, and is read from captures only. Sources: the venue's pages "Unified
 WebSocket", "Book (Level 2)"; of the older, "Book" and "Trade" of the futures websocket.
 """
@@ -215,7 +215,7 @@ def _native(symbol: str) -> str:
 SPECS: Final = {
     "kraken-futures": VenueSpec(
         venue="kraken-futures",
-        # The older shape is numbered, today's has a checksum.
+        # The older format is numbered, today's has a checksum.
         integrity="contiguous+crc:kraken:10",
         websocket_url="wss://uws.kraken.com/v2/public",
         decoder=lambda symbols: KrakenFuturesDecoder("kraken-futures", symbols),

@@ -1,1 +1,1 @@
-"""Everything known of KuCoin."""
+"""Everything specific to KuCoin."""

@@ -61,7 +61,7 @@ class _Match(msgspec.Struct, gc=False):
     price: Price
     tradeId: str  # noqa: N815
     time: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    """In nanoseconds, as nothing else of this venue."""
+    """In nanoseconds, unlike everything else of this venue."""
 
 
 class _MatchFrame(msgspec.Struct):
@@ -274,9 +274,9 @@ SPECS: Final = {
         unsubscribe=lambda symbols, channels, number: _request(
             "unsubscribe", symbols, channels, number
         ),
-        # The whole book needs a key; the best hundred levels do not.
+        # The full book needs a key; the best hundred levels do not.
         snapshot=lambda symbol: f"/api/v1/market/orderbook/level2_100?symbol={symbol}",
-        look=lambda symbol: f"/api/v1/market/orderbook/level2_20?symbol={symbol}",
+        poll=lambda symbol: f"/api/v1/market/orderbook/level2_20?symbol={symbol}",
         beside=(b"/market/ticker", b"/market/match"),
         snapshot_symbol=_snapshot_symbol,
         unify=lambda name: name.replace("-", "/", 1),

@@ -1,1 +1,1 @@
-"""Everything known of OKX."""
+"""Everything specific to OKX."""

@@ -28,6 +28,7 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
+from citadel_micro.shell.marketdata.forms import LearningDecoder, Shape
 from citadel_micro.shell.marketdata.levels import pairs, text_pairs
 from citadel_micro.shell.marketdata.naming import joined, settle_of
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.shell.marketdata.decode import FeedEvent
+    from citadel_micro.shell.marketdata.forms import Hole
     from citadel_micro.shell.marketdata.spec import Channel
 
 
@@ -84,20 +86,23 @@ _books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
 _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 
 _BOOKS: Final = b'{"arg":{"channel":"books"'
+_INSIDE: Final = frozenset({"arg", "data"})
 _NAMED: Final = re.compile(r"instId:([A-Za-z0-9_-]+)")
 
 
-class OkxDecoder:
+class OkxDecoder(LearningDecoder):
     """Decodes ``books``, ``bbo-tbt`` and ``trades``."""
 
     __slots__ = ("_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
+        # {"arg":{"channel":"books","instId":"NAME"},"action":"update","data":[{"asks":
+        super().__init__(9, 14)
         self._venue = venue
         self._symbols = symbols
 
-    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Events of one websocket message. Raises VenueViolation only."""
+    def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+        """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
                 return self._depth(data, recv_ns)
@@ -115,7 +120,7 @@ class OkxDecoder:
         frame = _books(data)
         symbol = self._symbols[frame.arg.instId]
         snapshot = frame.action == "snapshot"
-        events: list[FeedEvent] = []
+        events: list[DepthUpdate] = []
         for book in frame.data:
             seq = book.seqId
             # Digits are needed only where there is a checksum to verify: not in today's protocol.
@@ -142,7 +147,40 @@ class OkxDecoder:
                 0,
             )
             events.append(make(DepthUpdate, fields))
+        if not snapshot and len(events) == 1:
+            self.learn(frame.arg.instId, data, events[0])
         return events
+
+    def shape(self, name: str, event: DepthUpdate) -> Shape:
+        """See ``LearningDecoder``."""
+        checked = event.checksum is not None
+        holes: dict[str, Hole] = {
+            "bids": ("long pairs", 7),
+            "asks": ("long pairs", 8),
+            "ts": ("quoted millis", 9),
+            "seqId": ("whole", 3),
+            "prevSeqId": ("whole", 5),
+        }
+        same = {
+            "channel": b'"books"',
+            "instId": b'"%s"' % name.encode(),
+            "action": b'"update"',
+        }
+        # Today's checksum is always 0, which is none; a frame that has one has digits too.
+        if checked:
+            holes["checksum"] = ("sum", 6)
+        else:
+            same["checksum"] = b"0"
+        return Shape(
+            event=DepthUpdate,
+            fields=(self._venue, event.symbol, False, -1, -1, -1, None, (), (), 0, 0, None, 0),
+            recv=10,
+            holes=holes,
+            same=same,
+            inside=_INSIDE,
+            copies=((4, 3),) if event.first_seq >= 0 else (),
+            texts=(11, 7, 8) if checked else None,
+        )
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         head = _head(data)
@@ -246,7 +284,7 @@ SPECS: Final = {
         unify=_unify,
         native=_native,
         beside=(b'"bbo-tbt"', b'"trades"'),
-        # The venue hangs up after 30 s without a message either way.
+        # The venue disconnects after 30 s without a message either way.
         heartbeat=Heartbeat(text="ping", interval_s=20.0, silence_s=30.0),
         # 3 connects a second, 480 subscribe operations an hour, 64 KiB a request.
         limits=Limits(

@@ -1,4 +1,4 @@
-"""The order adapter of the paper venue: gives the pure venue a clock, a market and a memory."""
+"""The order adapter of the paper venue: runs the pure venue with a clock, a market and a journal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from citadel_micro.core.model.abilities import VenueAbilities
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import CancelOrder, QueryOrder, QueryVenue
 from citadel_micro.core.model.events import VenueStatus
+from citadel_micro.shell.marketdata.spec import known_spec
 from citadel_micro.shell.runner import TIMER_GRAIN_NS
-from citadel_micro.sim.paper import PaperConfig, PaperVenue
+from citadel_micro.sim.accounts import FeeToken
+from citadel_micro.sim.paper import PaperVenue
+from citadel_micro.sim.paper_config import PaperConfig
 from citadel_micro.sim.paper_link import LinkConfig
 from citadel_proto.errors import InvariantError
 
@@ -28,27 +31,29 @@ if TYPE_CHECKING:
     )
 
 MS_NS: Final = 1_000_000
-ABILITIES: Final = VenueAbilities(dead_man_timer=True, shows_own_orders=False)
-"""Its orders fill while micro runs, and at no other time; the public book knows nothing of them."""
+ABILITIES: Final = VenueAbilities(
+    dead_man_timer=True, fill_or_kill=True, shows_own_orders=False, execution="paper"
+)
+"""Its orders fill only while micro runs; the public book does not contain them."""
 ACCOUNT: Final = "account"
 """Key of everything about the account but its orders."""
 ORDER: Final = "order/"
-"""Begins the key of each order, by client id; its fills are apart, so that one is written once."""
+"""Prefix of the key of each order, by client id; its fills are stored apart, so that each is stored once."""
 FILL: Final = "fill/"
-"""Begins the key of each fill, by client id and number."""
+"""Prefix of the key of each fill, by client id and number."""
 
 
 class PaperAdapter:
     """Sends orders to a ``PaperVenue`` and posts its reports.
 
-    The account must outlive a crash as an exchange's does, so what changed in it is written down
-    before the reports on it are delivered: nothing that anybody has heard of can be undone.
+    The account must survive a crash as an exchange's does, so its changes are saved
+    before the reports on them are delivered: a reported fill is never lost.
 
     Args:
         paper: the venue.
         loop: for timers.
         clock: the engine's.
-        account: where changes go.
+        account: where changes are saved.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class PaperAdapter:
         self._saved_revision = -1
         self._open: list[str] = []
         self._saved_fills: dict[str, int] = {}
-        """Of the orders that were open at the last time."""
+        """Saved fills of the orders that were open at the last save."""
         self._last = ""
 
     @property
@@ -78,21 +83,21 @@ class PaperAdapter:
         return self.paper.venue
 
     def restore(self, saved: Mapping[str, object]) -> None:
-        """Take up the account as it was written down."""
+        """Restore the saved account."""
         state = paper_state(saved)
         if state is not None:
             self.paper.restore(state)
 
     def attach(self, host: AdapterHost) -> None:
-        """Say who takes the reports, and where the market comes from."""
+        """Set the receiver of the reports and the source of market data."""
         self._runner = host
         host.market_taps.append(self._on_market)
 
     def start(self) -> None:
-        """Write the whole account down, once; later only what changes. Then report for duty.
+        """Save the complete account once; later only its changes. Then report the venue as up.
 
-        The paper venue's dead man's switch is always armed: its orders fill while micro runs, and
-        at no other time.
+        The paper venue's dead man's switch is always armed: its orders fill only while micro
+        runs.
         """
         self._save(whole=True)
         if self._runner is not None:
@@ -102,7 +107,7 @@ class PaperAdapter:
             self._runner.post_many((status,))
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
-        """Take a request on its way."""
+        """Send a request."""
         if isinstance(command, Approved):
             if self._runner is None:
                 raise InvariantError(f"{self.venue}: an order without a gate to open it")
@@ -114,12 +119,15 @@ class PaperAdapter:
         self._arm()
 
     def close(self) -> None:
-        """Deliver nothing more, and write down what has changed."""
+        """Stop delivering reports, and save the changes."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._runner = None
         self._save()
+
+    async def released(self) -> None:
+        """It has no connections."""
 
     # inside
 
@@ -153,7 +161,7 @@ class PaperAdapter:
         if self.paper.revision == self._saved_revision and not whole:
             return
         orders = self.paper.orders
-        # An order that has ended never changes again; those that were open, and new ones, do.
+        # A closed order never changes again; those that were open, and new ones, do.
         names = list(orders) if whole else [*self._open, *self._newer()]
         changes: dict[str, object] = {ACCOUNT: self.paper.account_state()}
         for name in names:
@@ -169,7 +177,7 @@ class PaperAdapter:
         self._last = next(reversed(orders), "")
 
     def _newer(self) -> list[str]:
-        """Orders that came after the last one written, in their order."""
+        """Orders that came after the last saved one, in their order."""
         names: list[str] = []
         for name in reversed(self.paper.orders):
             if name == self._last:
@@ -179,7 +187,7 @@ class PaperAdapter:
 
 
 def paper_state(changes: Mapping[str, object]) -> dict[str, object] | None:
-    """What ``PaperVenue.restore`` takes, from the last value of every key; None if none was saved."""
+    """The argument of ``PaperVenue.restore``, from the last value of every key; None if none was saved."""
     account = changes.get(ACCOUNT)
     if not isinstance(account, dict):
         return None
@@ -199,16 +207,23 @@ def _fills(changes: Mapping[str, object], client_id: str) -> Iterator[object]:
 
 
 class PaperOrders:
-    """Makes the paper venues: as ``shell.order_adapter.OrderAdapters``."""
+    """Creates the paper venues: as ``shell.order_adapter.OrderAdapters``."""
 
     account = "paper"
 
     def abilities(self, venue: str) -> VenueAbilities:  # noqa: ARG002 - of whatever venue
-        """The same of paper on any venue."""
+        """The same for paper on any venue."""
         return ABILITIES
 
+    def inspector(self, venue: str) -> None:
+        """None: a paper account is as configured."""
+
+    def on_demand(self, venue: str) -> bool:
+        """Anywhere: no account has to be prepared for a pair."""
+        return bool(venue)
+
     def saved_symbols(self, saved: Mapping[str, object]) -> set[str]:
-        """Unified symbols of the orders in what was saved, which is counted in ticks and lots."""
+        """Unified symbols of the saved orders, which are in ticks and lots."""
         return {
             row["symbol"]
             for key, row in saved.items()
@@ -216,18 +231,30 @@ class PaperOrders:
         }
 
     def make(self, setup: AdapterSetup) -> PaperAdapter:
-        """The paper venue beside the public data of this one."""
+        """The paper venue on the public data of this venue."""
         paper = setup.config.paper
+        spec = known_spec(setup.venue)
         venue = PaperVenue(
             setup.venue,
             setup.instruments,
             PaperConfig(
                 seed=paper.seed,
                 queue_model=paper.queue_model,
+                self_trade="expire_maker" if spec is None else spec.self_trade,
                 balances=paper.balances,
+                fee_token=FeeToken(
+                    currency=paper.fee_token,
+                    discount=paper.fee_token_discount,
+                    price=paper.fee_token_price,
+                )
+                if paper.fee_token
+                else None,
+                funding=paper.funding_rates,
+                funding_interval_ns=paper.funding_interval_h * 3_600_000 * MS_NS,
                 link=LinkConfig(
                     latency_floor_ns=int(paper.latency_floor_ms * MS_NS),
                     latency_mean_ns=int(paper.latency_mean_ms * MS_NS),
+                    round_trips_ns=tuple(int(each * MS_NS) for each in paper.latency_quantiles_ms),
                     faults=paper.fault_model(),
                 ),
             ),

@@ -1,8 +1,8 @@
-"""What an execution algorithm is: a scheduler that says which one order should be out now.
+"""The interface of an execution algorithm: a scheduler that decides which orders should be working.
 
-An algorithm never sends anything. It is shown its parent and the market and answers with a
-decision; the executor turns that into orders within the parent's budget, through the gate. What it
-needs to go on after a restart it reads from the parent, ``algo_state`` included.
+An algorithm sends nothing itself. It gets its parent and the market and returns a
+decision; the executor turns that into orders within the parent's budget, through the gate. Its state
+after a restart it reads from the parent, ``algo_state`` included.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from abc import ABC, abstractmethod
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from citadel_micro.core.model.time_units import FAR, MS
@@ -34,36 +35,50 @@ class Keep(NamedTuple):
 
 
 class Work(NamedTuple):
-    """This order should be out, and no other."""
+    """This order should be working, and no other."""
 
     price_ticks: int
     post_only: bool
     ioc: bool
     capped: bool
-    """It rests at the worst price that the parent may pay."""
+    """It rests at the parent's worst price."""
     quantity_lots: int | None = None
-    """Of a new order: no more than this of what the budget permits (None: all of it), and no less than
-    the venue's minimum. An order that is out keeps its quantity when its price changes."""
+    """Quantity of a new order: at most this of what the budget permits (None: all of it), and at least
+    the venue's minimum. A live order is reduced to it where more of it is open, and never grows."""
     displayed_lots: int | None = None
-    """Of these the book shows so many, where the venue can; None for all of them."""
+    """Quantity of a new order shown in the book, where the venue has iceberg orders; None for all."""
+    whole: bool = False
+    """With ``ioc``: all of it at once or nothing (fill or kill). Only where the venue has such orders."""
+
+
+class Orders(NamedTuple):
+    """These orders should be working, and no others: for an algorithm whose traits ask for several.
+
+    A live order at one of these prices stays, the others are repriced to a missing one or canceled,
+    and what is still missing is placed, in this order, as far as the budget goes. An order in flight
+    or unknown counts as one of them until its venue has answered.
+    """
+
+    wanted: tuple[Work, ...]
+    """No more than ``Traits.children``."""
 
 
 class Withdraw(NamedTuple):
-    """No order should be out now; the parent goes on."""
+    """No order should be working now; the parent stays open."""
 
     code: str
     reason: str
 
 
 class Wait(NamedTuple):
-    """Nothing is out, and nothing can be now; the parent goes on and says what it waits for."""
+    """No order is working, and none can be now; the parent stays open and reports what it waits for."""
 
     code: str
     reason: str
 
 
 class Finish(NamedTuple):
-    """The parent is over once nothing is live."""
+    """The parent ends once no child is live."""
 
     end: ParentEvent
     code: str
@@ -71,12 +86,12 @@ class Finish(NamedTuple):
 
 
 class Trigger(NamedTuple):
-    """The condition that a held parent waited for is met."""
+    """The trigger condition of a held parent is met."""
 
     reason: str
 
 
-Decision = Keep | Work | Withdraw | Wait | Finish | Trigger
+Decision = Keep | Work | Orders | Withdraw | Wait | Finish | Trigger
 KEEP: Final = Keep()
 
 
@@ -92,12 +107,23 @@ class Param(NamedTuple):
     low: float = 0
     high: float = math.inf
     choices: tuple[str, ...] = ()
+    source: str = ""
+    """Where its idea or its default comes from."""
+    before: Value | None = None
+    """What a journal of before the parameter, or of its present default, meant; None for the default.
+    A configuration states the present ones (``core.algos.with_present_defaults``)."""
+    instead_of: str = ""
+    """Another that says the same more coarsely: who names that one alone does not mean this one."""
+    numbers: bool = False
+    """Text that lists numbers, as ``numbers_of`` reads them; may be empty."""
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range as text."""
         if self.choices:
             return ", ".join(self.choices)
+        if self.numbers:
+            return "text with numbers from 0 and commas between them"
         if isinstance(self.default, bool):
             return "true or false"
         kind = "a whole number" if isinstance(self.default, int) else "a number"
@@ -106,13 +132,14 @@ class Param(NamedTuple):
         return f"{kind} from {self.low:g} to {self.high:g}"
 
     def check(self, value: Value) -> Value:
-        """The value in its own kind. Raises BadInput when it is not one."""
+        """The value in its own kind. Raises BadInput when it is invalid."""
         good: Value | None = None
         if isinstance(self.default, bool):
             if isinstance(value, bool):
                 good = value
         elif isinstance(self.default, str):
-            if isinstance(value, str) and value in self.choices:
+            known = value in self.choices or (self.numbers and numbers_of(value) is not None)
+            if isinstance(value, str) and known:
                 good = value
         elif not isinstance(value, bool | str) and math.isfinite(value):
             if isinstance(self.default, float):
@@ -128,16 +155,30 @@ class Param(NamedTuple):
         return good
 
 
+def numbers_of(text: Value) -> tuple[Decimal, ...] | None:
+    """The numbers of a text such as ``3, 1, 1.5``; None where it has anything else in it."""
+    if not isinstance(text, str):
+        return None
+    try:
+        found = tuple(Decimal(part.strip()) for part in text.split(",")) if text.strip() else ()
+    except InvalidOperation:
+        return None
+    return found if all(each.is_finite() and each >= 0 for each in found) else None
+
+
 def checked(
     name: str, params: Iterable[Param], given: Iterable[tuple[str, Value]]
 ) -> dict[str, Value]:
-    """Defaults with the given values over them.
+    """Defaults overridden by the given values.
 
-    Raises BadInput for an unknown name, saying which one may have been meant, and for a value out
+    Raises BadInput for an unknown name, with the nearest one, and for a value out
     of its range.
     """
     known = {param.name: param for param in params}
-    values = {param.name: param.default for param in known.values()}
+    values = {
+        param.name: param.default if param.before is None else param.before
+        for param in known.values()
+    }
     for key, value in given:
         param = known.get(key)
         if param is None:
@@ -157,24 +198,28 @@ class Algorithm(ABC):
 
     ``wake_ns`` is the next time at which the decision may change without a market event; the
     executor reads it after every ``decide``. ``working_ns`` and ``grace_ns`` tell it when to end
-    the parent whatever the algorithm would decide (``core.orders.order_life``).
+    the parent whatever the algorithm decides (``core.orders.order_life``).
     """
 
     name: ClassVar[str]
     params: ClassVar[tuple[Param, ...]]
     traits: ClassVar[Traits] = Traits()
     armed = False
-    """Of a held one: it has seen a part of what it waits for, and must see every next event."""
+    """For a held one: it has seen part of its trigger, and needs every further event."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
         self.wake_ns = FAR
         self.working_ns = int(values.get(self.traits.working_time, 0)) * MS
-        """Time from acceptance in which the order is worked; 0 where the algorithm has no limit."""
+        """Time from acceptance during which the order is worked; 0 where the algorithm has no limit."""
         self.grace_ns = 0
-        """What it may need after that to carry out its own end; FAR when it rests instead."""
+        """Time that it may need after that to end by itself; FAR when it rests instead."""
         self.post_only = bool(values.get("post_only", False))
         """Its resting orders never take."""
+        self.most_live = self.traits.children
+        """Maximum number of its live orders."""
+        self.beyond_bps = 0.0
+        """How far its worst price may lie beyond the signal's limit."""
         self._unfit_since_ns = 0
 
     @classmethod
@@ -186,25 +231,31 @@ class Algorithm(ABC):
         """Raise BadInput where this signal lacks what the algorithm needs."""
 
     def forget(self) -> None:  # noqa: B027 - most remember nothing
-        """Something other than the market has changed: decide afresh next time."""
+        """Something other than the market has changed: decide from scratch next time."""
 
     @abstractmethod
     def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
-        """What should be out now. Called on market events, reports and timers, at any time.
+        """Which order should be working. Called on market events, reports and timers, at any time.
 
-        The parent has either no live child or one that is WORKING. ``parent.algo_state`` is the
+        The parent has either no live child or one that is WORKING. One that may have several
+        (``Traits.children``) is also asked while some of them are in flight or unknown, unless that
+        is all it may have. ``parent.algo_state`` is the
         algorithm's own: plain data, replaced as a whole and never changed in place, durable with the
-        parent and given back after a restart. What has traded at the venue since the order's
+        parent and restored after a restart. The volume traded at the venue since the order's
         arrival is ``inst.market.traded - parent.arrival_traded``, in the units of the book; after a
         restart it counts from there.
         """
 
     def cap(self, parent: Parent) -> int:
-        """Worst price that it would pay, in ticks times the side's sign; FAR for none."""
+        """Its worst price, in ticks times the side's sign; FAR for none."""
         return FAR if parent.limit_ticks is None else parent.sign * parent.limit_ticks
 
+    def trigger_ticks(self, parent: Parent) -> int | None:
+        """Price at which a held one triggers now, in ticks."""
+        return parent.stop_ticks
+
     def on_unfit_book(self, child: Child | None, inst: InstrumentState, now_ns: int) -> Decision:
-        """For a price that follows the book: nothing is placed, and after a while nothing stays out."""
+        """For a price that follows the book: nothing is placed, and after a while nothing is working."""
         market = inst.market
         if self._unfit_since_ns == 0:
             self._unfit_since_ns = now_ns
@@ -219,7 +270,7 @@ class Algorithm(ABC):
         return KEEP
 
     def on_fit_book(self) -> None:
-        """The book can be priced from again."""
+        """The book is usable for pricing again."""
         self._unfit_since_ns = 0
 
     # helpers in one direction: multiplied by the side's sign, every side is a buy
@@ -234,13 +285,13 @@ class Algorithm(ABC):
 
 
 MOST_POST_ONLY: Final = 5
-"""Refusals in a row at the lowest price there is, before the order gives up."""
+"""Rejects in a row at the lowest possible price, before the order gives up."""
 
 
 def resting_price(parent: Parent, wanted: int, far: int) -> int | Finish:
-    """Signed price of a post-only order: a tick before the other side, less after each refusal.
+    """Signed price of a post-only order: a tick before the other side, lower after each reject.
 
-    Never below one tick: where even that is refused, the order is over.
+    Never below one tick: where even that is rejected, the order ends.
     """
     price = min(wanted, far - 1 - parent.post_only_rejects)
     if parent.sign > 0 and price < 1:
@@ -252,7 +303,7 @@ def resting_price(parent: Parent, wanted: int, far: int) -> int | Finish:
 
 
 def unfit(inst: InstrumentState) -> Wait:
-    """What is wrong with a book that no order can be priced from."""
+    """Why the book cannot be used for pricing."""
     market = inst.market
     if market.state == "STALE":
         return Wait(RiskCode.BOOK_STALE, f"the book is STALE: {market.reason}")
@@ -275,3 +326,13 @@ def cross_price(parent: Parent, far: int, max_cross_bps: float, cap: int | None)
     if parent.sign < 0:
         price = min(price, -1)
     return None if price < far else price
+
+
+def whole_part(due: int, parent: Parent, inst: InstrumentState, touch: tuple[int, int]) -> int:
+    """``due``, as far as it can be sent: 0 while it is below the minimum, all where the rest would be."""
+    rules = inst.instrument
+    smallest = rules.min_lots_at(min(touch), reduce_only=parent.reduce_only)
+    rest = parent.remaining
+    if due < min(smallest, rest):
+        return 0
+    return rest if rest - due < smallest else due

@@ -1,6 +1,6 @@
-"""Complete: takes the little that is missing until what was bought can be sold again.
+"""Complete: buys the small quantity that is missing until the position can be sold again.
 
-Never asked for by a signal: the executor gives it to an entry that is to end (``core.execution.completion``).
+Never requested by a signal: the executor gives it to an ending entry (``core.execution.completion``).
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ DONE: Final = Finish(ParentEvent.CANCEL, "", "")
 
 
 class Complete(Algorithm):
-    """Immediate orders up to ``need`` lots in all, at no price worse than the entry might have had.
+    """Immediate orders up to ``need`` lots in all, at no price worse than the entry's.
 
     Args:
         need: lots that the parent shall have filled.
-        cap: worst price in ticks times the side's sign; None for no other than the signal's limit.
+        cap: worst price in ticks times the side's sign; None for the signal's limit only.
+        out: orders that are live already; it waits for their ends.
     """
 
     name = "complete"
     params = ()
 
-    def __init__(self, need: int, cap: int | None) -> None:
+    def __init__(self, need: int, cap: int | None, out: int = 0) -> None:
         super().__init__({})
+        self.most_live = max(1, out)
         self._need = need
         self._cap = cap
 

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class Limit(Algorithm):
-    """One resting order at the signal's limit price until it is filled or cancelled.
+    """One resting order at the signal's limit price until it is filled or canceled.
 
     Post-only (or a signal with ``time_in_force`` PO) it stays one tick away from the other side
     where the limit would reach it. Its price does not depend on the book, so a stale book does not
-    withdraw it.
+    cancel it.
     """
 
     name = "limit"
@@ -71,7 +71,7 @@ class Limit(Algorithm):
 class MarketableLimit(Algorithm):
     """Immediate-or-cancel orders through the touch, within ``max_cross_bps`` and the limit price.
 
-    What is not filled is tried again on a newer book until the time is up; with ``repeat`` off, or
+    The unfilled rest is retried on a newer book until the time is up; with ``repeat`` off, or
     a signal with ``time_in_force`` IOC, only once.
     """
 
@@ -80,13 +80,13 @@ class MarketableLimit(Algorithm):
     params = (
         Param("max_cross_bps", 20.0, "Worst price, from the touch", 0, 1_000),
         Param("time_limit_ms", 10_000, "Working time; 0: until the signal expires", 0, 86_400_000),
-        Param("repeat", default=True, text="Try again what was not filled"),
+        Param("repeat", default=True, text="Retry the unfilled rest"),
     )
 
     def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:  # noqa: ARG002
         """See ``Algorithm.decide``."""
         if parent.live:
-            return KEEP  # its end is what to wait for
+            return KEEP  # wait for its end
         once = not self.values["repeat"] or parent.signal.time_in_force == "IOC"
         if once and any(_found_too_little(child) for child in parent.children):
             return Finish(ParentEvent.EXPIRE, "IOC_REMAINDER", "the rest was not there to take")
@@ -106,7 +106,7 @@ class MarketableLimit(Algorithm):
 
 
 def _found_too_little(child: Child) -> bool:
-    """An order that was filled whole was a slice: there may be more for the next one."""
+    """A slice that filled completely: there may be more for the next one."""
     if child.state is ChildState.REJECTED or child.state is ChildState.LOST:
         return False
     return child.filled < child.quantity_lots

@@ -1,19 +1,19 @@
-"""Stop: held by micro, triggered by the venue's own market, then executed at once.
+"""Stop: held by micro, triggered by the venue's market data, then executed at once.
 
-A sell stop looks at the best bid, a buy stop at the best ask (what it would trade at), and both at
-the last trade. One look through the stop price may be a flicker: it takes ``confirm_updates`` of the
-book or of the trades in a row, or ``confirm_ms`` without another look while the book stays through.
+A sell stop watches the best bid, a buy stop the best ask (what it would trade at), and both
+the last trade. One price through the stop may be noise: it takes ``confirm_updates`` consecutive
+book updates or trades, or ``confirm_ms`` without another update while the book stays through.
 
-Trades are not believed against a book that is LIVE and says otherwise; every update of it starts
-their count anew. Where there is no such book (lost, stale, crossed, one-sided), or it has said
-nothing for a second after the first of several, trades alone trigger, and two at least: a position
-must not stand unprotected because its book is gone. Trades count once, and not when they are told
+Trades do not trigger against a LIVE book that disagrees; every update of it resets
+their count. Where there is no such book (lost, stale, crossed, one-sided), or it has not changed
+for a second after the first of several, trades alone trigger, at least two: a position
+must not stay unprotected because its book is missing. Trades count once, and not when they are sent
 late (``core.orders.held_stops``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from citadel_micro.core.algos.base import (
     KEEP,
@@ -34,14 +34,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.model.events import SignalReceived
+    from citadel_micro.core.orders.held_stops import TradeNews
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
 
 BOOK_ANSWERS_NS: Final = SECOND
-"""Within this time a book that is alive shows a trade that went through it: streams of depth come
+"""Within this time a live book shows a trade that went through it: streams of depth come
 every 100 ms, the slowest every second."""
 ALONE: Final = 2
-"""So many trades at least, where no book agrees."""
+"""Minimum number of trades, where no book agrees."""
+
+
+TRIGGER: Final = (
+    Param("trigger", "either", "What triggers", choices=("either", "book", "trade")),
+    Param("confirm_updates", 2, "Consecutive prices through the stop price", 1, 1_000),
+    Param("confirm_ms", 500, "Or this long without another update", 0, 60_000),
+)
+"""Parameters of all stops."""
 
 
 class Stop(Algorithm):
@@ -49,10 +58,8 @@ class Stop(Algorithm):
 
     name = "stop"
     traits = Traits(held=True)
-    params = (
-        Param("trigger", "either", "What triggers", choices=("either", "book", "trade")),
-        Param("confirm_updates", 2, "Looks in a row through the stop price", 1, 1_000),
-        Param("confirm_ms", 500, "Or this long without another look", 0, 60_000),
+    params: ClassVar[tuple[Param, ...]] = (
+        *TRIGGER,
         Param("after", "ioc", "How it executes", choices=("ioc", "chase")),
         Param("max_cross_bps", 50.0, "Worst price of each order, from the touch", 0, 1_000),
         Param("chase_ms", 2_000, "With chase: how long before it crosses", 100, 60_000),
@@ -69,22 +76,29 @@ class Stop(Algorithm):
         self._first_ns = 0
         self._trade_ns = self._trade_at_ns = 0
         self._sweep = False
-        """All trades of the present count happened at one time: of one order, perhaps."""
+        """All trades of the current count happened at one time: perhaps of one order."""
         self._book_seen = -1
         self._quote_seen: tuple[float, float, float, float] | None = None
         self._trade_seen = 0
-        self._taker = MarketableLimit.make(
-            (("max_cross_bps", values["max_cross_bps"]), ("time_limit_ms", 0))
-        )
-        self._chaser = ChaseLimit.make(
-            (
-                ("urgency", "high"),
-                ("allow_taker", True),
-                ("max_cross_bps", values["max_cross_bps"]),
-                ("max_chase_bps", 1_000.0),
-                ("time_limit_ms", values["chase_ms"]),
-                ("on_timeout", "rest"),
+        self._level = 0
+        self._inner = self.executing()
+
+    def executing(self) -> Algorithm:
+        """The algorithm that works the order once it has triggered."""
+        values = self.values
+        if values["after"] == "chase":
+            return ChaseLimit.make(
+                (
+                    ("urgency", "high"),
+                    ("allow_taker", True),
+                    ("max_cross_bps", values["max_cross_bps"]),
+                    ("max_chase_bps", 1_000.0),
+                    ("time_limit_ms", values["chase_ms"]),
+                    ("on_timeout", "rest"),
+                )
             )
+        return MarketableLimit.make(
+            (("max_cross_bps", values["max_cross_bps"]), ("time_limit_ms", 0))
         )
 
     def check(self, signal: SignalReceived) -> None:
@@ -94,34 +108,43 @@ class Stop(Algorithm):
 
     def forget(self) -> None:
         """See ``Algorithm.forget``."""
-        self._chaser.forget()
+        self._inner.forget()
 
     def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """See ``Algorithm.decide``."""
         if parent.state is ParentState.HELD:
-            return self._book_monitor(parent, inst, now_ns)
-        chase = self.values["after"] == "chase"
-        inner: Algorithm = self._chaser if chase else self._taker
-        decision = inner.decide(parent, inst, now_ns)
-        self.wake_ns = inner.wake_ns
+            return self.watch(parent, inst, now_ns)
+        decision: Decision = self._inner.decide(parent, inst, now_ns)
+        self.wake_ns = self._inner.wake_ns
         return decision
 
     @property
     def armed(self) -> bool:  # type: ignore[override]  # others hold nothing
         """See ``Algorithm.armed``."""
+        return self._counting
+
+    @property
+    def _counting(self) -> bool:
+        """Its price was reached at least once, and not left since."""
         return self._book_hits > 0 or self._trade_hits > 0
 
-    def _book_monitor(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
-        stop = parent.stop_ticks
+    def news(self, inst: InstrumentState) -> TradeNews:
+        """The trades of the market, each once."""
+        return inst.held.news
+
+    def watch(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
+        """Whether it has triggered. Called while it is held."""
+        stop = self.trigger_ticks(parent)
         if stop is None:
             return KEEP
-        if self._price == 0.0:
-            self._price = inst.instrument.price_float(stop)
-            self._trade_seen = inst.held.news.count  # what was traded before is history
-        through = self._look_at_book(parent, inst, now_ns)
-        self._look_at_trade(parent, inst, now_ns)
+        if self._level == 0:
+            self._trade_seen = self.news(inst).count  # earlier trades are history
+        if self._level != stop:
+            self._level, self._price = stop, inst.instrument.price_float(stop)
+        through = self._check_book(parent, inst, now_ns)
+        self._check_trade(parent, inst, now_ns)
         self.wake_ns = FAR
-        if not self.armed:
+        if not self._counting:
             return KEEP
         needed, price = self._needed, inst.instrument.price(stop)
         if through and self._book_hits >= needed:
@@ -135,8 +158,8 @@ class Stop(Algorithm):
             self.wake_ns = min(self.wake_ns, due_ns)
         return KEEP
 
-    def _look_at_book(self, parent: Parent, inst: InstrumentState, now_ns: int) -> bool | None:
-        """Whether the book has reached the stop; None where it is not one to go by."""
+    def _check_book(self, parent: Parent, inst: InstrumentState, now_ns: int) -> bool | None:
+        """Whether the book has reached the stop; None where it cannot be used."""
         if not inst.fit:
             self._book_hits = 0
             return None
@@ -151,12 +174,12 @@ class Stop(Algorithm):
         if not through:
             self._book_hits = self._trade_hits = 0
         elif self._on != "trade":
-            self._first_ns = self._first_ns if self.armed else now_ns
+            self._first_ns = self._first_ns if self._counting else now_ns
             self._book_hits += 1
         return through
 
-    def _look_at_trade(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
-        news = inst.held.news
+    def _check_trade(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
+        news = self.news(inst)
         if self._on == "book" or news.count == self._trade_seen or news.last is None:
             return
         trade = news.last
@@ -167,15 +190,15 @@ class Stop(Algorithm):
         at_ns = trade.exchange_ns or trade.recv_ns
         if self._trade_hits == 0:
             self._trade_ns, self._trade_at_ns, self._sweep = now_ns, at_ns, True
-            self._first_ns = self._first_ns if self.armed else now_ns
+            self._first_ns = self._first_ns if self._counting else now_ns
         self._sweep = self._sweep and at_ns == self._trade_at_ns
         self._trade_hits += 1
 
     def _traded(self, through: bool | None, now_ns: int) -> bool:  # noqa: FBT001 - of the book
-        """Whether trades alone have said enough.
+        """Whether trades alone trigger.
 
-        A book that can be trusted and disagrees is believed, unless it says nothing for so long
-        that it cannot have seen these trades: its next update starts the count anew.
+        A usable book that disagrees takes precedence, unless it has not changed for so long
+        that it cannot contain these trades: its next update resets the count.
         """
         if through:
             return self._trade_hits >= self._needed

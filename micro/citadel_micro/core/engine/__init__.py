@@ -1,1 +1,1 @@
-"""The one door and what stands right behind it."""
+"""The engine's entry point and the handlers behind it."""

@@ -1,4 +1,4 @@
-"""Watching the markets: ages, gaps and crossed books, and what is published about them."""
+"""Monitoring the books: ages, gaps and crossed books, and their publication."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 SNAPSHOT_RETRY_NS: Final = 10_000_000_000
 SHOW_PROOF_NS: Final = 400_000_000
-"""A published book that has not changed is published again when its proof is younger by this: a
-quarter of the age at which macro and the gate take a book for stale."""
+"""A published book that has not changed is published again when its proof is newer by this: a
+quarter of the age at which macro and the gate consider a book stale."""
 
 
 class BookMonitor:
-    """Everything about the books but the quick path of their updates."""
+    """Everything about the books except the hot path of their updates."""
 
     def __init__(self, context: EngineContext, executor: SmartOrderExecutor) -> None:
         self._config = context.config
@@ -34,23 +34,26 @@ class BookMonitor:
         self._next_feed_ns = 0
 
     def on_tick(self, now_ns: int) -> None:
-        """Look at the age of every book; publish what is due."""
+        """Check the age of every book; publish what is due."""
         config = self._config
         books_due = config.book_publish_interval_ns > 0 and now_ns >= self._next_book_ns
         if books_due:
             self._next_book_ns = now_ns + config.book_publish_interval_ns
         for inst in self._inst_states.values():
-            self._tick_instrument(inst, now_ns, publish=books_due)
+            if inst.followed:
+                self._tick_instrument(inst, now_ns, publish=books_due)
         if now_ns >= self._next_feed_ns:
             self._next_feed_ns = now_ns + config.feed_publish_interval_ns
             for inst in self._inst_states.values():
-                self._publish_feed(inst)
+                if inst.followed:
+                    self._publish_feed(inst)
 
     def on_feed(self, status: FeedStatus, now_ns: int) -> None:
-        """The connection below one book changed."""
+        """The connection of one book changed."""
         inst = self._inst_states.get((status.venue, status.symbol))
         if inst is None:
             return
+        inst.followed = status.followed
         before = (inst.market.state, inst.market.reason)
         inst.market.on_status(status)
         inst.dirty = True
@@ -72,7 +75,7 @@ class BookMonitor:
             self._feed_changed(inst, now_ns)
 
     def mark(self, inst: InstrumentState, now_ns: int) -> None:
-        """Tell the portfolio what the book says a holding is worth, or that it cannot."""
+        """Give the portfolio the mark of a book, or that there is none."""
         mid = inst.mark(now_ns, self._risk.limits.mark_stale_ns)
         self._view.portfolio.mark(*inst.key, mid)
 
@@ -88,6 +91,9 @@ class BookMonitor:
         self._publish_feed(inst)
         self.mark(inst, now_ns)
         market = inst.market
+        if not inst.followed:
+            self._risk.feed_dropped(*inst.key)
+            return
         self._out.commands.extend(
             self._risk.on_feed(*inst.key, now_ns, live=market.state == "LIVE", reason=market.reason)
         )
@@ -110,7 +116,7 @@ class BookMonitor:
 
     @staticmethod
     def _proven_anew(inst: InstrumentState) -> bool:
-        """A quiet book is shown again with its new proof, or its readers would think it old."""
+        """A quiet book is published again with its new proof, or its readers would consider it old."""
         market = inst.market
         return market.state == "LIVE" and market.proof_ns - inst.shown_proof_ns >= SHOW_PROOF_NS
 

@@ -1,4 +1,4 @@
-"""The one door: everything that happens goes in here, everything micro does comes out.
+"""The entry point: every event goes in here, every command comes out.
 
 ``handle`` is synchronous and deterministic. It reads no clock, draws no random number, opens
 nothing; the same events at the same times give the same commands, byte for byte.
@@ -6,53 +6,54 @@ nothing; the same events at the same times give the same commands, byte for byte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from decimal import getcontext, setcontext
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from citadel_micro.core.engine.account_history import AccountHistory
 from citadel_micro.core.engine.book_monitor import BookMonitor
 from citadel_micro.core.engine.holdings import Holdings
 from citadel_micro.core.engine.limit_changes import LimitChanges
+from citadel_micro.core.engine.margin_watch import MarginWatch
 from citadel_micro.core.engine.operator_actions import OperatorActions
-from citadel_micro.core.engine.owners import Owners
+from citadel_micro.core.engine.owners import Owners, unwatched
 from citadel_micro.core.engine.query_answers import answer
 from citadel_micro.core.engine.reconciliation import Reconciliation
+from citadel_micro.core.engine.risk_watch import RiskWatch
 from citadel_micro.core.engine.signal_intake import SignalIntake
 from citadel_micro.core.execution.engine_context import EngineContext
 from citadel_micro.core.execution.executor import SmartOrderExecutor
+from citadel_micro.core.execution.report_handler import CHILD_REPORTS
 from citadel_micro.core.execution.risk_view import EngineRiskView
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.order_flow import FlowFeatures
+from citadel_micro.core.marketdata.plain_events import OTHER, QUIET, market_event
 from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
-from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.arithmetic import DECISIONS
 from citadel_micro.core.model.command_buffer import Command, CommandBuffer
 from citadel_micro.core.model.commands import PublishBeat
 from citadel_micro.core.model.events import (
-    AmendRejected,
+    AccountTrades,
     BalancesUpdated,
     BookLook,
     CancelReceived,
-    CancelRejected,
     DepthUpdate,
     FeedStatus,
     LimitsChanged,
     MacroBeat,
     OperatorCommand,
     OrderAccepted,
-    OrderAmended,
-    OrderDone,
     OrderFilled,
-    OrderRejected,
-    OrderState,
     QueryReceived,
     QuoteTick,
-    RequestTimedOut,
     SignalReceived,
     SignalRefused,
     Started,
     StreamProof,
     TimerFired,
     TradeTick,
+    VenueAnomaly,
     VenueSnapshot,
     VenueStatus,
 )
@@ -60,7 +61,6 @@ from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.instrument_state import InstrumentState
 from citadel_micro.core.orders.order_store import OrderStore
 from citadel_micro.core.portfolio.portfolio import Portfolio
-from citadel_micro.core.risk.leases import COMMAND_LINE
 from citadel_micro.core.risk.manager import RiskManager
 from citadel_proto.errors import BadInput
 from citadel_proto.reason_codes import RiskCode
@@ -79,7 +79,7 @@ FORGET_INTERVAL_NS: Final = 60_000_000_000
 
 
 class Engine:
-    """All of micro's judgement.
+    """Makes every decision of micro.
 
     Args:
         config: see ``EngineConfig``.
@@ -94,6 +94,7 @@ class Engine:
         self.config = config
         self.markets: dict[tuple[str, str], MarketBook] = {}
         self._inst_states: dict[tuple[str, str], InstrumentState] = {}
+        busy: dict[tuple[str, str], InstrumentState] = {}
         for key, instrument in instruments.items():
             venue = config.venues.get(key[0])
             if venue is None:
@@ -110,15 +111,17 @@ class Engine:
                 venue,
                 stale_cancel_ns=config.stale_cancel_ns,
                 features=FlowFeatures(market) if config.book_publish_interval_ns > 0 else None,
+                busy=busy,
             )
         limits = config.limits
         self.portfolio = Portfolio(
             limits.reporting_currency,
             par_currencies=limits.par_currencies,
             rolling_window_ns=limits.rolling_window_ns,
+            two_hop_rates=config.wide_valuation,
         )
         self.risk = RiskManager(limits)
-        self.view = EngineRiskView(self._inst_states, self.portfolio)
+        self.view = EngineRiskView(self._inst_states, self.portfolio, busy)
         self._out = CommandBuffer()
         traded = [(each.instrument, each.market) for each in self._inst_states.values()]
         self.references = ReferenceBooks(config, traded, self._out)
@@ -135,41 +138,61 @@ class Engine:
         self._book_monitor = BookMonitor(context, self.executor)
         self._owners = Owners(self._out)
         self._intake = SignalIntake(context, self.executor, self._owners)
-        self._holdings = Holdings(context, self.executor)
-        self._reconciliation = Reconciliation(context, self.executor, self._intake, self._holdings)
+        self._history = AccountHistory(context, self.executor)
+        self._holdings = Holdings(context, self.executor, self._history)
+        self._margin = MarginWatch(context, self._history)
+        self._reconciliation = Reconciliation(
+            context, self.executor, self._intake, self._holdings, self._history
+        )
         self._operations = OperatorActions(context, self.executor, self._intake)
+        self._risk_watch = RiskWatch(context, self.executor, self._book_monitor, self._operations)
         self._now_ns = 0
         self._tick_ns = FAR
         self._next_beat_ns = 0
         self._next_forget_ns = 0
         self._damaged = ""
-        self._epoch = self.risk.risk_epoch
-        self._unvalued: tuple[str, ...] = ()
-        self._anchors = self.portfolio.curve.anchors
         self._macro_seen = ("", 0)
         self._handlers = self._table(context)
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
-        """Take one event at its time; returns what to do about it, in order.
+        """Handle one event at its time; returns the resulting commands, in order.
 
-        A time before the last one counts as the last one. Raises InvariantError for a state that
-        must not be (halt), BadInput for something that is no event.
+        A time before the last one counts as the last one. Raises InvariantError for an impossible
+        state (halt), BadInput for an unknown event.
         """
-        if now_ns > self._now_ns:
-            self._now_ns = now_ns
-        else:
+        if now_ns < self._now_ns:  # noqa: PLR1730 - max() takes three times as long
             now_ns = self._now_ns
-        handler = self._handlers.get(type(event))
-        if handler is None:
-            raise BadInput(f"{type(event).__name__} is not an event of the engine")
-        handler(event, now_ns)
-        if now_ns >= self._tick_ns or now_ns >= self.executor.due_ns:
-            self._time(now_ns)
-        out = self._out
-        if out.commands or out.durable or self.order_store.changed:
-            self._settle(now_ns)
-            return out.take()
-        return []
+        self._now_ns = now_ns
+        change = market_event(self._inst_states, event)
+        if change == QUIET and now_ns < self._tick_ns and now_ns < self.executor.due_ns:
+            out = self._out
+            if not (out.commands or out.durable or self.order_store.changed):
+                return []
+        return self._handle(event, now_ns, change)
+
+    def _handle(self, event: Event, now_ns: int, change: int) -> list[Command]:
+        """The whole dispatch of an event, with the decimal context of decisions."""
+        others = getcontext()
+        if others is not DECISIONS:
+            setcontext(DECISIONS)
+        try:
+            if change == OTHER:
+                self._dispatch(event, now_ns)
+            elif change != QUIET:
+                inst = self._inst_states[cast("DepthUpdate", event)[:2]]
+                self._book_monitor.on_change(inst, change, now_ns)
+                if (inst.parents or inst.held.waiting) and not self.view.reconciling:
+                    self.executor.on_market(inst, now_ns)
+            if now_ns >= self._tick_ns or now_ns >= self.executor.due_ns:
+                self._time(now_ns)
+            out = self._out
+            if out.commands or out.durable or self.order_store.changed:
+                self._settle(now_ns)
+                return out.take()
+            return []
+        finally:
+            if others is not DECISIONS:
+                setcontext(others)
 
     def next_timer(self) -> int | None:
         """When to send a TimerFired at the latest, in ns; None before the first event."""
@@ -183,59 +206,62 @@ class Engine:
         return self.view.open_parents(venue)
 
     def unwatched(self, now_ns: int) -> int:
-        """Parents that have not ended, and whose macro was silent for longer than the soft lease."""
-        limits, leases = self.risk.limits, self.view.leases
-        return sum(
-            leases.instrument_unknown(
-                parent.signal.owner,
-                parent.signal.epoch,
-                now_ns,
-                limits.lease_soft_ns,
-                required=False,
-            )
-            for parent in self.order_store.active.values()
-            if not parent.own and parent.signal.strategy != COMMAND_LINE
-        )
+        """Open parents whose macro was silent for longer than the soft lease."""
+        active = self.order_store.active.values()
+        return unwatched(active, self.risk.limits, self.view.leases, now_ns)
 
     @property
     def reconciling(self) -> bool:
         """Recovery is not complete."""
         return self.view.reconciling
 
+    def foreign_orders(self) -> dict[str, tuple[str, ...]]:
+        """By venue: client ids of the open orders of others on the account."""
+        return self._reconciliation.foreign_orders()
+
+    def followed(self) -> list[tuple[tuple[str, str], MarketBook]]:
+        """The markets that are meant to have a feed now, sorted by (venue, symbol)."""
+        its = self._inst_states
+        return [
+            (key, market)
+            for key, market in sorted(self.markets.items())
+            if key not in its or its[key].followed
+        ]
+
     @property
     def inst_states(self) -> Mapping[tuple[str, str], InstrumentState]:
         """Markets together with our parents on them, to be read only."""
         return self._inst_states
 
-    # the table
+    # dispatch
+
+    def _dispatch(self, event: Event, now_ns: int) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise BadInput(f"{type(event).__name__} is not an event of the engine")
+        handler(event, now_ns)
 
     def _table(self, context: EngineContext) -> dict[type, Callable[[Any, int], None]]:
-        report = self._on_report
         return {
             DepthUpdate: self._on_depth,
             QuoteTick: self._on_quote,
             TradeTick: self._on_trade,
             FeedStatus: self._on_feed,
             StreamProof: self._streams.on_proof,
-            BookLook: self._on_look,
+            BookLook: self._on_poll,
             SignalReceived: self._intake.on_signal,
             SignalRefused: self._intake.on_refused,
             CancelReceived: self._intake.on_cancel,
             QueryReceived: self._on_query,
             MacroBeat: self._on_beat,
-            OrderAccepted: report,
-            OrderRejected: report,
-            OrderFilled: report,
-            OrderDone: report,
-            CancelRejected: report,
-            OrderAmended: report,
-            AmendRejected: report,
-            RequestTimedOut: report,
-            OrderState: report,
+            **dict.fromkeys(CHILD_REPORTS, self._on_report),
+            AccountTrades: self._reconciliation.on_trades,
+            VenueAnomaly: self.executor.on_anomaly,
             VenueSnapshot: self._reconciliation.on_snapshot,
             BalancesUpdated: self._on_balances,
             VenueStatus: self._on_venue,
-            TimerFired: self._on_timer,
+            **self._margin.handlers(),
+            TimerFired: lambda _event, _now_ns: None,  # whatever is due happens in every call
             OperatorCommand: self._operations.on_operator,
             LimitsChanged: LimitChanges(context, self.references).on_limits,
             Started: self._on_started,
@@ -295,11 +321,10 @@ class Engine:
         self._book_monitor.on_feed(status, now_ns)
         self.references.on_feed(status, now_ns)
 
-    def _on_look(self, look: BookLook, now_ns: int) -> None:
-        del now_ns
+    def _on_poll(self, look: BookLook, _now_ns: int) -> None:
         market = self.markets.get(look[:2])
         if market is not None:
-            market.on_look(look)
+            market.on_poll(look)
 
     # macro
 
@@ -310,14 +335,14 @@ class Engine:
         self._macro_seen = (beat.instance, beat.seq)
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
-        self._settle(now_ns)  # what is told must not be ahead of what is stored
+        self._settle(now_ns)  # answers must not be ahead of what is stored
         error = ""
         halted = any(
             trip.code == RiskCode.JOURNAL_FAULT and trip.state == "HALTED"
             for trip in self.risk.breakers.trips
         )
         if self._damaged and halted:
-            # Once a person has compared with the venue and reset it, what is known counts again.
+            # Once a person has compared with the venue and reset it, the known state counts again.
             error = f"the journal was damaged: {self._damaged}"
         self._out.commands.append(
             answer(
@@ -327,12 +352,17 @@ class Engine:
                 venues=self.config.venues,
                 limits=self.risk.limits,
                 error=error or self._owners.second(query.owner, query.epoch, now_ns),
+                foreign=self._history.reports.answer(query),
             )
         )
 
     # venues
 
     def _on_report(self, event: ChildReport | OrderFilled, now_ns: int) -> None:
+        if event.client_id not in self.order_store.children:
+            self._history.on_stray(event, now_ns)
+        elif isinstance(event, OrderAccepted):
+            self._risk_watch.on_accepted(event, now_ns)
         self.executor.on_report(event, now_ns)
         if self.view.reconciling:
             self._reconciliation.check(now_ns)
@@ -351,7 +381,10 @@ class Engine:
             reason=event.reason,
         )
         self.risk.set_dms_armed(event.venue, armed=event.up and event.dms_armed)
-        self.executor.on_venue(event.venue, None if event.up else event.reason, now_ns)
+        missed = self._reconciliation.on_venue(event, now_ns)
+        down = None if event.up else event.reason
+        self.executor.on_venue(event.venue, down, now_ns, missed=missed)
+        self._reconciliation.on_timer(now_ns)
 
     # time
 
@@ -361,11 +394,8 @@ class Engine:
         self._owners.restore(event.state, now_ns)
         self._reconciliation.begin(event, now_ns)
         self._operations.restore(event.state)
-        self._anchors = self.portfolio.curve.anchors
+        self._risk_watch.begin()
         self._out.commands.extend(self.risk.publish_all())
-
-    def _on_timer(self, event: TimerFired, now_ns: int) -> None:
-        """Nothing by itself: whatever is due happens in every call."""
 
     def _time(self, now_ns: int) -> None:
         if now_ns >= self.executor.due_ns:
@@ -379,37 +409,21 @@ class Engine:
     def _tick(self, now_ns: int) -> None:
         config = self.config
         self._reconciliation.on_timer(now_ns)
+        self._margin.on_tick(now_ns)
         self._holdings.on_tick(now_ns)
+        self._history.on_tick(now_ns)
         self._book_monitor.on_tick(now_ns)
         self.references.on_tick(now_ns)
-        self.order_store.tell_late()
+        self.order_store.report_late()
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + config.heartbeat_ns
-            self._judge_risk(now_ns)
+            self._risk_watch.on_beat(now_ns)
             self._beat()
         if self._operations.pending:
             self._operations.on_tick(now_ns)
         if now_ns >= self._next_forget_ns:
             self._next_forget_ns = now_ns + FORGET_INTERVAL_NS
             self.order_store.forget_old(now_ns)
-
-    def _judge_risk(self, now_ns: int) -> None:
-        for inst in self._inst_states.values():
-            self._book_monitor.mark(inst, now_ns)
-        self._out.commands.extend(self.risk.on_tick(self.view, now_ns))
-        unvalued = self.portfolio.unvalued_fees
-        if unvalued != self._unvalued:
-            self._unvalued = unvalued
-            self._out.note(
-                "warning", "fees_not_in_losses", currencies=", ".join(unvalued) or "none"
-            )
-        anchors = self.portfolio.curve.anchors
-        if anchors != self._anchors:
-            # A peak or a midnight that only this process knew would be forgotten by its crash.
-            self._anchors = anchors
-            self.order_store.holdings_changed()
-        self._operations.watch_owners(now_ns)
-        self._operations.enforce(now_ns)
 
     def _beat(self) -> None:
         self._out.commands.append(
@@ -423,28 +437,12 @@ class Engine:
         )
 
     def _settle(self, now_ns: int) -> None:
-        """After a fill: losses. After a trip: working orders. Then store and tell."""
+        """After a fill: losses. After a trip: working orders. Then store and report."""
         if self.order_store.fills:
-            self._after_fills(now_ns)
-        if self.risk.risk_epoch != self._epoch:
-            self._epoch = self.risk.risk_epoch
-            self._take_back(now_ns)
+            self._risk_watch.after_fills(now_ns)
+            self._intake.protect(tuple(self.order_store.fills), now_ns)
+        self._risk_watch.take_back(now_ns)
         self._operations.enforce(now_ns)
         if self._operations.pending:
             self._operations.on_tick(now_ns)
         self.order_store.flush(now_ns)
-
-    def _take_back(self, now_ns: int) -> None:
-        """Orders that were approved in this call before something in it tripped do not leave."""
-        out, valid = self._out, self.risk.still_valid
-        void = [each for each in out.commands if type(each) is Approved and not valid(each)]
-        if void:
-            out.commands = [each for each in out.commands if not any(each is one for one in void)]
-        for approved in void:
-            self.executor.on_report(not_sent(approved.order), now_ns)
-
-    def _after_fills(self, now_ns: int) -> None:
-        """Losses are judged at once when a fill may have made one."""
-        for fill in self.order_store.fills:
-            self._book_monitor.mark(self._inst_states[fill.venue, fill.symbol], now_ns)
-        self._out.commands.extend(self.risk.on_tick(self.view, now_ns))

@@ -1,9 +1,9 @@
-"""Flattening: what is held is sold, what is short bought back, until nothing is left.
+"""Flattening: long positions are sold, short ones bought back, until nothing is left.
 
-Begun by the operator and durable, so a restart goes on with it. It waits for nothing but its own
-order: that one goes before all others of its side, is worked in slices, and says in its reports
-what it waits for. It ends when the position is flat, or too little for an order, or when it is told
-otherwise: by another order of the operator, or by a halt that it was not asked to pass.
+Started by the operator and durable, so it continues after a restart. It waits for its own order
+only: that one has priority over all others of its side, is worked in slices, and reports
+what it waits for. It ends when the position is flat, or too small for an order, or early: by another
+operator command, or by a halt that it was not requested to pass.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from citadel_micro.core.model.events import SignalReceived
 from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
 from citadel_micro.core.risk.circuit_breakers import GLOBAL
+from citadel_proto.reason_codes import OWN_ID
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.signal_intake import SignalIntake
@@ -30,21 +31,21 @@ if TYPE_CHECKING:
 OWN_STRATEGY: Final = "citadel"
 FLATTEN_KEY: Final = "flatten/"
 RETRY_NS: Final = SECOND
-"""Between two orders of one flattening, of which each lives until it is done."""
+"""Between two orders of one flattening, each of which works until it is filled or canceled."""
 ADMISSION_NS: Final = 60 * SECOND
 
 
 @dataclass(slots=True, kw_only=True)
 class Flattening:
-    """One that is under way."""
+    """One active flattening."""
 
     reason: str
     through_halt: bool
     signal_id: str = ""
-    """Its present order, or its last one."""
+    """Its current order, or its last one."""
     next_ns: int = 0
-    told: str = ""
-    """The code of what it was last said to wait for."""
+    reported: str = ""
+    """The last reported code of what it waits for."""
 
 
 class Flattener:
@@ -62,14 +63,24 @@ class Flattener:
         self._view = context.view
         self._out = context.out
         self._tasks: dict[tuple[str, str], Flattening] = {}
+        self._done = {ParentState.DONE_DUST}
+        """Of its last order: what is left may be too small for another."""
+        if context.config.flatten_ends_small:
+            self._done.add(ParentState.FILLED)
 
     @property
     def pending(self) -> bool:
         """Whether ``on_tick`` has something to do."""
         return bool(self._tasks)
 
+    def possible(self, scope: str, command: OperatorCommand) -> bool:
+        """Whether a command would not be refused for everything in its scope."""
+        through = command.through_halt
+        keys = [key for key in self._inst_states if covers(scope, *key)]
+        return not all(self._blocked(key, through_halt=through) for key in keys)
+
     def begin(self, scope: str, command: OperatorCommand, now_ns: int) -> None:
-        """Flatten every position of a scope, and what its orders in flight may still become."""
+        """Flatten every position of a scope, and what its orders in flight may still fill."""
         for position in self._view.portfolio.positions():
             key = (position.venue, position.symbol)
             if position.quantity and key not in self._inst_states and covers(scope, *key):
@@ -89,7 +100,7 @@ class Flattener:
         self.on_tick(now_ns)
 
     def drop(self, scope: str, action: str, now_ns: int) -> None:
-        """The operator has given another order."""
+        """The operator has given another command."""
         why = f"the operator has given the order {action}"
         for key, task in tuple(self._tasks.items()):
             if not covers(scope, *key) and scope != f"strategy:{OWN_STRATEGY}":
@@ -101,7 +112,7 @@ class Flattener:
                 self._executor.close(parent, end, "CANCELED_BY_OPERATOR", why, now_ns)
 
     def restore(self, state: dict[str, object]) -> None:
-        """Go on with what the last run had under way."""
+        """Continue the last run's flattenings."""
         for name, value in state.items():
             if not name.startswith(FLATTEN_KEY):
                 continue
@@ -115,7 +126,7 @@ class Flattener:
                 self._end(key, "flatten_stopped", "error", why=why)
 
     def on_tick(self, now_ns: int) -> None:
-        """Go on with each of them."""
+        """Continue each of them."""
         if self._view.reconciling or self._executor.stopping:
             return
         for key in tuple(self._tasks):
@@ -132,12 +143,12 @@ class Flattener:
             return
         parent = self._order_store.known.get(task.signal_id)
         if parent is not None and not parent.closed:
-            self._tell(key, task, parent)
+            self._report(key, task, parent)
             return
         held = self._view.portfolio.quantity(*key)
         lots = int(abs(held) // inst.instrument.lot)
-        dust = parent is not None and parent.state is ParentState.DONE_DUST
-        if lots == 0 or (dust and not _placeable(inst, lots)):
+        done = parent is not None and parent.state in self._done
+        if lots == 0 or (done and not _placeable(inst, lots)):
             coming = any(p.pending for p in inst.parents if p.terminal or p.verdict is not None)
             if not coming:
                 level: Level = "warning" if held else "info"
@@ -149,7 +160,7 @@ class Flattener:
             self._order(key, task, held, lots, now_ns)
 
     def _blocked(self, key: tuple[str, str], *, through_halt: bool) -> str:
-        """Why it may not go on, with what to do about it; empty when it may."""
+        """Why it cannot continue, with how to fix it; empty when it can."""
         of = (*key, OWN_STRATEGY)
         state = self._risk.effective_state(*of)
         if state != "KILLED" and (state != "HALTED" or through_halt):
@@ -162,10 +173,10 @@ class Flattener:
                 return f"{text}; reset {trip.trip_id}, or flatten with --through-halt"
         return f"{' '.join(key)} is {state}"
 
-    def _tell(self, key: tuple[str, str], task: Flattening, parent: Parent) -> None:
+    def _report(self, key: tuple[str, str], task: Flattening, parent: Parent) -> None:
         code = parent.reason_code if parent.state is ParentState.PAUSED else ""
-        if code != task.told:
-            task.told = code
+        if code != task.reported:
+            task.reported = code
             if code:
                 names = {"venue": key[0], "symbol": key[1], "signal_id": parent.id}
                 self._out.note("warning", "flatten_waits", code=code, why=parent.reason, **names)
@@ -201,7 +212,7 @@ class Flattener:
         venue, symbol = key
         side: Side = "sell" if held > 0 else "buy"
         signal = SignalReceived(
-            signal_id=f"own-{self._config.run_id}-{order_store.count + 1}",
+            signal_id=f"{OWN_ID}{self._config.run_id}-{order_store.count + 1}",
             strategy=OWN_STRATEGY,
             venue=venue,
             symbol=symbol,
@@ -230,11 +241,11 @@ class Flattener:
         task.signal_id, task.next_ns = parent.id, now_ns + RETRY_NS
         self._store(key)
         self._intake.admit(parent, now_ns)
-        self._tell(key, task, parent)
+        self._report(key, task, parent)
 
 
 def covers(scope: str, venue: str, symbol: str) -> bool:
-    """Whether a scope takes in this instrument."""
+    """Whether a scope contains this instrument."""
     return scope in (GLOBAL, f"venue:{venue}", f"symbol:{venue}:{symbol}")
 
 

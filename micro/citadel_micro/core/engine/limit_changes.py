@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import LimitsChanged
 
 FIXED: Final = ("reporting_currency", "par_currencies", "rolling_window_ns")
-"""Limits by which past profit was counted."""
+"""Limits that past profit was counted with."""
 
 
 class LimitChanges:
-    """Takes over limits that a person has changed."""
+    """Applies limits that the operator has changed."""
 
     def __init__(self, context: EngineContext, references: ReferenceBooks) -> None:
         self._risk = context.risk
@@ -23,7 +23,7 @@ class LimitChanges:
         self._out = context.out
 
     def on_limits(self, event: LimitsChanged, now_ns: int) -> None:
-        """Judge by other limits from now on; what works is judged by them at its next order."""
+        """Check against new limits from now on; working orders at their next request."""
         del now_ns
         old, new = self._risk.limits, event.limits
         names = [each.name for each in fields(new)]

@@ -1,7 +1,8 @@
-"""What a person, a breaker or a lost lease does to orders that are under way."""
+"""Effects of operator commands, breakers and lost leases on working orders."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.engine.flatten import Flattener
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
 
 _WITHDRAWN: Final = ("REDUCING", "HALTED", "KILLED")
-"""States under which orders are cancelled; under any other it was for their macro's silence."""
+"""States under which orders are canceled; under any other it was for their macro's silence."""
 
 
 class OperatorActions:
-    """Carries out operator commands, and enforces what the gate says about working orders."""
+    """Executes operator commands, and enforces the gate's decisions on working orders."""
 
     def __init__(
         self, context: EngineContext, executor: SmartOrderExecutor, intake: SignalIntake
@@ -41,7 +42,7 @@ class OperatorActions:
         self._seen: tuple[int, LeaseAction, object] = (-1, LeaseAction.NONE, None)
         self._silent: frozenset[tuple[str, int]] = frozenset()
         self._dead_since_ns = 0
-        """The last heartbeat of all, when what is held was flattened for its being the last."""
+        """The last heartbeat of any sender, when positions were flattened because of its age."""
         self._flattener = Flattener(context, executor, intake)
         self._names = {
             key: inst.instrument.venue_symbol for key, inst in context.inst_states.items()
@@ -50,7 +51,7 @@ class OperatorActions:
         self._stopped = False
 
     def on_operator(self, command: OperatorCommand, now_ns: int) -> None:
-        """Carry out one command. One that cannot be becomes an error note and changes nothing."""
+        """Execute one command. One that cannot be executed becomes an error note and changes nothing."""
         self._out.note(
             "warning",
             "operator",
@@ -74,6 +75,10 @@ class OperatorActions:
                 self._out.note("error", "operator_command_refused", error=text)
                 return
             self._flattener.drop(scope, command.action, now_ns)
+            if command.pause and self._flattener.possible(scope, command):
+                pause = replace(command, action="pause", reason=f"flatten: {command.reason}")
+                self._out.commands.extend(self._risk.on_operator(pause, now_ns))
+                self.enforce(now_ns)
             self._cancel_all(scope, command, now_ns)
             if command.action == "flatten":
                 self._flattener.begin(scope, command, now_ns)
@@ -84,7 +89,7 @@ class OperatorActions:
             self.enforce(now_ns)
 
     def watch_owners(self, now_ns: int) -> None:
-        """Find out whose macro is silent for longer than the hard lease, whoever else is heard."""
+        """Find the owners whose macro is silent for longer than the hard lease."""
         limits, leases = self._risk.limits, self._view.leases
         required = limits.lease_required
         owners = {
@@ -95,16 +100,16 @@ class OperatorActions:
         self._silent = frozenset(
             each
             for each in owners
-            if leases.instrument_unknown(*each, now_ns, limits.lease_hard_ns, required=required)
+            if leases.expired(*each, now_ns, limits.lease_hard_ns, required=required)
         )
-        heard_ns = leases.last_beat_ns
+        beat_ns = leases.last_beat_ns
         if (
             limits.lease_dead_action == "flatten"
-            and heard_ns is not None
-            and now_ns - heard_ns > limits.lease_dead_ns
-            and heard_ns != self._dead_since_ns
+            and beat_ns is not None
+            and now_ns - beat_ns > limits.lease_dead_ns
+            and beat_ns != self._dead_since_ns
         ):
-            self._dead_since_ns = heard_ns
+            self._dead_since_ns = beat_ns
             text = f"no macro was heard for {limits.lease_dead_ns / 1e9:g} s"
             self._out.note("error", "flatten_for_silence", reason=text)
             command = OperatorCommand(action="flatten", scope=GLOBAL, trip_id="", reason=text)
@@ -125,17 +130,17 @@ class OperatorActions:
                 continue
             code, reason = self._why(parent)
             if signal.kind == "stop":
-                # Its protection must outlive the halt: only what is out is withdrawn.
+                # Its protection must outlive the halt: only its live orders are canceled.
                 self._executor.withdraw(parent, now_ns)
             elif parent.verdict is None:
                 self._executor.close(parent, ParentEvent.CANCEL, code, reason, now_ns)
 
     def restore(self, state: dict[str, object]) -> None:
-        """Go on with what the last run had under way."""
+        """Continue what the last run had started."""
         self._flattener.restore(state)
 
     def on_tick(self, now_ns: int) -> None:
-        """Go on with a flattening or a shutdown."""
+        """Continue a flattening or a shutdown."""
         self._flattener.on_tick(now_ns)
         if self._stop_by_ns != FAR and not self._stopped:
             active = self._executor.order_store.active.values()
@@ -152,7 +157,7 @@ class OperatorActions:
     # inside
 
     def _strategies(self) -> list[str]:
-        """All that were heard of: by heartbeats, orders and trips."""
+        """All known ones: from heartbeats, orders and trips."""
         known = self._executor.order_store.known.values()
         scopes = (trip.scope.partition(":") for trip in self._risk.breakers.trips)
         return [
@@ -162,7 +167,7 @@ class OperatorActions:
         ]
 
     def _why(self, parent: Parent) -> tuple[str, str]:
-        """Code and reason of the gate's wish that this parent be cancelled."""
+        """Code and reason why the gate wants this parent canceled."""
         signal = parent.signal
         of = (signal.venue, signal.symbol, signal.strategy)
         state = self._risk.effective_state(*of)
@@ -175,7 +180,7 @@ class OperatorActions:
         return RiskCode.MACRO_LEASE_LOST, "its macro has fallen silent"
 
     def _shutdown(self, reason: str, now_ns: int) -> None:
-        """Withdraw what is out. Stops stay: they are stored, and the next run holds them."""
+        """Cancel the live orders. Stops stay: they are stored, and the next run holds them."""
         self._executor.stopping = True
         if self._stop_by_ns == FAR:
             self._stop_by_ns = now_ns + self._config.shutdown_ns
@@ -196,7 +201,7 @@ class OperatorActions:
             if parent.state is ParentState.HELD:
                 continue
             if parent.signal.kind == "stop" and command.action == "flatten":
-                # It waits, and is there again should the flattening be told otherwise.
+                # It waits, and continues if the flattening ends early.
                 self._executor.withdraw(parent, now_ns)
             else:
                 self._executor.close(

@@ -1,12 +1,12 @@
-"""Answers to questions about orders, balances, positions and limits."""
+"""Answers to queries about orders, balances, positions and limits."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.commands import PublishAnswer
+from citadel_micro.core.model.risk_limits import listed_limits
 from citadel_micro.core.orders.execution_reports import (
     WHOLE_FILLS,
     balance_views,
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 _ONE = Decimal(1)
 MOST_REPORTS: Final = 500
 MOST_FILLS: Final = 10_000
-"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB. Whoever wants
-less in one piece says so in the question."""
+"""Bounds of one answer: about 1.5 MB on the wire, where a frame has at most 4 MiB. A query may ask
+for less per answer."""
 MOST_WEIGHT: Final = 3_000_000
 REPORT_BYTES: Final = 1_500
 FILL_BYTES: Final = 200
-"""What a page may weigh at most, with the longest names and texts that its orders have."""
+"""Maximum size of a page, with the longest names and texts that its orders have."""
 
 
 def answer(
@@ -43,11 +43,12 @@ def answer(
     venues: Iterable[str],
     limits: RiskLimits,
     error: str,
+    foreign: tuple[PublishReport, ...] = (),
 ) -> PublishAnswer:
-    """Answer one question from what is known now.
+    """Answer one query from the current state.
 
-    ``error`` says why the answer may be wrong. Of more orders than an answer may hold, the newest
-    are told; then it is ``truncated``, and the rest follows to a question with its ``cursor``.
+    ``error`` is why the answer may be wrong, ``foreign`` what others have traded that it asks for. Of more orders than an answer may hold, the newest
+    are in it; then it is ``truncated``, and the rest follows to a query with its ``cursor``.
     """
     kind = query.kind
     chosen = [venue for venue in venues if query.venue in ("", venue)]
@@ -59,6 +60,7 @@ def answer(
         reports = [report(parent, portfolio) for parent in parents]
     elif kind == "order":
         reports = _one(query.signal_id, order_store, portfolio)
+    reports.extend(foreign)
     return PublishAnswer(
         query_id=query.query_id,
         kind=kind,
@@ -75,9 +77,7 @@ def answer(
         )
         if kind == "positions"
         else (),
-        limits=tuple((each.name, str(getattr(limits, each.name))) for each in fields(limits))
-        if kind == "limits"
-        else (),
+        limits=tuple(listed_limits(limits)) if kind == "limits" else (),
         error=error,
         truncated=more,
         cursor=str(parents[0].number) if more else "",
@@ -93,17 +93,17 @@ def _one(signal_id: str, order_store: OrderStore, portfolio: Portfolio) -> list[
 
 
 def _page(query: QueryReceived, order_store: OrderStore) -> tuple[list[Parent], bool]:
-    """The newest orders that are asked for, oldest first, and whether there are older ones.
+    """The newest matching orders, oldest first, and whether there are older ones.
 
     An order's number never changes, so pages neither overlap nor leave out any, whatever happens
-    between them. What begins after the first page is told by its own report.
+    between them. Orders created after the first page are published by their own reports.
     """
     below = int(query.cursor) if query.cursor.isdecimal() else None
     most = min(query.limit or MOST_REPORTS, MOST_REPORTS)
     pool = order_store.active if query.working else order_store.known
     found: list[Parent] = []
     fills = weight = 0
-    # ``active`` holds those that came back to life behind younger ones.
+    # ``active`` holds those that became active again after younger ones.
     for parent in sorted(pool.values(), key=_number, reverse=True):
         if not _asked_for(parent, query, below):
             continue
@@ -116,7 +116,7 @@ def _page(query: QueryReceived, order_store: OrderStore) -> tuple[list[Parent], 
 
 
 def _weight(parent: Parent) -> int:
-    """Bytes that its report takes at most."""
+    """Maximum size of its report in bytes."""
     return REPORT_BYTES + 4 * len(parent.reason) + FILL_BYTES * min(parent.fills, WHOLE_FILLS)
 
 

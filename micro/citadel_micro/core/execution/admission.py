@@ -1,10 +1,20 @@
-"""From a signal to a parent: what it asks for in lots and ticks, and by which algorithm."""
+"""From a signal to a parent: its lots and ticks, and its algorithm."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos import ALGORITHMS, DEFAULT, FOR_MARKET, FOR_STOPS, algorithm
+from citadel_micro.core.algos import (
+    ALGORITHMS,
+    DEFAULT,
+    FOR_ALL_OR_NOTHING,
+    FOR_MARKET,
+    FOR_STOPS,
+    algorithm,
+    overridden,
+)
 from citadel_micro.core.algos.base import checked
 from citadel_micro.core.risk.codes import NEEDS_PRICE, PASSING
 from citadel_micro.core.risk.types import RiskRequest
@@ -13,12 +23,12 @@ from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
     from citadel_micro.core.algos.base import Algorithm, Value
     from citadel_micro.core.model.events import SignalReceived
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.orders import Parent
+    from citadel_micro.core.risk.sizing import Size
     from citadel_micro.core.risk.types import Verdict
 
 SENT_AGAIN_NS: Final = 50_000_000
@@ -26,17 +36,24 @@ SENT_AGAIN_NS: Final = 50_000_000
 
 
 def choose_algorithm(
-    signal: SignalReceived, defaults: Mapping[str, Mapping[str, Value]]
+    signal: SignalReceived,
+    defaults: Mapping[str, Mapping[str, Value]],
+    *,
+    fill_or_kill: bool = False,
 ) -> Algorithm:
     """The algorithm with its parameters.
 
-    A stop is a stop whatever algorithm it names. A market order, and an immediate-or-cancel one,
+    A stop is held, by ``FOR_STOPS`` where it names none that is. A market order, and an immediate-or-cancel one,
     is a limit within a cap: it keeps those parameters of the named algorithm that it shares.
+    ``fill_or_kill``: the venue has such orders.
     Raises BadInput for an unknown algorithm, parameter or value.
     """
-    asked = FOR_STOPS if signal.kind == "stop" else signal.algo or DEFAULT
+    its = ALGORITHMS.get(signal.algo)
+    held = its is not None and its.traits.held
+    asked = FOR_STOPS if signal.kind == "stop" and not held else signal.algo or DEFAULT
     kind = algorithm(asked)
-    if signal.time_in_force == "FOK":
+    kills = fill_or_kill and signal.kind == "order"
+    if (signal.time_in_force == "FOK" or kind.traits.all_or_nothing) and not kills:
         raise BadInput(
             "fill-or-kill is not supported",
             where="time_in_force",
@@ -45,15 +62,22 @@ def choose_algorithm(
         )
     if signal.kind == "order" and kind.traits.held:
         raise BadInput("a stop is asked for by kind 'stop'", where="algo", mend="send kind 'stop'")
-    given: dict[str, Value] = dict(defaults.get(asked, {}))
-    given.update(signal.params if signal.kind == "order" or signal.algo == asked else ())
+    own = dict(signal.params) if signal.kind == "order" or signal.algo == asked else {}
+    given = overridden(kind, defaults.get(asked, {}), own)
     immediate = signal.order_type == "market" or signal.time_in_force == "IOC"
-    if signal.kind == "order" and immediate and not kind.traits.immediate:
+    whole = signal.time_in_force == "FOK"
+    fits = kind.traits.all_or_nothing if whole else kind.traits.immediate
+    if signal.kind == "order" and (immediate or whole) and not fits:
         checked(asked, kind.params, given.items())
-        kind = ALGORITHMS[FOR_MARKET]
+        if not kind.traits.replaceable:
+            raise BadInput(
+                f"{asked} is not for such orders", where="time_in_force", allowed="GTC, IOC, PO"
+            )
+        replacement = FOR_ALL_OR_NOTHING if whole else FOR_MARKET
+        kind = ALGORITHMS[replacement]
         shared = {param.name for param in kind.params if param.name == "max_cross_bps"}
         named = dict(signal.params)
-        given = dict(defaults.get(FOR_MARKET, {}))
+        given = dict(defaults.get(replacement, {}))
         given.update((name, value) for name, value in named.items() if name in shared)
     made = kind.make(given.items())
     made.check(signal)
@@ -61,9 +85,9 @@ def choose_algorithm(
 
 
 def set_terms(parent: Parent, rules: Instrument) -> None:
-    """Fix target and prices in the instrument's units: quantity down, prices to the safe side.
+    """Set target and prices in the instrument's units: quantity down, prices to the safe side.
 
-    The gate refuses a plain limit order whose price had to be rounded, and any whose quantity had
+    The gate rejects a plain limit order whose price had to be rounded, and any whose quantity had
     to be; the worst price of other algorithms only bounds theirs.
     Raises BadInput for a number that is not one, or not above zero.
     """
@@ -73,6 +97,8 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     if not signal.quantity.is_finite() or signal.quantity <= 0:
         raise BadInput(f"quantity is {signal.quantity}", where=where, allowed="above 0")
     parent.target = rules.lots(rules.units(signal.quantity), "floor")
+    if parent.sized and parent.permitted is not None:
+        parent.target = min(parent.target, parent.permitted)  # it was given less before a restart
     if signal.limit_price is not None:
         if not signal.limit_price.is_finite() or signal.limit_price <= 0:
             raise BadInput(f"limit price is {signal.limit_price}", where=where, allowed="above 0")
@@ -82,11 +108,26 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     if signal.stop_price is not None:
         if not signal.stop_price.is_finite() or signal.stop_price <= 0:
             raise BadInput(f"stop price is {signal.stop_price}", where=where, allowed="above 0")
-        # The last tick at which the market has reached it, seen from where the market is now.
+        # The last tick at which the market has reached it, coming from the current price.
         reached = "floor" if signal.side == "sell" else "ceil"
         parent.stop_ticks = rules.ticks(signal.stop_price, reached)  # type: ignore[arg-type]
         _above_nothing(parent.stop_ticks, "stop price", signal.stop_price, rules, where)
     parent.reduce_only = signal.reduce_only or signal.kind == "stop"
+
+
+def set_reach(parent: Parent) -> None:
+    """Move the worst price beyond the signal's limit, as far as its algorithm was permitted.
+
+    The signal's limit is then where its sender priced the order, and ``limit_ticks``, which nothing
+    may exceed, the price that it may follow the market to. After ``set_terms``.
+    """
+    limit, algo = parent.signal.limit_price, parent.algo
+    if limit is None or algo is None or not algo.beyond_bps:
+        return
+    reach = limit * Decimal(repr(algo.beyond_bps)) / 10_000
+    worst = limit + parent.sign * reach
+    rounding = "floor" if parent.sign > 0 else "ceil"
+    parent.limit_ticks = max(1, parent.rules.ticks(worst, rounding))  # type: ignore[arg-type]
 
 
 def _above_nothing(ticks: int, what: str, price: Decimal, rules: Instrument, where: str) -> None:
@@ -98,21 +139,40 @@ def _above_nothing(ticks: int, what: str, price: Decimal, rules: Instrument, whe
 
 
 def _missed(signal: SignalReceived, now_ns: int) -> int:
-    """How many signals were lost before this one, as far as that is sure.
+    """How many signals were lost before this one, as far as that is certain.
 
-    One that may have been sent before tells nothing: what is missing may be itself.
+    One that may be a retransmission says nothing: the missing message may be its own first copy.
     """
     return signal.missed if now_ns - signal.created_ns < SENT_AGAIN_NS else 0
 
 
 def may_wait(verdict: Verdict) -> bool:
-    """Whether a verified reduction is denied by nothing but what passes.
+    """Whether a verified reduction is denied only for temporary reasons.
 
-    Then it is taken up and waits, and says what for: its orders are judged one by one anyway.
+    Then it is accepted and waits, and reports what for: its orders are checked one by one anyway.
     """
     failed = [code for _, code, ok, _, _, _ in verdict.rows if not ok]
     passing = PASSING | NEEDS_PRICE if RiskCode.BOOK_NOT_LIVE in failed else PASSING
     return verdict.reducing and all(code in passing for code in failed)
+
+
+def give(parent: Parent, request: RiskRequest, size: Size) -> RiskRequest:
+    """Set a parent's target to what it is given, less than it asked for; returns the gate request of that.
+
+    Of one that is given nothing the request remains what it asked for, to be explained.
+    """
+    asked = parent.target
+    amount, base = parent.rules.amount, parent.rules.base
+    parent.target = parent.permitted = size.lots
+    parent.sized = f"{size.why}; given {amount(size.lots)} of the {amount(asked)} {base} asked for"
+    judged = size.lots or asked
+    return replace(
+        request,
+        quantity_lots=judged,
+        exposure_lots=judged,
+        asked_lots=asked,
+        sizing=parent.sized,
+    )
 
 
 def admission_request(
@@ -122,11 +182,14 @@ def admission_request(
     duplicate: bool,
     now_ns: int,
     reference_mid: float | None,
+    sliced: bool = False,
+    replaced_lots: int = 0,
+    daily_volatility: float | None = None,
 ) -> RiskRequest:
-    """What the gate is asked at admission.
+    """The gate request of an admission.
 
-    The price of a plain limit is judged, for it will rest there; the worst price of the other
-    algorithms is a cap, and their orders are judged one by one. A stop is valued at its limit, or
+    The price of a plain limit is checked, because it will rest there; the worst price of the other
+    algorithms is a cap, and their orders are checked one by one. A stop is valued at its limit, or
     at its trigger.
     """
     signal = parent.signal
@@ -151,9 +214,14 @@ def admission_request(
         signal_expires_ns=signal.expires_ns,
         duplicate=duplicate,
         missed_signals=_missed(signal, now_ns),
+        leverage=signal.leverage,
         owner=signal.owner,
         epoch=signal.epoch,
         asked_price=signal.limit_price if plain else None,
         asked_quantity=parent.rules.units(signal.quantity),
         reference_mid=reference_mid,
+        replaced_lots=replaced_lots,
+        sliced=sliced and parent.algo is not None and parent.algo.traits.sliced,
+        confidence=signal.confidence,
+        daily_volatility=daily_volatility,
     )

@@ -1,9 +1,9 @@
-"""Entries that would end with less than can be sold: completed to what can, or told as dust.
+"""Entries that would end with less than can be sold: completed to the minimum, or ended as dust.
 
-A chase whose time is up, or an entry that macro withdraws, may have bought a few lots: less than
-the venue's minimum, so that nothing can ever sell them. Within its own target and worst price such
-an entry goes on for a moment and takes the little that is missing. Where that cannot be had it ends
-as it would have, with the code ``DUST``.
+A chase whose time is up, or an entry that macro cancels, may have bought a few lots: less than
+the venue's minimum, so that they can never be sold. Within its own target and worst price such
+an entry continues for a moment and buys the little that is missing. Where that is not available it
+ends as it would have, with the code ``DUST``.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ COMPLETED: Final = (
     "NOT_MARKETABLE",
     "POST_ONLY",
 )
-"""Ends before which an entry is completed. After a halt, a lost lease or an order of the operator
+"""Ends before which an entry is completed. After a halt, a lost lease or an operator command
 nothing more is bought."""
 COMPLETE_NS: Final = 5 * SECOND
 KEEP_NS: Final = 30 * SECOND
 """For an order whose rest is below the minimum, so that nothing but itself can complete it."""
 MARGIN: Final = Fraction(95, 100)
-"""Of the present price: so far it may fall and what was bought can still be sold."""
+"""Of the current price: it may fall this far and the bought quantity can still be sold."""
 
 
 class Completion:
-    """Decides it, and remembers in the parent (``ending``) how it shall end after that."""
+    """Decides it, and records in the parent (``ending``) how it will end after that."""
 
     def __init__(self, context: EngineContext, executor: ParentActions) -> None:
         self._inst_states = context.inst_states
@@ -51,24 +51,23 @@ class Completion:
         self._out = context.out
 
     def keeps(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> bool:
-        """Whether an order that is out stays for a while, since its rest could not be placed anew.
+        """Whether live orders stay for a while, since their rest would be too small to place again.
 
-        Called before it is withdrawn.
+        Called before they are canceled.
         """
         if parent.ending is not None or parent.exits or not parent.filled or not parent.live:
             return False
         if code not in COMPLETED or self._executor.stopping or self._view.reconciling:
             return False
         inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
-        child = parent.live[0]
-        smallest = inst.instrument.min_lots_at(child.price_ticks)
+        smallest = min(inst.instrument.min_lots_at(each.price_ticks) for each in parent.live)
         if parent.remaining >= smallest or not self._missing(parent, inst, Fraction(1)):
             return False
         self._put_off(parent, (end, code, reason), parent.target, now_ns + KEEP_NS)
         return True
 
     def goes_on(self, parent: Parent, now_ns: int) -> bool:
-        """Whether a parent of which nothing is out, and which is to end, is completed instead."""
+        """Whether an ending parent without live orders is completed instead."""
         if parent.ending is not None or parent.exits or not parent.filled:
             return False
         if parent.reason_code not in COMPLETED or parent.verdict is None:
@@ -100,7 +99,7 @@ class Completion:
         end, code, reason = ending
         parent.ending = [end.value, code, reason]
         cap = FAR if parent.algo is None else parent.algo.cap(parent)
-        parent.algo = Complete(need, None if cap == FAR else cap)
+        parent.algo = Complete(need, None if cap == FAR else cap, len(parent.live))
         parent.ends_ns = until_ns
         rules = parent.rules
         text = (
@@ -112,7 +111,7 @@ class Completion:
         self._executor.order_store.touch(parent)
 
     def ending(self, parent: Parent, end: ParentEvent) -> tuple[ParentEvent, str, str]:
-        """How it ends: as it was to end before it was completed, and as dust if that is left."""
+        """How it ends: as it was to end before it was completed, or as dust if that is left."""
         code, reason = parent.reason_code, parent.reason
         if end is ParentEvent.FILL:
             return end, code, reason
@@ -130,10 +129,10 @@ class Completion:
         return end, code, reason
 
     def _missing(self, parent: Parent, inst: InstrumentState, margin: Fraction) -> int:
-        """Lots by which what is held is too little to be sold at a part of the present price."""
+        """Lots missing for the position to be sellable at a fraction of the current price."""
         rules = inst.instrument
         touch = inst.touch_ticks()
-        half_ticks = inst.mid_half_ticks() if touch is not None else parent.arrival_half_ticks
+        half_ticks = inst.mid_half_ticks() if touch is not None else parent.arrival_mid2_ticks
         ticks = int(half_ticks * margin // 2)
         if ticks <= 0:
             return 0

@@ -1,4 +1,4 @@
-"""What the rooms of the engine share, made once and handed to each."""
+"""Components shared by the parts of the engine, created once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EngineContext(NamedTuple):
-    """One engine's parts."""
+    """The components of one engine."""
 
     config: EngineConfig
     inst_states: Mapping[tuple[str, str], InstrumentState]

@@ -1,8 +1,8 @@
 """SmartOrderExecutor: parents from admission to their end.
 
-A parent has one algorithm, which says what order should be out, and at most one live child. What
-the algorithm wants is compared with what is out; the difference is sent, through the gate and
-within the parent's budget. Everything that may change a decision (market, report, timer, operator)
+A parent has one algorithm, which decides which order, or which few, should be working. Its decision
+is compared with the live orders; the difference is sent, through the gate and within the parent's
+budget. Everything that may change a decision (market, report, timer, operator)
 ends in ``advance``.
 """
 
@@ -11,50 +11,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.algos.base import KEEP
+from citadel_micro.core.execution.anomalies import Anomalies
 from citadel_micro.core.execution.completion import Completion
 from citadel_micro.core.execution.decisions import Decisions
 from citadel_micro.core.execution.order_sender import OrderSender
+from citadel_micro.core.execution.pauses import cross_pause_ns
 from citadel_micro.core.execution.reject_policy import BUSY, RejectPolicy, Resync
 from citadel_micro.core.execution.report_handler import ReportHandler
+from citadel_micro.core.execution.venue_honesty import unbookable, untrue_fill
 from citadel_micro.core.model.commands import RequestSnapshot
 from citadel_micro.core.model.events import FeedStatus, OrderFilled
 from citadel_micro.core.model.time_units import FAR, MS
-from citadel_micro.core.orders.order_life import end_of_life, life_ends_ns
+from citadel_micro.core.orders.order_life import end_of_life, life_ends_ns, whole_fill
 from citadel_micro.core.orders.order_states import (
     CHILD_TERMINAL,
     ChildState,
     ParentEvent,
     ParentPhase,
-    ParentState,
 )
-from citadel_micro.core.risk.circuit_breakers import symbol_scope
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Decision
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.report_handler import ChildReport
+    from citadel_micro.core.model.events import VenueAnomaly
     from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent, ParentAlgorithm
 
 _P, _V = ParentPhase, ParentEvent
 _IN_DOUBT: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
-_AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
-CROSS_PAUSE_NS: Final = 50 * MS
-"""Between immediate orders, which also wait for a newer book."""
-CROSS_PAUSE_DOUBLINGS: Final = 4
-"""Of that pause, one for each immediate order in a row that found nothing: 800 ms at most."""
 
 
 class SmartOrderExecutor:
-    """See the module. ``register`` holds the parents; commands go to the outbox."""
+    """See the module."""
 
     def __init__(self, context: EngineContext) -> None:
         self.order_store = context.order_store
         self.sender = OrderSender(context.config, context.risk, context.view, context.out)
         self.due_ns = FAR
-        """Earliest time at which a parent wants to be looked at."""
+        """Earliest time at which a parent has something due."""
         self.stopping = False
         self.venue_down = self.sender.down
         """Venues whose order connection is down, with the reason."""
@@ -67,38 +64,41 @@ class SmartOrderExecutor:
         self._reject_policy = RejectPolicy(context)
         self._decisions = Decisions(context, self, self._reject_policy)
         self._completion = Completion(context, self)
+        self._anomalies = Anomalies(context, self)
 
-    # what happens
+    # events
 
     def begin(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         """Start the working time of a parent that is READY."""
         parent.accepted_ns = now_ns
         parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)
         # A stop may be triggered without a book; its arrival is then that of its first order.
-        parent.arrival_half_ticks = inst.mid_half_ticks() if inst.fit else 0
+        parent.arrival_mid2_ticks = inst.mid_half_ticks() if inst.fit else 0
         parent.arrival_traded = inst.market.traded
         self.order_store.release(parent, inst)
-        if parent not in inst.parents:
-            inst.parents.append(parent)
+        inst.admit(parent)
         self.advance(parent, now_ns)
 
     def on_market(self, inst: InstrumentState, now_ns: int) -> None:
-        """Show a changed market to every parent of the instrument that could act on it."""
+        """Offer a changed market to every parent of the instrument that could act on it."""
         parents = inst.parents
         for parent in parents if len(parents) == 1 else tuple(parents):
             algo = parent.algo
             if parent.verdict is not None or parent.done_ns or algo is None or self.stopping:
                 continue
             live = parent.live
-            if live:
-                if live[0].state is not ChildState.WORKING or len(live) > 1:
+            if live:  # nearly always one, and working
+                if (len(live) != 1 or live[0].state is not ChildState.WORKING) and parent.busy:
                     continue
             elif now_ns < parent.resume_ns or parent.awaits_book(inst.book_id(), now_ns):
                 continue
             if now_ns >= parent.ends_ns:
                 self.advance(parent, now_ns)
                 continue
-            decision = self._ask(algo, parent, inst, now_ns)
+            known = parent.algo_state  # as ``_ask``, without the call
+            decision = algo.decide(parent, inst, now_ns)
+            if parent.algo_state is not known:
+                self.order_store.touch(parent)
             if decision is not KEEP:
                 self._decisions.carry_out(parent, inst, decision, now_ns)
                 self._plan(parent, now_ns)
@@ -106,23 +106,22 @@ class SmartOrderExecutor:
                 self.due_ns = algo.wake_ns
         if inst.held.waiting and not self.stopping:
             for parent in inst.held.reached():
-                self._look(parent, inst, now_ns)
+                self._check_held(parent, inst, now_ns)
 
-    def _look(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
-        """Show the market to a held stop."""
+    def _check_held(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
+        """Check a held stop against the market."""
         algo = parent.algo
         if algo is None or parent.phase is not _P.HELD or parent.verdict is not None:
             return
-        decision = self._ask(algo, parent, inst, now_ns)
-        if decision is not KEEP:
+        if (decision := self._ask(algo, parent, inst, now_ns)) is not KEEP:
             self._decisions.carry_out(parent, inst, decision, now_ns)
             self._plan(parent, now_ns)
             return
-        self.order_store.look_again(parent, inst)
+        self.order_store.rearm(parent, inst)
         self.due_ns = min(self.due_ns, algo.wake_ns)
 
     def on_report(self, report: ChildReport | OrderFilled, now_ns: int) -> None:
-        """Route what a venue says about one order."""
+        """Route a venue's report on one order."""
         found = self.order_store.children.get(report.client_id)
         if found is None:
             self._out.note(
@@ -138,18 +137,48 @@ class SmartOrderExecutor:
             self._out.note("warning", "report_on_lost_order", client_id=report.client_id)
             return
         before = child.state
-        if isinstance(report, OrderFilled):
+        self._reader.lie = ""
+        if (report.venue, report.symbol) != (parent.signal.venue, parent.signal.symbol):
+            self._reader.lie = f"{type(report).__name__} says that it is of {report.symbol}"
+            self.sender.mark_unknown(parent, child, now_ns, "told of another symbol")
+        elif isinstance(report, OrderFilled):
             self._fill(parent, child, report, now_ns)
         else:
             self._reader.read(parent, child, report, now_ns)
         self._after_report(parent, child, before, now_ns)
 
-    def on_venue(self, venue: str, down: str | None, now_ns: int) -> None:
+    def on_anomaly(self, said: VenueAnomaly, now_ns: int) -> None:
+        """A venue sent something that its adapter could not decode, or that is impossible."""
+        found = self.order_store.children.get(said.client_id)
+        if found is None or found[0].instrument_unknown:
+            code = RiskCode.VENUE_ANOMALY
+            self._anomalies.freeze(said.venue, said.symbol, code, said.text, now_ns)
+            return
+        parent, child = found
+        before = child.state
+        self.sender.mark_unknown(parent, child, now_ns, said.text)
+        self._reader.lie = said.text
+        self._after_report(parent, child, before, now_ns)
+
+    def give_up(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """Take the operator's word that a quarantined order is gone from its venue."""
+        self._reader.give_up(parent, child, now_ns)
+        self._after_report(parent, child, ChildState.QUARANTINED, now_ns)
+
+    def resume(self, venue: str, now_ns: int) -> None:
+        """Continue with what waited for a venue."""
+        for parent in tuple(self.order_store.active.values()):
+            if parent.signal.venue == venue:
+                parent.resume_ns = min(parent.resume_ns, now_ns)
+                self.advance(parent, now_ns)
+
+    def on_venue(self, venue: str, down: str | None, now_ns: int, *, missed: bool = False) -> None:
         """The order connection went down (with its reason) or came back.
 
-        After an interruption nothing that we believe about our orders there is sure.
+        After an interruption the state of our orders there is uncertain, as it is where
+        reports were ``missed``.
         """
-        was_down = self.venue_down.pop(venue, None) is not None
+        was_down = self.venue_down.pop(venue, None) is not None or missed
         if down is not None:
             self.venue_down[venue] = down
             return
@@ -162,9 +191,9 @@ class SmartOrderExecutor:
             waiting = [child for child in parent.live if child.cancel_after_ns == FAR]
             for child in waiting:
                 child.cancel_after_ns = 0
-            # What is in doubt is not cancelled but asked about, whatever else it waited for.
+            # An unknown order is not canceled but queried, whatever else it waited for.
             asked += [c for c in parent.watched if c not in waiting or c.state in _IN_DOUBT]
-            if waiting:  # before any question, which may wait longer
+            if waiting:  # before any query, which may wait longer
                 self.advance(parent, now_ns)
         for child in asked:
             child.query_due_ns = min(child.query_due_ns, now_ns)
@@ -172,7 +201,7 @@ class SmartOrderExecutor:
             self.advance(parent, now_ns)
 
     def on_timer(self, now_ns: int) -> None:
-        """Look at every parent that is due."""
+        """Visit every parent that is due."""
         if now_ns < self.due_ns:
             return
         for parent in tuple(self.order_store.awake.values()):
@@ -182,7 +211,7 @@ class SmartOrderExecutor:
         self.due_ns = max(due_ns, now_ns + MS)
 
     def advance(self, parent: Parent, now_ns: int) -> None:
-        """Do what is due for a parent: questions, cancels, its end, or its algorithm's decision."""
+        """Do what is due for a parent: queries, cancels, its end, or its algorithm's decision."""
         for child in parent.watched:
             self.sender.check_timeouts(parent, child, now_ns)
             self.order_store.touch(parent)
@@ -192,24 +221,24 @@ class SmartOrderExecutor:
             parent.same_book_ns, parent.resume_book = FAR, (-1, 0)
         if parent.terminal or parent.verdict is not None:
             self._wind_up(parent, now_ns)
-        elif now_ns >= parent.ends_ns and not _taking(parent):
+        elif now_ns >= parent.ends_ns and not parent.taking:
             self.close(parent, *end_of_life(parent), now_ns)
-        elif self.stopping or len(parent.live) > 1 or self._forbidden(parent):
+        elif self.stopping or len(parent.live) > parent.most_live or self._forbidden(parent):
             self.withdraw(parent, now_ns)
         elif parent.algo is not None and not self._view.reconciling:
             self._decide(parent, now_ns)
         self._plan(parent, now_ns)
 
     def _forbidden(self, parent: Parent) -> bool:
-        """What is out may not be, though the parent goes on: a stop under a halt.
+        """Live orders must be canceled although the parent continues: a stop under a halt.
 
-        Asked every time, since a cancel that was refused, had to wait or came before its order
+        Checked every time, since a cancel that was rejected, had to wait or came before its order
         leaves the order where it is.
         """
         return bool(parent.live) and self.forbidden(parent)
 
     def forbidden(self, parent: Parent, *, unwatched: bool = False) -> bool:
-        """Whether the breakers or the lease (``unwatched``: its own macro's) want it withdrawn."""
+        """Whether the breakers or the lease (``unwatched``: of its own macro) require its cancel."""
         signal = parent.signal
         return self._risk.must_cancel(
             signal.venue,
@@ -225,14 +254,14 @@ class SmartOrderExecutor:
         live = parent.live
         if algo is None or parent.phase is _P.GATING:
             return
-        if live and live[0].state is not ChildState.WORKING:
+        if parent.busy:
             return
         if not live and parent.phase is not _P.HELD and parent.remaining == 0:
             self.close(parent, _V.FILL, "", "", now_ns)
             return
         inst = self._inst_states[parent.rules.venue, parent.rules.symbol]
         if parent.phase is _P.HELD:
-            self._look(parent, inst, now_ns)
+            self._check_held(parent, inst, now_ns)
             return
         algo.forget()
         decision = self._ask(algo, parent, inst, now_ns)
@@ -242,7 +271,7 @@ class SmartOrderExecutor:
     def _ask(
         self, algo: ParentAlgorithm, parent: Parent, inst: InstrumentState, now_ns: int
     ) -> Decision:
-        """What should be out now; what the algorithm remembers of it is stored."""
+        """The algorithm's decision; its state is stored."""
         known = parent.algo_state
         decision: Decision = algo.decide(parent, inst, now_ns)
         if parent.algo_state is not known:
@@ -254,33 +283,32 @@ class SmartOrderExecutor:
     def _fill(self, parent: Parent, child: Child, report: OrderFilled, now_ns: int) -> None:
         rules = parent.rules
         inst = self._inst_states[rules.venue, rules.symbol]
+        self._reader.lie = unbookable(report)
+        if self._reader.lie:
+            self.sender.mark_unknown(parent, child, now_ns, self._reader.lie)
+            return
         was_settled = child.terminal and child.fills_complete
         fill = child.note_fill(report, now_ns, inst.mid_half_ticks())
         parent.changed(child)
+        if fill is not None:
+            self._reader.lie = untrue_fill(parent, child, report, settled=was_settled)
         self._reader.alive(child, now_ns)
         if fill is not None:
             self._view.portfolio.apply_fill(rules, parent.signal.side, report, now_ns)
             self.order_store.booked(report, fill.mid_half_ticks)
-            if was_settled:
-                self._out.note(
-                    "error",
-                    "fill_after_proof",
-                    client_id=child.client_id,
-                    trade_id=report.trade_id,
-                    lots=report.quantity_lots,
-                )
         self._reader.filled_up(child, now_ns)
 
     def _after_report(self, parent: Parent, child: Child, before: ChildState, now_ns: int) -> None:
-        """After a child has changed: count, judge what it means, and go on."""
+        """After a child has changed: count, evaluate the consequences, and continue."""
         parent.count(child)
         self.order_store.touch(parent)
         if parent.algo is not None:
             parent.algo.forget()
         if parent.live:
             self.order_store.activate(parent)
-        if parent.overfilled and parent.outcome is not ParentState.ANOMALY:
-            self._anomaly(parent, child, now_ns)
+        lie, self._reader.lie = self._reader.lie, ""
+        if self._anomalies.found(parent, child, lie, now_ns):
+            pass
         elif child.terminal and before not in CHILD_TERMINAL:
             self._child_ended(parent, child, now_ns)
         self.advance(parent, now_ns)
@@ -289,10 +317,10 @@ class SmartOrderExecutor:
         rules = parent.rules
         inst = self._inst_states[rules.venue, rules.symbol]
         if child.ioc and child.state is not ChildState.REJECTED:
-            parent.resume_ns = now_ns + _cross_pause_ns(parent)
+            parent.resume_ns = now_ns + cross_pause_ns(parent)
             parent.await_book(inst.book_id(), now_ns)
         for other in inst.parents:
-            # What it had of the position is free now.
+            # Its part of the position is free now.
             if other.resume_ns > now_ns and other.reason_code == BUSY:
                 other.resume_ns = now_ns
                 self.due_ns = min(self.due_ns, now_ns + MS)
@@ -304,7 +332,7 @@ class SmartOrderExecutor:
                 self.close(parent, *answer, now_ns)
 
     def resync(self, inst: InstrumentState, reason: str, now_ns: int) -> None:
-        """Distrust the book and ask for it anew; nothing is placed on it until it comes."""
+        """Distrust the book and resynchronize; nothing is placed on it until then."""
         venue, symbol = inst.key
         inst.market.on_status(FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason))
         self._view.portfolio.mark(venue, symbol, None)
@@ -316,19 +344,10 @@ class SmartOrderExecutor:
         inst.dirty = True
         self._out.commands.append(RequestSnapshot(venue=venue, symbol=symbol, reason=reason))
 
-    def _anomaly(self, parent: Parent, child: Child, now_ns: int) -> None:
-        """More than was asked is filled or may fill: freeze the symbol, a person must look."""
-        over = parent.filled + parent.reserved - parent.target
-        text = f"{child.client_id}: {over} lots beyond the target of {parent.target}"
-        self._out.note("error", "anomaly", signal_id=parent.id, text=text)
-        scope = symbol_scope(parent.signal.venue, parent.signal.symbol)
-        self._out.commands.extend(self._risk.trip(RiskCode.OVERFILL, scope, text, now_ns))
-        self.end(parent, _V.ANOMALY, RiskCode.OVERFILL, text, now_ns)
-
     # the end
 
     def close(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
-        """Place nothing more; end it once everything that is out is proven over."""
+        """Place nothing more; end it once all its live orders are confirmed closed."""
         if self._completion.keeps(parent, end, code, reason, now_ns):
             return
         self.order_store.touch(parent)
@@ -339,7 +358,7 @@ class SmartOrderExecutor:
         self._wind_up(parent, now_ns)
 
     def withdraw(self, parent: Parent, now_ns: int) -> None:
-        """Cancel what is out; what is in doubt is asked about first."""
+        """Cancel the live orders; unknown ones are queried first."""
         for child in parent.live:
             if child.state not in _IN_DOUBT:
                 self.sender.cancel(parent, child, now_ns)
@@ -354,8 +373,7 @@ class SmartOrderExecutor:
             return
         end = parent.verdict or _V.CANCEL
         if parent.target and parent.filled >= parent.target:
-            end = _V.FILL
-            parent.reason_code, parent.reason = "", ""
+            end, parent.reason_code, parent.reason = whole_fill(parent)
         elif end is _V.DENY and parent.filled:
             end = _V.CANCEL
         if end is not _V.FILL and self._completion.goes_on(parent, now_ns):
@@ -363,7 +381,7 @@ class SmartOrderExecutor:
         self.end(parent, *self._completion.ending(parent, end), now_ns)
 
     def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
-        """End it now: nothing of it may be live, but for an anomaly."""
+        """End it now: nothing of it may be live, except for an anomaly."""
         admitted = parent.phase is not _P.GATING
         parent.step(end)
         parent.verdict = None
@@ -371,7 +389,7 @@ class SmartOrderExecutor:
         parent.done_ns = now_ns
         if parent.instrument is not None:
             inst = self._inst_states[parent.instrument.venue, parent.instrument.symbol]
-            parent.final_half_ticks = inst.mid_half_ticks()
+            parent.final_mid2_ticks = inst.mid_half_ticks()
         self.order_store.touch(parent)
         if parent.closed:
             self.order_store.retire(parent)
@@ -390,7 +408,7 @@ class SmartOrderExecutor:
             self.due_ns = max(due_ns, now_ns + MS) if due_ns <= now_ns else due_ns
 
     def _due(self, parent: Parent) -> int:
-        """When a parent wants to be looked at next."""
+        """When a parent has something due next."""
         due_ns = FAR
         if parent.instrument_unknown:
             return due_ns
@@ -400,34 +418,15 @@ class SmartOrderExecutor:
                 due_ns = min(due_ns, child.cancel_after_ns)
         if parent.terminal or parent.verdict is not None:
             return due_ns
-        if parent.ends_ns < due_ns and not _taking(parent):
+        if parent.ends_ns < due_ns and not parent.taking:
             due_ns = parent.ends_ns
         if parent.algo is None or self.stopping:
             return due_ns
         live = parent.live
-        if not live or live[0].state is ChildState.WORKING:
+        if not live or live[0].state is ChildState.WORKING or not parent.busy:
             due_ns = min(due_ns, parent.algo.wake_ns)
             if parent.resume_ns:
                 due_ns = min(due_ns, parent.resume_ns)
-            if not live:
+            if len(live) < parent.algo.most_live:
                 due_ns = min(due_ns, parent.same_book_ns)
         return due_ns
-
-
-def _taking(parent: Parent) -> bool:
-    """An immediate order is out: it ends by itself, sooner than a cancel would arrive."""
-    live = parent.live
-    return bool(live) and live[0].ioc and live[0].state in _AT_VENUE
-
-
-def _cross_pause_ns(parent: Parent) -> int:
-    """Pause after an immediate order: a book that gives nothing is not asked twenty times a second.
-
-    A stop tries until it is done, and every try is an order to be remembered.
-    """
-    fruitless = 0
-    for child in reversed(parent.children):
-        if not child.ioc or child.filled or fruitless > CROSS_PAUSE_DOUBLINGS:
-            break
-        fruitless += 1
-    return CROSS_PAUSE_NS << max(0, min(fruitless - 1, CROSS_PAUSE_DOUBLINGS))

@@ -1,7 +1,7 @@
-"""What goes out to a venue: orders through the gate, cancels and questions past it.
+"""Sending to a venue: orders through the gate, cancels and queries past it.
 
 Every order is checked here once more against its parent's budget and cap, spends a message of the
-venue's bucket, and is durable before it is sent (the executor stores every child it touched).
+venue's rate limit, and is durable before it is sent (the executor stores every child it touched).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.execution.order_sizes import clip, displayed_lots, wanted_lots
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
 from citadel_micro.core.model.time_units import FAR
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.types import Verdict
 
 MARK: Final = "sc"
-"""Begins every client order id of ours. Others may begin so as well: see ``OrderSender.is_own``."""
+"""Prefix of every client order id of ours. Others may use it as well: see ``OrderSender.is_own``."""
 MAX_QUERY_INTERVAL_NS: Final = 5_000_000_000
 
 
 class Denied:
-    """Why no order went out: the gate's verdict, dust, or a time or book to wait for."""
+    """Why no order was sent: the gate's verdict, dust, or a time or book to wait for."""
 
     __slots__ = ("dust", "until_ns", "verdict")
 
@@ -48,13 +49,13 @@ class Denied:
         return "" if self.verdict is None else self.verdict.code
 
     def fails(self, code: RiskCode) -> bool:
-        """Whether the gate has found this, as the first reason or behind another."""
+        """Whether the gate has found this, as the first reason or a later one."""
         rows = () if self.verdict is None else self.verdict.rows
         return any(row[1] == code and not row[2] for row in rows)
 
     @property
     def size(self) -> bool:
-        """The gate would take a smaller order."""
+        """The gate would accept a smaller order."""
         return self.code in SLICED
 
     def __init__(
@@ -66,7 +67,7 @@ class Denied:
 
 
 class OrderSender:
-    """Makes and sends requests; see the module."""
+    """Builds and sends requests; see the module."""
 
     def __init__(
         self, config: EngineConfig, risk: RiskManager, view: EngineRiskView, out: CommandBuffer
@@ -85,23 +86,26 @@ class OrderSender:
         }
         self.down: dict[str, str] = {}
         """Venues whose order connection is down, with the reason: nothing is sent there."""
+        self.blind: dict[str, str] = {}
+        """Venues that do not report on our orders, with the reason: only cancels and
+        queries are sent there."""
 
     # orders
 
     def place(
         self, parent: Parent, inst: InstrumentState, work: Work, now_ns: int
     ) -> Child | Denied:
-        """Send a new child, or say why not; then nothing has changed."""
+        """Send a new child, or return why not; then nothing has changed."""
         rules = inst.instrument
         touch = inst.touch_ticks()
         if work.ioc and touch is not None:
             work = work._replace(price_ticks=self._within_collar(parent, work.price_ticks, touch))
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
-        wanted = _wanted(parent, work, smallest)
+        wanted = wanted_lots(parent, work, smallest)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, inst, alone=True))
         if wanted < smallest and work.ioc and touch is not None:
-            # Too little at the worst price that it might pay may be enough at the best one.
+            # Too little at the worst price may be enough at the best one.
             near = touch[1] if parent.sign > 0 else touch[0]
             smallest = rules.min_lots_at(near, reduce_only=parent.reduce_only)
             work = work._replace(price_ticks=near)
@@ -110,9 +114,9 @@ class OrderSender:
         lots = wanted
         if parent.exits:
             free = self.reducible(parent, inst)
-            # What is free meanwhile, as long as the rest can be placed too.
-            lots = wanted if free >= wanted else _clip(free, wanted, smallest)
-            if lots == 0:
+            # Send what is free meanwhile, as long as the rest can be placed too.
+            lots = wanted if free >= wanted else clip(free, wanted, smallest)
+            if lots == 0 or (work.whole and lots < parent.available):
                 return Denied()
         self._check_price(parent, inst, work)
         bucket = self.buckets[rules.venue]
@@ -122,10 +126,10 @@ class OrderSender:
             return Denied(until_ns=wait_ns)
         answer = self._approve(parent, inst, work, lots, now_ns)
         if not isinstance(answer, Approved):
-            permitted = _clip(answer.permitted_lots, wanted, smallest)
-            if parent.exits and answer.code == RiskCode.FREE_BALANCE:
-                permitted = answer.permitted_lots  # what is not there leaves no rest to place
-            elif answer.code not in SLICED:
+            permitted = clip(answer.permitted_lots, wanted, smallest)
+            if parent.exits and answer.code == RiskCode.FREE_BALANCE and not work.whole:
+                permitted = answer.permitted_lots  # lots that do not exist leave no rest to place
+            elif work.whole or answer.code not in SLICED:
                 permitted = 0
             if not 0 < permitted < lots:
                 return Denied(verdict=answer)
@@ -151,19 +155,28 @@ class OrderSender:
             answer_due_ns=now_ns + self._config.request_timeout_ns,
         )
         parent.add(child)
-        if not parent.arrival_half_ticks:
-            parent.arrival_half_ticks = mid
-        if not parent.release_half_ticks:
-            parent.release_half_ticks = mid
+        if not parent.arrival_mid2_ticks:
+            parent.arrival_mid2_ticks = mid
+        if not parent.release_mid2_ticks:
+            parent.release_mid2_ticks = mid
         self._out.commands.append(answer)
         return child
 
     def amend(
-        self, parent: Parent, inst: InstrumentState, work: Work, now_ns: int
+        self,
+        parent: Parent,
+        inst: InstrumentState,
+        child: Child,
+        work: Work,
+        *,
+        lots: int,
+        now_ns: int,
     ) -> Denied | None:
-        """Move the working child to another price in place; None when it was sent."""
-        child = parent.live[0]
-        self._check_price(parent, inst, work)
+        """Amend a working child's price, or its quantity to ``lots`` in all, in place.
+
+        None when it was sent.
+        """
+        self._check_price(parent, inst, work, resting=child.price_ticks == work.price_ticks)
         bucket = self.buckets[inst.instrument.venue]
         wait_ns = bucket.order_ready_ns(now_ns)
         if wait_ns:
@@ -175,24 +188,21 @@ class OrderSender:
             parent_id=parent.id,
             side=parent.signal.side,
             price_ticks=work.price_ticks,
-            quantity_lots=child.quantity_lots,
+            quantity_lots=lots,
             post_only=work.post_only,
             reduce_only=child.reduce_only,
             expires_ns=now_ns + inst.venue.order_window_ns,
         )
         request = self._request(
-            parent,
-            work,
-            child.quantity_lots,
-            filled=child.filled,
-            reduce_only=child.reduce_only,
-            now_ns=now_ns,
+            parent, work, lots, child=child, reduce_only=child.reduce_only, now_ns=now_ns
         )
         answer = self._risk.approve_amend(order, request, self._view, now_ns)
         if not isinstance(answer, Approved):
             return Denied(verdict=answer)
         bucket.take_order(now_ns)
         child.step(ChildEvent.AMEND_SENT)
+        child.amends_until_ns = max(child.amends_until_ns, child.amend_expires_ns)
+        child.repriced = True
         child.amend_price_ticks = order.price_ticks
         child.amend_quantity_lots = order.quantity_lots
         child.amend_expires_ns = order.expires_ns
@@ -203,11 +213,11 @@ class OrderSender:
         return None
 
     def reducible(self, parent: Parent, inst: InstrumentState, *, alone: bool = False) -> int:
-        """Lots of position left for it to reduce, beside other parents unless ``alone``."""
+        """Lots of position free for a new order of it, beside other parents unless ``alone``."""
         venue, symbol = inst.key
         held = self._view.portfolio.quantity(venue, symbol) * -parent.sign
         lots = int(held // inst.instrument.lot) if held > 0 else 0
-        lots -= parent.unbooked
+        lots -= parent.out
         if not alone:
             view, side = self._view, parent.signal.side
             lots -= view.claimed_lots(venue, symbol, side, parent.id)
@@ -225,13 +235,13 @@ class OrderSender:
             price_ticks=work.price_ticks,
             quantity_lots=lots,
             post_only=work.post_only,
-            time_in_force="IOC" if work.ioc else "GTC",
+            time_in_force="FOK" if work.whole else "IOC" if work.ioc else "GTC",
             reduce_only=parent.reduce_only,
             expires_ns=now_ns + inst.venue.order_window_ns,
-            displayed_lots=_displayed(inst, work, lots),
+            displayed_lots=displayed_lots(inst, work, lots),
         )
         request = self._request(
-            parent, work, lots, filled=0, reduce_only=parent.reduce_only, now_ns=now_ns
+            parent, work, lots, child=None, reduce_only=parent.reduce_only, now_ns=now_ns
         )
         return self._risk.approve_place(order, request, self._view, now_ns)
 
@@ -242,14 +252,24 @@ class OrderSender:
         return f"{MARK}{mark}{run}-{base36(parent.number)}-{base36(number)}"
 
     def is_own(self, venue: str, client_id: str) -> bool:
-        """Whether an order at a venue was made by this micro, in this run or an earlier one."""
+        """Whether an order at a venue was sent by this micro, in this run or an earlier one."""
         mark = self._config.venues[venue].mark
         return client_id.startswith(f"{MARK}{mark}" if mark else f"{MARK}{self._config.run_id}-")
 
     def _request(
-        self, parent: Parent, work: Work, lots: int, *, filled: int, reduce_only: bool, now_ns: int
+        self,
+        parent: Parent,
+        work: Work,
+        lots: int,
+        *,
+        child: Child | None,
+        reduce_only: bool,
+        now_ns: int,
     ) -> RiskRequest:
+        """The gate request of a new order, or of an amend."""
         signal = parent.signal
+        filled = 0 if child is None else child.filled
+        beside_lots, beside_cost = parent.beside(child)
         return RiskRequest(
             scope="child",
             venue=signal.venue,
@@ -258,7 +278,8 @@ class OrderSender:
             side=signal.side,
             quantity_lots=lots,
             # An exit cannot fill more than what it may still reduce.
-            exposure_lots=(lots - filled if parent.exits else parent.remaining) + parent.unbooked,
+            exposure_lots=(lots - filled + beside_lots if parent.exits else parent.remaining)
+            + parent.unbooked,
             price_ticks=work.price_ticks,
             post_only=work.post_only,
             reduce_only=reduce_only,
@@ -267,6 +288,9 @@ class OrderSender:
             signal_created_ns=signal.created_ns,
             signal_expires_ns=signal.expires_ns,
             filled_lots=filled,
+            beside_lots=beside_lots,
+            beside_cost=beside_cost,
+            leverage=signal.leverage,
             owner=signal.owner,
             epoch=signal.epoch,
             through_halt=parent.through_halt,
@@ -274,10 +298,10 @@ class OrderSender:
         )
 
     def _within_collar(self, parent: Parent, price_ticks: int, touch: tuple[int, int]) -> int:
-        """The worst price of an immediate order, no farther from the mid than the gate's collar.
+        """The worst price of an immediate order, limited to the gate's collar.
 
-        It would be refused again and again, and a stop with it. Not before the touch: where that
-        is beyond the collar, the gate says so.
+        Otherwise it would be rejected again and again, and a stop with it. Not inside the touch: where
+        that is beyond the collar, the gate says so.
         """
         bps, sign = Fraction(repr(self._risk.limits.price_collar_bps)), parent.sign
         mid = Fraction(sum(touch), 2)
@@ -286,10 +310,12 @@ class OrderSender:
         return sign * min(sign * price_ticks, max(worst, far))
 
     @staticmethod
-    def _check_price(parent: Parent, inst: InstrumentState, work: Work) -> None:
+    def _check_price(
+        parent: Parent, inst: InstrumentState, work: Work, *, resting: bool = False
+    ) -> None:
         """Raise InvariantError for a price beyond the cap or a post-only one that would take.
 
-        And for any order of a parent that may have none.
+        And for any order of a parent that may have none. One resting at its price has not taken.
         """
         if parent.phase is not ParentPhase.ACTIVE:
             raise InvariantError(f"parent {parent.id}: no order while {parent.phase.value}")
@@ -298,15 +324,26 @@ class OrderSender:
         if limit is not None and price > sign * limit:
             raise InvariantError(f"parent {parent.id}: price {work.price_ticks} beyond {limit}")
         touch = inst.touch_ticks()
-        if work.post_only and touch is not None:
+        if work.post_only and touch is not None and not resting:
             far = touch[1] if sign > 0 else -touch[0]
             if price >= far:
                 raise InvariantError(f"parent {parent.id}: post-only {work.price_ticks} would take")
 
-    # cancels and questions
+    # cancels and queries
+
+    def barred(self, venue: str) -> tuple[str, str] | None:
+        """Code and reason why nothing may be placed or amended at a venue now, if any."""
+        if venue in self.down:
+            return "VENUE_DOWN", self.down[venue]
+        return ("VENUE_BLIND", self.blind[venue]) if venue in self.blind else None
+
+    def release_ns(self, parent: Parent, child: Child) -> int:
+        """Venue time after which a request for a child can no longer be executed."""
+        late_ns = self._config.late_ns(parent.signal.venue)
+        return max(child.expires_ns, child.amend_expires_ns) + late_ns
 
     def cancel(self, parent: Parent, child: Child, now_ns: int) -> None:
-        """Ask the venue to cancel, or as soon as its bucket and its connection permit."""
+        """Send a cancel, or as soon as rate limit and connection permit."""
         if child.state is ChildState.CANCELING or child.terminal or now_ns < child.cancel_after_ns:
             return
         if parent.instrument_unknown:
@@ -319,7 +356,7 @@ class OrderSender:
         self._send_cancel(parent, child, now_ns)
 
     def make_room(self, parent: Parent, child: Child, now_ns: int) -> int:
-        """Cancel what stands at the wrong price, at an order's turn: 0, else when to try again."""
+        """Cancel an order at the wrong price, at an order's priority: 0, else when to retry."""
         wait_ns = self.buckets[parent.signal.venue].take_order(now_ns)
         if not wait_ns:
             self._send_cancel(parent, child, now_ns)
@@ -336,7 +373,7 @@ class OrderSender:
         )
 
     def query(self, parent: Parent, child: Child, now_ns: int) -> None:
-        """Ask the venue what became of a child, and set when to ask again."""
+        """Query a child's state at the venue, and set when to query again."""
         venue = parent.signal.venue
         wait_ns = FAR if venue in self.down else self.buckets[venue].take_question(now_ns)
         if wait_ns:
@@ -344,14 +381,12 @@ class OrderSender:
             return
         interval = self._config.query_interval_ns << min(child.queries, 5)
         child.queries += 1
-        # As long as all others in doubt need for theirs, and a fifth for what is no question.
+        # As long as all other unknown orders need for theirs, and a fifth for other messages.
         turn_ns = self._view.in_doubt(venue) * self.buckets[venue].message_ns * 5 // 4
         child.query_due_ns = now_ns + max(min(interval, MAX_QUERY_INTERVAL_NS), turn_ns)
         if child.state is ChildState.UNKNOWN:
-            # A question that is sure to be asked after the venue can no longer take the request.
-            release_ns = (
-                max(child.expires_ns, child.amend_expires_ns) + self._config.release_skew_ns
-            )
+            # A query that is certainly sent after the venue can no longer accept the request.
+            release_ns = self.release_ns(parent, child)
             if now_ns <= release_ns < child.query_due_ns:
                 child.query_due_ns = release_ns + 1
         signal = parent.signal
@@ -362,7 +397,7 @@ class OrderSender:
     # time
 
     def check_timeouts(self, parent: Parent, child: Child, now_ns: int) -> None:
-        """Doubt what was not answered, ask about what is unknown, in doubt or long unheard of."""
+        """Mark unanswered requests unknown; query unknown orders and those long without a report."""
         if parent.instrument_unknown:
             return
         config = self._config
@@ -370,28 +405,33 @@ class OrderSender:
             child.cancel_after_ns = 0
         if now_ns >= child.answer_due_ns:
             self.mark_unknown(parent, child, now_ns, "no answer in time")
-        if child.state is ChildState.UNKNOWN and (
-            now_ns - child.unknown_since_ns >= config.quarantine_ns
-        ):
-            child.step(ChildEvent.QUARANTINED)
-            parent.changed(child)
-            self._out.note(
-                "error",
-                "child_quarantined",
-                client_id=child.client_id,
-                signal_id=parent.id,
-                reserved_lots=child.reserved,
-            )
+        if now_ns - child.unknown_since_ns >= config.quarantine_ns:
+            self.quarantine(parent, child)
         if now_ns >= child.query_due_ns:
             self.query(parent, child, now_ns)
 
+    def quarantine(self, parent: Parent, child: Child, why: str = "") -> None:
+        """A person should look at an unknown child; it stays reserved and is still queried."""
+        if child.state is not ChildState.UNKNOWN:
+            return
+        child.step(ChildEvent.QUARANTINED)
+        parent.changed(child)
+        self._out.note(
+            "error",
+            "child_quarantined",
+            client_id=child.client_id,
+            signal_id=parent.id,
+            reserved_lots=child.reserved,
+            **({"why": why} if why else {}),  # left out as in journals of earlier versions
+        )
+
     def mark_unknown(self, parent: Parent, child: Child, now_ns: int, reason: str) -> None:
-        """Nobody knows what became of it: keep its reservation and ask."""
+        """Its state at the venue is not known: keep its reservation and query it."""
         child.answer_due_ns = FAR
         if child.terminal:
             return
         before = child.state
-        child.step(ChildEvent.DOUBTED)
+        child.step(ChildEvent.MARKED_UNKNOWN)
         parent.changed(child)
         if before is child.state:
             child.query_due_ns = min(child.query_due_ns, now_ns)
@@ -404,28 +444,3 @@ class OrderSender:
         self._out.note(
             "warning", "child_unknown", client_id=child.client_id, signal_id=parent.id, why=reason
         )
-
-
-def _wanted(parent: Parent, work: Work, smallest: int) -> int:
-    """What the algorithm names, of what the budget permits."""
-    if work.quantity_lots is None:
-        return parent.available
-    return min(parent.available, max(work.quantity_lots, smallest))
-
-
-def _displayed(inst: InstrumentState, work: Work, lots: int) -> int | None:
-    """What the book shall show: the venue's minimum at least, None for the whole."""
-    if work.displayed_lots is None or work.ioc or not inst.venue.displays_part:
-        return None
-    shown = max(work.displayed_lots, inst.instrument.min_lots_at(work.price_ticks))
-    return shown if shown < lots else None
-
-
-def _clip(permitted: int, available: int, smallest: int) -> int:
-    """Largest quantity up to ``permitted`` that leaves nothing, or something placeable."""
-    if permitted < smallest:
-        return 0
-    rest = available - permitted
-    if 0 < rest < smallest:
-        permitted = available - smallest
-    return permitted if permitted >= smallest else 0

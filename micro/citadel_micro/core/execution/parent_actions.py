@@ -1,12 +1,10 @@
-"""What can be done with a parent: the executor, as its own parts are given it."""
+"""The executor's actions on a parent, as its own parts use them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from citadel_micro.core.execution.order_sender import OrderSender
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.order_states import ParentEvent
@@ -21,10 +19,6 @@ class ParentActions(Protocol):
     sender: OrderSender
     stopping: bool
 
-    @property
-    def venue_down(self) -> Mapping[str, str]:
-        """Venues whose order connection is down, with the reason."""
-
     def begin(self, parent: Parent, inst: InstrumentState, now_ns: int) -> None:
         """Start the working time of a parent that is READY."""
 
@@ -32,7 +26,10 @@ class ParentActions(Protocol):
         """Do what is due for a parent."""
 
     def withdraw(self, parent: Parent, now_ns: int) -> None:
-        """Cancel what is out."""
+        """Cancel its live orders."""
 
     def close(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
-        """Place nothing more; end it once everything that is out is proven over."""
+        """Place nothing more; end it once all its live orders are confirmed closed."""
+
+    def end(self, parent: Parent, end: ParentEvent, code: str, reason: str, now_ns: int) -> None:
+        """End it now: nothing of it may be live, except for an anomaly."""

@@ -1,4 +1,4 @@
-"""Refusals: what becomes of a parent when the gate, the budget or the venue says no."""
+"""Reject policy: what a parent does when the gate, the budget or the venue rejects."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ if TYPE_CHECKING:
 
 _P, _V = ParentState, ParentEvent
 BUSY: Final = "POSITION_BUSY"
-"""It waits for what others have of the position."""
+"""It waits for lots of the position that other orders have reserved."""
 POST_ONLY_LIMIT: Final = 5
 REJECT_BACKOFF_NS: Final = 100 * MS
 REJECT_LIMIT: Final = 5
 RATE_PAUSE_NS: Final = 1_000 * MS
+LOOK_PAUSE_NS: Final = 2_000 * MS
+"""For the venue's answer about a position that it says does not exist."""
 
 
 class Resync(NamedTuple):
-    """The book is not to be believed, and is to be asked for anew."""
+    """The book is wrong, and is to be resynchronized."""
 
     reason: str
 
 
 class RejectPolicy:
-    """Waits, gives up, or tries less aggressively.
+    """Waits, gives up, or retries less aggressively.
 
-    What ends a parent, or needs its book anew, is answered, and done by whoever asked.
+    An end of the parent, or a resync, is returned, and done by the caller.
     """
 
     def __init__(self, context: EngineContext) -> None:
@@ -52,12 +54,13 @@ class RejectPolicy:
         self._out = context.out
 
     def denied(self, parent: Parent, denied: Denied, now_ns: int) -> Finish | None:
-        """No order went out: how the parent ends of it, or None where it waits."""
+        """No order was sent: how the parent ends, or None where it waits."""
         verdict = denied.verdict
         if verdict is not None:
             return self._refused(parent, verdict, now_ns)
         if denied.until_ns:
-            self.pause(parent, "MESSAGE_RATE", "the venue's message rate", denied.until_ns)
+            text = "the venue's message rate"
+            self.pause(parent, RiskCode.MESSAGE_RATE, text, denied.until_ns)
         elif not denied.dust:
             text = "other orders are reducing the position"
             self.pause(parent, BUSY, text, now_ns + self._config.gate_retry_ns)
@@ -70,7 +73,7 @@ class RejectPolicy:
         return None
 
     def _leave_rest(self, parent: Parent) -> Finish:
-        """End an exit that can place nothing more: nothing is held, or too little for an order."""
+        """End an exit that can place nothing more: no position is left, or too little for an order."""
         rules = parent.rules
         held = self._held(parent)
         if held <= 0:
@@ -83,7 +86,7 @@ class RejectPolicy:
         return Finish(_V.DUST, DUST, text)
 
     def _held(self, parent: Parent) -> Decimal:
-        """What is there to reduce, without what it has sold of it already."""
+        """The position left to reduce, without what it has sold of it already."""
         rules = parent.rules
         held = self._view.portfolio.quantity(rules.venue, rules.symbol) * -parent.sign
         return held - rules.quantity(parent.unbooked)
@@ -99,17 +102,17 @@ class RejectPolicy:
         return None
 
     def pause(self, parent: Parent, code: str, reason: str, until_ns: int) -> None:
-        """Place nothing before a time; say why."""
+        """Place nothing before a time, and report why."""
         parent.resume_ns = until_ns
         parent.reason_code, parent.reason = code, reason
         if parent.state is _P.READY:
             parent.paused = True
 
     def wait(self, parent: Parent, wait: Wait, now_ns: int) -> Finish | None:
-        """Say what an algorithm waits for; it is asked again with every change of the market.
+        """Report what an algorithm waits for; it is called again with every change of the market.
 
-        An exit whose price does not come, and whose position others have sold meanwhile, is over:
-        it would wait for the next position.
+        An exit whose price does not come, and whose position others have sold meanwhile, ends:
+        otherwise it would wait for the next position.
         """
         idle = wait.code == "NOT_MARKETABLE" and not parent.live and parent.fills_complete
         if idle and parent.exits and self._held(parent) < parent.rules.lot:
@@ -123,7 +126,7 @@ class RejectPolicy:
     def by_venue(
         self, parent: Parent, child: Child, inst: InstrumentState, now_ns: int
     ) -> Finish | Resync | None:
-        """The venue refused an order for certain."""
+        """The venue certainly rejected an order."""
         code, _, text = child.reason.partition(": ")
         self._out.note("warning", "order_rejected", client_id=child.client_id, code=code, text=text)
         if code == VOID:  # ours, not the venue's
@@ -137,12 +140,20 @@ class RejectPolicy:
                 parent.resume_ns = now_ns + RATE_PAUSE_NS
                 return Resync(f"{POST_ONLY_LIMIT} post-only orders in a row would have taken")
             return None
-        self._out.commands.extend(self._risk.on_venue_reject(*inst.key, now_ns))
-        if code == "RATE_LIMIT":
+        if code == "NOT_FILLED":  # the answer that a fill or kill asks for
+            return None
+        limited = code == "RATE_LIMIT"  # it was not accepted, and the order is not at fault
+        if not limited or inst.venue.counts_rate_limits:
+            self._out.commands.extend(self._risk.on_venue_reject(*inst.key, now_ns))
+        if limited:
             parent.resume_ns = now_ns + RATE_PAUSE_NS
             return None
         parent.rejects += 1
         parent.resume_ns = now_ns + (REJECT_BACKOFF_NS << min(parent.rejects, 5))
+        if code == "NOTHING_TO_REDUCE":
+            # The position is smaller than we think, or others reduce it already: check it first.
+            self._order_store.doubted[inst.key] = None
+            parent.resume_ns = now_ns + LOOK_PAUSE_NS
         exits = parent.exits
         if (code == INSUFFICIENT_FUNDS or parent.rejects >= REJECT_LIMIT) and (
             not exits or not parent.rank

@@ -1,19 +1,21 @@
-"""What comes back from a venue about one child, in any order, any number of times.
+"""Handling a venue's reports on one child, in any order, any number of times.
 
-Each function brings one child up to date and says what the parent has to know. Reports about
-terminal children change nothing but the count of fills: proof stands.
+Each function updates one child and returns what the parent needs. Reports on
+terminal children change nothing but the count of fills: a confirmation is final.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+from citadel_micro.core.execution.venue_honesty import LATE_NS, risen, untrue_end
 from citadel_micro.core.model.events import (
     AmendRejected,
     CancelRejected,
     OrderAccepted,
     OrderAmended,
     OrderDone,
+    OrderFilled,
     OrderRejected,
     OrderState,
     RequestTimedOut,
@@ -37,6 +39,8 @@ ChildReport = (
     | RequestTimedOut
     | OrderState
 )
+CHILD_REPORTS: Final[tuple[type, ...]] = (*get_args(ChildReport), OrderFilled)
+"""All kinds of venue reports on one order of ours."""
 
 _PROOF: Final = {
     "filled": ChildEvent.PROVEN_FILLED,
@@ -54,7 +58,11 @@ _UNSURE: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 POST_ONLY_BACKOFF_NS: Final = 50 * MS
 POST_ONLY_PAUSE_NS: Final = 1_000 * MS
 CANCEL_PAUSE_NS: Final = 250_000_000
-"""After a refused cancel."""
+"""After a rejected cancel; doubled by each in a row of one order ..."""
+MOST_CANCEL_DOUBLINGS: Final = 4
+"""... up to 4 s: a venue that returns 429 bans those who continue."""
+AMEND_PAUSE_NS: Final = 1_000 * MS
+"""After an amend that exceeded the venue's rate limit."""
 
 
 def post_only_pause_ns(parent: Parent) -> int:
@@ -69,12 +77,17 @@ class ReportHandler:
     def __init__(self, config: EngineConfig, sender: OrderSender) -> None:
         self._config = config
         self._sender = sender
+        self.lie = ""
+        """Why the last report cannot be true, if it cannot."""
 
     def read(self, parent: Parent, child: Child, report: ChildReport, now_ns: int) -> None:
-        """Bring the child up to date. The caller counts it in its parent."""
+        """Update the child. The caller counts it in its parent."""
         parent.changed(child)
         if isinstance(report, OrderAccepted):
             self._accepted(parent, child, report, now_ns)
+        elif isinstance(report, OrderDone) and report.cumulative_lots < 0:
+            # Closed, but with what total? Taken as complete, later fills would not be expected.
+            self._sender.mark_unknown(parent, child, now_ns, f"{report.status} without a total")
         elif isinstance(report, OrderDone):
             self.proven(child, _PROOF[report.status], report.cumulative_lots, report.reason, now_ns)
         elif isinstance(report, OrderRejected):
@@ -105,7 +118,7 @@ class ReportHandler:
             self._settled_down(child, now_ns)
 
     def filled_up(self, child: Child, now_ns: int) -> None:
-        """After a fill: nothing of it can be left."""
+        """After a fill: close the child when its whole quantity is filled."""
         if not child.terminal and child.reserved == 0:
             child.step(ChildEvent.FILLED_UP)
             self._ended(child, "", now_ns)
@@ -113,7 +126,9 @@ class ReportHandler:
     def proven(
         self, child: Child, event: ChildEvent, cumulative: int, reason: str, now_ns: int
     ) -> None:
-        """The venue's word that it is over, with its final total."""
+        """The venue's confirmation that it is closed, with its final total."""
+        if event is not ChildEvent.PROVEN_ABSENT:
+            self.lie = untrue_end(child, cumulative)
         child.cumulative_lots = max(child.cumulative_lots, cumulative)
         child.acknowledged = child.acknowledged or event is not ChildEvent.PROVEN_ABSENT
         was_terminal = child.terminal
@@ -123,7 +138,7 @@ class ReportHandler:
         elif not child.fills_complete and child.query_due_ns == FAR:
             child.query_due_ns = now_ns + self._config.query_interval_ns
 
-    # each kind
+    # by kind
 
     def _accepted(self, parent: Parent, child: Child, report: OrderAccepted, now_ns: int) -> None:
         child.venue_order_id = child.venue_order_id or report.venue_order_id
@@ -165,13 +180,17 @@ class ReportHandler:
         if child.terminal or child.state is not ChildState.CANCELING:
             return
         if report.code == "NOT_FOUND":
-            # The venue does not know it *now*: filled, gone, or not yet arrived.
+            # The venue does not know it *now*: filled, closed, or not yet arrived.
             self._sender.mark_unknown(parent, child, now_ns, "cancel: not found")
             return
-        child.cancel_after_ns = now_ns + CANCEL_PAUSE_NS
+        doublings = min(child.cancels_refused, MOST_CANCEL_DOUBLINGS)
+        child.cancel_after_ns = now_ns + (CANCEL_PAUSE_NS << doublings)
+        child.cancels_refused += 1
         if child.acknowledged:
             child.step(ChildEvent.CANCEL_REFUSED)
             self._settled_down(child, now_ns)
+            if child.amend_quantity_lots:  # nobody waits for its answer any more
+                child.query_due_ns = max(now_ns, self._sender.release_ns(parent, child) + 1)
         else:
             self._sender.mark_unknown(parent, child, now_ns, f"cancel: {report.code}")
 
@@ -182,9 +201,12 @@ class ReportHandler:
         if child.terminal or repeated or (report.price_ticks, report.quantity_lots) != asked:
             return
         child.amended_exchange_ns = report.exchange_ns
+        if child.amends_unreported:  # it may be the report of one of those
+            child.end_amend_unreported()
         child.settle_amend(report.price_ticks, report.quantity_lots, now_ns)
         child.step(ChildEvent.AMENDED)
         parent.post_only_rejects = 0
+        self.filled_up(child, now_ns)
         if child.state is ChildState.WORKING:
             self._settled_down(child, now_ns)
 
@@ -197,19 +219,24 @@ class ReportHandler:
             self._sender.mark_unknown(parent, child, now_ns, "amend: not found")
             return
         if child.state in _UNSURE:
-            return  # one of two answers about an order in doubt; the question decides
+            return  # one of two answers about an unknown order; the query decides
+        child.amends_until_ns = max(child.amends_until_ns, child.amend_expires_ns)
         child.settle_amend(child.price_ticks, child.quantity_lots, now_ns)
         child.step(ChildEvent.AMEND_REFUSED)
         if report.code == "POST_ONLY":
             parent.post_only_rejects += 1
             parent.resume_ns = now_ns + post_only_pause_ns(parent)
+        elif report.code == "RATE_LIMIT":
+            parent.resume_ns = now_ns + AMEND_PAUSE_NS
+        else:
+            child.amend_refused = True
         if child.state is ChildState.WORKING:
             self._settled_down(child, now_ns)
 
     def _state(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
         status = report.status
         if status == "open":
-            self._found_open(child, report, now_ns)
+            self._found_open(parent, child, report, now_ns)
         elif status in _PROOF:
             self.proven(child, _PROOF[status], report.cumulative_lots, "found at the venue", now_ns)
         elif status == "rejected":
@@ -222,53 +249,102 @@ class ReportHandler:
         elif not child.terminal:
             self._not_found(parent, child, report, now_ns)
 
-    def _found_open(self, child: Child, report: OrderState, now_ns: int) -> None:
+    def _found_open(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
+        if risen(child, report):
+            self.lie = f"the order is open, and was {child.state.value}"
+            child.step(ChildEvent.REAPPEARED)
+            child.unknown_since_ns = child.query_due_ns = now_ns
         child.cumulative_lots = max(child.cumulative_lots, report.cumulative_lots)
         child.absent_order = child.absent_trades = False
         self.alive(child, now_ns)
         if child.terminal:
             return
-        pending = child.amend_quantity_lots
-        if pending:
-            asked = (child.amend_price_ticks, pending)
-            release_ns = child.amend_expires_ns + self._config.release_skew_ns
-            if (report.price_ticks, report.quantity_lots) == asked or (
-                child.state in _UNSURE and report.exchange_ns > release_ns
-            ):
-                child.settle_amend(report.price_ticks, report.quantity_lots, now_ns)
-            else:
-                return  # the amend may still be on its way
+        if child.amend_quantity_lots:
+            if not self._amend_over(parent, child, report, now_ns):
+                return  # it may still be in flight
             if child.state is ChildState.AMENDING:
                 child.step(ChildEvent.AMENDED)
         else:
-            if report.exchange_ns >= child.amended_exchange_ns:
-                child.price_ticks = report.price_ticks
-                child.quantity_lots = report.quantity_lots
+            self._adopt_terms(child, report)
             child.step(ChildEvent.FOUND_OPEN)
         if child.state in _UNSURE:
             child.step(ChildEvent.FOUND_OPEN)
+        self.filled_up(child, now_ns)
         if child.state is ChildState.WORKING:
             self._settled_down(child, now_ns)
+
+    def _amend_over(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> bool:
+        """Whether an answer to a query shows that the amend in flight is over; then it is settled."""
+        told = (report.price_ticks, report.quantity_lots)
+        asked = (child.amend_price_ticks, child.amend_quantity_lots)
+        release_ns = self._sender.release_ns(parent, child)
+        executed = told == asked and report.exchange_ns > child.changed_ns
+        if not executed and report.exchange_ns <= release_ns:
+            return False
+        # A replica may have shown what the order was before: then the amend is still in flight.
+        child.end_amend_unreported()
+        if executed or report.exchange_ns > release_ns + LATE_NS:
+            child.settle_amend(*told, now_ns)
+            return True
+        # Carried out or not, the replica may not know it yet, and may show terms of long before.
+        price, lots = report.price_ticks, child.quantity_lots
+        known = price in (child.price_ticks, child.amend_price_ticks)
+        child.settle_amend(price if known else child.price_ticks, lots, now_ns)
+        return True
+
+    def _adopt_terms(self, child: Child, report: OrderState) -> None:
+        """Take over price and quantity from the answer to a query, unless it may be out of date.
+
+        Both times are of the engine's clock: the answer was made after ``exchange_ns``, from a replica
+        that lags by less than ``LATE_NS``, and the terms that are known were confirmed by
+        ``changed_ns``. An answer that is older than the last amend names a quantity whose reduction
+        has been given to another order since.
+        """
+        at_ns, late_ns = report.exchange_ns, self._config.late_ns(report.venue)
+        if at_ns <= child.changed_ns:
+            return
+        newer = at_ns > child.changed_ns + LATE_NS
+        # Unless an amend that was taken for refused may have been executed since, only a stranger
+        # can have changed it, or the answer is out of date.
+        if newer or child.amends_until_ns + late_ns > child.changed_ns:
+            child.price_ticks = report.price_ticks
+        if report.quantity_lots > child.quantity_lots:
+            settled = newer  # nothing of ours enlarges an order
+        else:
+            # An amend that was taken for refused, and asks for more, may be executed after it.
+            settled = child.may_be_cut(at_ns - LATE_NS, late_ns)
+        if settled:
+            child.quantity_lots = report.quantity_lots
 
     def _not_found(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
         if child.state not in _UNSURE:
             if child.state is not ChildState.PLACING:
                 self._sender.mark_unknown(parent, child, now_ns, "not found at the venue")
             return
-        release_ns = max(child.expires_ns, child.amend_expires_ns) + self._config.release_skew_ns
-        if child.filled or report.exchange_ns <= release_ns:
+        if report.exchange_ns <= self._sender.release_ns(parent, child):
             return
         if report.source == "order":
             child.absent_order = True
         else:
             child.absent_trades = True
-        if child.absent_order and child.absent_trades:
+        if not child.absent_order or not child.absent_trades:
+            return
+        if child.acknowledged or child.filled:
+            # The venue had it, so it cannot never have had it: forgotten, or asked of a copy that
+            # lags (Binance -2013). Nobody but a person can say what became of it.
+            self._sender.quarantine(parent, child, "the venue took it, and does not know it now")
+        else:
             self.proven(child, ChildEvent.PROVEN_ABSENT, 0, "never reached the venue", now_ns)
+
+    def give_up(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """A person says that it is gone; should it live or fill after all, that counts."""
+        parent.changed(child)
+        self.proven(child, ChildEvent.PROVEN_ABSENT, 0, "given up by the operator", now_ns)
 
     # what follows
 
     def _settled_down(self, child: Child, now_ns: int) -> None:
-        """It rests (or an immediate one is being matched): expect to hear of it."""
+        """It rests (or an immediate one is being matched): expect reports on it."""
         config = self._config
         child.queries = 0
         if child.state is not ChildState.WORKING:

@@ -1,8 +1,8 @@
-"""The engine's answers to the risk gate's questions."""
+"""The state of the engine, as the risk gate reads it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from citadel_micro.core.orders.exit_priority import claimed_lots
 from citadel_micro.core.orders.order_states import ChildState
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.portfolio.portfolio import Portfolio
+    from citadel_micro.core.risk.types import Standing
 
 _UNKNOWN = (ChildState.UNKNOWN, ChildState.QUARANTINED)
 
@@ -25,16 +26,20 @@ class EngineRiskView:
     """Implements ``RiskView`` over instruments, portfolio and the lease. See that protocol."""
 
     def __init__(
-        self, inst_states: Mapping[tuple[str, str], InstrumentState], portfolio: Portfolio
+        self,
+        inst_states: Mapping[tuple[str, str], InstrumentState],
+        portfolio: Portfolio,
+        busy: Mapping[tuple[str, str], InstrumentState],
     ) -> None:
         self.portfolio = portfolio
         self.reconciling = True
         self.leases = Leases()
         self._inst_states = inst_states
+        self._busy = busy
         self.references: ReferenceBooks | None = None
 
     def reference_mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
-        """Consolidated mid of the other venues, where the gate asks for one."""
+        """Consolidated mid of the other venues, where the gate needs one."""
         references = self.references
         return None if references is None else references.for_gate(venue, symbol, now_ns)
 
@@ -49,99 +54,157 @@ class EngineRiskView:
         return None if inst is None else inst.market
 
     def pending_lots(self, venue: str, symbol: str, side: Side, exclude_parent: str) -> int:
-        """Lots that the parents of a side may still fill, but for one of them."""
+        """Lots that the parents of a side may still fill, except one of them."""
         inst = self._inst_states.get((venue, symbol))
         if inst is None:
             return 0
-        return sum(
-            parent.pending
-            for parent in inst.parents
-            if parent.signal.side == side and parent.id != exclude_parent
-        )
+        lots = 0
+        for parent in inst.parents:
+            signal = parent.signal
+            if signal.side == side and signal.signal_id != exclude_parent:
+                lots += parent.pending
+        return lots
+
+    def pending_of(
+        self, kind: Literal["strategy", "owner"], name: str, exclude_parent: str
+    ) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """Lots that the buys and the sells of one strategy or owner may still fill."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for key, inst in self._inst_states.items():
+            lots = [0, 0]
+            for parent in inst.parents:
+                signal = parent.signal
+                whose = signal.strategy if kind == "strategy" else signal.owner
+                if whose == name and parent.id != exclude_parent:
+                    lots[signal.side == "sell"] += parent.pending
+            if any(lots):
+                found[key] = (lots[0], lots[1])
+        return found
 
     def claimed_lots(self, venue: str, symbol: str, side: Side, parent_id: str) -> int:
-        """Lots of a position that others of a side have, of which this parent can take none.
+        """Lots of a position that others of a side have, and that are not free for this parent.
 
-        Of those that come before it (``Parent.precedes``) what they claim, of the others only what
-        they have out. So two that wait never wait for each other.
+        Of those with priority (``Parent.precedes``) what they claim, of the others only their live
+        orders. So two that wait never wait for each other.
         """
         inst = self._inst_states.get((venue, symbol))
         return 0 if inst is None else claimed_lots(inst, side, parent_id)
 
     def open_parents(self, venue: str | None) -> int:
         """Parents with something pending."""
-        return sum(
-            1
-            for key, inst in self._inst_states.items()
-            if venue is None or key[0] == venue
-            for parent in inst.parents
-            if parent.pending
-        )
+        count = 0
+        for key, inst in self._inst_states.items():
+            if inst.parents and (venue is None or key[0] == venue):
+                for parent in inst.parents:
+                    if parent.pending:
+                        count += 1
+        return count
 
     def own_best(self, venue: str, symbol: str, side: Side) -> int | None:
         """Most aggressive price of our own orders of a side at the venue; None when there is none.
 
-        One in doubt is left out: nothing can be done about it before its venue has answered, and
+        An unknown one is left out: nothing can be done about it before its venue has answered, and
         an exit must not wait for that.
         """
         inst = self._inst_states.get((venue, symbol))
         if inst is None:
             return None
-        sign = 1 if side == "buy" else -1
-        best = max(
-            (
-                sign * price
-                for parent in inst.parents
-                if parent.signal.side == side
-                for child in parent.live
-                if child.state not in _UNKNOWN
-                for price in (child.price_ticks, child.amend_price_ticks)
-                if price
-            ),
-            default=None,
-        )
-        return None if best is None else sign * best
+        prices = [
+            price
+            for parent in inst.parents
+            if parent.signal.side == side
+            for child in parent.live
+            if child.state not in _UNKNOWN
+            for price in (child.price_ticks, child.amend_price_ticks)
+            if price
+        ]
+        if not prices:
+            return None
+        return max(prices) if side == "buy" else min(prices)
 
     def held_orders(self) -> int:
-        """Stops that wait for their trigger."""
+        """Stops waiting for their trigger."""
         return sum(len(inst.held.waiting) for inst in self._inst_states.values())
 
     def held_lots(self, venue: str, symbol: str, side: Side) -> int:
-        """What they would fill on one side of a symbol."""
+        """Their quantity on one side of a symbol."""
         inst = self._inst_states.get((venue, symbol))
         return 0 if inst is None else inst.held.lots[side]
 
     def lease_age_ns(self, now_ns: int) -> int | None:
-        """Time since the last beat of any macro; None when none was ever heard."""
-        heard_ns = self.leases.last_beat_ns
-        return None if heard_ns is None else now_ns - heard_ns
+        """Time since the last heartbeat of any macro; None when there was none."""
+        beat_ns = self.leases.last_beat_ns
+        return None if beat_ns is None else now_ns - beat_ns
 
     def owner_age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
-        """Time since the owner of an order was heard; None when he never was."""
+        """Time since the last heartbeat of an order's owner; None when there was none."""
         return self.leases.age_ns(owner, epoch, now_ns)
 
     def owner_skew_ns(self, owner: str, epoch: int) -> int:
-        """The owner's wall clock minus ours; 0 when he was never heard."""
+        """The owner's wall clock minus ours; 0 without a heartbeat."""
         return self.leases.skew_ns(owner, epoch)
 
     def unknown_children(self, venue: str, symbol: str) -> int:
-        """Children of which nobody knows whether the venue has them."""
+        """Unknown children: the venue may or may not have them."""
         inst = self._inst_states.get((venue, symbol))
         if inst is None:
             return 0
-        return sum(1 for parent in inst.parents for child in parent.live if child.state in _UNKNOWN)
+        count = 0
+        for parent in inst.parents:
+            for child in parent.live:
+                if child.state in _UNKNOWN:
+                    count += 1
+        return count
 
     def in_doubt(self, venue: str) -> int:
         """The same of a whole venue."""
         return sum(self.unknown_children(*key) for key in self._inst_states if key[0] == venue)
 
+    def standing(self, venue: str, symbol: str, side: Side, parent_id: str) -> Standing | None:
+        """All that ``PlainOrders`` needs of our orders, in one pass over the instruments with any."""
+        same = other = own = count = 0
+        elsewhere: list[tuple[Instrument, int, int]] = []
+        for (its_venue, its_symbol), inst in self._busy.items():
+            parents = inst.parents
+            count += len(parents)
+            if its_symbol != symbol or its_venue != venue:
+                buys = sells = 0
+                for parent in parents:
+                    if parent.signal.side == "buy":
+                        buys += parent.pending
+                    else:
+                        sells += parent.pending
+                if buys or sells:
+                    elsewhere.append((inst.instrument, buys, sells))
+                continue
+            for parent in parents:
+                for child in parent.live:
+                    if child.state in _UNKNOWN:
+                        return None
+                signal = parent.signal
+                if signal.side == side:
+                    if signal.signal_id != parent_id:
+                        same += parent.pending
+                    continue
+                other += parent.pending
+                for child in parent.live:
+                    for price in (child.price_ticks, child.amend_price_ticks):
+                        if price and (not own or (price < own if side == "buy" else price > own)):
+                            own = price
+        return same, other, own, count, elsewhere
+
     def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
         """Pending lots by side of every symbol that has any."""
         rows: list[tuple[str, str, Mapping[Side, int]]] = []
         for (venue, symbol), inst in self._inst_states.items():
-            lots: dict[Side, int] = {"buy": 0, "sell": 0}
+            if not inst.parents:
+                continue
+            buys = sells = 0
             for parent in inst.parents:
-                lots[parent.signal.side] += parent.pending
-            if lots["buy"] or lots["sell"]:
-                rows.append((venue, symbol, lots))
+                if parent.signal.side == "buy":
+                    buys += parent.pending
+                else:
+                    sells += parent.pending
+            if buys or sells:
+                rows.append((venue, symbol, {"buy": buys, "sell": sells}))
         return rows

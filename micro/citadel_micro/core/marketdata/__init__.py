@@ -1,1 +1,1 @@
-"""Order books and what is read off them, with how far they can be trusted."""
+"""Order books, their integrity checks, and the features read from them."""

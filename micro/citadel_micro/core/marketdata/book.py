@@ -1,10 +1,10 @@
-"""One venue's order book: prices and sizes as floats, no opinion about integrity.
+"""One venue's order book: prices and sizes as floats, without integrity checks.
 
 A dict of sizes beside a sorted list of prices a side. Most updates change the size of a level that
-exists, which costs one dict store; only new and vanished levels touch the list. Measured against
-sorted containers and numpy arrays this is the quickest pure-Python form. A list of thousands of
+exists, which costs one dict store; only new and removed levels touch the list. Measured against
+sorted containers and numpy arrays this is the fastest pure-Python form. A list of thousands of
 prices costs as much to move as all the rest together, so only the near part of a deep book is
-listed; the far part is in the dict alone, and is sorted when somebody asks for it.
+listed; the far part is in the dict alone, and is sorted on demand.
 
 Prices and sizes must be finite and not negative; decoders reject anything else before it gets here.
 Text to float gives the same float for the same number however it is written, so a float is a
@@ -34,9 +34,9 @@ Style = Literal["kraken", "colon"]
 """How a checksum joins the digits; see ``Book.checksum``."""
 
 NEAR: Final = 64
-"""Levels of a side that are listed at least; half the time on a book of 5,000 than all."""
+"""Minimum number of listed levels of a side; takes half the time of all on a book of 5,000."""
 MOST: Final = 512
-"""Levels of a side that are listed at most; half of it stays when there are more."""
+"""Maximum number of listed levels of a side; half of them stays when there are more."""
 
 
 class Book:
@@ -45,7 +45,7 @@ class Book:
     Args:
         keep_text: keep the digits of each level, for ``checksum``.
         depth: levels a side that ``truncate`` will keep; 0 when it will not be called. It changes
-            how quick the book is, and nothing else.
+            how fast the book is, and nothing else.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Book:
         self._sum: tuple[Style, int] = ("colon", 0)
 
     def clear(self) -> None:
-        """Forget every level."""
+        """Remove every level."""
         self._bids.clear()
         self._asks.clear()
         self._bid_text.clear()
@@ -96,7 +96,7 @@ class Book:
     def replace(
         self, bids: Levels, asks: Levels, texts: tuple[TextLevels, TextLevels] | None = None
     ) -> None:
-        """Make the book exactly these levels. Of a price given twice the last size counts."""
+        """Replace all levels. Of a price given twice the last size counts."""
         self.clear()
         for sizes, levels in ((self._bids, bids), (self._asks, asks)):
             for price, size in levels:
@@ -112,7 +112,7 @@ class Book:
     def apply(
         self, bids: Levels, asks: Levels, texts: tuple[TextLevels, TextLevels] | None = None
     ) -> None:
-        """Set the size of each given level; size 0 deletes it, deleting an absent one is nothing.
+        """Set the size of each given level; size 0 deletes it, deleting a missing one does nothing.
 
         ``texts`` are the digits of the same levels; they are kept only by a book that keeps them.
         The two sides are written out, because the call of a shared helper would cost a tenth.
@@ -229,11 +229,16 @@ class Book:
 
     def worse(self, side: Side, price: float) -> Level | None:
         """The best level of ``side`` that is worse than this price; None when there is none."""
+        # The worst that is listed may be better than the limit, since a level at the limit can go.
         if side == "buy":
-            prices = self._bid_prices if price > self._bid_limit else sorted(self._bids)
+            prices = self._bid_prices
+            if self._bid_limit and (not prices or price <= prices[0]):
+                prices = sorted(self._bids)
             at = bisect_left(prices, price) - 1
             return (prices[at], self._bids[prices[at]]) if at >= 0 else None
-        prices = self._ask_prices if price < self._ask_limit else sorted(self._asks)
+        prices = self._ask_prices
+        if self._ask_limit < inf and (not prices or price >= prices[-1]):
+            prices = sorted(self._asks)
         at = bisect_right(prices, price)
         return (prices[at], self._asks[prices[at]]) if at < len(prices) else None
 
@@ -272,11 +277,16 @@ class Book:
         digits = _bare if style == "kraken" else _joined
         try:
             if bids is None:
-                prices = self._bid_prices[: -count - 1 : -1]
-                bids = self._best_bids = [digits(self._bid_text[price]) for price in prices]
+                prices = self._bid_prices
+                if self._bid_limit and count > len(prices):
+                    prices = sorted(self._bids)
+                best = prices[: -count - 1 : -1]
+                bids = self._best_bids = [digits(self._bid_text[price]) for price in best]
             if asks is None:
-                prices = self._ask_prices[:count]
-                asks = self._best_asks = [digits(self._ask_text[price]) for price in prices]
+                prices = self._ask_prices
+                if self._ask_limit < inf and count > len(prices):
+                    prices = sorted(self._asks)
+                asks = self._best_asks = [digits(self._ask_text[price]) for price in prices[:count]]
         except KeyError:
             return None
         if style == "kraken":

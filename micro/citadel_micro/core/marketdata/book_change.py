@@ -9,10 +9,10 @@ class Change:
     """What an update did to a MarketBook: plain ints that are joined with ``|``."""
 
     NONE: Final = 0
-    """Nothing that a reader would see."""
+    """No visible change."""
     UPDATED: Final = 1
     """The levels changed."""
     GAP: Final = 2
-    """The book lost its place: request a snapshot."""
+    """The book has a gap: request a snapshot."""
     STATE: Final = 4
     """``state`` or its reason changed."""

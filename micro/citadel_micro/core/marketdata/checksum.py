@@ -1,6 +1,6 @@
 """A venue's checksum of its best levels: CRC32 over the digits as the venue wrote them.
 
-Floats cannot reproduce trailing zeros, so the book keeps the text of each level, and sums it.
+Floats cannot reproduce trailing zeros, so the book keeps the text of each level for the sum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Checksum:
         self.reason = ""
 
     def verify(self, update: DepthUpdate, book: Book) -> bool:
-        """Whether the book, with the update applied, is what the venue says; True without a sum."""
+        """Whether the book, with the update applied, matches the venue's sum; True without one."""
         expected = update.checksum
         if expected is None:
             return True

@@ -1,7 +1,7 @@
-"""Many venues' books of one instrument as one: what the market is, apart from any one venue of it.
+"""Several venues' books of one instrument merged into one: the market apart from any single venue.
 
-Only books that may be trusted at this moment count: LIVE, two-sided, not crossed, and proven within
-a limit. Who is left out is named with the reason. The result does not depend on the order of the
+Only books that can be trusted now are included: LIVE, two-sided, not crossed, and proven within
+a limit. The others are listed with the reason. The result does not depend on the order of the
 venues: prices are compared, and sizes of one price are added with ``fsum``.
 
 The whole may be crossed: one venue's bid above another's ask is an opportunity, not an error.
@@ -26,7 +26,7 @@ class Levels(Protocol):
 
 
 class Market(Protocol):
-    """What is read of a ``MarketBook``."""
+    """What is read from a ``MarketBook``."""
 
     @property
     def venue(self) -> str: ...  # noqa: D102
@@ -47,7 +47,7 @@ class Market(Protocol):
 
 
 class Source(NamedTuple):
-    """One venue's book, and what a unit of its sizes is."""
+    """One venue's book, and the unit of its sizes."""
 
     market: Market
     contract_size: float = 1.0
@@ -67,7 +67,7 @@ class VenueBest(NamedTuple):
     """Since its last change."""
     verified: bool
     proof_age_ns: int
-    """Since it was last known to be the venue's."""
+    """Since its last proof."""
 
 
 class Consolidated(NamedTuple):
@@ -75,26 +75,26 @@ class Consolidated(NamedTuple):
 
     symbol: str
     venues: tuple[VenueBest, ...]
-    """Whose books count, by venue id."""
+    """The venues included, by id."""
     left_out: tuple[tuple[str, str], ...]
-    """(venue, reason) of the others, by venue id."""
+    """(venue, reason) of those excluded, by venue id."""
     bids: tuple[Level, ...]
-    """Best first; sizes in base units, added up over the venues."""
+    """Best first; sizes in base units, summed over the venues."""
     asks: tuple[Level, ...]
 
     @property
     def bid(self) -> float | None:
-        """Highest bid of any venue; None when no book counts."""
+        """Highest bid of any venue; None when no book is included."""
         return max((each.bid for each in self.venues), default=None)
 
     @property
     def ask(self) -> float | None:
-        """Lowest ask of any venue; None when no book counts."""
+        """Lowest ask of any venue; None when no book is included."""
         return min((each.ask for each in self.venues), default=None)
 
     @property
     def mid(self) -> float | None:
-        """Half-way between them, in quote units; None when no book counts."""
+        """Half-way between them, in quote units; None when no book is included."""
         bid, ask = self.bid, self.ask
         return None if bid is None or ask is None else (bid + ask) / 2
 
@@ -108,7 +108,7 @@ def consolidate(
         symbol: that symbol.
         sources: the books.
         now_ns: engine time.
-        max_age_ns: a book whose last proof is older does not count.
+        max_age_ns: a book whose last proof is older is excluded.
         levels: how many levels of depth to merge from each venue; the result has as many at most.
     """
     counted: list[VenueBest] = []
@@ -155,7 +155,7 @@ def _venue_of(source: Source) -> str:
 def _unfit(
     market: Market, best: tuple[float, float, float, float] | None, now_ns: int, max_age_ns: int
 ) -> str:
-    """Why a book does not count; empty when it does."""
+    """Why a book is excluded; empty when it is included."""
     if market.state != "LIVE":
         return f"{market.state}: {market.reason}"
     if best is None:

@@ -1,10 +1,10 @@
-"""Whether the depth of a symbol has fallen mute, by what its other streams say.
+"""Whether the depth of a symbol has gone mute, by its other streams.
 
-A subscription can die without a word while its connection lives, and a market that is quiet looks the
-same. The others tell them apart: a best bid and ask that is newer than the depth and another, a trade
-outside of what the depth shows, or a look at the venue's own book that is ahead of it. Each of them is
-nothing at first, for streams lag one another; if the depth has not followed after ``MUTE_NS``, it is
-mute.
+A subscription can stop silently while its connection is up, and a quiet market looks the
+same. Other data tells them apart: a best bid and ask that is newer than the depth and different, a trade
+outside of what the depth shows, or a polled book of the venue that is ahead of it. Each of them is
+no evidence at first, because streams lag one another; if the depth has not followed after
+``MUTE_NS``, it is mute.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MUTE_NS: Final = 2_000_000_000
 
 
 class Followed(Protocol):
-    """The symbol whose depth is judged: a ``MarketBook``."""
+    """The symbol whose depth is checked: a ``MarketBook``."""
 
     last_recv_ns: int
     last_seq: int
@@ -33,23 +33,23 @@ class Followed(Protocol):
 
 
 class CrossCheck:
-    """Judges one symbol's witnesses.
+    """Evidence about one symbol.
 
     Args:
         counts_changes: every number of the venue's stands for a change of this very book.
     """
 
-    __slots__ = ("_counts_changes", "look")
+    __slots__ = ("_counts_changes", "poll")
 
     def __init__(self, *, counts_changes: bool) -> None:
         self._counts_changes = counts_changes
-        self.look: BookLook | None = None
-        """The venue's book as it was asked for, as long as it is ahead of the depth."""
+        self.poll: BookLook | None = None
+        """The polled book of the venue, as long as it is ahead of the depth."""
 
     def why(
         self, market: Followed, quote: Best | None, spoke_ns: tuple[int, int], now_ns: int
     ) -> str:
-        """Why the depth is mute; empty when nothing says so.
+        """Why the depth is mute; empty when there is no evidence.
 
         Args:
             market: whose LIVE book it is.
@@ -70,26 +70,26 @@ class CrossCheck:
             depth, price = market.book.best(), market.last_trade.price
             if depth is not None and not depth[0] <= price <= depth[2]:
                 seen = f"{price} was traded"
-        if not seen and self.look is not None:
-            seen = self._looked(market, self.look, late)
+        if not seen and self.poll is not None:
+            seen = self._differs(market, self.poll, late)
         if not seen:
             return ""
         shown = market.book.best() or (0.0, 0.0, 0.0, 0.0)
         silent_s = (now_ns - recv_ns) / 1e9
         return f"depth mute for {silent_s:.1f} s: it shows {shown[0]} and {shown[2]}, and {seen}"
 
-    def _looked(self, market: Followed, look: BookLook, late: int) -> str:
-        if market.last_seq >= look.last_seq:
-            self.look = None
+    def _differs(self, market: Followed, poll: BookLook, late: int) -> str:
+        if market.last_seq >= poll.last_seq:
+            self.poll = None
             return ""
-        if look.recv_ns >= late:
+        if poll.recv_ns >= late:
             return ""
-        self.look = None
-        count = max(len(look.bids), len(look.asks))
-        looked = _best(look.bids, -1, count), _best(look.asks, 1, count)
-        if not self._counts_changes and market.book.top(count) == looked:
-            return ""  # numbers move while the book does not, as those of Binance's futures do
-        return f"the venue is at {look.last_seq}, not {market.last_seq}"
+        self.poll = None
+        count = max(len(poll.bids), len(poll.asks))
+        polled = _best(poll.bids, -1, count), _best(poll.asks, 1, count)
+        if not self._counts_changes and market.book.top(count) == polled:
+            return ""  # numbers rise although the book does not change, as for Binance's futures
+        return f"the venue is at {poll.last_seq}, not {market.last_seq}"
 
 
 def _best(levels: Levels, sign: int, count: int) -> list[Level]:

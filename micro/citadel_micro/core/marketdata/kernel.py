@@ -1,7 +1,7 @@
 """Which of two twins keeps the books: compiled code where it was built, else the same in Python.
 
-Both give the same results to the last bit and pass the same tests, so nothing depends on the
-choice but the time it takes. The environment variable ``CITADEL_KERNEL`` may ask for one of them:
+Both give the same results to the last bit and pass the same tests, so the choice affects
+speed only. The environment variable ``CITADEL_KERNEL`` selects one of them:
 ``python``, or ``compiled``, which then refuses to start without it.
 """
 
@@ -17,27 +17,32 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from types import ModuleType
 
-VERSIONS: Final = {"_levels": 1, "_book": 1}
-"""Of the compiled modules that this code is written for: one left over from an older checkout does
-not count, and neither counts without the other."""
+VERSIONS: Final = {"_levels": 1, "_book": 4, "_forms": 3}
+"""Versions of the compiled modules that this code is written for: one left over from an older checkout
+is not used, and none is used without the others."""
 CHOICES: Final = ("auto", "compiled", "python")
 
 
+DELTAS_VERSION: Final = 2
+"""Of ``_deltas``, which journals are written with; the others do not need it, nor it to be there."""
+
+
 class _Compiled(NamedTuple):
-    """The two modules: the reader of levels, and the keeper of books, which takes its levels."""
+    """The modules: the parser of levels, and the book and the reader of frames, which use its levels."""
 
     levels: ModuleType
     book: ModuleType
+    forms: ModuleType
 
 
 def _built() -> _Compiled | None:
-    """Both modules, where both are there and of the version wanted."""
+    """All modules, where all exist in the required version."""
     found = []
     for name, version in VERSIONS.items():
         try:
             module = importlib.import_module(f"{__package__}.{name}")
         except (ImportError, TypeError, ValueError):
-            # The last two: a book that was compiled for levels of another form.
+            # The last two: one that was compiled for levels of another form.
             return None
         if version != module.VERSION:
             return None
@@ -68,12 +73,34 @@ _compiled: Final = _choose(os.environ.get("CITADEL_KERNEL") or "auto")
 COMPILED: Final = _compiled is not None
 """The compiled twin is in use."""
 
+
+def _built_deltas() -> ModuleType | None:
+    if _compiled is None:
+        return None
+    try:
+        module = importlib.import_module(f"{__package__}._deltas")
+    except (ImportError, TypeError, ValueError):
+        return None
+    return module if module.VERSION == DELTAS_VERSION else None
+
+
+DELTAS: Final = _built_deltas()
+"""The compiled writer and reader of market events in journals, see ``core.marketdata.deltas``."""
+
 if TYPE_CHECKING:
+    from citadel_micro.core.marketdata._forms import Form
     from citadel_micro.core.marketdata._levels import Levels, LevelTexts
     from citadel_micro.core.marketdata.book import Book as Book  # noqa: PLC0414 - offered from here
 
     LEVELS: tuple[type[Levels], type[LevelTexts]] | tuple[()]
+    FORM: type[Form] | None
+    FORM_DECODER: type[object] | None
+    LIVE: ModuleType | None
 else:
     Book = book.Book if _compiled is None else _compiled.book.Book
     LEVELS = () if _compiled is None else (_compiled.levels.Levels, _compiled.levels.LevelTexts)
-"""LEVELS: what stands for lists of levels in events, beside lists; each has ``tolist``."""
+    FORM = None if _compiled is None else _compiled.forms.Form
+    FORM_DECODER = None if _compiled is None else _compiled.forms.FormDecoder
+    LIVE = None if _compiled is None else _compiled.book
+"""LEVELS: what stands for lists of levels in events, beside lists; each has ``tolist``.
+FORM, FORM_DECODER: read frames of known forms at once; the twin knows none, and what they leave is decoded anyway."""

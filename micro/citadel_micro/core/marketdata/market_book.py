@@ -1,8 +1,7 @@
-"""What everybody reads: one instrument's book, best prices and trades, and how far to trust them.
+"""One instrument's book, best prices and trades, and their integrity.
 
-``MarketBook`` joins a book, an integrity strategy and a state machine. It holds no clock and does
-no input or output; a change that needs a fresh snapshot is returned as ``Change.GAP``, and whoever
-drives it fetches one and feeds it back through ``on_depth``.
+``MarketBook`` joins a book, an integrity strategy and a state machine, without clock, input or output; a change
+that needs a fresh snapshot is ``Change.GAP``: the caller fetches one and feeds it back through ``on_depth``.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.cross_check import CrossCheck
 from citadel_micro.core.marketdata.kernel import Book
+from citadel_micro.core.marketdata.plain_events import quick_market
 from citadel_micro.core.marketdata.readings import Readings
 from citadel_micro.core.marketdata.sequence_verdict import APPLY, BUFFER, GAP
 from citadel_micro.core.marketdata.sequencing import Unnumbered, make_integrity
@@ -24,6 +24,7 @@ from citadel_micro.core.marketdata.snapshot_buffer import (
     QUOTE_NS,
     STAMP_NS,
     USELESS_LIMIT_NS,
+    crosses,
     deepen,
     keep,
     received,
@@ -42,13 +43,14 @@ if TYPE_CHECKING:
     )
 
 BookState = Literal["SYNCING", "LIVE", "STALE", "BROKEN"]
-"""SYNCING: no trustworthy content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but
-nobody has heard of its stream for too long, or it is crossed. BROKEN: the venue will not serve it."""
+"""SYNCING: no usable content yet. LIVE: complete as of ``last_seq``. STALE: was complete, but nothing
+was received on its stream for too long, or it is crossed. BROKEN: the venue will not serve it."""
 
 UNVERIFIED: Final = "unverified: nobody can say whether updates were lost"
-"""Reason of a LIVE book that a generic connector keeps."""
+"""Reason of a LIVE book from a generic connector."""
 
 
+@quick_market
 class MarketBook(Readings):
     """One instrument on one venue. See the module.
 
@@ -86,6 +88,7 @@ class MarketBook(Readings):
         "last_trade",
         "mute",
         "news",
+        "on_demand",
         "reason",
         "resyncs",
         "state",
@@ -107,18 +110,19 @@ class MarketBook(Readings):
         self.last_recv_ns = 0
         """When its last valid update came: the last change of a quiet book may be long ago."""
         self.stream = Stream()
+        self.on_demand = False
+        """Followed only while somebody may trade it."""
         self.mute = False
-        """STALE because its depth does not follow its other streams: only its own next update, or a
-        new subscription, ends that."""
+        """STALE because its depth lags its other streams: its own next update ends it, or a new connection."""
         self.exchange_ns = 0
         self.gaps = 0
         self.resyncs = 0
         self.deltas = 0
         self.last_trade: TradeTick | None = None
         self.news: TradeTick | None = None
-        self.traded = 0.0
-        """Sum of the sizes of all trades that were news."""
         """The trade that came last, if it was news."""
+        self.traded = 0.0
+        """Sum of the sizes of all new trades."""
         self._unproven = False
         self._integrity: Final = rules.sequence
         self._judge: Final = rules.sequence.judge
@@ -144,10 +148,10 @@ class MarketBook(Readings):
     # --- events -------------------------------------------------------------------------------
 
     def on_depth(self, update: DepthUpdate) -> int:
-        """Judge one update, and apply, keep or refuse it. Returns ``Change`` flags.
+        """Check one update, and apply, buffer or reject it. Returns ``Change`` flags.
 
-        While the book is not LIVE, updates wait for their snapshot in a bounded buffer. After a
-        gap the old levels stay readable, but ``state`` says that they are not to be trusted.
+        While the book is not LIVE, updates are buffered for their snapshot. After a
+        gap the old levels stay readable, but ``state`` marks them as unusable.
         """
         if update.snapshot:
             return self._on_snapshot(update)
@@ -168,17 +172,17 @@ class MarketBook(Readings):
         return below or self._revive()
 
     def on_quote(self, quote: QuoteTick) -> bool:
-        """Take a best bid and ask if it is newer than the depth. True when the best changed.
+        """Apply a best bid and ask if it is newer than the depth. True when the best changed.
 
         Where the venue numbers both channels in one space (``seq`` >= 0) the number decides, else
         the venue's time.
         """
-        # By position and once: names take twice the time, and most of what comes are quotes.
+        # By position and once: names take twice the time, and most events are quotes.
         _, _, seq, bid, bid_size, ask, ask_size, stamp, recv_ns = quote
         if seq >= 0:
             if seq <= self.last_seq:
                 return False
-            # One that is lower than the last quote's is older, as long as that one is young.
+            # One that is lower than the last quote's is older, as long as that one is recent.
             if seq < self._quote_seq and recv_ns - received(self._last_quote) < OLDER_NS:
                 return False
             self._quote_seq = seq
@@ -196,9 +200,9 @@ class MarketBook(Readings):
         return True
 
     def on_trade(self, trade: TradeTick) -> bool:
-        """Remember a trade that is news as the last one, and its signed size for ``signed_flow``.
+        """Store a new trade as the last one, and its signed size for ``signed_flow``.
 
-        False, and nothing remembered, for what has been or was over before (``core.marketdata.trade_news``).
+        False, and nothing stored, for a repeated or old one (``core.marketdata.trade_news``).
         """
         lag_ns = self.last_recv_ns - self.exchange_ns if self.exchange_ns else None
         if not self._judge_trade(trade, lag_ns):
@@ -211,13 +215,13 @@ class MarketBook(Readings):
         self._flow.add(trade.size if trade.side == "buy" else -trade.size, trade.recv_ns)
         return True
 
-    def on_look(self, look: BookLook) -> None:
-        """The venue's own book, if it is ahead, must soon be this one's as well (``check_age``)."""
-        if look.last_seq > self.last_seq:
-            self._check.look = look
+    def on_poll(self, poll: BookLook) -> None:
+        """A polled book: if it is ahead, this one must catch up soon (``check_age``)."""
+        if poll.last_seq > self.last_seq:
+            self._check.poll = poll
 
     def on_status(self, status: FeedStatus) -> None:
-        """The connection changed: whatever was known is void until the next snapshot."""
+        """The connection changed: the book is void until the next snapshot."""
         if status.refused:
             self._lose(status.reason, "BROKEN")
         elif status.up and self.state == "SYNCING":
@@ -228,17 +232,17 @@ class MarketBook(Readings):
         self._useless_ns = 0
         self._quote = None
         self._quote_seq = -1
-        self._check.look = None
+        self._check.poll = None
 
     @property
     def proof_ns(self) -> int:
-        """When this book was last known to be the venue's: its last update, or its stream's proof."""
+        """When the book was last proven current: its last update, or its stream's proof."""
         return max(self.last_recv_ns, self.stream.proof_ns)
 
     def check_age(self, now_ns: int, stale_ns: int) -> bool:
         """LIVE becomes STALE without a proof for ``stale_ns``, and LIVE again with one.
 
-        STALE as well when its depth has fallen ``mute``. True if the state has just changed.
+        STALE as well when its depth is ``mute``. True if the state has just changed.
         """
         age_ns = now_ns - self.proof_ns
         if self.state == "LIVE":
@@ -257,20 +261,20 @@ class MarketBook(Readings):
             return self._revive() != Change.NONE
         return False
 
-    # --- how far to trust it ------------------------------------------------------------------
+    # --- integrity ----------------------------------------------------------------------------
 
     @property
     def verified(self) -> bool:
-        """Whether a lost update would be noticed, by the venue's numbers or its checksums."""
+        """Whether a lost update would be detected, by the venue's numbers or its checksums."""
         if self._integrity.proves:
             return True
         return self._checksum is not None and not self._unproven
 
     @property
     def last_trade_ns(self) -> int:
-        """Engine time at which the last trade happened, at the latest; 0 before the first.
+        """Latest engine time at which the last trade can have happened; 0 before the first.
 
-        An order that is younger was not there for it.
+        A younger order was not in the book for it.
         """
         return self._news.happened_ns
 
@@ -304,7 +308,7 @@ class MarketBook(Readings):
         return Change.UPDATED | self._revive()
 
     def _cross(self, now_ns: int) -> int:
-        """Complete, and still no market: STALE until it uncrosses, anew if it does not."""
+        """Complete but crossed: STALE until it uncrosses, resynchronized if it does not."""
         if self.state == "SYNCING":
             return Change.UPDATED  # its replay ends LIVE, and the next update comes by here
         if self.state != "STALE" or not self._crossed_ns:
@@ -319,15 +323,14 @@ class MarketBook(Readings):
         return Change.UPDATED | (Change.STATE if changed else Change.NONE)
 
     def _on_snapshot(self, update: DepthUpdate) -> int:
-        bids, asks = update.bids, update.asks
         if self._integrity.snapshot(update) != APPLY:
             return self._deepen(update)
-        if bids and asks and max(bids)[0] >= min(asks)[0]:
+        if crosses(update.bids, update.asks):
             self._lose("the snapshot is crossed")
             return Change.GAP | Change.STATE
         self._useless_ns = 0
         self._recent = recent_of(update) if self._integrity.bridges else None
-        self.book.replace(bids, asks, update.texts)
+        self.book.replace(update.bids, update.asks, update.texts)
         self.last_seq = update.last_seq
         self.last_recv_ns = update.recv_ns
         self.exchange_ns = update.exchange_ns
@@ -340,26 +343,26 @@ class MarketBook(Readings):
         return self._replay()
 
     def _deepen(self, whole: DepthUpdate) -> int:
-        """Take the levels that a book of few lacks from a snapshot that is older than it."""
+        """Add the levels that a book of few lacks from a full snapshot that is older than it."""
         if self.state != "LIVE" or not deepen(self.book, whole, self._recent):
             return Change.NONE
         self._recent = None
         return Change.UPDATED
 
     def _replay(self) -> int:
-        """Join the waiting updates to the snapshot just taken."""
+        """Apply the buffered updates to the snapshot just received."""
         buffer = self._buffer
         joined = False
         while buffer:
             update = buffer[0]
             if 0 <= update.last_seq < self.last_seq:
-                # The snapshot holds it. Old ones are what a buffer is expected to have, so they
-                # say nothing about the stream.
+                # The snapshot contains it. Old ones are expected in a buffer, so they
+                # do not count against the stream.
                 buffer.popleft()
                 continue
             verdict = self._judge(update)
             if verdict == GAP:
-                # Before the first joins, the snapshot is only older than what is kept.
+                # Before the first joins, the snapshot is only older than the buffer.
                 if joined:
                     self.gaps += 1
                 self._integrity.reset()
@@ -392,21 +395,21 @@ class MarketBook(Readings):
             self._unproven = False
             return self._checksum.verify(update, self.book)
         if not update.snapshot and not self._unproven and not self._integrity.proves:
-            # Neither a number nor a sum: whatever is lost from here on, nobody will notice.
+            # Neither a number nor a sum: losses from here on cannot be detected.
             self._unproven = True
             if self.state == "LIVE":
                 self.reason = UNVERIFIED
         return True
 
     def _depth_of(self, bids: int, asks: int) -> int:
-        """Which of the venue's depths a snapshot is of."""
+        """Which of the venue's depths a snapshot has."""
         for depth in self._depths:
             if bids == asks == depth:
                 return depth
         return self._depths[-1]
 
     def _gap(self, reason: str) -> int:
-        """What was applied is not the venue's book."""
+        """The applied levels are not the venue's book any more."""
         if self.state in ("LIVE", "STALE"):
             self.gaps += 1
         self._buffer.clear()
@@ -414,7 +417,7 @@ class MarketBook(Readings):
         return Change.GAP | Change.STATE
 
     def _useless(self, update: DepthUpdate, reason: str, limit_ns: int = USELESS_LIMIT_NS) -> int:
-        """An update that did not fit: one is nothing, a series of them asks for a new snapshot."""
+        """An update that did not fit: one is ignored, a series of them requests a new snapshot."""
         if not self._useless_ns:
             self._useless_ns = update.recv_ns
         elif update.recv_ns - self._useless_ns > limit_ns:

@@ -1,15 +1,15 @@
-"""Order-flow features: what a book and its trades say about the next seconds.
+"""Order-flow features of a book and its trades, for the next seconds.
 
-Two ways to the same numbers, byte for byte. ``FlowFeatures`` follows a live ``MarketBook`` at a
-constant cost an event; ``offline.features`` takes the definitions below literally, over a list of
+Two computations with the same results, byte for byte. ``FlowFeatures`` follows a live ``MarketBook`` at a
+constant cost per event; ``offline.features`` applies the definitions below literally, to a list of
 observations. Both are pure; their clock is the receive time of the events.
 
 An *observation* is the best bid and ask after an event that changed them. Flows are summed over
-windows as ``core.marketdata.rolling_sums`` cuts them, so that neither the order of adding nor what has left a window
-leaves a trace in the last bit.
+windows as ``core.marketdata.rolling_sums`` cuts them, so that neither the order of addition nor values
+that have left a window affect the last bit.
 
 A window has no value (NaN) until the book has been LIVE, without a gap, for all of it: a number
-from half a window would look like calm. ``FEATURES`` lists each name with unit, window, source.
+from half a window would look like a quiet market. ``FEATURES`` lists each name with unit, window, source.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from citadel_micro.core.marketdata.rolling_sums import CellSums
+from citadel_micro.core.marketdata.plain_events import quick_features
+from citadel_micro.core.marketdata.rolling_sums import CellSums, added
 from citadel_micro.core.model.commands import PublishBook
 from citadel_micro.core.model.time_units import SECOND
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 Top = tuple["Sequence[Level]", "Sequence[Level]"]
 """Best bids and best asks, (price, size), best first."""
 GRID_NS: Final = SECOND
-"""Sampling of mids for realised volatility. Finer sampling measures the bouncing between bid and
-ask instead of the price."""
+"""Sampling of mids for realized volatility. Finer sampling measures the bid-ask bounce instead of
+the price."""
 DEPTHS: Final = (1, 5, 20)
 FLOW_S: Final = (1, 10, 60)
 VOLATILITY_S: Final = (60, 300)
+_DAY_S: Final = 86_400
 
 _FLOW_NS: Final = tuple(seconds * SECOND for seconds in FLOW_S)
 _BPS: Final = 1e4
@@ -43,7 +45,7 @@ _NOTHING: Final = -1
 
 
 class Feature(NamedTuple):
-    """What one number is."""
+    """Description of one feature."""
 
     name: str
     unit: str
@@ -133,10 +135,11 @@ def imbalance_of(before: Best, after: Best) -> float:
     return flow
 
 
+@quick_features
 class FlowFeatures:
-    """Features of one ``MarketBook``, kept up to date by ``on_book`` after each of its events.
+    """Features of one ``MarketBook``, updated by ``on_book`` after each of its events.
 
-    O(1) an event; reading costs the levels, and the cells of the longest windows.
+    O(1) per event; reading costs the levels, and the cells of the longest windows.
     """
 
     __slots__ = (
@@ -161,7 +164,7 @@ class FlowFeatures:
         self._mid = 0.0
 
     def on_book(self, recv_ns: int) -> None:
-        """The book took a depth update or a quote that was received at this time."""
+        """The book applied a depth update or a quote that was received at this time."""
         market = self._market
         if market.state != "LIVE":
             if self._since_ns != _NOTHING:
@@ -192,17 +195,17 @@ class FlowFeatures:
         self._best = best
 
     def read(self, now_ns: int, top: Top | None = None) -> dict[str, float]:
-        """``values`` by their names."""
+        """``values`` by name."""
         return dict(zip(NAMES, self.values(now_ns, top), strict=True))
 
     def values(self, now_ns: int, top: Top | None = None) -> tuple[float, ...]:
         """All features as of ``now_ns``, in the order of ``NAMES``; NaN where there is none.
 
-        Reading changes nothing: neither what comes later nor what is read again.
+        Reading changes nothing.
 
         Args:
             now_ns: engine time.
-            top: bids and asks that they are published with, as deep as ``DEPTHS`` if there are as
+            top: the bids and asks published with them, as deep as ``DEPTHS`` if there are as
                 many; None for those of the depth.
         """
         market = self._market
@@ -221,8 +224,22 @@ class FlowFeatures:
             values.append(self._volatility(now_ns // GRID_NS, seconds) if seen else math.nan)
         return tuple(values)
 
+    def daily_volatility(self, now_ns: int) -> float | None:
+        """Standard deviation of a day's log return, if it went on as over the longest window known.
+
+        None where no window is.
+        """
+        market = self._market
+        if market.state != "LIVE" or market.resyncs != self._resyncs:
+            return None
+        now_ns = max(now_ns, self._last_ns)
+        for seconds in reversed(VOLATILITY_S):
+            if whole_window(self._since_ns, now_ns // GRID_NS * GRID_NS, seconds):
+                return self._volatility(now_ns // GRID_NS, seconds) * math.sqrt(_DAY_S / seconds)
+        return None
+
     def _lose(self) -> None:
-        """The book's story is broken off: what comes is not to be joined to what was."""
+        """The book's history has a gap: later values are not joined to earlier ones."""
         self._best = None
         self._flow.clear()
         self._returns.clear()
@@ -244,7 +261,7 @@ class FlowFeatures:
         oldest = grid - seconds
         squares = []
         if grid > self._grid >= oldest and self._best is not None:
-            # The second of the last event has ended since, and nobody has told us.
+            # The second of the last event has ended since, without an event.
             mid = (self._best[0] + self._best[2]) / 2
             squares.append(math.log(mid / self._mid) ** 2)
         for at, value in reversed(self._returns):
@@ -255,7 +272,7 @@ class FlowFeatures:
 
 
 def publish_book(market: MarketBook, features: FlowFeatures | None, now_ns: int) -> PublishBook:
-    """The command that publishes a book, with its order flow as of now."""
+    """The command that publishes a book, with its current order flow."""
     values = () if features is None else features.values(now_ns, market.top(DEPTHS[-1]))
     return PublishBook(venue=market.venue, symbol=market.symbol, features=values)
 
@@ -265,8 +282,8 @@ def publish_book(market: MarketBook, features: FlowFeatures | None, now_ns: int)
 
 def depth_imbalance(top: Top, depth: int) -> float:
     """(bid size - ask size) / their sum over so many levels; 0 if empty."""
-    bids = sum(size for _, size in top[0][:depth])
-    asks = sum(size for _, size in top[1][:depth])
+    bids = added(size for _, size in top[0][:depth])
+    asks = added(size for _, size in top[1][:depth])
     return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
 
 

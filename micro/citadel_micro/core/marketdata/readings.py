@@ -1,10 +1,10 @@
-"""What is read of a book at one moment: its best, its levels, and what they come to."""
+"""Values read from a book: its best, its levels, and figures computed from them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.marketdata.rolling_sums import CellSums
+from citadel_micro.core.marketdata.rolling_sums import CellSums, added
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ FLOW_NS: Final = 60_000_000_000
 
 
 class Readings:
-    """The readings of a ``MarketBook``, which keeps what they are taken from.
+    """The readings of a ``MarketBook``, which holds the data.
 
     Args:
         book: its levels.
@@ -39,7 +39,7 @@ class Readings:
     def top(self, count: int) -> tuple[list[Level], list[Level]]:
         """Up to ``count`` levels of each side, (bids, asks), best first and beginning at ``best``.
 
-        A quote may be newer than the depth: what the depth shows better than it is gone.
+        A quote may be newer than the depth: depth levels better than it no longer exist.
         """
         bids, asks = self.book.top(count)
         if self._quote is None or count <= 0:
@@ -53,7 +53,7 @@ class Readings:
                 len(bids) == count == len(asks)
             ):
                 return bids, asks
-            deep *= 2  # as many as are gone are missing at the other end
+            deep *= 2  # as many as were removed are missing at the other end
             bids, asks = self.book.top(deep)
 
     def mid(self) -> float | None:
@@ -81,8 +81,8 @@ class Readings:
         In [-1, 1]; positive means more is bid than offered.
         """
         bids, asks = self.top(count)
-        bid_size = sum(size for _, size in bids)
-        ask_size = sum(size for _, size in asks)
+        bid_size = added(size for _, size in bids)
+        ask_size = added(size for _, size in asks)
         total = bid_size + ask_size
         return (bid_size - ask_size) / total if total > 0 else 0.0
 

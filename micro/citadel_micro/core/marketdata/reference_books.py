@@ -1,7 +1,7 @@
-"""Books that are followed but not traded on, and the consolidated view that they are for.
+"""Books that are followed but not traded on, and the consolidated view built from them.
 
-A reference venue has market data only: it has no instrument, no order ever goes there, and its loss stops
-nothing. What its books are good for is to hold the traded venue's book against.
+A reference venue has market data only: it has no instrument, no order ever goes there, and an outage of
+it stops nothing. Its books are compared with the traded venue's book.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Key = tuple[str, str]
 
 
 class _Reference:
-    """One book without a instrument."""
+    """One book without an instrument."""
 
     __slots__ = ("asked_ns", "dirty", "features", "market")
 
@@ -47,7 +47,7 @@ class _Reference:
 
 
 class ReferenceBooks:
-    """All books without a instrument, and the sources of each symbol that more than one venue has."""
+    """All books without an instrument, and the sources of each symbol that more than one venue has."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class ReferenceBooks:
         return consolidate(symbol, sources.values(), now_ns, stale_ns, levels)
 
     def mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
-        """Consolidated mid of all venues but this one, in quote units; None when none counts.
+        """Consolidated mid of all venues but this one, in quote units; None when none is included.
 
-        The venue's own book is left out, or a lone one would always agree with itself. So are
-        books that nobody can verify: a limit must not rest on them.
+        The venue's own book is excluded, or a lone one would always agree with itself. So are
+        unverified books: a limit must not depend on them.
         """
         sources = self._sources.get(symbol)
         if sources is None:
@@ -137,7 +137,7 @@ class ReferenceBooks:
             market.on_trade(event)
 
     def on_feed(self, status: FeedStatus, now_ns: int) -> None:
-        """The connection below one book without a instrument changed."""
+        """The connection of one book without an instrument changed."""
         each = self._books.get((status.venue, status.symbol))
         if each is None:
             return
@@ -151,7 +151,7 @@ class ReferenceBooks:
             self._publish_feed(market)
 
     def on_tick(self, now_ns: int) -> None:
-        """Look at ages; publish books, states and consolidated views that are due."""
+        """Check ages; publish books, states and consolidated views that are due."""
         config = self._config
         for each in self._books.values():
             market = each.market

@@ -1,9 +1,9 @@
-"""Sums over sliding windows, at a constant cost and with nothing left behind in the last bit.
+"""Sums over sliding windows, at a constant cost and without accumulated rounding.
 
-Time is cut into cells of 100 ms. A window of n cells at a time is the cell of that time, as far as
-it has come, and the n - 1 before it: a window of 10 s reaches back between 9.9 and 10 s. Within a
+Time is cut into cells of 100 ms. A window of n cells is the current cell, so far,
+and the n - 1 before it: a window of 10 s reaches back between 9.9 and 10 s. Within a
 cell numbers are added in order, over the cells with ``fsum``; a running sum that also subtracts
-would keep a rest of everything that has left it.
+would keep the rounding errors of everything that has left it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,20 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 CELL_NS: Final = 100_000_000
+
+
+def added(numbers: Iterable[float]) -> float:
+    """Their sum, from left to right and rounded at each step, as the compiled kernel adds them.
+
+    Since Python 3.12 ``sum`` carries on what rounding loses: a journal would be recomputed differently.
+    """
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
 
 
 class CellSums:

@@ -1,4 +1,4 @@
-"""What a judge of one book's updates answers, and what every judge has."""
+"""Verdicts on one book's updates, and the interface of a sequence check."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 APPLY: Final = 0
 """The update is the next one."""
 IGNORE: Final = 1
-"""The book holds it already: a duplicate, or older than the snapshot."""
+"""The book contains it already: a duplicate, or older than the snapshot."""
 BUFFER: Final = 2
-"""There is no snapshot to put it on yet."""
+"""There is no snapshot to apply it to yet."""
 GAP: Final = 3
-"""Something is missing or impossible; ``reason`` says what. The book must be fetched anew."""
+"""Something is missing or impossible; ``reason`` has the detail. The book must be resynchronized."""
 
 
 REMEMBERED: Final = 64
-"""Numbers of the last updates that are remembered, to tell what is old from what is wrong: a lower
-number that has been, behind the same one, is a duplicate or a replay; any other says that the book's own
-number is wrong, or that the venue counts anew."""
+"""Number of past sequence numbers remembered, to tell old from wrong ones: a lower number that was
+seen, after the same predecessor, is a duplicate or a replay; any other means that the book's own number is
+wrong, or that the venue restarted its count."""
 OLD_LIMIT: Final = 8
-"""Even of numbers that have been, so many in a row are a stream that goes on below the book."""
+"""Even of numbers seen before, so many in a row mean that the stream continues below the book."""
 NOTHING: Final = -2
 """No sequence yet. Not -1, which is what venues send as "the one before the first"."""
 
 
 class Integrity(Protocol):
-    """Judge of one book's updates. Holds the sequence, never the book."""
+    """Sequence check of one book's updates. Holds the sequence, never the book."""
 
     bridges: bool
-    """Updates that arrive before their snapshot are kept and joined to it."""
+    """Updates that arrive before their snapshot are buffered and joined to it."""
     reason: str
     """Why the last GAP was one."""
 
@@ -49,18 +49,18 @@ class Integrity(Protocol):
         """APPLY a snapshot, or IGNORE one that is older than the book."""
 
     def judge(self, update: DepthUpdate) -> int:
-        """Judge a change of the book, and count it as applied when the answer is APPLY."""
+        """Check a change of the book, and count it as applied when the answer is APPLY."""
 
 
 class CountsOld(Protocol):
-    """A judge that notices when a whole stream runs below its book."""
+    """A check that detects a whole stream below its book."""
 
     _old: int
     reason: str
 
 
 def older(judge: CountsOld, seq: int, last: int, *, known: bool) -> int:
-    """IGNORE an update that is older than the book; GAP where its number has never been.
+    """IGNORE an update that is older than the book; GAP where its number was never seen.
 
     ``known``: the number is remembered.
     """
@@ -73,5 +73,5 @@ def older(judge: CountsOld, seq: int, last: int, *, known: bool) -> int:
 
 
 def follows(seen: Sequence[int], before: int, seq: int) -> bool:
-    """Whether ``seq`` is among these numbers right behind ``before``: then it has been just so."""
+    """Whether ``seq`` directly follows ``before`` among these numbers: then it was seen so before."""
     return any(pair == (before, seq) for pair in pairwise(seen))

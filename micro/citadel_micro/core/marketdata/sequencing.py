@@ -1,24 +1,24 @@
-"""How to know that no update of a book was lost: one strategy for each way venues number them.
+"""Detecting lost updates of a book: one strategy for each way venues number them.
 
-A strategy is chosen by name and judges each update against what came before. Names may be joined
+A strategy is chosen by name and checks each update against the one before. Names may be joined
 with ``+`` and carry arguments after ``:``, because a venue can offer two proofs at once::
 
     range_bridge_spot        Binance spot, KuCoin, Gate: ranges that meet end to end
     range_bridge_futures     Binance USD-M, COIN-M: each update names the one before it
     chain                    OKX, Deribit: the same, with the snapshot in the stream
-    contiguous               Bybit, Kraken Futures: one number an update, none left out
-    conn_seq                 Coinbase Advanced: numbered by connection, so judged there; here only
-                             what is older than the book is left out
+    contiguous               Bybit, Kraken Futures: consecutive numbers
+    conn_seq                 Coinbase Advanced: numbered by connection, so checked there; here only
+                             what is older than the book is dropped
     snapshot_only            Hyperliquid: every message is the whole book
     unverified               whole books of a generic connector; never claimed to be complete
     unnumbered               nothing proves completeness, or only a checksum does
     ... + crc:FORMAT:LEVELS  a checksum over the venue's own digits (``core.marketdata.checksum``)
-    ... + depth:A,B,C        the venue keeps the best A, B or C levels and does not say what falls
-                             off; which one, a snapshot with both sides full of it tells, else the
+    ... + depth:A,B,C        the venue keeps the best A, B or C levels and does not report what falls
+                             off; which one, a snapshot with both sides full of it shows, else the
                              last
 
 Where a strategy numbers updates, an update with ``first_seq`` -1 on a snapshot with ``first_seq``
--1 is of an older shape of the protocol, and is taken as unnumbered.
+-1 is of an older form of the protocol, and is treated as unnumbered.
 
 Sources of the rules: the venues' own pages on keeping a local order book.
 """
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 LATE_NS: Final = 1_000_000_000
-"""By so much a whole book may come late, behind a younger one, and is left out."""
+"""A whole book may come this late, after a newer one, and is dropped."""
 
 
 class Chain:
@@ -77,13 +77,13 @@ class Chain:
         return self._numbered
 
     def reset(self) -> None:
-        """Forget everything but what has been: the next update needs a snapshot."""
+        """Forget everything except past numbers: the next update needs a snapshot."""
         self._last = NOTHING
         self._old = 0
         self._numbered = True
 
     def snapshot(self, update: DepthUpdate) -> int:
-        """A snapshot in the stream always starts anew."""
+        """A snapshot in the stream always resynchronizes."""
         self._last = update.last_seq
         self._old = 0
         self._numbered = update.first_seq >= 0
@@ -110,7 +110,7 @@ class Chain:
 
 
 class Contiguous:
-    """Updates are numbered one by one; a snapshot starts anew.
+    """Updates are numbered consecutively; a snapshot resynchronizes.
 
     Source: Bybit v5, "Orderbook"; Kraken Futures, "Book".
     """
@@ -135,7 +135,7 @@ class Contiguous:
         self._numbered = True
 
     def snapshot(self, update: DepthUpdate) -> int:
-        """A snapshot in the stream always starts anew."""
+        """A snapshot in the stream always resynchronizes."""
         self._first = self._last = update.last_seq
         self._old = 0
         self._numbered = update.first_seq >= 0
@@ -156,7 +156,7 @@ class Contiguous:
         if seq <= last:
             return older(self, seq, last, known=seq > last - REMEMBERED and seq >= self._first)
         if update.first_seq == last + 1:
-            # Several that a slow consumer let wait, joined to one.
+            # Several updates, conflated into one for a slow consumer.
             self._last = seq
             self._old = 0
             return APPLY
@@ -165,9 +165,9 @@ class Contiguous:
 
 
 class ConnSeq:
-    """Numbered by connection: what is missing is found by ``ConnectionSequence``, not here.
+    """Numbered by connection: gaps are found by ``ConnectionSequence``, not here.
 
-    Within one book the numbers rise, so a replayed message is seen. Source: Coinbase Advanced
+    Within one book the numbers rise, so a replayed message is detected. Source: Coinbase Advanced
     Trade, "WebSocket overview", sequence numbers.
     """
 
@@ -185,7 +185,7 @@ class ConnSeq:
         self._last = NOTHING
 
     def snapshot(self, update: DepthUpdate) -> int:
-        """A snapshot in the stream always starts anew."""
+        """A snapshot in the stream always resynchronizes."""
         self._last = update.last_seq
         return APPLY
 
@@ -201,9 +201,9 @@ class ConnSeq:
 
 
 class ConnectionSequence:
-    """The numbers of all messages of one connection, whatever they are about.
+    """The numbers of all messages of one connection, whatever their content.
 
-    ``judge`` answers APPLY for the next number, IGNORE for one that has been, GAP for one too far.
+    ``judge`` returns APPLY for the next number, IGNORE for one seen before, GAP for a later one.
     """
 
     __slots__ = ("_first", "_last", "_old", "reason")
@@ -214,7 +214,7 @@ class ConnectionSequence:
         self.reason = ""
 
     def judge(self, seq: int) -> int:
-        """Judge the number of one message."""
+        """Check the number of one message."""
         last = self._last
         if seq == last + 1 or last == NOTHING:
             self._last = seq
@@ -235,8 +235,8 @@ class ConnectionSequence:
 class SnapshotOnly:
     """Every message is the whole book; ``last_seq`` is the venue's time or number, and rises.
 
-    A lower one that has been is a duplicate or a replay, and one of nearly the same time came late. Any
-    other says that the last number was wrong, or that the venue counts anew.
+    A lower one that was seen is a duplicate or a replay, and one of nearly the same time came late. Any
+    other means that the last number was wrong, or that the venue restarted its count.
     """
 
     __slots__ = ("_exchange_ns", "_last", "_old", "_seen", "reason")
@@ -280,7 +280,7 @@ class SnapshotOnly:
 class Unnumbered:
     """Updates carry no number: they are applied as they come once there is a snapshot.
 
-    Whole books need no proof; from the first change on, nobody knows what is missing.
+    Whole books need no proof; from the first change on, losses cannot be detected.
     """
 
     __slots__ = ("_ready", "proves", "reason")
@@ -297,7 +297,7 @@ class Unnumbered:
         self._ready = False
 
     def snapshot(self, update: DepthUpdate) -> int:  # noqa: ARG002
-        """A snapshot always starts anew."""
+        """A snapshot always resynchronizes."""
         self._ready = True
         return APPLY
 
@@ -310,9 +310,9 @@ class Unnumbered:
 
 
 class Unverified(SnapshotOnly):
-    """Whole books as somebody else made them: what they missed, nobody here can know.
+    """Whole books from a third party: its losses cannot be detected here.
 
-    Every one is taken. A book of this strategy says so for as long as it is LIVE.
+    Every one is applied. A book of this strategy is marked unverified for as long as it is LIVE.
     """
 
     __slots__ = ()
@@ -320,7 +320,7 @@ class Unverified(SnapshotOnly):
     proves = False
 
     def snapshot(self, update: DepthUpdate) -> int:  # noqa: ARG002
-        """APPLY whatever comes."""
+        """APPLY always."""
         return APPLY
 
 
@@ -337,16 +337,16 @@ STRATEGIES: Final[Mapping[str, Callable[[], Integrity]]] = {
 
 
 class Rules(NamedTuple):
-    """All that is known about one venue's way to prove its books."""
+    """The sequencing rules of one venue."""
 
     sequence: Integrity
     checksum: Checksum | None
     depths: tuple[int, ...]
-    """Depths that the venue keeps, rising; empty where it says of every level when it goes."""
+    """Depths that the venue keeps, rising; empty where it reports the removal of every level."""
 
 
 def make_integrity(name: str) -> Rules:
-    """New rules by name, see the module. Raises BadInput for a name that is not understood."""
+    """New rules by name, see the module. Raises BadInput for an unknown name."""
     sequence: Integrity | None = None
     checksum: Checksum | None = None
     depths: tuple[int, ...] = ()

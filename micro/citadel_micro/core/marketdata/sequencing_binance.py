@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import DepthUpdate
 
 
-class RangeBridgeSpot:
-    """Each update covers sequences U..u; ranges meet end to end.
-
-    Drop u <= last. The first update on a snapshot has U <= last + 1 <= u, every later one
-    U = previous u + 1. Source: Binance spot, "How to manage a local order book correctly".
-    """
+class _RangeBridge:
+    """What both have in common: a snapshot, and the numbers that are remembered."""
 
     __slots__ = ("_bridge", "_bridged", "_last", "_old", "_remember", "_seen", "reason")
 
@@ -38,7 +34,7 @@ class RangeBridgeSpot:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but what has been: the next update needs a snapshot."""
+        """Forget everything except past numbers: the next update needs a snapshot."""
         self._last = -1
         self._old = 0
         self._bridged = False
@@ -52,6 +48,16 @@ class RangeBridgeSpot:
         self._bridged = False
         self._remember(update.last_seq)
         return APPLY
+
+
+class RangeBridgeSpot(_RangeBridge):
+    """Each update covers sequences U..u; ranges meet end to end.
+
+    Drop u <= last. The first update on a snapshot has U <= last + 1 <= u, every later one
+    U = previous u + 1. Source: Binance spot, "How to manage a local order book correctly".
+    """
+
+    __slots__ = ()
 
     def judge(self, update: DepthUpdate) -> int:
         """See the class."""
@@ -87,7 +93,7 @@ class RangeBridgeSpot:
         return older(self, seq, self._last, known=known)
 
 
-class RangeBridgeFutures:
+class RangeBridgeFutures(_RangeBridge):
     """Each update covers U..u and names the last sequence of the update before it, pu.
 
     Drop u < last. The first update on a snapshot has U <= last <= u, every later one
@@ -95,32 +101,7 @@ class RangeBridgeFutures:
     Source: Binance USD-M futures, "How to manage a local order book correctly".
     """
 
-    __slots__ = ("_bridge", "_bridged", "_last", "_old", "_remember", "_seen", "reason")
-
-    bridges = True
-    proves = True
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self._seen: deque[int] = deque(maxlen=REMEMBERED)
-        self._remember = self._seen.append
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything but what has been: the next update needs a snapshot."""
-        self._last = -1
-        self._old = 0
-        self._bridged = False
-        self._bridge = (0, 0)
-
-    def snapshot(self, update: DepthUpdate) -> int:
-        """APPLY unless the book is already past it, or it has no number to join updates to."""
-        if update.last_seq < max(self._last, 0):
-            return IGNORE
-        self._last = update.last_seq
-        self._bridged = False
-        self._remember(update.last_seq)
-        return APPLY
+    __slots__ = ()
 
     def judge(self, update: DepthUpdate) -> int:
         """See the class."""

@@ -1,8 +1,8 @@
-"""What carries the books: the connections, and when each was last known to be alive.
+"""The connections that carry the books, and when each was last proven alive.
 
-A pair that is quiet sends nothing, so its book's last change says little about whether the book is
-still the venue's. What says it is the stream: whatever came over the same connection, a pong as much
-as another symbol's update, came in order behind all that the venue had sent before.
+A quiet pair sends nothing, so its book's last change says little about whether the book is
+current. The stream does: any later message of the same connection, a pong as much as another
+symbol's update, follows in order everything that the venue had sent before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import StreamProof
 
 WHOLE_VENUE: Final = -1
-"""Number of the stream of books of which nobody has said which connection carries them."""
+"""Stream number of books whose connection is not known."""
 
 
 class Stream:
@@ -23,7 +23,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.proof_ns = 0
-        """When it was last known to be alive; 0 when never."""
+        """When it was last proven alive; 0 when never."""
 
 
 class Streams:
@@ -33,11 +33,11 @@ class Streams:
         self._streams: dict[tuple[str, int], Stream] = {}
 
     def of(self, venue: str, number: int) -> Stream:
-        """The stream of this number, made when it is first asked for."""
+        """The stream of this number, created at its first use."""
         return self._streams.setdefault((venue, number), Stream())
 
     def on_proof(self, proof: StreamProof, now_ns: int) -> None:
-        """The connection was heard. One that nothing follows proves nothing about any book."""
+        """The connection received something. A stream that no book uses proves nothing."""
         stream = self._streams.get((proof.venue, proof.stream))
         if stream is not None:
             # Never from the future, or a clock that is set back would leave every book proven.

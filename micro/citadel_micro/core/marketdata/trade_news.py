@@ -1,8 +1,8 @@
-"""Which public trades are news: each one once, in order, and none that was over before it was told.
+"""Which public trades are new: each one once, in order, and none that was over before it came.
 
-Venues repeat themselves: the last trades are told anew after every subscribing, some venues send a
-message twice, and two connections overlap while one takes over from the other. Whoever counts such
-a trade as news fills an order, fires a stop or measures a flow that never was.
+Venues repeat themselves: the last trades are sent again after every subscription, some venues send a
+message twice, and two connections overlap during a handover. Counting such
+a trade as new would fill an order, trigger a stop or measure a flow that never was.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import TradeTick
 
 REMEMBERED: Final = 512
-"""Trades remembered at least, of one symbol. Venues repeat at most their last 100 (Coinbase)."""
+"""Minimum number of trades remembered per symbol. Venues repeat at most their last 100 (Coinbase)."""
 LATE_NS: Final = 1_000_000_000
-"""A trade that happened this long before the newest one comes from the past. Streams of one venue
+"""A trade that happened this long before the newest one is old. Streams of one venue
 keep their order to some milliseconds."""
 
 SAMPLES: Final = 64
-"""Trades after which the smallest lag is measured anew: one wrong stamp is outlived."""
-_UNKNOWN: Final = 1 << 62
+"""Trades after which the smallest lag is measured again: one wrong timestamp is outlived."""
+UNKNOWN: Final = 1 << 62
 
 _Content = tuple[int, float, float, str]
 
 
 class SeenTrades:
-    """The trades of one symbol that have been, by the venue's number, else by what they say.
+    """The past trades of one symbol, by the venue's number, else by their content.
 
     A trade without a number is the same one when its time, price, size and side are, and it came
-    in another message: one message may well tell of two equal trades.
+    in another message: one message may well hold two equal trades.
     """
 
     __slots__ = ("_older", "_older_bare", "_young", "_young_bare")
 
     def __init__(self) -> None:
-        # Two generations of each, so that forgetting the oldest costs nothing each time.
+        # Two generations of each, so that dropping the oldest costs nothing each time.
         self._young: dict[str, int] = {}
         self._older: dict[str, int] = {}
         self._young_bare: dict[_Content, int] = {}
@@ -49,7 +49,7 @@ class SeenTrades:
         return named + len(self._young_bare) + len(self._older_bare)
 
     def take(self, trade: TradeTick) -> bool:
-        """Remember it. False when it has been already; a trade without a time is never known."""
+        """Remember it. False if it was seen before; a trade without a time never counts as seen."""
         name, stamp = trade[2], trade[6]  # by position: half the time of names
         if not stamp:
             return True
@@ -75,26 +75,26 @@ class SeenTrades:
 
 
 class News(SeenTrades):
-    """Judges the trades of one symbol as they come; ``happened_ns`` is when the last one was."""
+    """Checks the trades of one symbol as they come; ``happened_ns`` is the time of the last one."""
 
     __slots__ = ("_former_ns", "_lag_ns", "_left", "_odd_ns", "happened_ns")
 
     def __init__(self) -> None:
         super().__init__()
-        self._lag_ns = _UNKNOWN
-        self._odd_ns = self._former_ns = _UNKNOWN
+        self._lag_ns = UNKNOWN
+        self._odd_ns = self._former_ns = UNKNOWN
         self._left = SAMPLES
         self.happened_ns = 0
         """Engine time at which the newest trade happened, at the latest; at most its receipt."""
 
     def judge(self, trade: TradeTick, lag_ns: int | None) -> bool:
-        """Whether the trade is news, by all that is known; it is remembered.
+        """Whether the trade is new, by everything known; it is remembered.
 
         Args:
-            trade: as it came.
+            trade: as received.
             lag_ns: receive time minus venue's time of the book's last update; None if not known.
-                It holds what the clocks differ by, and the way, so what a trade has beyond it is
-                how late the trade is told.
+                It contains the clock offset and the transit time, so the excess of a trade's lag
+                over it is how late the trade was sent.
         """
         _, _, name, _, _, _, stamp, recv_ns, history = trade
         if history:
@@ -115,7 +115,7 @@ class News(SeenTrades):
             least = self._smaller(lag, lag_ns) if least < self._lag_ns else self._lag_ns
             self._left -= 1
             if not self._left:
-                self._left, self._lag_ns = SAMPLES, _UNKNOWN
+                self._left, self._lag_ns = SAMPLES, UNKNOWN
             if lag > least:
                 happened_ns = stamp + least
         if happened_ns <= self.happened_ns:
@@ -128,10 +128,10 @@ class News(SeenTrades):
         return True
 
     def _smaller(self, own_ns: int, depth_ns: int | None) -> int:
-        """The smallest lag, now that one is smaller still.
+        """The smallest lag, now that a smaller one was measured.
 
-        One stamp far ahead would make all that follow look as old as it is ahead: a trade and the
-        depth, or two trades, must agree on such a clock before it is believed.
+        One timestamp far ahead would make all later ones look as old as it is ahead: a trade and the
+        depth, or two trades, must agree on such a clock before it is used.
         """
         lag_ns = own_ns if depth_ns is None else depth_ns
         if lag_ns < min(self._lag_ns, 0) - STAMP_NS:
@@ -147,7 +147,7 @@ class News(SeenTrades):
         former_ns = self._former_ns
         if lag_ns is None or not (_near(own_ns, former_ns) and _near(lag_ns, former_ns)):
             return False
-        self._lag_ns, self._former_ns = min(own_ns, lag_ns), _UNKNOWN
+        self._lag_ns, self._former_ns = min(own_ns, lag_ns), UNKNOWN
         return True
 
 

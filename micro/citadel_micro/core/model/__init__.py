@@ -1,1 +1,1 @@
-"""What everybody speaks of: events, commands, instruments, limits, configuration."""
+"""The shared vocabulary: events, commands, instruments, limits, configuration."""

@@ -1,10 +1,10 @@
 """Approval as a type: venues accept ``Approved[...]`` and nothing else.
 
-An approval counts by standing in the list of the gate that gave it (``Approvals``), not by what it
-says: one that was made by hand, copied, read from a file, changed, or spent already is not in there
-or does not agree with what is, and opens nothing. It is bound to one order with every field, to the
-book's sequence that it was judged on and to the risk epoch, and any change of breakers or limits
-between the judgement and the sending makes it void.
+An approval is valid by its entry in the list of the gate that issued it (``Approvals``), not by its
+content: one that was made by hand, copied, read from a file, changed, or spent already has no entry
+or does not match it, and is refused. It is bound to one order with every field, to the
+book's sequence that it was checked on and to the risk epoch, and any change of breakers or limits
+between the check and the sending voids it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OrderT = TypeVar("OrderT", bound="PlaceOrder | AmendOrder")
 VOID: Final = "VOID"
 """Code of an order that was not sent because its approval had become void."""
 MOST_OPEN: Final = 1_000
-"""Approvals wait for the rest of one call at most. A replay sends nothing, and would keep them all."""
+"""Maximum number of unspent approvals of one call. A replay sends nothing, and would keep them all."""
 _put: Final = object.__setattr__
 _TERMS: Final[dict[type, attrgetter[tuple[object, ...]]]] = {
     kind: attrgetter(*(each.name for each in fields(kind))) for kind in (PlaceOrder, AmendOrder)
@@ -33,7 +33,7 @@ _TERMS: Final[dict[type, attrgetter[tuple[object, ...]]]] = {
 
 
 class Approved(Generic[OrderT]):
-    """One order that passed every check, to be sent once. Made by ``Approvals.issue`` alone."""
+    """One order that passed every check, to be sent once. Created by ``Approvals.issue`` alone."""
 
     __slots__ = ("_approvals", "_book_seq", "_order", "_risk_epoch")
 
@@ -46,35 +46,35 @@ class Approved(Generic[OrderT]):
         raise InvariantError("only the risk gate approves orders")
 
     def __init_subclass__(cls) -> None:
-        """Refuse a kind of approval with rules of its own."""
+        """Refuse a subclass with rules of its own."""
         raise InvariantError(f"{cls.__name__}: an approval has no other kinds")
 
     @property
     def order(self) -> OrderT:
-        """What may be sent."""
+        """The approved order."""
         return self._order
 
     @property
     def given_by(self) -> Approvals:
-        """The list that it says it stands in."""
+        """The list that issued it."""
         return self._approvals
 
     @property
     def book_seq(self) -> int:
-        """Sequence of the book that it was judged on."""
+        """Sequence of the book that it was checked on."""
         return self._book_seq
 
     @property
     def risk_epoch(self) -> int:
-        """The gate's count of changes at the time."""
+        """The gate's epoch at the time."""
         return self._risk_epoch
 
     def spend(self) -> OrderT:
-        """The order, once, by the word of whoever gave this. Raises InvariantError as ``redeem``."""
+        """The order, once, from the list that issued it. Raises InvariantError as ``redeem``."""
         return self._approvals.redeem(self)
 
     def __setattr__(self, name: str, value: object) -> Never:
-        """Refuse: what was judged is what is sent."""
+        """Refuse: what was checked is what is sent."""
         raise InvariantError(f"an approval cannot be changed: {name}")
 
     def __delattr__(self, name: str) -> Never:
@@ -98,14 +98,14 @@ class Approved(Generic[OrderT]):
 
 
 _Given = tuple[object, int, object, tuple[object, ...]]
-"""The approval, the epoch, its order and the order's fields as they were judged."""
+"""The approval, the epoch, its order and the order's fields as they were checked."""
 
 
 class Approvals:
-    """What one gate has approved and what has not been sent yet.
+    """The orders that one gate has approved and that have not been sent yet.
 
     Args:
-        epoch: the gate's present epoch.
+        epoch: the gate's current epoch.
     """
 
     __slots__ = ("_epoch", "_open")
@@ -115,7 +115,7 @@ class Approvals:
         self._open: dict[int, _Given] = {}
 
     def issue(self, order: OrderT, *, book_seq: int) -> Approved[OrderT]:
-        """Approve one order now."""
+        """Approve one order."""
         approved: Approved[OrderT] = object.__new__(Approved)
         epoch = self._epoch()
         _put(approved, "_approvals", self)
@@ -129,15 +129,15 @@ class Approvals:
         return approved
 
     def valid(self, approved: Approved[PlaceOrder] | Approved[AmendOrder]) -> bool:
-        """Whether it is one of these and nothing has changed since it was given."""
+        """Whether it is one of these and nothing has changed since it was issued."""
         found = self._open.get(id(approved))
         return found is not None and found[0] is approved and found[1] == self._epoch()
 
     def redeem(self, approved: Approved[OrderT]) -> OrderT:
-        """Strike it off and return its order.
+        """Remove its entry and return its order.
 
-        Raises InvariantError, striking nothing off, for one that was sent before, is not of this
-        gate, does not say what was approved, or is void.
+        Raises InvariantError, removing nothing, for one that was sent before, is not of this
+        gate, does not match what was approved, or is void.
         """
         found = self._open.get(id(approved))
         order = approved.order
@@ -156,7 +156,7 @@ class Approvals:
 
 
 def not_sent(order: PlaceOrder | AmendOrder) -> OrderRejected | AmendRejected:
-    """What the engine is told of an order whose approval was void: it certainly did not leave."""
+    """The event for an order whose approval was void: it was certainly not sent."""
     text = "not sent: breakers or limits had changed since it was approved"
     if isinstance(order, PlaceOrder):
         return OrderRejected(

@@ -1,4 +1,4 @@
-"""What one call of the engine answers with, collected on the way."""
+"""Collects the commands of one call of the engine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from citadel_micro.core.model.commands import (
     PlaceOrder,
     Publication,
     QueryOrder,
+    QueryTrades,
     QueryVenue,
     RequestSnapshot,
     Stopped,
@@ -23,6 +24,7 @@ Command = (
     | Approved[AmendOrder]
     | CancelOrder
     | QueryOrder
+    | QueryTrades
     | QueryVenue
     | Publication
     | RequestSnapshot
@@ -34,7 +36,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class CommandBuffer:
-    """Commands in the order they arose, and durable values, of which each key's last one counts."""
+    """Commands in the order they arose, and durable values, of which the last per key counts."""
 
     __slots__ = ("commands", "durable")
 
@@ -47,7 +49,7 @@ class CommandBuffer:
         self.commands.append(Note(level=level, event=event, fields=tuple(fields.items())))
 
     def take(self) -> list[Command]:
-        """Everything so far, what must be durable first, and begin anew."""
+        """Return everything so far, durable values first, and start empty."""
         if not self.durable:
             commands, self.commands = self.commands, []
             return commands

@@ -1,6 +1,6 @@
-"""Everything the engine can ask for: a closed union. The shell carries commands out in order.
+"""Every command that the engine can issue: a closed union. The shell executes commands in order.
 
-Only ``Persist`` has a promise attached: every Persist of one ``handle`` call is durable (synced)
+Only ``Persist`` carries a guarantee: every Persist of one ``handle`` call is durable (synced)
 before any venue command of the same call is sent.
 """
 
@@ -17,7 +17,7 @@ from citadel_micro.core.model.events import Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
-    """One child order. ``expires_ns`` travels to the venue where it has a receive window."""
+    """One child order. ``expires_ns`` is sent to the venue where it has a receive window."""
 
     venue: str
     symbol: str
@@ -27,11 +27,11 @@ class PlaceOrder:
     price_ticks: int
     quantity_lots: int
     post_only: bool
-    time_in_force: Literal["GTC", "IOC"]
+    time_in_force: Literal["GTC", "IOC", "FOK"]
     reduce_only: bool
     expires_ns: int
     displayed_lots: int | None = None
-    """So much of it is shown in the book; None for the whole."""
+    """Quantity shown in the book; None for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOrder:
-    """Ask the venue what became of a child, at its order and at its trade endpoint."""
+    """Query a child's state, at the venue's order and trade endpoints."""
 
     venue: str
     symbol: str
@@ -71,12 +71,25 @@ class QueryOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryVenue:
-    """Ask the venue for open orders, balances and positions; answered by a VenueSnapshot."""
+    """Query open orders, balances and positions; answered by a VenueSnapshot."""
 
     venue: str
 
 
-# --- to macro and everybody who listens ---------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryTrades:
+    """Ask the venue for every trade of the account in one symbol; answered by AccountTrades.
+
+    Sent only to venues that tell trades (``VenueAbilities.tells_trades``).
+    """
+
+    venue: str
+    symbol: str
+    since_ns: int
+    """Venue's time of the oldest trade that is wanted."""
+
+
+# --- to macro and every other subscriber --------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +128,15 @@ class PositionView:
     leverage: Decimal
     valued: bool = True
     """False when no book can be trusted for ``unrealised``, which is then 0."""
+    liquidation_price: Decimal | None = None
+    """Mark price at which the venue liquidates it; None where there is none or it is not known."""
+    funding: Decimal = Decimal(0)
+    """Received less paid since the position was opened from nothing, part of ``realised``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReport:
-    """Whole cumulative state of one parent. Field meanings as in the wire's ExecutionReport."""
+    """Complete cumulative state of one parent. Field meanings as in the wire's ExecutionReport."""
 
     signal_id: str
     revision: int
@@ -166,9 +183,9 @@ class PublishAnswer:
     limits: tuple[tuple[str, str], ...]
     error: str
     truncated: bool = False
-    """More orders fit than are here."""
+    """More orders match than are here."""
     cursor: str = ""
-    """Where to go on."""
+    """Where to continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +200,7 @@ class PublishBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishConsolidated:
-    """Publish the consolidated book of this symbol. The shell asks the engine for it."""
+    """Publish the consolidated book of this symbol. The shell reads it from the engine."""
 
     symbol: str
 
@@ -214,7 +231,7 @@ class PublishFeed:
     gaps: int
     resyncs: int
     last_proof_ns: int = 0
-    """When the book was last known to be the venue's; at least ``last_recv_ns``."""
+    """When the book was last proven current; at least ``last_recv_ns``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +243,7 @@ class PublishBeat:
     macro_instance_seen: str
     macro_seq_seen: int
     macros_refused: tuple[tuple[str, str], ...] = ()
-    """(instance, reason) of processes that are heard and refused."""
+    """(instance, reason) of connected processes whose orders are rejected."""
 
 
 Publication = (
@@ -238,25 +255,25 @@ Publication = (
     | PublishFeed
     | PublishBeat
 )
-"""All that is published; what message each becomes says ``shell.bridge.published``."""
+"""Everything that is published; ``shell.bridge.published`` maps each to its message."""
 
 # --- to the shell itself ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSnapshot:
-    """The book lost its place: fetch or resubscribe, and feed the answer back as an event."""
+    """The book has a gap: fetch or resubscribe, and feed the answer back as an event."""
 
     venue: str
     symbol: str
     reason: str
     mute: bool = False
-    """Its depth does not come: a snapshot alone would not mend that, so subscribe anew."""
+    """Its depth does not come: a snapshot alone would not fix that, so resubscribe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persist:
-    """Durable state: the last value of each key is handed back in ``Started`` after a restart."""
+    """Durable state: the last value of each key is restored by ``Started`` after a restart."""
 
     key: str
     value: object
@@ -265,7 +282,7 @@ class Persist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something worth a log line. ``level``: debug, info, warning, error."""
+    """A log line. ``level``: debug, info, warning, error."""
 
     level: Literal["debug", "info", "warning", "error"]
     event: str
@@ -274,6 +291,6 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Every working order is proven terminal after ``shutdown``: the process may end."""
+    """Every working order is confirmed terminal after ``shutdown``: the process may end."""
 
     clean: bool

@@ -1,4 +1,4 @@
-"""What the engine is told once, at its start. Part of the journal's header, so plain data only."""
+"""The engine's configuration, fixed at its start. Part of the journal's header, so plain data only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.model.account_events import TradeKind
 from citadel_micro.core.model.risk_limits import RiskLimits
 from citadel_micro.core.model.time_units import MS, SECOND
 from citadel_proto.errors import BadInput
@@ -22,7 +23,7 @@ child an order's id stays within 36 characters."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueConfig:
-    """How one venue behaves towards us.
+    """How one venue handles our orders.
 
     Messages are orders, amends, cancels and queries together: a bucket of ``message_burst`` that
     refills at ``messages_per_second``, of which ``cancel_reserve`` (a fraction) is kept for
@@ -32,36 +33,73 @@ class VenueConfig:
     integrity: str = "range_bridge_spot"
     """Name of a strategy of ``core.marketdata.sequencing``."""
     amend_native: bool = False
-    """The venue changes a resting order in place, atomically."""
+    """The venue changes price and quantity of a resting order in place, atomically."""
+    amend_down: bool = False
+    """It lowers the quantity of a resting order in place, which keeps its turn."""
     shows_own_orders: bool = True
     """Our resting orders are part of the public book: true of exchanges, false on paper."""
+    fill_or_kill: bool = False
+    """The venue has orders that fill at once and as a whole, or not at all."""
     displays_part: bool = False
     """The venue can show a part of a resting order's quantity; elsewhere the whole is shown."""
     messages_per_second: int = 10
     message_burst: int = 50
     cancel_reserve: float = 0.2
     order_window_ns: int = 2 * SECOND
-    """The venue refuses a request that reaches it later than this (``recvWindow``)."""
+    """The venue rejects a request that reaches it later than this (``recvWindow``)."""
+    tells_trades: bool = False
+    """The account's trades can be asked for, with the client ids of their orders."""
+    backend_timeout_ns: int = 0
+    """So long after its expiry a request that had arrived may still be carried out."""
+    forced_ids: tuple[tuple[str, TradeKind], ...] = ()
+    """Beginnings of the client ids of the venue's own orders against a position."""
+    margined: bool = False
+    """Its derivatives are checked for leverage, margin and their distance to liquidation; without it
+    (paper, earlier versions) they are not."""
+    counts_rate_limits: bool = True
+    """Refusals for the venue's rate limit count towards REJECT_BURST, as in earlier versions."""
+    shared_account: bool = False
+    """Other micros may trade the derivatives of this account: what they do is theirs, and our
+    position is what our own orders have made."""
     mark: str = ""
-    """Follows ``sc`` in every client order id: six letters and digits that are lastingly those of
+    """Follows ``sc`` in every client order id: six letters and digits that permanently identify
     this micro on this account. Without one, only the orders of this run are known as its own."""
+    on_demand: tuple[str, ...] = ()
+    """Symbols whose books are followed only while a macro may trade them."""
 
     @classmethod
-    def of(cls, abilities: VenueAbilities, *, integrity: str, mark: str = "") -> VenueConfig:
-        """What the engine is told of a venue that can do this."""
+    def of(
+        cls,
+        abilities: VenueAbilities,
+        *,
+        integrity: str,
+        mark: str = "",
+        shared_account: bool = False,
+        on_demand: tuple[str, ...] = (),
+    ) -> VenueConfig:
+        """The configuration for a venue with these abilities."""
         return cls(
             integrity=integrity,
             amend_native=abilities.amends == "in_place",
+            amend_down=abilities.amends == "quantity_down",
             shows_own_orders=abilities.shows_own_orders,
             displays_part=abilities.displays_part,
+            fill_or_kill=abilities.fill_or_kill,
             messages_per_second=abilities.messages_per_second,
             message_burst=abilities.message_burst,
             order_window_ns=abilities.order_window_ns,
+            tells_trades=abilities.tells_trades,
+            backend_timeout_ns=abilities.backend_timeout_ns,
+            forced_ids=abilities.forced_ids,
+            margined=abilities.margined,
+            counts_rate_limits=False,
+            shared_account=shared_account,
             mark=mark,
+            on_demand=on_demand,
         )
 
     def __post_init__(self) -> None:
-        """Refuse buckets that could never send an order, and marks that are none."""
+        """Reject buckets that could never send an order, and invalid marks."""
         if self.mark and not re.fullmatch(rf"[a-z0-9]{{{MARK_LENGTH}}}", self.mark):
             raise BadInput(
                 f"mark {self.mark!r}",
@@ -109,35 +147,46 @@ class EngineConfig:
     feed_publish_interval_ns: int = 5 * SECOND
     heartbeat_ns: int = SECOND
     stale_cancel_ns: int = 3 * SECOND
-    """A chasing order is withdrawn when its book has been unfit for this long."""
+    """A chasing order is canceled when its book has been unfit for this long."""
     crossed_resync_ns: int = 500 * MS
     request_timeout_ns: int = 3 * SECOND
-    """An unanswered request is doubted, even where the shell reports no timeout."""
+    """An unanswered request makes its order unknown, even where the shell reports no timeout."""
     query_interval_ns: int = 250 * MS
-    """Between the first two questions about an unknown order; doubles up to 5 s."""
+    """Between the first two queries about an unknown order; doubles up to 5 s."""
     release_skew_ns: int = 500 * MS
-    """Added to a request's expiry before "not found" is believed."""
+    """Added to a request's expiry before "not found" is accepted."""
     quarantine_ns: int = 60 * SECOND
     audit_ns: int = 15 * SECOND
-    """A resting order that has not been heard of for this long is asked about."""
+    """A resting order without a report for this long is queried."""
     gate_retry_ns: int = 100 * MS
-    """Before the gate is asked again after a refusal that may pass."""
+    """Before the gate is asked again after a temporary reject."""
     reconcile_retry_ns: int = 2 * SECOND
     compare_ns: int = 60 * SECOND
     """Between two comparisons of our positions and balances with the venue's; 0 compares once."""
     shutdown_ns: int = 10 * SECOND
-    """Longest wait for proof that everything is withdrawn."""
+    """Longest wait for confirmation that every order is canceled."""
     retention_ns: int = 24 * 3_600 * SECOND
-    """How long ended parents are remembered, against duplicates and for questions."""
+    """How long terminal parents are remembered, against duplicates and for queries."""
     retention_count: int = 5_000
     flatten_cross_bps: float = 50.0
     max_signal_skew_ns: int = 0
-    """Grace given to a signal's expiry for the difference of clocks."""
+    """Tolerance added to a signal's expiry for clock differences."""
+    slice_entries: bool = False
+    """An entry larger than the depth permits one order to be is accepted, and worked in several, where
+    its algorithm can; in earlier versions it was rejected."""
+    wide_valuation: bool = False
+    """A currency without a spot pair against the reporting currency is valued through another (BNB by
+    BNB/BTC and BTC/USDT), and what the account is worth is stored; in earlier versions neither was."""
+    tell_foreign: bool = False
+    """Trades of others are reported to macros; in earlier versions they were only counted."""
+    flatten_ends_small: bool = False
+    """A flattening ends with its filled order if what is left is too small for another; in earlier
+    versions it tried again a second later, and took what had been bought meanwhile."""
     references: Mapping[str, ReferenceConfig] = field(default_factory=dict)
-    """Venues by id that only lend their books; none of ``venues``."""
+    """Venues by id that provide reference books only; none of ``venues``."""
 
     def __post_init__(self) -> None:
-        """Refuse an id that a venue would not take."""
+        """Reject an id that a venue would not accept."""
         if not re.fullmatch(rf"[A-Za-z0-9]{{1,{MAX_RUN_ID}}}", self.run_id):
             raise BadInput(
                 f"run id {self.run_id!r}",
@@ -154,3 +203,7 @@ class EngineConfig:
                     where="engine configuration",
                     mend="name it once",
                 )
+
+    def late_ns(self, venue: str) -> int:
+        """How long after its expiry a venue may still execute a request, with the clocks' difference."""
+        return self.venues[venue].backend_timeout_ns + self.release_skew_ns

@@ -1,7 +1,7 @@
-"""Everything that can happen to the engine: a closed union of facts.
+"""Every event that the engine can receive: a closed union of facts.
 
 Market events arrive a thousand times more often than the others, so they are named tuples (cheap
-to make, immutable, compared by value). All others are frozen, slotted, keyword-only dataclasses.
+to create, immutable, compared by value). All others are frozen, slotted, keyword-only dataclasses.
 Times are integer nanoseconds on the engine's clock (wall-anchored, monotone) unless a name says
 ``exchange``. Prices and sizes in market events are floats, as decoded from the venue's text;
 everything about our own orders is integer ticks, integer lots and Decimal cash.
@@ -14,7 +14,38 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from citadel_micro.core.model.risk_limits import RiskLimits
+from citadel_micro.core.model.account_events import (
+    AccountTrade,
+    AccountTrades,
+    BalancesUpdated,
+    FundingDue,
+    MarginTerms,
+    MarkPrice,
+    VenueAnomaly,
+    VenueStatus,
+)
+from citadel_micro.core.model.control_events import (
+    LimitsChanged,
+    OperatorCommand,
+    Started,
+    TimerFired,
+)
+
+__all__ = [
+    "AccountTrade",
+    "AccountTrades",
+    "BalancesUpdated",
+    "FundingDue",
+    "LimitsChanged",
+    "MarginTerms",
+    "MarkPrice",
+    "OperatorCommand",
+    "Started",
+    "TimerFired",
+    "VenueAnomaly",
+    "VenueStatus",
+]
+"""Named here as well, so that every event is found in one place."""
 
 Side = Literal["buy", "sell"]
 Levels = Sequence[tuple[float, float]]
@@ -45,7 +76,7 @@ class DepthUpdate(NamedTuple):
     texts: tuple[TextLevels, TextLevels] | None = None
     """Bids and asks as text, only where the venue's checksum is over its own digits."""
     covers: int = 0
-    """Levels a side that the stream tells of; 0 where it tells of all, or does not say."""
+    """Levels a side that the stream reports; 0 where it reports all, or does not say."""
 
 
 class QuoteTick(NamedTuple):
@@ -74,28 +105,30 @@ class TradeTick(NamedTuple):
     exchange_ns: int
     recv_ns: int
     history: bool = False
-    """Told after subscribing, of what was before: no news, whatever its time says."""
+    """A past trade, sent after subscribing: not new, whatever its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatus:
-    """The connection below one subscription changed; the book must not be trusted meanwhile."""
+    """The connection of one subscription changed; the book must not be trusted meanwhile."""
 
     venue: str
     symbol: str
     up: bool
     reason: str
     refused: bool = False
-    """The venue will not serve this subscription (``reason`` in its own words): BROKEN."""
+    """The venue will not serve this subscription (``reason`` is the venue's text): BROKEN."""
     stream: int = -1
-    """Number of the connection of this venue that carries it; -1 where nobody says."""
+    """Number of the connection of this venue that carries it; -1 where it is not known."""
+    followed: bool = True
+    """False: nobody trades this on-demand pair now, so it has no connection, and that is no fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamProof:
-    """A connection was heard: all that the venue had sent on it before has been given to us.
+    """A connection received something: everything that the venue had sent on it before has arrived.
 
-    Whatever comes proves it: an update, a pong, a heartbeat. It is told now and then, once for all
+    Any message proves it: an update, a pong, a heartbeat. It is emitted now and then, once for all
     books that the connection carries (``core.marketdata.streams``).
     """
 
@@ -106,7 +139,7 @@ class StreamProof:
 
 
 class BookLook(NamedTuple):
-    """The best of the venue's own book, asked for beside the stream of a book that is silent."""
+    """The best levels of the venue's book, polled beside the stream of a silent book."""
 
     venue: str
     symbol: str
@@ -122,7 +155,7 @@ class BookLook(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReceived:
-    """A parent order asked for by a macro or by the command line."""
+    """A parent order requested by a macro or by the command line."""
 
     signal_id: str
     strategy: str
@@ -149,11 +182,11 @@ class SignalReceived:
     epoch: int
     seq: int
     missed: int = 0
-    """Messages of the same publisher and topic that were lost right before this one."""
+    """Messages of the same publisher and topic that were lost directly before this one."""
     owner: str = ""
-    """Lasting id of the publisher's intent log; empty where it names none."""
+    """Permanent id of the publisher's intent log; empty where it names none."""
     offset_ns: int = 0
-    """The publisher's clock minus ours, by which ``created_ns`` and ``expires_ns`` were translated;
+    """The publisher's clock minus ours, by which ``created_ns`` and ``expires_ns`` were converted;
     ``epoch`` is still its own."""
 
 
@@ -175,19 +208,19 @@ class SignalRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelReceived:
-    """Its owner, or the operator, withdraws the unfilled rest of a parent."""
+    """Its owner, or the operator, cancels the unfilled rest of a parent."""
 
     signal_id: str
     reason: str
     owner: str = ""
     epoch: int = 0
     operator: bool = False
-    """It came in by the operator's own address, so it may withdraw anybody's order."""
+    """It came from the operator's own address, so it may cancel any owner's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryReceived:
-    """A question about orders, balances, positions or limits."""
+    """A query about orders, balances, positions or limits."""
 
     query_id: str
     kind: Literal["order", "orders", "balances", "positions", "limits"]
@@ -201,7 +234,7 @@ class QueryReceived:
     working: bool = False
     cursor: str = ""
     limit: int = 0
-    """Most orders in the answer; 0 for as many as fit."""
+    """Maximum number of orders in the answer; 0 for as many as fit."""
     epoch: int = 0
 
 
@@ -223,7 +256,7 @@ class MacroBeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAccepted:
-    """The venue has the order. ``client_id`` is ours, ``venue_order_id`` theirs."""
+    """The venue has acknowledged the order. ``client_id`` is ours, ``venue_order_id`` theirs."""
 
     venue: str
     symbol: str
@@ -234,10 +267,12 @@ class OrderAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRejected:
-    """The venue has refused the order for certain: it is not and will not be live.
+    """The venue has certainly rejected the order: it is not and will not be live.
 
     ``code`` is one of ``POST_ONLY``, ``INSUFFICIENT_FUNDS``, ``BAD_PRICE``, ``BAD_QUANTITY``,
-    ``BELOW_MIN``, ``RATE_LIMIT``, ``DUPLICATE_ID``, ``OTHER``; ``text`` is the venue's own words.
+    ``BELOW_MIN``, ``RATE_LIMIT``, ``NOTHING_TO_REDUCE`` (Binance -2022, -4118),
+    ``DUPLICATE_ID``, ``NOT_FILLED`` (a fill or kill that its book cannot fill), ``OTHER``; ``text`` is
+    the venue's own words.
     ``VOID`` is ours: it was not even sent (``core.model.approval``).
     """
 
@@ -267,7 +302,10 @@ class OrderFilled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDone:
-    """Proof that the child is no longer live, with its final cumulative quantity."""
+    """Proof that the child is no longer live, with its final cumulative quantity.
+
+    Where the venue tells the end without a total that is -1, and the order is asked about.
+    """
 
     venue: str
     symbol: str
@@ -291,7 +329,7 @@ class CancelRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAmended:
-    """The venue changed a resting order in place."""
+    """The venue amended a resting order in place."""
 
     venue: str
     symbol: str
@@ -303,7 +341,7 @@ class OrderAmended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmendRejected:
-    """The venue kept the order as it was (or does not know it: ``NOT_FOUND``)."""
+    """The venue left the order unchanged (or does not know it: ``NOT_FOUND``)."""
 
     venue: str
     symbol: str
@@ -339,82 +377,28 @@ class OrderState:
     quantity_lots: int
     cumulative_lots: int
     exchange_ns: int
+    """When the answer was made, at the earliest, on the engine's clock: what may be older than a
+    later answer, or than a report of the venue's, changes no price and no quantity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueSnapshot:
-    """What the venue says is open now; ``complete`` marks the end of a reconciliation answer."""
+    """The venue's open orders; ``complete`` marks the end of a reconciliation answer."""
 
     venue: str
     open_orders: tuple[OrderState, ...]
     balances: tuple[tuple[str, Decimal, Decimal], ...]
-    """(currency, free, used) of every currency that is there; empty where the venue told none."""
+    """(currency, free, used) of every currency held; empty where the venue sent none."""
     exchange_ns: int
+    """Venue's time of the first of the questions: nothing in the answer is older."""
     positions: tuple[tuple[str, Decimal], ...] | None = None
     """(symbol, signed quantity in the venue's units) of every derivative position that is open;
     None where the venue told none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalancesUpdated:
-    """Balances as the venue states them, (currency, free, used), for the named currencies only."""
-
-    venue: str
-    balances: tuple[tuple[str, Decimal, Decimal], ...]
-    exchange_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueStatus:
-    """The order connection to a venue went up or down, or its own dead man's switch changed."""
-
-    venue: str
-    up: bool
-    reason: str
-    dms_armed: bool = False
-    """Should we fall silent, the venue cancels our orders by itself. Nothing while it is down."""
-
-
-# --- time, people, configuration ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired:
-    """``next_timer`` has passed. Early and repeated firings are harmless."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorCommand:
-    """A person at the command line.
-
-    ``action``: ``pause`` (REDUCING), ``halt``, ``kill``, ``reset`` (names ``trip_id`` and
-    ``reason``), ``cancel_all``, ``flatten``. ``scope`` as in the risk page; ``global`` if empty.
-    """
-
-    action: Literal["pause", "halt", "kill", "reset", "cancel_all", "flatten", "shutdown"]
-    scope: str
-    trip_id: str
-    reason: str
-    through_halt: bool = False
-    """Of ``flatten``: it passes a halt, though never the kill switch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsChanged:
-    """A person has changed the risk limits and wants orders to be judged by the new ones."""
-
-    limits: RiskLimits
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """First event of every run: durable state folded from the journal (empty on a first run)."""
-
-    state: dict[str, object]
-    """Key -> plain value (text, int, bool, None, list, dict), as ``Persist`` commands wrote it."""
-    damaged: str
-    """Empty, or what is wrong with the journal: the engine then stays HALTED."""
+    isolated: tuple[tuple[str, Decimal], ...] = ()
+    """(symbol, margin) of the open positions whose margin is isolated, in the settle currency."""
+    changed: tuple[tuple[str, int], ...] = ()
+    """(symbol, time of the last trade that its position includes), by the clock that stamps trades. It
+    may lag behind the one of ``exchange_ns``; without a symbol where the venue does not say."""
 
 
 MarketEvent = DepthUpdate | QuoteTick | TradeTick
@@ -429,8 +413,13 @@ VenueReport = (
     | RequestTimedOut
     | OrderState
     | VenueSnapshot
+    | AccountTrades
+    | VenueAnomaly
     | BalancesUpdated
     | VenueStatus
+    | MarkPrice
+    | MarginTerms
+    | FundingDue
 )
 Event = (
     MarketEvent

@@ -1,7 +1,7 @@
 """One tradable instrument of one venue: tick, lot, minimums, fees, and all rounding.
 
-The order boundary speaks integers: prices in ticks, quantities in lots. This is the only module
-that turns decimals and floats into them and back.
+At the order boundary prices are integer ticks and quantities integer lots. This is the only module
+that converts decimals and floats to them and back.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Literal
 
 from citadel_proto.errors import BadInput
@@ -17,7 +18,7 @@ Kind = Literal["spot", "linear", "inverse"]
 Rounding = Literal["floor", "ceil", "nearest"]
 
 # The default 28 digits would round 0.99999999999999999999999999999 up to a whole lot before any
-# floor is taken: more than was asked.
+# floor is taken: more than was requested.
 _EXACT = Context(prec=120)
 
 
@@ -26,7 +27,7 @@ class Instrument:
     """Exact trading rules of one symbol on one venue.
 
     ``tick`` is in price units; ``lot`` in units of the venue's own books and orders: coins, or
-    contracts. ``contract_size`` is what one of these units is worth: coins (1 for spot), of inverse
+    contracts. ``contract_size`` is the value of one of these units: coins (1 for spot), of inverse
     contracts quote currency. Outside of the core an order is an *amount*, in coins (of inverse
     contracts quote currency). ``min_notional`` is in quote currency. Fees are fractions of notional
     (0.001 = 10 bps). ``fee_side`` says which currency the venue takes its fee in: ``received``
@@ -49,14 +50,18 @@ class Instrument:
     taker_fee: Decimal
     fee_side: Literal["received", "quote"]
     reduce_only_exempt_min_notional: bool = False
-    """The venue takes reduce-only orders below ``min_notional``."""
+    """The venue accepts reduce-only orders below ``min_notional``."""
     price_decimals: int = field(init=False)
     quantity_decimals: int = field(init=False)
     tick_float: float = field(init=False)
     lot_float: float = field(init=False)
+    half_tick_lot: Decimal = field(init=False, repr=False, compare=False)
+    """One lot at a price of half a tick, in price times quantity units."""
+    least_worth: Fraction = field(init=False, repr=False, compare=False)
+    """``min_notional`` over what one lot at one tick is worth; 0 where there is no such minimum."""
 
     def __post_init__(self) -> None:
-        """Reject rules that cannot be traded on; derive what rounding needs."""
+        """Reject rules that cannot be traded on; derive the rounding constants."""
         for name in ("tick", "lot", "contract_size"):
             value: Decimal = getattr(self, name)
             if not value.is_finite() or value <= 0:
@@ -70,6 +75,12 @@ class Instrument:
         set_(self, "quantity_decimals", _decimals(self.lot))
         set_(self, "tick_float", float(self.tick))
         set_(self, "lot_float", float(self.lot))
+        set_(self, "half_tick_lot", self.tick * self.lot / 2)
+        least = Fraction(0)
+        if self.min_notional > 0 and self.kind != "inverse":
+            unit = Fraction(self.tick) * Fraction(self.lot) * Fraction(self.contract_size)
+            least = Fraction(self.min_notional) / unit
+        set_(self, "least_worth", least)
 
     # prices
 
@@ -78,7 +89,7 @@ class Instrument:
         return _units(price, self.tick, rounding, f"{self.symbol} price")
 
     def ticks_of_float(self, price: float) -> int:
-        """A book price, which lies on the grid but for binary representation, to ticks."""
+        """A book price, which lies on the grid except for binary representation, to ticks."""
         if not math.isfinite(price):
             msg = f"{self.symbol}: price {price} is not a number to trade on"
             raise BadInput(msg)
@@ -99,7 +110,7 @@ class Instrument:
         return _units(quantity, self.lot, rounding, f"{self.symbol} quantity")
 
     def lots_of_float(self, size: float) -> int:
-        """A displayed size, on the grid but for binary representation, to lots."""
+        """A displayed size, on the grid except for binary representation, to lots."""
         if not math.isfinite(size):
             msg = f"{self.symbol}: size {size} is not a number to trade on"
             raise BadInput(msg)
@@ -110,11 +121,11 @@ class Instrument:
         return self.lot * lots
 
     def amount(self, lots: int) -> Decimal:
-        """Lots as signals and reports count them: in coins, of inverse contracts quote currency."""
+        """Lots in the unit of signals and reports: coins, of inverse contracts quote currency."""
         return self.lot * lots * self.contract_size
 
     def units(self, amount: Decimal) -> Decimal:
-        """An amount, as signals count it, in the venue's units. It must be finite."""
+        """An amount, in the unit of signals, in the venue's units. It must be finite."""
         return amount if self.contract_size == 1 else _EXACT.divide(amount, self.contract_size)
 
     # money
@@ -133,10 +144,11 @@ class Instrument:
         """Smallest placeable quantity at this price: the larger of min_lots and min_notional."""
         if reduce_only and self.reduce_only_exempt_min_notional:
             return self.min_lots
-        if self.min_notional <= 0 or ticks <= 0 or self.kind == "inverse":
-            return self.min_lots
-        per_lot = self.tick * ticks * self.lot * self.contract_size
-        return max(self.min_lots, _units(self.min_notional, per_lot, "ceil", "minimum notional"))
+        least, smallest = self.least_worth, self.min_lots
+        if not least or ticks <= 0:
+            return smallest
+        lots = -(-least.numerator // (least.denominator * ticks))
+        return max(smallest, lots)
 
 
 def _decimals(step: Decimal) -> int:

@@ -1,1 +1,1 @@
-"""Parent and child orders, their states, their store and what is reported of them."""
+"""Parent and child orders: their states, their store and their reports."""

@@ -1,4 +1,4 @@
-"""One order at a venue: what is reserved for it, what of it has filled, and what is in doubt."""
+"""One order at a venue: its reserved and filled quantity, and its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from citadel_micro.core.orders.order_states import (
     CHILD_TERMINAL,
     ChildEvent,
     ChildState,
+    ParentState,
     after,
+    doing,
 )
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ class ChildFill:
     exchange_ns: int
     recv_ns: int
     mid_half_ticks: int
-    """Best bid + best ask in ticks when we heard of it; 0 when there was no two-sided book."""
+    """Best bid + best ask in ticks when its report came; 0 when there was no two-sided book."""
 
 
-# Neither orders nor parents are values: two that look alike are still two. So a list is searched for
-# one of them by identity, without comparing every field.
+# Neither orders nor parents are values: two with equal fields are still two. So a list is searched
+# for one of them by identity, without comparing every field.
 @dataclass(slots=True, kw_only=True, eq=False)
 class Child:
     """One order at a venue."""
@@ -50,14 +52,14 @@ class Child:
     reduce_only: bool
     placed_ns: int
     expires_ns: int
-    """The venue may not take the request after this."""
+    """The venue may not accept the request after this."""
     book_seq: int
     mid_half_ticks: int
     state: ChildState = ChildState.PLACING
     seen_lots: int = 0
     """Sum of unique fills."""
     cumulative_lots: int = 0
-    """Highest total that the venue has named."""
+    """Highest total that the venue has reported."""
     fills: list[ChildFill] = field(default_factory=list)
     trade_ids: dict[str, None] = field(default_factory=dict)
     acknowledged: bool = False
@@ -65,7 +67,7 @@ class Child:
     accepted_ns: int = 0
     capped: bool = False
     changed_ns: int = 0
-    """Of the last placing or amending, for the dwell."""
+    """Time of the last place or amend, for the dwell."""
     done_ns: int = 0
     reason: str = ""
     # an amend in flight
@@ -73,31 +75,52 @@ class Child:
     amend_quantity_lots: int = 0
     amend_expires_ns: int = 0
     amended_exchange_ns: int = 0
-    # requests and questions; times of ours, not stored
+    amends_until_ns: int = 0
+    """Until then the venue may execute an amend that was reported rejected, or that another has followed:
+    one answer says nothing about other requests. Not stored (``core.engine.reconciliation``)."""
+    amends_unreported: bool = False
+    """The answer to a query has ended an amend, whose own report may still come. Not stored."""
+    amend_refused: bool = False
+    """The venue has rejected amending it: it is replaced instead. Not stored: after a restart it is tried once more."""
+    # requests and queries; engine times, not stored
     cancel_after_ns: int = 0
-    """No cancel before this, because the venue has just refused one."""
+    """No cancel before this, because the venue has just rejected one."""
+    cancels_refused: int = 0
+    repriced: bool = False
+    """It may have had another price than now: an amend was sent, or it is of an earlier run."""
     answer_due_ns: int = FAR
-    """An unanswered request is doubted at this time."""
+    """An unanswered request makes it unknown at this time."""
     query_due_ns: int = FAR
     queries: int = 0
     unknown_since_ns: int = 0
     absent_order: bool = False
     absent_trades: bool = False
+    number: int = 0
+    """Its number among its parent's, from 1: the last part of its id, and not stored beside it."""
     counted: tuple[int, int, int] = (0, 0, 0)
-    """What its parent has counted of it: lots filled, lots seen, number of fills."""
+    """What its parent has counted of it: lots filled, lots reported, number of fills."""
     stored_fills: int = 0
-    """So many of ``fills`` are durable."""
+    """Number of ``fills`` that are durable."""
     views: list[FillView] = field(default_factory=list)
     """The first of ``fills`` as they are reported; a fill never changes."""
 
     @property
     def terminal(self) -> bool:
-        """Proven not to be live."""
+        """Confirmed closed."""
         return self.state in CHILD_TERMINAL
 
     @property
+    def doing(self) -> ParentState:
+        """The parent state that corresponds to it, while it is live.
+
+        One that was unknown until now does not count as closed at once.
+        """
+        immediate = self.ioc and not self.unknown_since_ns
+        return doing(self.state, immediate=immediate, capped=self.capped and not immediate)
+
+    @property
     def filled(self) -> int:
-        """Lots filled, whether or not every single fill has been seen."""
+        """Lots filled, whether or not every single fill has been reported."""
         return max(self.seen_lots, self.cumulative_lots)
 
     @property
@@ -105,11 +128,26 @@ class Child:
         """Lots that it may still fill."""
         if self.state in CHILD_TERMINAL:
             return 0
-        return max(0, max(self.quantity_lots, self.amend_quantity_lots) - self.filled)
+        most, amended = self.quantity_lots, self.amend_quantity_lots
+        seen, told = self.seen_lots, self.cumulative_lots
+        return max(0, max(most, amended) - max(told, seen))
+
+    @property
+    def worst_ticks(self) -> int:
+        """The higher of its price and the price of an amend in flight."""
+        return max(self.price_ticks, self.amend_price_ticks)
+
+    def may_be_cut(self, at_ns: int, late_ns: int) -> bool:
+        """Whether no amend is in flight: one that came after the reduction would undo it.
+
+        Its lots would be given to another order meanwhile. ``late_ns``: how long after its expiry one
+        may still be executed.
+        """
+        return not self.amend_quantity_lots and at_ns > self.amends_until_ns + late_ns
 
     @property
     def fills_complete(self) -> bool:
-        """Every fill that the venue has counted has been seen, with its price and fee."""
+        """Every fill that the venue has counted has been reported, with its price and fee."""
         return self.seen_lots >= self.cumulative_lots
 
     def step(self, event: ChildEvent) -> None:
@@ -137,8 +175,13 @@ class Child:
         self.seen_lots += report.quantity_lots
         return fill
 
+    def end_amend_unreported(self) -> None:
+        """The amend in flight seems to be over, but the venue has not reported it: it may come yet."""
+        self.amends_until_ns = max(self.amends_until_ns, self.amend_expires_ns)
+        self.amends_unreported = True
+
     def settle_amend(self, price_ticks: int, quantity_lots: int, now_ns: int) -> None:
-        """The order is known to stand at this price and quantity; no amend is in flight."""
+        """The order is confirmed at this price and quantity; no amend is in flight."""
         self.price_ticks, self.quantity_lots = price_ticks, quantity_lots
         self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
         self.changed_ns = now_ns

@@ -1,4 +1,4 @@
-"""What is told about orders, balances and positions: exact decimals made from ticks and lots."""
+"""Reports of orders, balances and positions: exact decimals made from ticks and lots."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ _STATUS: Final = {
 
 
 def status(parent: Parent) -> str:
-    """The wire's word for a parent's state."""
+    """The wire's status of a parent."""
     return status_in(parent.state, parent)
 
 
 def status_in(state: ParentState, parent: Parent) -> str:
-    """The wire's word for it in another state, such as the one that it was stored in."""
+    """The wire's status of it in another state, such as the one that it was stored in."""
     if state is _P.READY and not parent.children:
         return "accepted"
     return _STATUS.get(state, "working")
 
 
 WHOLE_FILLS: Final = 5_000
-"""An order with more is told in fewer: these are 650 kB on the wire, where a frame has 4 MiB."""
+"""An order with more is reported in fewer: these are 650 kB on the wire, where a frame has 4 MiB."""
 FILLS: Final = 1
 """Where ``report_key`` has the number of fills, and after it the lots."""
 
 
 def report_key(parent: Parent) -> tuple[object, ...]:
-    """What makes a new report worth sending when it changes."""
+    """The values whose change makes a new report worth sending."""
     return (
         status(parent),
         parent.fills,
@@ -67,9 +67,9 @@ def average(parent: Parent) -> Decimal | None:
 
 
 def fill_views(parent: Parent) -> tuple[FillView, ...]:
-    """Every fill, in the order in which they became known within each child.
+    """Every fill, in the order in which they were reported within each child.
 
-    Of an order with more than ``WHOLE_FILLS``, those of one child at one price are told as one
+    Of an order with more than ``WHOLE_FILLS``, those of one child at one price are reported as one
     fill, under the id of the first and the time of the last: a report has to fit a frame.
     """
     for child in parent.with_fills:
@@ -124,6 +124,7 @@ def balance_views(
 def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -> PositionView:
     """One position, valued where a book can be trusted."""
     mark = portfolio.mark_price(position.venue, position.symbol)
+    terms = portfolio.margin.terms.get((position.venue, position.symbol))
     return PositionView(
         venue=position.venue,
         symbol=position.symbol,
@@ -131,13 +132,15 @@ def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -
         entry_price=position.entry_price,
         realised=position.realised,
         unrealised=Decimal(0) if mark is None else position.unrealised(mark),
-        leverage=leverage,
+        leverage=leverage if terms is None else Decimal(terms.leverage),
         valued=position.quantity == 0 or mark is not None,
+        liquidation_price=portfolio.liquidation_price(position),
+        funding=position.funding_since_open,
     )
 
 
 def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
-    """The whole present state of a parent, under its present revision."""
+    """The complete current state of a parent, under its current revision."""
     signal = parent.signal
     rules = parent.instrument
     position = portfolio.position(signal.venue, signal.symbol)
@@ -169,7 +172,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
         strategy=signal.strategy,
         tag=signal.tag,
         algo=signal.algo,
-        arrival_mid=mid(parent, parent.arrival_half_ticks),
+        arrival_mid=mid(parent, parent.arrival_mid2_ticks),
         reprices=parent.reprices,
         own=parent.own,
         created_ns=parent.created_ns,
@@ -179,7 +182,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
 
 
 def currencies(rules: Instrument) -> tuple[str, ...]:
-    """Currencies that trading it moves."""
+    """Currencies whose balances its trades change."""
     return tuple(dict.fromkeys((rules.base, rules.quote, rules.settle)))
 
 

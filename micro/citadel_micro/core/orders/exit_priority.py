@@ -1,9 +1,9 @@
-"""Exits among themselves: which order goes first where several share one position.
+"""Priority of exits: which order comes first where several reduce one position.
 
-A flattening goes before a triggered stop, and a triggered stop before every other order of its
-side. What goes first withdraws what stands in its way and takes at once what is free; the lots of
-a withdrawn order are free when its end is proven, never before. An exit also withdraws orders of the
-other side that it would trade with itself.
+A flattening has priority over a triggered stop, and a triggered stop over every other order of its
+side. An order with priority cancels those that hold quantity it needs, and sends at once what is free;
+the lots of a canceled order are free when its cancel is confirmed, never before. An exit also cancels
+our own orders of the other side that it would trade with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def claimed_lots(inst: InstrumentState, side: Side, parent_id: str) -> int:
-    """See ``EngineRiskView.claimed_lots``. Everybody precedes a parent that is not on the instrument yet."""
+    """See ``EngineRiskView.claimed_lots``. All precede a parent that is not on the instrument yet."""
     me = None
     for parent in inst.parents:
         if parent.id == parent_id:
@@ -31,11 +31,11 @@ def claimed_lots(inst: InstrumentState, side: Side, parent_id: str) -> int:
 
 
 def in_the_way(parent: Parent, inst: InstrumentState, position_lots: int) -> list[Parent]:
-    """Orders that have to be withdrawn so that this one gets its part of the position.
+    """Orders to cancel so that this one gets its part of the position.
 
     Those of lower rank and the same side, whether or not they are reduce-only: on this side all of
-    them eat the position. No more than are needed; those of the same strategy first, then the
-    newest. Nothing when the rest is free, or is coming free.
+    them reduce the position. No more than needed; those of the same strategy first, then the
+    newest. Nothing when the rest is free, or will be freed by pending cancels.
     """
     lower: list[Parent] = []
     free = position_lots

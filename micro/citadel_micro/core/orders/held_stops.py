@@ -1,7 +1,7 @@
-"""Stops that wait for their trigger on one instrument, found by its price.
+"""Held stops of one instrument, found by their trigger price.
 
 A market may hold thousands of them, far away; only those that a book or a trade has reached are
-looked at, and those of which a look has been through but not yet enough of them.
+checked, and those that have been reached but not confirmed yet.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
 
 OLD_NS: Final = 5_000_000_000
-"""A trade that took this much longer to come than the book's last update is told late: the first
-messages after a reconnect are often the last trades of before."""
+"""A trade that came this much later than the book's last update is late: the first messages after a
+reconnect are often earlier trades."""
 REMEMBERED_IDS: Final = 1_000
-"""Of the last trades: the most that a venue tells again at a reconnect."""
+"""Number of past trades remembered: the most that a venue sends again at a reconnect."""
 
 
 class TradeNews:
-    """Which trades are news: each counted once, and none that is older than what was known.
+    """Which trades are new: each counted once, and none older than the known ones.
 
-    ``count`` grows with every one that is.
+    ``count`` grows with every new one.
     """
 
     __slots__ = ("_ids", "_market", "_newest_ns", "count", "last")
@@ -39,7 +39,7 @@ class TradeNews:
         self._ids: dict[str, None] = {}
 
     def begin(self) -> None:
-        """Somebody waits from now on: what the market has shown so far is history."""
+        """Start watching: everything before is history."""
         market = self._market
         known = market.last_trade
         if known is not None and known.exchange_ns >= self._newest_ns:
@@ -48,7 +48,7 @@ class TradeNews:
         self._advance(market.exchange_ns, market.last_recv_ns)
 
     def take(self, trade: TradeTick) -> bool:
-        """Whether it is news; then it is ``last``."""
+        """Whether it is new; then it is ``last``."""
         at_ns, market = trade.exchange_ns, self._market
         if 0 < at_ns < self._newest_ns:
             return False
@@ -67,13 +67,13 @@ class TradeNews:
         return True
 
     def _advance(self, at_ns: int, recv_ns: int) -> None:
-        """Nothing older is news; a time that lies ahead of ours says nothing about that."""
+        """Nothing older is new; a time ahead of ours is ignored for that."""
         if self._newest_ns < at_ns <= recv_ns + OLD_NS:
             self._newest_ns = at_ns
 
 
 class HeldStops:
-    """The held stops of one instrument by price: sells are reached from above, buys from below."""
+    """The held stops of one instrument by price: sells trigger from above, buys from below."""
 
     __slots__ = ("_armed", "_buys", "_market", "_sells", "_trade", "lots", "news", "waiting")
 
@@ -83,7 +83,7 @@ class HeldStops:
         self.waiting: dict[str, Parent] = {}
         """By signal id."""
         self.lots: dict[Side, int] = {"buy": 0, "sell": 0}
-        """What they would fill together."""
+        """Their total quantity."""
         self._sells: list[tuple[float, int, str]] = []
         self._buys: list[tuple[float, int, str]] = []
         self._armed: dict[str, Parent] = {}
@@ -97,7 +97,7 @@ class HeldStops:
         insort(self._side(parent), _place(parent))
 
     def remove(self, parent: Parent) -> None:
-        """It was triggered or has ended; harmless when it is not here."""
+        """It was triggered or has ended; does nothing when it is not here."""
         if self.waiting.pop(parent.id, None) is None:
             return
         self._armed.pop(parent.id, None)
@@ -106,7 +106,7 @@ class HeldStops:
         del side[bisect_left(side, place)]
 
     def arm(self, parent: Parent, *, armed: bool) -> None:
-        """Whether a look has been through, so that it must see the next one as well."""
+        """Whether its price was reached once, so that it needs every further update as well."""
         if armed and parent.id in self.waiting:
             self._armed[parent.id] = parent
         else:
@@ -114,16 +114,16 @@ class HeldStops:
 
     @property
     def armed(self) -> Iterable[Parent]:
-        """Those that wait for a second look, or for a time without one."""
+        """Those waiting for confirmation, by a further update or by time."""
         return self._armed.values()
 
     def on_trade(self, trade: TradeTick) -> None:
-        """Take the trade that ``reached`` is about to be asked for."""
+        """Record the trade for the next call of ``reached``."""
         if self.news.take(trade):
             self._trade = trade.price
 
     def reached(self) -> Iterable[Parent]:
-        """Those whose price the book or the trade just taken has reached, and the armed ones."""
+        """Those whose price the book or the last trade has reached, and the armed ones."""
         trade, self._trade = self._trade, None
         best = self._market.best()
         low = high = trade
@@ -147,7 +147,7 @@ class HeldStops:
 
 
 def _place(parent: Parent) -> tuple[float, int, str]:
-    """Sorted by price, and by age among equals."""
+    """Sort key: by price, then by age."""
     return parent.rules.price_float(parent.stop_ticks or 0), parent.number, parent.id
 
 

@@ -1,9 +1,10 @@
-"""One instrument on one venue as execution sees it: its book, its rules, our orders on it."""
+"""Execution's view of one instrument on one venue: its book, its rules, our orders on it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.marketdata.plain_events import quick_states
 from citadel_micro.core.orders.held_stops import HeldStops
 
 if TYPE_CHECKING:
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
 
 
+@quick_states(HeldStops)
 class InstrumentState:
-    """Mutable meeting point of one instrument's market and parents."""
+    """State of one instrument: its market and our parents on it."""
 
     __slots__ = (
+        "_busy",
         "asked_ns",
         "crossed_since_ns",
         "dirty",
         "features",
+        "followed",
         "held",
         "instrument",
         "key",
@@ -41,6 +45,7 @@ class InstrumentState:
         *,
         stale_cancel_ns: int,
         features: FlowFeatures | None = None,
+        busy: dict[tuple[str, str], InstrumentState] | None = None,
     ) -> None:
         self.key = (instrument.venue, instrument.symbol)
         self.instrument = instrument
@@ -48,30 +53,50 @@ class InstrumentState:
         self.features = features
         """Order flow of the book, where it is published."""
         self.venue = venue
+        self.followed = self.key[1] not in venue.on_demand
+        """Its feed is meant to be up."""
+        if not self.followed:
+            market.on_demand = True
+            market.reason = "it is not followed: no macro has asked for it"
         self.stale_cancel_ns = stale_cancel_ns
         self.parents: list[Parent] = []
-        """Not ended and not held, in the order of their arrival."""
+        """Open and not held, in the order of their arrival; changed by ``admit`` and ``release`` alone."""
+        self._busy = {} if busy is None else busy
+        """Of all instruments those with parents: shared by them."""
         self.held = HeldStops(market)
-        """Stops that wait for their trigger."""
+        """Stops waiting for their trigger."""
         self.dirty = False
         """The book has changed since it was last published."""
         self.crossed_since_ns = 0
         self.asked_ns = 0
-        """When a snapshot was last asked for; 0 when never."""
+        """When a snapshot was last requested; 0 when never."""
         self.shown_proof_ns = 0
         """The book's proof when it was last published."""
 
+    def admit(self, parent: Parent) -> None:
+        """A parent is open from now on."""
+        if parent not in self.parents:
+            self.parents.append(parent)
+            self._busy[self.key] = self
+
+    def release(self, parent: Parent) -> None:
+        """It is no longer."""
+        if parent in self.parents:
+            self.parents.remove(parent)
+            if not self.parents:
+                del self._busy[self.key]
+
     @property
     def fit(self) -> bool:
-        """The book may be priced from: LIVE, two-sided, neither crossed nor locked."""
+        """The book may be used for pricing: LIVE, two-sided, neither crossed nor locked."""
         best = self.market.best()
         return self.market.state == "LIVE" and best is not None and best[0] < best[2]
 
     def mark(self, now_ns: int, stale_ns: int) -> float | None:
-        """Mid by which money may be judged, in price units; None when there is none.
+        """Mid for valuation, in price units; None when there is none.
 
-        From a LIVE book, or from one that fell STALE at most ``stale_ns`` ago. A book that is
-        crossed, has lost its place or was never complete values nothing: a loss that it hides
+        From a LIVE book, or from one that became STALE at most ``stale_ns`` ago. A book that is
+        crossed, has a gap or was never complete values nothing: a loss that it hides
         would look like none.
         """
         market = self.market
@@ -87,7 +112,7 @@ class InstrumentState:
         """Sequence and receive time of the book's last update: another one is a newer book.
 
         To be compared for equality only: a venue that restarts counts from the beginning again,
-        and some count nothing.
+        and some send no numbers.
         """
         return self.market.last_seq, self.market.last_recv_ns
 
@@ -100,7 +125,7 @@ class InstrumentState:
         return ticks(best[0]), ticks(best[2])
 
     def mid_half_ticks(self) -> int:
-        """Best bid + best ask in ticks, twice the mid; 0 when there is none to go by."""
+        """Best bid + best ask in ticks, twice the mid; 0 when the book is not usable."""
         touch = self.touch_ticks()
         return 0 if touch is None or touch[0] >= touch[1] else touch[0] + touch[1]
 
@@ -115,9 +140,9 @@ class InstrumentState:
         return lots
 
     def external_best(self, side: Side, best: tuple[float, float, float, float]) -> int | None:
-        """Best price of a side in ticks, our own resting orders left out; None when alone.
+        """Best price of a side in ticks, without our own resting orders; None when there is no other.
 
-        Where the venue's book does not hold our orders, it is the plain best.
+        Where the venue's book does not contain our orders, it is the plain best.
         """
         buy = side == "buy"
         price, size = (best[0], best[1]) if buy else (best[2], best[3])

@@ -1,8 +1,8 @@
-"""How many names each owner has in memory, and whether one more has room.
+"""How many order ids each owner has in memory, and whether there is room for one more.
 
-An owner may have as many as are left free, so that one who floods gets half of the room, two get a
-third each, and there is always some for those who send little. Owners that were never heard by a
-heartbeat share the first half of it, whatever they call themselves.
+An owner may have as many as are free, so that one who floods gets half of the room, two get a
+third each, and there is always some for those who send little. Owners without a heartbeat
+share the first half of it, whatever ids they use.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 MOST_REFUSED: Final = 5_000
-"""More names, for signals that are refused because there are so many, ..."""
+"""Additional ids, for signals that are rejected because there are so many, ..."""
 MOST_REFUSED_OF_ONE: Final = 500
-"""... and so many of them of one owner."""
+"""... and the maximum of them for one owner."""
 
 
 class Names:
@@ -35,7 +35,7 @@ class Names:
             _change(self._of, owner, 1)
 
     def drop(self, owner: str, *, refused: bool = False) -> None:
-        """One is kept no more."""
+        """One fewer is kept."""
         if refused:
             self._refused -= 1
             _change(self._refused_of, owner, -1)
@@ -43,10 +43,10 @@ class Names:
             self.total -= 1
             _change(self._of, owner, -1)
 
-    def full(self, owner: str, *, heard: bool) -> str:
-        """Why this owner may not have one more; empty when he may."""
+    def full(self, owner: str, *, known: bool) -> str:
+        """Why this owner may not have one more; empty if it may."""
         mine, free = self._of.get(owner, 0), self._most - self.total
-        if free > 0 and (mine < free if heard else self.total < self._most // 2):
+        if free > 0 and (mine < free if known else self.total < self._most // 2):
             return ""
         return (
             f"{self.total} orders, {mine} of this owner, are remembered because their signals may "
@@ -54,7 +54,7 @@ class Names:
         )
 
     def may_refuse(self, owner: str) -> bool:
-        """Whether the refusal of one more of his can be remembered."""
+        """Whether one more reject of this owner can be remembered."""
         return self._refused < MOST_REFUSED and self._refused_of.get(owner, 0) < MOST_REFUSED_OF_ONE
 
 

@@ -1,12 +1,12 @@
-"""How long a parent order lives, whatever its algorithm would still do.
+"""How long a parent order stays in force, the same for every algorithm.
 
-``expires_ns`` of a signal says until when it may be taken up. From then on an order has a working
-time of its own, its algorithm's ``time_limit_ms``, and ends by what the algorithm does at its end.
-An order without one (``limit``, or what rests after its time) ends at ``expires_ns``: who wanted it
-longer would have said so, and whoever would have withdrawn it may be gone.
+``expires_ns`` of a signal is the time until which it may be accepted. From then on an order has a
+working time of its own, its algorithm's ``time_limit_ms``, and ends by what the algorithm does at its
+end. An order without one (``limit``, or what rests after its time) ends at ``expires_ns``: its sender
+could have asked for a later one, and may not be there any more to cancel it.
 
-A signal that came while recovery goes on waits to be judged, and no longer than it may be taken up.
-Stops live until they are withdrawn or done, and so does what micro itself has begun: nobody else
+A signal that arrives during recovery waits for its checks, but no longer than it may be accepted.
+Stops stay in force until they are canceled or filled, and so do micro's own orders: nothing else
 would protect the position.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.order_states import ParentEvent, ParentState
-from citadel_proto.reason_codes import RiskCode
+from citadel_proto.reason_codes import SIZED, RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.orders.orders import Parent
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def life_ends_ns(parent: Parent, skew_ns: int) -> int:
     """When it ends, in ns on the engine's clock; FAR when it has no end of its own.
 
-    ``skew_ns`` is the grace that a signal's expiry is given for the difference of clocks.
+    ``skew_ns`` is the tolerance given to a signal's expiry for clock differences.
     """
     algo, signal = parent.algo, parent.signal
     if parent.state is ParentState.GATING:
@@ -51,3 +51,13 @@ def end_of_life(parent: Parent) -> tuple[ParentEvent, str, str]:
         return ParentEvent.EXPIRE, "TIME_LIMIT", f"not done within {algo.working_ns / 1e9:g} s"
     text = "the signal's expires_ns has come, and it names no longer working time"
     return ParentEvent.EXPIRE, "EXPIRED", text
+
+
+def whole_fill(parent: Parent) -> tuple[ParentEvent, str, str]:
+    """How it ends once its target has filled, with code and reason.
+
+    One that was given less than it asked for is no order filled in full: for its sender the rest is canceled.
+    """
+    if parent.sized:
+        return ParentEvent.CANCEL, SIZED, parent.sized
+    return ParentEvent.FILL, *parent.choice

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
 from citadel_micro.core.model.events import SignalReceived
@@ -47,14 +48,25 @@ _PLAIN: Final = (
     "revision",
     "reprices",
     "placed",
-    "told_fills",
-    "arrival_half_ticks",
-    "release_half_ticks",
-    "final_half_ticks",
+    "reported_fills",
+    "arrival_mid2_ticks",
+    "release_mid2_ticks",
+    "final_mid2_ticks",
     "reducing",
 )
+_STORED_AS: Final = {
+    "reported_fills": "told_fills",
+    "arrival_mid2_ticks": "arrival_half_ticks",
+    "release_mid2_ticks": "release_half_ticks",
+    "final_mid2_ticks": "final_half_ticks",
+}
+"""Keys in journals of fields that have been renamed."""
+_KEYS: Final = tuple((name, _STORED_AS.get(name, name)) for name in _PLAIN)
 _LATER: Final = ("through_halt", "ending")
 """Fields that journals of earlier versions lack."""
+_PARENT_KEYS: Final = (*(key for _, key in _KEYS), *_LATER)
+# One call for all of them: they are written with every order that leaves.
+_parent_values: Final = attrgetter(*_PLAIN, *_LATER)
 _PASSING: Final = (
     "answer_due_ns",
     "query_due_ns",
@@ -62,6 +74,12 @@ _PASSING: Final = (
     "absent_order",
     "absent_trades",
     "cancel_after_ns",
+    "cancels_refused",
+    "repriced",
+    "number",
+    "amends_until_ns",
+    "amends_unreported",
+    "amend_refused",
     "counted",
     "stored_fills",
     "seen_lots",
@@ -73,6 +91,8 @@ _PASSING: Final = (
 _SIGNAL: Final = tuple(f.name for f in fields(SignalReceived))
 _FILL: Final = tuple(f.name for f in fields(ChildFill))
 _CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
+_child_values: Final = attrgetter(*_CHILD_PLAIN)
+_fill_values: Final = attrgetter(*_FILL)
 
 
 def parent_state(parent: Parent) -> dict[str, object]:
@@ -84,10 +104,10 @@ def parent_state(parent: Parent) -> dict[str, object]:
         "signal": signal,
         "state": parent.state.value,
         "verdict": None if parent.verdict is None else parent.verdict.value,
-        **{name: getattr(parent, name) for name in _PLAIN},
-        **{name: getattr(parent, name) for name in _LATER},
+        **dict(zip(_PARENT_KEYS, _parent_values(parent), strict=True)),
         # Left out where there is none, as in journals of earlier versions.
         **({"algo_state": parent.algo_state} if parent.algo_state else {}),
+        **({"sized": parent.sized} if parent.sized else {}),
     }
 
 
@@ -105,22 +125,22 @@ def child_state(parent: Parent, child: Child) -> dict[str, object]:
     return {
         "parent": parent.id,
         "state": child.state.value,
-        **{name: getattr(child, name) for name in _CHILD_PLAIN},
+        **dict(zip(_CHILD_PLAIN, _child_values(child), strict=True)),
     }
 
 
 def fill_key(child: Child, number: int) -> str:
-    """Where the fill of that number (from 0) is stored."""
+    """Key of the fill with that number (from 0)."""
     return f"{FILL_KEY}{child.client_id}/{number}"
 
 
 def fill_state(fill: ChildFill) -> dict[str, object]:
     """One fill."""
-    return {**{name: getattr(fill, name) for name in _FILL}, "fee": str(fill.fee)}
+    return {**dict(zip(_FILL, _fill_values(fill), strict=True)), "fee": str(fill.fee)}
 
 
 def load_fill(child: Child, row: dict[str, Any]) -> None:
-    """Give a loaded child back the fill that ``fill_state`` described."""
+    """Restore into a loaded child the fill that ``fill_state`` described."""
     fill = ChildFill(**{**row, "fee": Decimal(row["fee"])})
     child.trade_ids[fill.trade_id] = None
     child.fills.append(fill)
@@ -139,7 +159,7 @@ def load_signal(row: dict[str, Any]) -> SignalReceived:
 
 
 def load_parent(row: dict[str, Any]) -> Parent:
-    """The parent that ``parent_state`` described; instrument, target, prices are still to set."""
+    """The parent that ``parent_state`` described; instrument, target, prices are still to be set."""
     verdict, state = row["verdict"], ParentState(row["state"])
     return Parent(
         signal=load_signal(row["signal"]),
@@ -148,14 +168,15 @@ def load_parent(row: dict[str, Any]) -> Parent:
         outcome=state if state in PARENT_TERMINAL else None,
         paused=state is ParentState.PAUSED,
         verdict=None if verdict is None else ParentEvent(verdict),
-        **{name: row[name] for name in _PLAIN},
-        **{name: row[name] for name in (*_LATER, "algo_state") if name in row},
+        **{name: row[key] for name, key in _KEYS},
+        **{name: row[name] for name in (*_LATER, "algo_state", "sized") if name in row},
     )
 
 
 def load_child(row: dict[str, Any]) -> Child:
-    """The child that ``child_state`` described; its fills are still to load."""
+    """The child that ``child_state`` described; its fills are still to be loaded."""
     return Child(
         state=ChildState(row["state"]),
+        repriced=True,
         **{name: row[name] for name in _CHILD_PLAIN},
     )

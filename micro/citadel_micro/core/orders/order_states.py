@@ -1,9 +1,8 @@
-"""The life of a child and of a parent order, as two transition tables.
+"""The states of a child and of a parent order, as two transition tables.
 
 A transition that is not in its table raises InvariantError and changes nothing. Reports that a
-venue may repeat, delay or reorder are in the tables as loops, because they are facts of life and
+venue may repeat, delay or reorder are in the tables as loops, because they are normal and
 not mistakes of ours; what is left out is what our own code must never do, such as amending an
-order whose cancel is in flight.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from citadel_proto.errors import InvariantError
 
 
 class ChildState(Enum):
-    """Where one order at a venue stands. Silence never moves a child to a terminal state."""
+    """State of one order at a venue. A timeout never moves a child to a terminal state."""
 
     PLACING = "placing"
     WORKING = "working"
     AMENDING = "amending"
     CANCELING = "canceling"
     UNKNOWN = "unknown"
-    """Sent, but nobody knows what became of it; its quantity stays reserved."""
+    """Sent, but its state at the venue is not known; its quantity stays reserved."""
     QUARANTINED = "quarantined"
-    """Unknown for so long that a person should look; still reserved, still asked about."""
+    """Unknown for so long that a person should look; still reserved, still queried."""
     FILLED = "filled"
     CANCELED = "canceled"
     EXPIRED = "expired"
     REJECTED = "rejected"
     LOST = "lost"
-    """Proven never to have reached the venue."""
+    """Confirmed never to have reached the venue."""
 
 
 class ChildEvent(Enum):
@@ -43,58 +42,58 @@ class ChildEvent(Enum):
     AMEND_REFUSED = "amend_refused"
     CANCEL_SENT = "cancel_sent"
     CANCEL_REFUSED = "cancel_refused"
-    DOUBTED = "doubted"
+    MARKED_UNKNOWN = "marked_unknown"
     """A timeout, a "not found", a broken connection, a restart of ours."""
     QUARANTINED = "quarantined"
     FOUND_OPEN = "found_open"
     FILLED_UP = "filled_up"
-    """Fills have reached the whole quantity it can have: proof enough."""
+    """Fills have reached its whole quantity, which is confirmation enough."""
     PROVEN_FILLED = "proven_filled"
     PROVEN_CANCELED = "proven_canceled"
     PROVEN_EXPIRED = "proven_expired"
     PROVEN_ABSENT = "proven_absent"
-    REAPPEARED = "risen"
-    """A sign of life of an order that was taken for refused or absent."""
+    REAPPEARED = "reappeared"
+    """A sign of life of an order that counted as rejected, absent or closed."""
 
 
 class ParentPhase(Enum):
-    """Where a parent order stands. What its orders are doing is theirs to say."""
+    """Phase of a parent order. The details are those of its children."""
 
     GATING = "gating"
-    """Known and durable, not yet judged (recovery is not complete)."""
+    """Known and durable, not yet checked (recovery is not complete)."""
     HELD = "held"
-    """A stop that waits for its trigger."""
+    """A stop waiting for its trigger."""
     ACTIVE = "active"
-    """Its algorithm works it."""
+    """Being worked by its algorithm."""
     CLOSING = "closing"
-    """Nothing more is placed; what is out is being withdrawn and proven."""
+    """Nothing more is placed; live orders are being canceled."""
     TERMINAL = "terminal"
 
 
 class ParentState(Enum):
-    """What a parent is doing, in one word: derived from its phase and its live order.
+    """Detailed state of a parent: derived from its phase and its live orders.
 
     Stored with it, and read back as a phase (``phase_of``).
     """
 
     GATING = "gating"
-    """Known and durable, not yet judged (recovery is not complete)."""
+    """Known and durable, not yet checked (recovery is not complete)."""
     HELD = "held"
-    """A stop that waits for its trigger."""
+    """A stop waiting for its trigger."""
     READY = "ready"
     PLACING = "placing"
     WORKING = "working"
     CAPPED = "capped"
-    """Resting at the worst price it may pay."""
+    """All its live orders rest at its worst price."""
     AMENDING = "amending"
     CANCELING = "canceling"
     CROSSING = "crossing"
-    """An immediate-or-cancel child is out."""
+    """An immediate-or-cancel child is live."""
     UNKNOWN = "unknown"
     PAUSED = "paused"
-    """No order is out, and none may be placed now."""
+    """No order is live, and none may be placed now."""
     CLOSING = "closing"
-    """Nothing more is placed; what is out is being withdrawn and proven."""
+    """Nothing more is placed; live orders are being canceled."""
     FILLED = "filled"
     DONE_DUST = "done_dust"
     EXPIRED = "expired"
@@ -111,7 +110,7 @@ class ParentEvent(Enum):
     DENY = "deny"
     TRIGGER = "trigger"
     RESUME = "resume"
-    """It was to end, and is completed first."""
+    """It was ending, and is completed first."""
     CLOSE = "close"
     FILL = "fill"
     DUST = "dust"
@@ -134,7 +133,7 @@ _REPORTS: Final = (
     _E.AMENDED,
     _E.AMEND_REFUSED,
     _E.CANCEL_REFUSED,
-    _E.DOUBTED,
+    _E.MARKED_UNKNOWN,
     _E.FOUND_OPEN,
     *_PROOFS,
 )
@@ -147,7 +146,7 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.FOUND_OPEN: _C.WORKING,
         _E.REJECTED: _C.REJECTED,
         _E.CANCEL_SENT: _C.CANCELING,
-        _E.DOUBTED: _C.UNKNOWN,
+        _E.MARKED_UNKNOWN: _C.UNKNOWN,
         **_PROOFS,
     },
     _C.WORKING: {
@@ -158,7 +157,7 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.CANCEL_REFUSED: _C.WORKING,
         _E.AMEND_SENT: _C.AMENDING,
         _E.CANCEL_SENT: _C.CANCELING,
-        _E.DOUBTED: _C.UNKNOWN,
+        _E.MARKED_UNKNOWN: _C.UNKNOWN,
         **_PROOFS,
     },
     _C.AMENDING: {
@@ -168,7 +167,7 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.AMENDED: _C.WORKING,
         _E.AMEND_REFUSED: _C.WORKING,
         _E.CANCEL_SENT: _C.CANCELING,
-        _E.DOUBTED: _C.UNKNOWN,
+        _E.MARKED_UNKNOWN: _C.UNKNOWN,
         **_PROOFS,
     },
     _C.CANCELING: {
@@ -178,7 +177,7 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.AMEND_REFUSED: _C.CANCELING,
         _E.CANCEL_REFUSED: _C.WORKING,
         _E.REJECTED: _C.REJECTED,
-        _E.DOUBTED: _C.UNKNOWN,
+        _E.MARKED_UNKNOWN: _C.UNKNOWN,
         **_PROOFS,
     },
     _C.UNKNOWN: {
@@ -189,7 +188,7 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.CANCEL_REFUSED: _C.UNKNOWN,
         _E.CANCEL_SENT: _C.CANCELING,
         _E.REJECTED: _C.REJECTED,
-        _E.DOUBTED: _C.UNKNOWN,
+        _E.MARKED_UNKNOWN: _C.UNKNOWN,
         _E.QUARANTINED: _C.QUARANTINED,
         **_PROOFS,
     },
@@ -201,14 +200,16 @@ CHILD_TABLE: Final[dict[ChildState, dict[ChildEvent, ChildState]]] = {
         _E.CANCEL_REFUSED: _C.QUARANTINED,
         _E.CANCEL_SENT: _C.CANCELING,
         _E.REJECTED: _C.REJECTED,
-        _E.DOUBTED: _C.QUARANTINED,
+        _E.MARKED_UNKNOWN: _C.QUARANTINED,
         **_PROOFS,
     },
-    # Proof stands: whatever comes later about these was under way before.
-    _C.FILLED: dict.fromkeys(_REPORTS, _C.FILLED),
-    _C.CANCELED: dict.fromkeys(_REPORTS, _C.CANCELED),
-    _C.EXPIRED: dict.fromkeys(_REPORTS, _C.EXPIRED),
-    # These were never seen alive; a sign of life is believed over their absence.
+    # A confirmation is final: later reports about these were sent before it. Except when a venue says
+    # so long after: then one of its two statements is false, and it is not known which.
+    **{
+        proven: {**dict.fromkeys(_REPORTS, proven), _E.REAPPEARED: _C.UNKNOWN}
+        for proven in (_C.FILLED, _C.CANCELED, _C.EXPIRED)
+    },
+    # These were never reported alive; a sign of life overrides their absence.
     _C.REJECTED: {
         **dict.fromkeys(_REPORTS, _C.REJECTED),
         **_PROOFS,
@@ -227,7 +228,7 @@ OUTCOMES: Final = {
     _V.DENY: _P.DENIED,
     _V.ANOMALY: _P.ANOMALY,
 }
-"""What is left of a parent after each of its ends."""
+"""State of a parent after each of its ends."""
 PARENT_TERMINAL: Final = tuple(OUTCOMES.values())
 _ENDS: Final = dict.fromkeys(OUTCOMES, _F.TERMINAL)
 
@@ -237,7 +238,7 @@ PARENT_TABLE: Final[dict[ParentPhase, dict[ParentEvent, ParentPhase]]] = {
     _F.ACTIVE: {_V.CLOSE: _F.CLOSING, **_ENDS},
     _F.CLOSING: {
         _V.CLOSE: _F.CLOSING,
-        _V.RESUME: _F.ACTIVE,  # what it has is too little to be sold, and is completed first
+        _V.RESUME: _F.ACTIVE,  # it has too little to be sold, and is completed first
         **_ENDS,
     },
     _F.TERMINAL: {_V.ANOMALY: _F.TERMINAL},
@@ -250,6 +251,17 @@ _OUT: Final = {
     _C.UNKNOWN: _P.UNKNOWN,
     _C.QUARANTINED: _P.UNKNOWN,
 }
+PRECEDENCE: Final = (
+    _P.UNKNOWN,
+    _P.CANCELING,
+    _P.AMENDING,
+    _P.PLACING,
+    _P.CROSSING,
+    _P.WORKING,
+    _P.CAPPED,
+)
+"""Which state of several live orders is their parent's: the least certain first."""
+_RANK: Final = {state: rank for rank, state in enumerate(PRECEDENCE)}
 _SAME: Final = {
     _F.GATING: _P.GATING,
     _F.HELD: _P.HELD,
@@ -257,13 +269,24 @@ _SAME: Final = {
 }
 
 
-def state_of(phase: ParentPhase, live: ChildState | None, *, paused: bool) -> ParentState:
-    """The word for a parent that has not ended, with one order out or none."""
+def doing(state: ChildState, *, immediate: bool, capped: bool) -> ParentState:
+    """The state of one live order: ``immediate`` takes liquidity, ``capped`` is at its worst price."""
+    word = _OUT[state]
+    if immediate and (word is _P.PLACING or word is _P.WORKING):
+        return _P.CROSSING
+    return _P.CAPPED if capped and word is _P.WORKING else word
+
+
+def first_of(one: ParentState, other: ParentState) -> ParentState:
+    """The one of two such states that applies to both."""
+    return one if _RANK[one] <= _RANK[other] else other
+
+
+def state_of(phase: ParentPhase, *, paused: bool) -> ParentState:
+    """The state of an open parent, where it does not depend on its live orders."""
     if phase is not _F.ACTIVE:
         return _SAME[phase]
-    if live is None:
-        return _P.PAUSED if paused else _P.READY
-    return _OUT[live]
+    return _P.PAUSED if paused else _P.READY
 
 
 def phase_of(state: ParentState) -> ParentPhase:
@@ -280,7 +303,7 @@ EventT = TypeVar("EventT", ChildEvent, ParentEvent)
 def after(
     table: dict[StateT, dict[EventT, StateT]], state: StateT, event: EventT, what: str
 ) -> StateT:
-    """State that follows. Raises InvariantError, naming ``what``, when the table has no such row."""
+    """The next state. Raises InvariantError, naming ``what``, when the table has no such row."""
     following = table[state].get(event)
     if following is None:
         raise InvariantError(f"{what}: {event.value} cannot happen in state {state.value}")

@@ -1,8 +1,8 @@
-"""Orders and their accounting: never more than asked, and provably so.
+"""Orders and their accounting: no overfill, provably.
 
 One parent has a target T. F is what its children have filled, each counted at the larger of its
-unique fills and the highest total the venue has named (which only grows). A child reserves
-U = quantity - filled until it is proven terminal. A new child may have at most T - F - ΣU. An
+unique fills and the highest total the venue has reported (which only grows). A child reserves
+U = quantity - filled until it is confirmed terminal. A new child may have at most T - F - ΣU. An
 amend in flight reserves the larger of the old and the new quantity.
 """
 
@@ -19,10 +19,12 @@ from citadel_micro.core.orders.children import Child
 from citadel_micro.core.orders.order_states import (
     OUTCOMES,
     PARENT_TABLE,
+    ChildState,
     ParentEvent,
     ParentPhase,
     ParentState,
     after,
+    first_of,
     state_of,
 )
 from citadel_proto.errors import InvariantError
@@ -30,32 +32,38 @@ from citadel_proto.errors import InvariantError
 if TYPE_CHECKING:
     from citadel_micro.core.model.traits import Traits
 
+_AT_VENUE: Final = (ChildState.PLACING, ChildState.WORKING)
 SAME_BOOK_NS: Final = SECOND
-"""In a quiet market no newer book may come for minutes, and an exit has not that long."""
+"""In a quiet market no newer book may come for minutes, and an exit cannot wait that long."""
 
 
 class ParentAlgorithm(Protocol):
-    """What a parent and its executor ask of an algorithm; ``core.algos.base.Algorithm`` is one."""
+    """What a parent and its executor need from an algorithm; ``core.algos.base.Algorithm`` is one."""
 
     name: ClassVar[str]
     traits: ClassVar[Traits]
+    most_live: int
     armed: bool
     post_only: bool
     values: Mapping[str, str | int | float | bool]
     wake_ns: int
     working_ns: int
     grace_ns: int
+    beyond_bps: float
 
     def forget(self) -> None:
-        """Decide afresh next time."""
+        """Decide from scratch next time."""
 
     def cap(self, parent: Parent) -> int:
-        """Worst price that it would pay, in ticks times the side's sign; FAR for none."""
+        """Its worst price, in ticks times the side's sign; FAR for none."""
 
-    # What it looks at, and what it answers, is above: an instrument's state knows the parents, and
-    # decisions are those of ``core.algos.base``.
+    def trigger_ticks(self, parent: Parent) -> int | None:
+        """Price at which a held one triggers now, in ticks."""
+
+    # Its arguments and decisions are typed above this level: an instrument's state knows the parents,
+    # and decisions are those of ``core.algos.base``.
     def decide(self, parent: Parent, inst: Any, now_ns: int) -> Any:  # noqa: ANN401
-        """What should be out now."""
+        """Which order should be working."""
 
 
 IDLE: Final = ("NOT_MARKETABLE", "HALTED", "KILLED")
@@ -64,7 +72,7 @@ IDLE: Final = ("NOT_MARKETABLE", "HALTED", "KILLED")
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Parent:
-    """What somebody asked for, and everything done about it."""
+    """A requested order, and everything done about it."""
 
     signal: SignalReceived
     instrument: Instrument | None
@@ -72,7 +80,7 @@ class Parent:
     number: int
     """Counts parents across runs; client ids derive from it."""
     own: bool
-    """Made by micro itself (a flattening)."""
+    """Created by micro itself (a flattening)."""
     created_ns: int
     target: int = 0
     """T, in lots."""
@@ -81,19 +89,19 @@ class Parent:
     stop_ticks: int | None = None
     reduce_only: bool = False
     reducing: bool = False
-    """The gate found it, at admission, to be a reduction of the position."""
+    """The gate classified it, at admission, as a reduction of the position."""
     through_halt: bool = False
-    """A flattening that was asked to pass a halt."""
+    """A flattening requested to pass a halt."""
     phase: ParentPhase = ParentPhase.GATING
     outcome: ParentState | None = None
     """Of one that is TERMINAL."""
     paused: bool = False
-    """No order is out, and none may be placed now: ``reason`` says why."""
+    """No order is live, and none may be placed now: ``reason`` says why."""
     children: list[Child] = field(default_factory=list)
     live: list[Child] = field(default_factory=list)
-    """Children that are not proven terminal."""
+    """Children that are not confirmed terminal."""
     watched: list[Child] = field(default_factory=list)
-    """Children that are not proven terminal, or of which not every fill is known."""
+    """Children that are not confirmed terminal, or of which not every fill is known."""
     with_fills: list[Child] = field(default_factory=list)
     """Children that have filled, in the order of ``children``."""
     unstored: dict[str, Child] = field(default_factory=dict)
@@ -105,36 +113,39 @@ class Parent:
     filled: int = 0
     """F, in lots."""
     unbooked: int = 0
-    """The part of F that is not in the portfolio: counted by the venue, its fills not yet seen."""
+    """The part of F that is not in the portfolio: counted by the venue, its fills not yet reported."""
     algo: ParentAlgorithm | None = None
     algo_state: Mapping[str, object] = field(default_factory=dict)
-    """What its algorithm remembers: plain data, replaced as a whole (``Algorithm.decide``)."""
+    """The algorithm's state: plain data, replaced as a whole (``Algorithm.decide``)."""
     triggered: bool = False
     reason_code: str = ""
     reason: str = ""
     permitted: int | None = None
+    sized: str = ""
+    """Why it was given less than it asked for: ``permitted`` lots, its target. Durable, so that a restart
+    does not add the rest again."""
     verdict: ParentEvent | None = None
-    """How it shall end once nothing is live; None while it goes on."""
+    """How it will end once nothing is live; None while it continues."""
     ending: list[str] | None = None
-    """Event, code and reason of the end that a completion has put off (``core.execution.completion``)."""
+    """Event, code and reason of the end that a completion has postponed (``core.execution.completion``)."""
     updated_ns: int = 0
     accepted_ns: int = 0
     """When the working time began: admission, or the trigger of a stop."""
     ends_ns: int = FAR
-    """When its life ends, whatever its algorithm would still do (``core.orders.order_life``)."""
+    """When it expires, whichever its algorithm (``core.orders.order_life``)."""
     done_ns: int = 0
     revision: int = 0
     reprices: int = 0
     placed: int = 0
-    """Children ever made, those that are forgotten included."""
-    arrival_half_ticks: int = 0
+    """Children ever created, dropped ones included."""
+    arrival_mid2_ticks: int = 0
     """Best bid + best ask in ticks at admission (at the trigger of a stop)."""
     arrival_traded: float = 0.0
-    """What its market had traded then; of this run, not stored."""
-    release_half_ticks: int = 0
+    """Volume traded in its market by then; of this run, not stored."""
+    release_mid2_ticks: int = 0
     """The same when the first child was placed."""
-    final_half_ticks: int = 0
-    # venue refusals
+    final_mid2_ticks: int = 0
+    # venue rejects
     rejects: int = 0
     """In a row."""
     post_only_rejects: int = 0
@@ -145,13 +156,13 @@ class Parent:
     same_book_ns: int = FAR
     """... but from this time on it is, in ns."""
     last_report_key: tuple[object, ...] = ()
-    """What the last report was about, so that nothing is reported twice."""
-    told_fills: int = 0
+    """Content of the last report, so that nothing is reported twice."""
+    reported_fills: int = 0
     """Fills in the last report."""
     written: dict[str, object] | None = None
     """Its last durable form."""
     signal_row: dict[str, object] | None = None
-    """The signal's part of it, made once."""
+    """The signal's part of it, built once."""
 
     @property
     def id(self) -> str:
@@ -165,27 +176,33 @@ class Parent:
 
     @property
     def rank(self) -> int:
-        """Whose exit goes first: a flattening 2, a stop that has triggered 1, all others 0."""
-        return 2 if self.own else int(self.triggered)
+        """Exit priority: a flattening 2, a stop that has triggered 1, all others 0."""
+        return 2 if self.own and self.signal.kind != "stop" else int(self.triggered)
 
     def precedes(self, other: Parent) -> bool:
-        """Whether it comes before another of its side where both reduce one position."""
+        """Whether it has priority over another of its side where both reduce one position."""
         if self.rank != other.rank:
             return self.rank > other.rank
         return (self.accepted_ns, self.number) < (other.accepted_ns, other.number)
 
     @property
     def exits(self) -> bool:
-        """It reduces a position: by its own promise, or as the gate found at its admission.
+        """It reduces a position: as its signal declares, or as the gate found at its admission.
 
-        Then it does so to its end. What a stop has sold meanwhile it does not sell once more.
+        Then it does so to its end. It does not sell again what a stop has sold meanwhile.
         """
         return self.reduce_only or self.reducing
 
     @property
     def out(self) -> int:
-        """Lots of it that the portfolio may move by whatever is decided from now on."""
+        """Its lots that may still change the position: open at the venue, or filled and not booked yet."""
         return self.reserved + self.unbooked
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        """What its algorithm has chosen to do, as reason code and text; empty where it had no choice."""
+        state = self.algo_state
+        return (f"{state['chosen']}".upper(), f"{state['why']}") if "why" in state else ("", "")
 
     @property
     def rules(self) -> Instrument:
@@ -201,23 +218,23 @@ class Parent:
 
     @property
     def state(self) -> ParentState:
-        """What it is doing, in one word."""
+        """Its detailed state."""
         if self.outcome is not None:
             return self.outcome
-        if not self.live:
-            return state_of(self.phase, None, paused=self.paused)
-        child = self.live[0]
-        state = state_of(self.phase, child.state, paused=False)
-        if child.ioc and not child.unknown_since_ns:
-            taking = state is ParentState.PLACING or state is ParentState.WORKING
-            return ParentState.CROSSING if taking else state
-        return ParentState.CAPPED if child.capped and state is ParentState.WORKING else state
+        live = self.live
+        if not live or self.phase is not ParentPhase.ACTIVE:
+            return state_of(self.phase, paused=self.paused and not live)
+        word = live[0].doing
+        if len(live) > 1:
+            for child in live:
+                word = first_of(word, child.doing)
+        return word
 
     @property
     def instrument_unknown(self) -> bool:
-        """It has an order out on an instrument that this run does not know.
+        """It has a live order on an instrument that this run does not know.
 
-        It can be neither watched nor valued. It is kept as it is, for a run that knows it again.
+        It can be neither watched nor valued. It is kept unchanged, for a run that knows it again.
         """
         return self.instrument is None and bool(self.live)
 
@@ -225,7 +242,7 @@ class Parent:
     def reserved(self) -> int:
         """ΣU, in lots."""
         live = self.live
-        if len(live) == 1:  # nearly always, and asked of every parent by every judgement
+        if len(live) == 1:  # nearly always, and evaluated for every parent by every check
             return live[0].reserved
         return sum(child.reserved for child in live)
 
@@ -236,41 +253,49 @@ class Parent:
 
     @property
     def available(self) -> int:
-        """T - F - ΣU: what a new child may have."""
+        """T - F - ΣU: the maximum for a new child."""
         return self.target - self.filled - self.reserved
 
     @property
     def fills_complete(self) -> bool:
-        """Every fill that any child has had is known in detail."""
+        """Every fill of every child is known in detail."""
         return self.unbooked == 0
 
     @property
     def pending(self) -> int:
-        """Lots that the portfolio may still move by: none while it is judged or held as a stop."""
+        """Lots that may still change the portfolio: none while it is checked or held as a stop."""
         phase = self.phase
         if phase is ParentPhase.TERMINAL or self.verdict is not None:
             return self.reserved + self.unbooked
         if phase is ParentPhase.GATING or phase is ParentPhase.HELD:
             return 0
-        return max(self.target - self.filled, self.reserved) + self.unbooked
+        rest, live = self.target - self.filled, self.live
+        if live:
+            child = live[0]
+            # A child reserves no more than its quantity, or that of its amend: nearly always within the rest.
+            if len(live) > 1 or child.quantity_lots > rest or child.amend_quantity_lots > rest:
+                return max(rest, self.reserved) + self.unbooked
+        elif rest < 0:
+            rest = 0
+        return rest + self.unbooked
 
     @property
     def claims(self) -> int:
-        """Lots of a position that those behind it have to leave to it.
+        """Lots of a position that exits of lower priority have to leave to it.
 
-        All that it may still fill, but for one that can place nothing, by its own limit or since
-        its strategy is halted, for however long: the others would wait with it.
+        Everything that it may still fill, except for one that can place nothing, by its own limit or
+        because its strategy is halted, for however long: the others would wait with it.
         """
         idle = self.state is ParentState.PAUSED and self.reason_code in IDLE
         return self.out if idle else self.pending
 
     @property
     def closed(self) -> bool:
-        """Ended, with nothing live and every fill known: it can be left alone."""
+        """Ended, with nothing live and every fill known: it needs no further attention."""
         return self.phase is ParentPhase.TERMINAL and not self.live and self.fills_complete
 
     def await_book(self, book: tuple[int, int], now_ns: int) -> None:
-        """Place nothing on this book; an exit tries it once more where no newer one comes."""
+        """Place nothing on this book; an exit retries it once where no newer one comes."""
         self.resume_book = book
         self.same_book_ns = now_ns + SAME_BOOK_NS if self.exits else FAR
 
@@ -284,12 +309,42 @@ class Parent:
         self.outcome = OUTCOMES.get(event)
         self.paused = False
 
-    def add(self, child: Child) -> None:
-        """Take a new child into the budget.
+    @property
+    def most_live(self) -> int:
+        """Maximum number of its live children."""
+        return 1 if self.algo is None else self.algo.most_live
 
-        Raises InvariantError, changing nothing, when it would exceed it or a child is live.
+    @property
+    def busy(self) -> bool:
+        """Whether nothing can be decided: no child may be added, and no live one changed."""
+        live, most = self.live, self.most_live
+        if len(live) < most:
+            return False
+        return len(live) > most or all(c.state is not ChildState.WORKING for c in live)
+
+    @property
+    def taking(self) -> bool:
+        """Only immediate orders are live: they end by themselves, sooner than a cancel would arrive."""
+        for child in self.live:
+            if not child.ioc or child.state not in _AT_VENUE:
+                return False
+        return bool(self.live)
+
+    def beside(self, child: Child | None) -> tuple[int, int]:
+        """Lots of all live orders but this one, and these lots times their prices in ticks."""
+        lots = cost = 0
+        for other in self.live:
+            if other is not child:
+                lots += other.reserved
+                cost += other.worst_ticks * other.reserved
+        return lots, cost
+
+    def add(self, child: Child) -> None:
+        """Add a new child to the budget.
+
+        Raises InvariantError, changing nothing, when it would exceed it or too many are live.
         """
-        if self.live:
+        if len(self.live) >= self.most_live:
             raise InvariantError(f"parent {self.id}: {self.live[0].client_id} is still live")
         if not 0 < child.quantity_lots <= self.available:
             raise InvariantError(
@@ -300,6 +355,7 @@ class Parent:
         self.live.append(child)
         self.watched.append(child)
         self.placed += 1
+        child.number = self.placed
         self.changed(child)
 
     def changed(self, child: Child) -> None:
@@ -307,9 +363,9 @@ class Parent:
         self.unstored[child.client_id] = child
 
     def count(self, child: Child) -> None:
-        """Bring F and the lists up to date after one child has changed.
+        """Update F and the lists after one child has changed.
 
-        A parent may have thousands of children, so the others are not looked at.
+        A parent may have thousands of children, so the others are not visited.
         """
         filled, seen, fills = child.counted
         self.filled += child.filled - filled
@@ -326,7 +382,7 @@ class Parent:
             _keep(self.with_fills, child, wanted=bool(child.fills))
 
     def recount(self) -> None:
-        """Count everything anew, after children were loaded."""
+        """Recount everything, after children were loaded."""
         self.filled = self.unbooked = self.fills = self.cost = 0
         self.live, self.watched, self.with_fills = [], [], []
         for child in self.children:
@@ -335,7 +391,7 @@ class Parent:
 
     @property
     def overfilled(self) -> bool:
-        """F + ΣU > T: the venue has broken its word, or we have."""
+        """F + ΣU > T: the venue or we have broken a rule."""
         return self.filled + self.reserved > self.target
 
 
@@ -347,5 +403,5 @@ def _keep(rows: list[Child], child: Child, *, wanted: bool) -> None:
         rows.remove(child)
         return
     rows.append(child)
-    if len(rows) > 1 and rows[-2].placed_ns > child.placed_ns:
-        rows.sort(key=lambda each: each.placed_ns)
+    if len(rows) > 1 and rows[-2].number > child.number:
+        rows.sort(key=lambda each: each.number)

@@ -1,4 +1,4 @@
-"""Token buckets for what is sent to a venue: integer arithmetic, a reserve for cancels."""
+"""Token buckets for messages to a venue: integer arithmetic, a reserve for cancels."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final
 _TOKEN: Final = 1_000_000_000
 """Units of one message: one token arrives a second at rate 1, one unit a nanosecond."""
 _AHEAD_NS: Final = 50_000_000
-"""What waits is tried again no later than this after its time: a timer may be late."""
+"""A waiting message is retried no later than this after its time: a timer may be late."""
 
 
 class MessageBucket:
     """At most ``burst`` messages at once and ``per_second`` in the long run.
 
-    Cancels may spend everything. Orders, amends and what only makes room for them leave the
-    reserve alone, questions half of it; and both wait while a cancel waits. So cancels starve for
-    nothing, and questions not for orders. While an urgent order waits (a stop, a flattening), no
-    other order and no question goes before it: twenty entries that follow the market would take
+    Cancels may spend everything. Orders, amends and cancels that only make room for them leave the
+    reserve alone, queries half of it; and both wait while a cancel waits. So nothing starves
+    cancels, and queries do not starve orders. While an urgent order waits (a stop, a flattening), no
+    other order and no query goes before it: twenty repricing entries would take
     every message.
     """
 
@@ -34,26 +34,26 @@ class MessageBucket:
     def __init__(self, *, per_second: int, burst: int, reserve: float) -> None:
         self._rate = per_second
         self.message_ns = _TOKEN // per_second
-        """In the long run, from one message to the next."""
+        """Long-run interval from one message to the next."""
         self._capacity = burst * _TOKEN
         self._reserve = int(burst * reserve) * _TOKEN
         self._level = self._capacity
         self._now_ns = 0
         self._cancels_until_ns = 0
-        """Until then the next message is that of a cancel."""
+        """Until then the next message is reserved for a cancel."""
         self._urgent_until_ns = 0
-        """Until then the next message but for cancels is that of an urgent order."""
+        """Until then the next message except cancels is reserved for an urgent order."""
 
     def take_order(self, now_ns: int, *, urgent: bool = False) -> int:
-        """Spend one message on an order: 0, else the nanosecond at which to try again."""
+        """Spend one message on an order: 0, else the nanosecond at which to retry."""
         return self._spend(self.order_ready_ns(now_ns, urgent=urgent))
 
     def take_question(self, now_ns: int) -> int:
-        """Spend one message on a question: 0, else the nanosecond at which to try again."""
+        """Spend one message on a query: 0, else the nanosecond at which to retry."""
         return self._spend(self._behind_urgent(now_ns, self._reserve // 2))
 
     def take_cancel(self, now_ns: int) -> int:
-        """Spend one message on a cancel: 0, else the nanosecond to try again at."""
+        """Spend one message on a cancel: 0, else the nanosecond at which to retry."""
         wait_ns = self._spend(self._wait(now_ns, 0))
         if wait_ns:
             self._cancels_until_ns = wait_ns + _AHEAD_NS

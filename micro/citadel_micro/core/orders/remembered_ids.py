@@ -1,8 +1,8 @@
-"""What is known of an order's name when the order itself is not kept: each name acts at most once.
+"""Ids of orders that are not kept themselves: each id acts at most once.
 
 A signal may arrive again, late, or after its cancel, as long as it could still be admitted. So two
-things outlive full orders: how an ended one ended, and which names were withdrawn before they came.
-Both are small, and both are bounded by refusing new signals, never by forgetting a name that may
+things outlive full orders: how a closed one ended, and which ids were canceled before they came.
+Both are small, and both are bounded by rejecting new signals, never by dropping an id that may
 still act.
 """
 
@@ -28,35 +28,35 @@ ENDED_KEY: Final = "ended/"
 OVERFLOW_KEY: Final = "withdrawn_overflow"
 WITHDRAWN_KEY: Final = "withdrawn/"
 OLD_TOMBSTONE_KEY: Final = "tombstone/"
-"""Withdrawn names as they were stored before they had an owner."""
+"""Canceled ids as they were stored before they had an owner."""
 
 ADMISSION_NS: Final = 3_600 * SECOND
-"""A signal that was made longer ago than this is not admitted, whatever its life: who made it has
-asked about it long since, and so its name need not be kept for a year because a stop lives so long."""
+"""A signal made longer ago than this is not admitted, whatever its expiry: its sender has
+queried it long since, and so its id need not be kept for as long as a stop stays in force."""
 GRACE_NS: Final = 3_600 * SECOND
-"""A name is kept this much longer than its signal could be admitted, for clocks that differ."""
+"""An id is kept this much longer than its signal could be admitted, for clock differences."""
 LONGEST_LIFE_NS: Final = 367 * 24 * 3_600 * SECOND
-"""Of a signal; a stop of Freqtrade lives a year."""
+"""Longest expiry of a signal: a stop of Freqtrade's is good for a year."""
 MOST_NAMES: Final = 80_000
-"""Names of orders, whole or ended: about 40 MB. One owner alone gets half of them, that is eleven
+"""Ids of orders, complete or closed: about 40 MB. One owner alone gets half of them, that is eleven
 new orders a second for as long as they may act."""
 MOST_WITHDRAWN: Final = 20_000
-"""Names that were withdrawn before they came."""
-UNHEARD: Final = "?"
-"""Owner in whose name the overflow of all those is kept that send no heartbeat."""
-LOOK_AGAIN_NS: Final = 10 * SECOND
-"""Looking at all names for what may be dropped takes 10 ms."""
+"""Ids that were canceled before they came."""
+UNKNOWN_OWNER: Final = "?"
+"""Owner under which the overflow of all owners without a heartbeat is kept."""
+PURGE_NS: Final = 10 * SECOND
+"""Checking all ids for what may be dropped takes 10 ms."""
 OPERATOR: Final = "*"
-"""Owner of a name that the operator withdrew; no owner's id looks like this."""
+"""Owner of an id that the operator canceled; no owner's id looks like this."""
 TOO_MANY_NAMES: Final = "TOO_MANY_NAMES"
 ENDED_LONG_AGO: Final = "it ended long ago, and its fills are not kept any more"
 
 
 class Ended(NamedTuple):
-    """How an order ended, in as little as answers a question; numbers as decimal text."""
+    """How an order ended, with just enough to answer a query; numbers as decimal text."""
 
     kept_ns: int
-    """Until then its name may still act."""
+    """Until then its id may still act."""
     owner: str
     strategy: str
     venue: str
@@ -78,7 +78,7 @@ class Ended(NamedTuple):
 
     @classmethod
     def of(cls, parent: Parent) -> Ended:
-        """What is kept of an order that has ended."""
+        """The record of a closed order."""
         signal = parent.signal
         rules = parent.instrument
         filled = Decimal(0) if rules is None else rules.amount(parent.filled)
@@ -107,7 +107,7 @@ class Ended(NamedTuple):
 
     @classmethod
     def refused(cls, signal: SignalReceived, code: str, now_ns: int) -> Ended:
-        """What is kept of a signal that never became an order."""
+        """The record of a signal that never became an order."""
         return cls(
             kept_ns=kept_ns(signal, now_ns),
             owner=signal.owner,
@@ -166,34 +166,34 @@ class Ended(NamedTuple):
 
 
 class Remembered:
-    """Names of ended and of withdrawn orders, with their durable form."""
+    """Ids of closed and of canceled orders, with their durable form."""
 
     def __init__(self, out: CommandBuffer, retention_ns: int) -> None:
         self.ended: dict[str, Ended] = {}
-        """By signal id, the first that was forgotten in full first."""
+        """By signal id, in the order in which the full orders were dropped."""
         self.withdrawn: dict[tuple[str, str], tuple[int, str]] = {}
         """(owner, signal id) -> (when, why), oldest first."""
         self.names = Names(MOST_NAMES)
-        """Of whole orders and of ended ones."""
+        """Of complete orders and of closed ones."""
         self._early = Names(MOST_WITHDRAWN)
-        """Of withdrawn ones."""
+        """Of canceled ones."""
         self._overflow: dict[str, int] = {}
-        """Owner -> when the last cancel of his came that could not be kept."""
-        self._looked_ns = 0
+        """Owner -> time of its last cancel that could not be kept."""
+        self._purged_ns = 0
         self._out = out
         self._retention_ns = retention_ns
 
-    # ended
+    # closed
 
     def end(self, signal_id: str, ended: Ended, now_ns: int) -> None:
-        """Keep a name whose order is forgotten, if it may still act or is likely to be asked for."""
+        """Keep the id of a dropped order, if it may still act or is likely to be queried."""
         if self._is_old(ended, now_ns):
             self.names.drop(ended.owner)
         else:
             self._keep(signal_id, ended)
 
     def refuse(self, signal: SignalReceived, now_ns: int) -> Ended:
-        """Keep the name of a signal that was refused because too many are kept."""
+        """Keep the id of a signal that was rejected because too many are kept."""
         refused = Ended.refused(signal, TOO_MANY_NAMES, now_ns)
         self.names.add(signal.owner, refused=True)
         self._keep(signal.signal_id, refused)
@@ -203,32 +203,32 @@ class Remembered:
         self.ended[signal_id] = _shared(ended)
         self._out.durable[ENDED_KEY + signal_id] = list(ended)
 
-    def full(self, owner: str, now_ns: int, *, heard: bool) -> str:
-        """Why this owner can have no more names, or empty; ``heard`` by his heartbeat."""
-        if not self.names.full(owner, heard=heard):
+    def full(self, owner: str, now_ns: int, *, known: bool) -> str:
+        """Why this owner can have no more ids, or empty; ``known``: it has sent a heartbeat."""
+        if not self.names.full(owner, known=known):
             return ""
         self._make_room(now_ns)
-        return self.names.full(owner, heard=heard)
+        return self.names.full(owner, known=known)
 
-    # withdrawn before they came
+    # canceled before they came
 
-    def withdraw(self, cancel: CancelReceived, now_ns: int, *, heard: bool) -> None:
-        """Remember a cancel whose signal has not come yet; ``heard`` by its owner's heartbeat."""
+    def withdraw(self, cancel: CancelReceived, now_ns: int, *, known: bool) -> None:
+        """Remember a cancel whose signal has not come yet; ``known``: its owner sent a heartbeat."""
         owner = OPERATOR if cancel.operator else cancel.owner
-        heard = heard or cancel.operator
+        known = known or cancel.operator
         key = (owner, cancel.signal_id)
         if key not in self.withdrawn:
-            if self._early.full(owner, heard=heard):
+            if self._early.full(owner, known=known):
                 self._make_room(now_ns)
-                if self._early.full(owner, heard=heard):
-                    self._overflown(owner if heard else UNHEARD, now_ns)
+                if self._early.full(owner, known=known):
+                    self._overflown(owner if known else UNKNOWN_OWNER, now_ns)
                     return
             self._early.add(owner)
         self.withdrawn[key] = (now_ns, cancel.reason)
         self._out.durable[_withdrawn_key(key)] = [now_ns, cancel.reason]
 
     def take_withdrawn(self, signal: SignalReceived) -> str | None:
-        """Take the reason of a cancel that came first; None when none did."""
+        """Remove and return the reason of a cancel that came first; None when none did."""
         reason = None
         for owner in dict.fromkeys((signal.owner, OPERATOR)):
             found = self.withdrawn.pop((owner, signal.signal_id), None)
@@ -238,21 +238,21 @@ class Remembered:
                 reason = found[1]
         return reason
 
-    def perhaps_withdrawn(self, signal: SignalReceived, *, heard: bool) -> bool:
-        """A cancel of this signal may have come and not been kept."""
-        owners = (signal.owner if heard else UNHEARD, OPERATOR)
+    def perhaps_withdrawn(self, signal: SignalReceived, *, known: bool) -> bool:
+        """A cancel of this signal may have come without being kept."""
+        owners = (signal.owner if known else UNKNOWN_OWNER, OPERATOR)
         return signal.created_ns <= max(self._overflow.get(owner, 0) for owner in owners)
 
     # time
 
     def forget_old(self, now_ns: int, *, crowded: bool = False) -> None:
-        """Drop names that cannot act any more: those of old orders, or all when it is crowded."""
+        """Drop ids that cannot act any more: those of old orders, or all when it is crowded."""
         for signal_id, ended in tuple(self.ended.items()):
             if crowded:
                 if ended.kept_ns > now_ns:
                     continue
             elif not self._is_old(ended, now_ns):
-                break  # those behind it ended later, or will be dropped a little late
+                break  # later ones ended later, or will be dropped a little late
             del self.ended[signal_id]
             self.names.drop(ended.owner, refused=ended.reason_code == TOO_MANY_NAMES)
             self._out.durable[ENDED_KEY + signal_id] = None
@@ -266,7 +266,7 @@ class Remembered:
     # durable
 
     def restore(self, state: dict[str, object], known: Container[str]) -> None:
-        """Take up what the last run has stored, but for names of orders that are ``known`` whole."""
+        """Restore what the last run has stored, except ids of orders that are ``known`` completely."""
         for key, value in state.items():
             if key.startswith(ENDED_KEY):
                 if key[len(ENDED_KEY) :] in known:  # a crash came between the two
@@ -286,9 +286,9 @@ class Remembered:
         self.withdrawn = dict(sorted(self.withdrawn.items(), key=lambda item: item[1][0]))
 
     def _make_room(self, now_ns: int) -> None:
-        """Look at all names for what may be dropped, but not for every signal of a flood."""
-        if now_ns - self._looked_ns >= LOOK_AGAIN_NS:
-            self._looked_ns = now_ns
+        """Check all ids for what may be dropped, but not for every signal of a flood."""
+        if now_ns - self._purged_ns >= PURGE_NS:
+            self._purged_ns = now_ns
             self.forget_old(now_ns, crowded=True)
 
     def _is_old(self, ended: Ended, now_ns: int) -> bool:
@@ -314,7 +314,7 @@ class Remembered:
 
 
 def kept_ns(signal: SignalReceived, received_ns: int) -> int:
-    """Until when a signal's name must be known: it may be admitted, late clocks included."""
+    """Until when a signal's id must be known: it may be admitted, late clocks included."""
     made_ns = min(signal.created_ns, received_ns + 24 * ADMISSION_NS)
     return min(signal.expires_ns, made_ns + ADMISSION_NS) + GRACE_NS
 

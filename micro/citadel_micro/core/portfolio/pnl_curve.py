@@ -1,6 +1,6 @@
-"""How much has been lost, since when: the curve of cumulative profit and its three falls.
+"""Losses and their reference points: the curve of cumulative profit and its three measures.
 
-The curve is profit and loss, not account value: deposits and withdrawals are neither. It begins
+The curve is profit and loss, not account value: deposits and withdrawals are neither. It starts
 at 0 before the first trade. All money is in the portfolio's reporting currency.
 """
 
@@ -20,7 +20,7 @@ _ZERO = Decimal(0)
 class LossCurve:
     """Day anchor, highest profit, and samples of one rolling window.
 
-    Time only moves forward in here: a clock that is set back begins no new day.
+    Time only moves forward in here: a clock that is set back starts no new day.
     """
 
     def __init__(self, rolling_window_ns: int) -> None:
@@ -36,7 +36,7 @@ class LossCurve:
         """(ns, profit), at most one per sixtieth of the window, oldest first."""
 
     def observe(self, now_ns: int, profit: Decimal) -> None:
-        """Take the profit of this moment."""
+        """Add the current profit."""
         now = max(self.last_ns, now_ns)
         day = now // DAY_NS
         if day != self.day:
@@ -53,7 +53,7 @@ class LossCurve:
 
     @property
     def anchors(self) -> tuple[int, Decimal, Decimal, int]:
-        """What losses are measured from: changes now and then, and must survive a crash."""
+        """The reference points of the losses: they change now and then, and must survive a crash."""
         newest_ns = self.samples[-1][0] if self.samples else 0
         return self.day, self.day_anchor, self.peak, newest_ns
 
@@ -70,7 +70,7 @@ class LossCurve:
         return max(self.peak - profit, _ZERO)
 
     def rebase_peak(self) -> None:
-        """Measure drawdown from the last profit on: a person accepted the loss so far."""
+        """Measure drawdown from the last profit on: the operator accepted the loss so far."""
         self.peak = self.last
 
     def to_state(self) -> dict[str, object]:
@@ -85,7 +85,7 @@ class LossCurve:
         }
 
     def load(self, state: dict[str, object]) -> None:
-        """Take over what ``to_state`` gave."""
+        """Restore what ``to_state`` gave."""
         self.day = cast("int", state["day"])
         self.day_anchor = Decimal(cast("str", state["day_anchor"]))
         self.peak = Decimal(cast("str", state["peak"]))

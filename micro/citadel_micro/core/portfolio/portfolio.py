@@ -1,103 +1,31 @@
 """Positions, balances, fees, profit and loss: exact, from our own fills.
 
-Cash is exact: every fill changes a signed cash flow in the settle currency, so that realised plus
-unrealised profit is ``cash + quantity x value(mark)`` to the last digit, however entries were
+Cash is exact: every fill changes a signed cash flow in the settle currency, so that realized plus
+unrealized profit is ``cash + quantity x value(mark)`` to the last digit, however entries were
 averaged. Only the split between the two, through the average entry, is rounded (28 digits).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from citadel_micro.core.model.instrument import Kind
+from citadel_micro.core.portfolio.foreign import ForeignBook
+from citadel_micro.core.portfolio.margin import MarginBook
 from citadel_micro.core.portfolio.pnl_curve import LossCurve
+from citadel_micro.core.portfolio.position import Position
+from citadel_micro.core.portfolio.rates import Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from citadel_micro.core.model.events import OrderFilled, Side
     from citadel_micro.core.model.instrument import Instrument
 
+__all__ = ["Balance", "Portfolio", "Position"]
+
 _ZERO = Decimal(0)
-_ONE = Decimal(1)
 HOUR_NS = 3_600_000_000_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Position:
-    """One instrument's holding.
-
-    ``quantity`` is signed, in the instrument's quantity units (base units, contracts for
-    derivatives). ``cash`` is the signed flow of the settle currency, all of its fees included.
-    ``entry_value`` is the average of ``value()`` over the open quantity.
-    """
-
-    venue: str
-    symbol: str
-    base: str
-    quote: str
-    settle: str
-    kind: Kind
-    contract_size: Decimal
-    quantity: Decimal = _ZERO
-    cash: Decimal = _ZERO
-    entry_value: Decimal = _ZERO
-    fees: Decimal = _ZERO
-    """Paid so far in the settle currency, or in base and valued at their fill's price."""
-    updated_ns: int = 0
-    exchange_ns: int = 0
-    """The venue's time of the last fill."""
-
-    def value(self, price: Decimal) -> Decimal:
-        """What one unit of quantity is worth in the settle currency.
-
-        Inverse contracts gain ``contract_size x (1/entry - 1/exit)``, so their worth is counted
-        as ``-contract_size / price``.
-        """
-        if self.kind == "inverse":
-            return -self.contract_size / price
-        return price * self.contract_size
-
-    @property
-    def entry_price(self) -> Decimal:
-        """Average entry in quote units; 0 when flat."""
-        if self.quantity == 0:
-            return _ZERO
-        if self.kind == "inverse":
-            return -self.contract_size / self.entry_value
-        return self.entry_value / self.contract_size
-
-    @property
-    def realised(self) -> Decimal:
-        """Profit of what was closed, less all fees, in the settle currency."""
-        return self.cash + self.quantity * self.entry_value
-
-    def unrealised(self, mark: Decimal) -> Decimal:
-        """Profit that closing at ``mark`` would add, before its fees, in the settle currency."""
-        if self.quantity == 0:
-            return _ZERO
-        return self.quantity * (self.value(mark) - self.entry_value)
-
-    def profit(self, mark: Decimal) -> Decimal:
-        """Realised plus unrealised, exact."""
-        return self.cash + self.quantity * self.value(mark)
-
-    def trade(self, change: Decimal, price: Decimal) -> None:
-        """Add a signed quantity at a price: open, add, close in part, close, or flip."""
-        value = self.value(price)
-        before = self.quantity
-        after = before + change
-        self.cash -= change * value
-        if after == 0:
-            self.entry_value = _ZERO
-        elif before == 0 or (after > 0) != (before > 0):
-            self.entry_value = value
-        elif (change > 0) == (before > 0):
-            self.entry_value = (self.entry_value * before + value * change) / after
-        self.quantity = after
 
 
 class Balance(NamedTuple):
@@ -112,13 +40,17 @@ class Balance(NamedTuple):
         return self.free + self.used
 
 
+_NOTHING = Balance(_ZERO, _ZERO)
+
+
 class Portfolio:
-    """All holdings of one engine.
+    """All positions and balances of one engine.
 
     Args:
         reporting_currency: currency of ``profit``, ``equity`` and of the loss limits.
         par_currencies: counted as equal to it where no mark says otherwise (USDC to USDT).
         rolling_window_ns: window of the rolling loss.
+        two_hop_rates: value a currency through another where it has no pair of its own.
     """
 
     def __init__(
@@ -127,30 +59,39 @@ class Portfolio:
         *,
         par_currencies: tuple[str, ...] = (),
         rolling_window_ns: int = HOUR_NS,
+        two_hop_rates: bool = False,
     ) -> None:
-        self.reporting_currency = reporting_currency
-        self.par_currencies = par_currencies
+        self.rates = Rates(reporting_currency, par_currencies, two_hops=two_hop_rates)
         self.curve = LossCurve(rolling_window_ns)
         self.foreign_fees: dict[tuple[str, str], Decimal] = {}
         """(venue, currency) -> fees paid in a currency that is neither base nor settle."""
+        self.foreign = ForeignBook()
+        self.margin = MarginBook()
         self._positions: dict[tuple[str, str], Position] = {}
         self._balances: dict[str, dict[str, Balance]] = {}
         self._balance_ns: dict[tuple[str, str], int] = {}
         self._fill_ns: dict[tuple[str, str], int] = {}
-        self._marks: dict[tuple[str, str], float] = {}
-        self._exact_marks: dict[tuple[str, str], tuple[float, Decimal]] = {}
-        self._pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self._changes = 0
+        """Grows with every change of what the profit is made of, marks left out."""
+        self._known: tuple[tuple[int, int], Decimal | None] | None = None
+        """(changes, marks' version) that the profit was last calculated at, and the profit."""
 
-    # what happened
+    @property
+    def reporting_currency(self) -> str:
+        """Currency of ``profit``, ``equity`` and of the loss limits."""
+        return self.rates.reporting
+
+    # updates
 
     def apply_fill(
         self, instrument: Instrument, side: Side, fill: OrderFilled, now_ns: int
     ) -> Position:
-        """Book one fill, which the caller has made sure is new; returns the position after it.
+        """Book one fill, which the caller has checked is new; returns the position after it.
 
         A fee in the base currency of a spot instrument is taken out of the position and counted
         at the fill's price; a fee in a third currency is kept in ``foreign_fees``.
         """
+        self._changes += 1
         position = self._position_of(instrument)
         price = instrument.price(fill.price_ticks)
         quantity = instrument.quantity(fill.quantity_lots)
@@ -175,11 +116,24 @@ class Portfolio:
             self._move(instrument.venue, fill.fee_currency, -fill.fee, fill.exchange_ns)
         return position
 
-    def adopt(self, instrument: Instrument, quantity: Decimal, now_ns: int) -> bool:
-        """Set a position to what the venue says, as a person has accepted.
+    def apply_funding(
+        self, instrument: Instrument, amount: Decimal, currency: str, now_ns: int
+    ) -> None:
+        """Book a payment of funding, which the caller has checked is new."""
+        self._changes += 1
+        position = self._position_of(instrument)
+        if currency == position.settle:
+            position.fund(amount)
+            position.updated_ns = now_ns
+        else:
+            key = (instrument.venue, currency)
+            self.foreign_fees[key] = self.foreign_fees.get(key, _ZERO) - amount
 
-        It makes neither profit nor loss: what is gone goes at its entry price, what has come is
-        taken at the mark. False, and nothing changed, while there is no mark that this needs.
+    def adopt(self, instrument: Instrument, quantity: Decimal, now_ns: int) -> bool:
+        """Set a position to the venue's figure, as accepted by the operator.
+
+        It makes neither profit nor loss: missing units leave at the entry price, additional ones come
+        at the mark. False, and nothing changed, while there is no mark that this needs.
         """
         position = self._position_of(instrument)
         change = quantity - position.quantity
@@ -190,6 +144,7 @@ class Portfolio:
         price = position.entry_price if shrinks else mark
         if price is None:
             return False
+        self._changes += 1
         position.trade(change, price)
         position.updated_ns = now_ns
         return True
@@ -200,9 +155,9 @@ class Portfolio:
         rows: Iterable[tuple[str, Decimal, Decimal]],
         exchange_ns: int | None = None,
     ) -> None:
-        """Take balances as the venue states them: (currency, free, used), named ones only.
+        """Set balances as the venue states them: (currency, free, used), named ones only.
 
-        With ``exchange_ns`` a statement older than a fill already booked is left aside for that
+        With ``exchange_ns`` a statement older than a fill already booked is ignored for that
         currency, and fills no newer than the statement are not added to it again.
         """
         held = self._balances.setdefault(venue, {})
@@ -216,20 +171,10 @@ class Portfolio:
             held[currency] = Balance(free, used)
 
     def mark(self, venue: str, symbol: str, mid: float | None) -> None:
-        """Take the latest mid; None or a number that is no price forgets it."""
-        key = (venue, symbol)
-        if mid is None or not math.isfinite(mid) or mid <= 0:
-            self._marks.pop(key, None)
-            return
-        if key not in self._marks:
-            base, slash, quote = symbol.partition("/")
-            if slash and ":" not in quote:
-                keys = self._pairs.setdefault((base, quote), [])
-                if key not in keys:
-                    keys.append(key)
-        self._marks[key] = mid
+        """Set the latest mid; None or an invalid price removes it."""
+        self.rates.mark(venue, symbol, mid)
 
-    # what is held
+    # holdings
 
     def position(self, venue: str, symbol: str) -> Position | None:
         """The position, or None where there never was one."""
@@ -249,49 +194,46 @@ class Portfolio:
         held = self._balances.get(venue)
         if held is None:
             return None
-        return held.get(currency, Balance(_ZERO, _ZERO))
+        return held.get(currency, _NOTHING)
 
     def balances(self, venue: str) -> tuple[tuple[str, Balance], ...]:
         """(currency, balance) of a venue, sorted by currency."""
         return tuple(sorted(self._balances.get(venue, {}).items()))
 
-    # what it is worth
+    # valuation
+
+    @property
+    def marks(self) -> Mapping[tuple[str, str], float]:
+        """(venue, symbol) -> latest mid, where there is one."""
+        return self.rates.marks
 
     def mark_price(self, venue: str, symbol: str) -> Decimal | None:
         """The latest mid as the decimal its float was written as; None when there is none."""
-        key = (venue, symbol)
-        mid = self._marks.get(key)
-        if mid is None:
-            return None
-        cached = self._exact_marks.get(key)
-        if cached is not None and cached[0] == mid:
-            return cached[1]
-        exact = Decimal(repr(mid))
-        self._exact_marks[key] = (mid, exact)
-        return exact
+        return self.rates.price(venue, symbol)
 
     def rate(self, currency: str) -> Decimal | None:
         """Reporting currency for one unit of another, from spot marks; None when unknown."""
-        reporting = self.reporting_currency
-        if currency == reporting:
-            return _ONE
-        for key in self._pairs.get((currency, reporting), ()):
-            mark = self.mark_price(*key)
-            if mark is not None:
-                return mark
-        for key in self._pairs.get((reporting, currency), ()):
-            mark = self.mark_price(*key)
-            if mark is not None:
-                return _ONE / mark
-        return _ONE if currency in self.par_currencies else None
+        return self.rates.rate(currency)
+
+    @property
+    def valued_at(self) -> tuple[int, int]:
+        """Changes with every position and every mark: as long as it is equal, so is what they are worth."""
+        return self._changes, self.rates.version
 
     def profit(self) -> Decimal | None:
-        """Realised plus unrealised less fees since the first fill, in the reporting currency.
+        """Realized plus unrealized less fees since the first fill, in the reporting currency.
 
         None as soon as one open position has no mark or one currency no rate: a loss that cannot
         be measured must not look like none. Fees in third currencies count where a rate is known
-        (``unvalued_fees`` tells the others).
+        (``unvalued_fees`` lists the others).
         """
+        at = (self._changes, self.rates.version)
+        known = self._known
+        if known is None or known[0] != at:
+            known = self._known = (at, self._profit())
+        return known[1]
+
+    def _profit(self) -> Decimal | None:
         total = _ZERO
         for position in self._positions.values():
             if position.quantity == 0:
@@ -314,13 +256,13 @@ class Portfolio:
 
     @property
     def unvalued_fees(self) -> tuple[str, ...]:
-        """Currencies in which fees were paid and that no mark gives a rate for."""
+        """Currencies of fees paid for which no mark gives a rate."""
         return tuple(
             dict.fromkeys(c for _, c in self.foreign_fees if self.rate(c) is None),
         )
 
     def equity(self) -> Decimal | None:
-        """All balances and the unrealised profit of derivatives, in the reporting currency.
+        """All balances and the unrealized profit of derivatives, in the reporting currency.
 
         None when a balance or an open position cannot be valued.
         """
@@ -342,8 +284,24 @@ class Portfolio:
             total += position.unrealised(mark) * rate
         return total
 
+    def liquidation_price(self, position: Position) -> Decimal | None:
+        """Mark price at which the venue liquidates a position; None: there is none, or not known."""
+        margin, others = self.margin, _ZERO
+        if (position.venue, position.symbol) not in margin.terms:
+            return None
+        for each in self._positions.values():
+            if each is not position and each.quantity and each.venue == position.venue:
+                beside = margin.beside(each, position.settle)
+                if beside is None:
+                    return None
+                others += beside
+        balance = self.balance(position.venue, position.settle)
+        return margin.liquidation_price(
+            position, None if balance is None else balance.total, others
+        )
+
     def observe(self, now_ns: int) -> Decimal | None:
-        """Put the present profit on the loss curve, where it can be measured; returns it."""
+        """Add the current profit to the loss curve, where it can be measured; returns it."""
         profit = self.profit()
         if profit is not None:
             self.curve.observe(now_ns, profit)
@@ -353,6 +311,7 @@ class Portfolio:
 
     def to_state(self) -> dict[str, object]:
         """Plain data from which ``load`` makes an equal portfolio. Marks are not part of it."""
+        foreign = self.foreign.to_state()
         return {
             "positions": [
                 {
@@ -365,6 +324,7 @@ class Portfolio:
                     "updated_ns": p.updated_ns,
                     "exchange_ns": p.exchange_ns,
                     **{name: str(getattr(p, name)) for name in _DECIMALS},
+                    **{name: str(getattr(p, name)) for name in _FUNDING if getattr(p, name)},
                 }
                 for p in self._positions.values()
             ],
@@ -378,13 +338,16 @@ class Portfolio:
             "fill_ns": [[v, c, ns] for (v, c), ns in self._fill_ns.items()],
             "foreign_fees": [[v, c, str(fee)] for (v, c), fee in self.foreign_fees.items()],
             "curve": self.curve.to_state(),
+            # Left out where there is nothing, as in journals of earlier versions.
+            **({"foreign": foreign} if foreign else {}),
         }
 
     def load(self, state: dict[str, object]) -> None:
-        """Take over what ``to_state`` gave."""
+        """Restore what ``to_state`` gave."""
+        self._changes += 1
         self._positions = {}
         for row in cast("list[dict[str, Any]]", state["positions"]):
-            exact = {name: Decimal(row[name]) for name in _DECIMALS}
+            exact = {name: Decimal(row[name]) for name in (*_DECIMALS, *_FUNDING) if name in row}
             position = Position(**{**row, **exact})
             self._positions[(position.venue, position.symbol)] = position
         self._balances = {venue: {} for venue in cast("list[str]", state["venues"])}
@@ -397,6 +360,7 @@ class Portfolio:
             for venue, currency, fee in cast("list[list[str]]", state["foreign_fees"])
         }
         self.curve.load(cast("dict[str, object]", state["curve"]))
+        self.foreign.load(cast("dict[str, object]", state.get("foreign", {})))
 
     # inside
 
@@ -416,9 +380,9 @@ class Portfolio:
         return position
 
     def _move(self, venue: str, currency: str, amount: Decimal, exchange_ns: int) -> None:
-        """Carry a fill into a spot balance, unless the venue's statement already holds it.
+        """Book a fill in a spot balance, unless the venue's statement already contains it.
 
-        What is paid comes out of ``used`` first: it was locked while the order rested.
+        Payments come out of ``used`` first: the amount was locked while the order rested.
         """
         key = (venue, currency)
         self._fill_ns[key] = max(self._fill_ns.get(key, exchange_ns), exchange_ns)
@@ -434,6 +398,8 @@ class Portfolio:
         held[currency] = Balance(free + amount, used)
 
 
+_FUNDING = ("funding", "funding_since_open")
+"""Left out where there was none, as in journals of earlier versions."""
 _DECIMALS = ("contract_size", "quantity", "cash", "entry_value", "fees")
 
 

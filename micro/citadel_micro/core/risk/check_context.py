@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from citadel_micro.core.model.events import Side
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.model.risk_limits import RiskLimits
     from citadel_micro.core.risk.codes import State
     from citadel_micro.core.risk.types import Number, RiskRequest, RiskView, Row
@@ -97,11 +98,12 @@ class Case:
         self._prices()
         self._position(request, view)
         self._worth()
-        self.entry_lots = 0 if request.reduce_only else self.live
-        self.reduce_lots = min(self.live, self.reducible)
+        live, reducible = self.live, self.reducible
+        self.entry_lots = 0 if request.reduce_only else live
+        self.reduce_lots = min(reducible, live)
 
     def _numbers(self, request: RiskRequest) -> None:
-        """Take over the integers; what is not one counts as nothing and fails BAD_NUMBER."""
+        """Set the integers; an invalid one counts as nothing and fails BAD_NUMBER."""
         quantity, filled = request.quantity_lots, request.filled_lots
         exposure, price = request.exposure_lots, request.price_ticks
         self.numbers_bad = ""
@@ -119,13 +121,12 @@ class Case:
         elif type(price) is not int or price <= 0:
             self.numbers_bad = self.numbers_bad or f"price {price}"
             price = None
-        self.quantity = quantity
-        self.live = quantity - filled
-        self.exposure = max(exposure, self.live)
-        self.price = price
+        live = quantity - filled
+        self.quantity, self.live, self.price = quantity, live, price
+        self.exposure = max(live, exposure)
 
     def _prices(self) -> None:
-        """Best bid, ask and mid, if they are numbers to calculate with."""
+        """Best bid, ask and mid, if they are valid numbers."""
         self.bid = self.ask = self.mid = None
         self.mid_half_ticks = 0
         best = None if self.market is None else self.market.best()
@@ -148,25 +149,25 @@ class Case:
         if self.signed_position < 0 and self.instrument is not None:
             self.claimed = view.claimed_lots(venue, symbol, side, request.parent_id)
             held = int(-self.signed_position // self.instrument.lot)
-            self.reducible = max(0, held - self.claimed)
+            self.reducible = max(0, min(held, held - self.claimed + request.replaced_lots))
         self.reducing = 0 < self.exposure <= self.reducible
         self.grown = self.signed_position
         if self.instrument is not None:
             self.grown += self.instrument.lot * (self.pending + self.exposure)
 
     def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
-        """The view's answer, asked for once."""
+        """The view's answer, evaluated once."""
         if self._active is None:
             self._active = self.view.active_symbols()
         return self._active
 
-    # worth
+    # valuation
 
     def _worth(self) -> None:
-        """What one unit of quantity is worth in the reporting currency.
+        """Value of one unit of quantity in the reporting currency.
 
         ``half_tick_worth``: at a price of half a tick. ``worth``: for exposure, at the mid or the
-        order's own price, whichever weighs more.
+        order's own price, whichever is higher.
         """
         self.half_tick_worth: Decimal | None = None
         self.worth: Decimal | None = None
@@ -201,7 +202,7 @@ class Case:
             return 0
         return 2 * math.ceil(self.ask / self.instrument.tick_float - _GRID)
 
-    # findings
+    # results
 
     def failed(
         self,
@@ -213,7 +214,7 @@ class Case:
         limit: Number | str | None = None,
         lots: int = 0,
     ) -> None:
-        """Note a failure that holds for reductions too; ``lots`` is what would have passed."""
+        """Record a failure that holds for reductions too; ``lots`` is what would have passed."""
         self.denied = True
         self.rows.append((number, code, False, value, limit, text))
         self.entry_lots = min(self.entry_lots, lots)
@@ -229,7 +230,7 @@ class Case:
         limit: Number | str | None = None,
         lots: int = 0,
     ) -> None:
-        """Note a failure of a check that verified reductions skip."""
+        """Record a failure of a check that verified reductions skip."""
         self.denied = True
         self.rows.append((number, code, False, value, limit, text))
         self.entry_lots = min(self.entry_lots, lots)
@@ -244,11 +245,11 @@ class Case:
         limit: Number | str | None = None,
         lots: int = 0,
     ) -> None:
-        """Note that the order is larger than one order may be; ``lots`` is what would have passed.
+        """Record that the order is larger than one order may be; ``lots`` is what would have passed.
 
-        A verified reduction is not refused for its size. At admission it may be as large as the
-        position, since it is worked in slices; a slice that is too little to be cut in two orders
-        that the venue takes goes as it is.
+        A verified reduction is not rejected for its size. At admission it may be as large as the
+        position, since it is worked in slices; a slice too small to be split into two valid orders
+        is sent as it is.
         """
         whole = 2 * self.min_lots() - 1
         if self.reducing and (self.parent or self.live <= whole):
@@ -261,7 +262,7 @@ class Case:
             self.reduce_lots = min(self.reduce_lots, max(lots, whole))
 
     def verdict(self) -> Verdict:
-        """Sum up: the first failure is the reason."""
+        """The verdict: the first failure is the reason."""
         rows = tuple(self.rows)
         if self.denied:
             for number, code, ok, value, _, text in rows:
@@ -289,7 +290,7 @@ class Case:
         )
 
     def min_lots(self) -> int:
-        """Smallest quantity that the venue takes at the order's price (or at the mid)."""
+        """Smallest quantity that the venue accepts at the order's price (or at the mid)."""
         if self.instrument is None:
             return 0
         ticks = self.mid_half_ticks // 2 if self.price is None else self.price
@@ -297,7 +298,7 @@ class Case:
 
 
 _MONEY = 12
-"""First row of the table that needs what holdings are worth; a failure there without a figure is
+"""First row of the table that needs valuation; a failure there without a figure is
 one of valuation."""
 _GRID = 1e-6
 """Part of a tick by which a float price may lie beside the grid."""
@@ -310,10 +311,23 @@ def lots_within(room: Decimal, step: Decimal) -> int:
     return Fraction(room) // Fraction(step)
 
 
-def growth_within(room: Decimal, worth: Decimal, held: Decimal, lot: Decimal, pending: int) -> int:
+def growth_within(
+    room: Decimal | Fraction, worth: Decimal, held: Decimal, lot: Decimal, pending: int
+) -> int:
     """Lots by which ``held + lot x (pending + lots)``, times ``worth``, grows to fill a room.
 
     Negative when nothing fits.
     """
     units = Fraction(room) / Fraction(worth) - Fraction(held)
     return units // Fraction(lot) - pending
+
+
+def worth_of(case: Case, rules: Instrument) -> Decimal | None:
+    """One unit of quantity of any instrument at its mark, in the reporting currency."""
+    mark = case.portfolio.mark_price(rules.venue, rules.symbol)
+    rate = case.portfolio.rate(rules.quote if rules.kind == "spot" else rules.settle)
+    if mark is None or rate is None:
+        return None
+    if rules.kind == "inverse":
+        return rules.contract_size / mark * rate
+    return rules.contract_size * mark * rate

@@ -1,6 +1,6 @@
 """The checks that compare sizes and losses with limits: rows 10 and 12 to 15 of the risk table.
 
-Exposure is always the worst case: every pending order, whatever is known of it, counts as filled
+Exposure is always the worst case: every pending order, whatever its state, counts as filled
 on its own side and as unfilled on the other. So whichever subset of them fills, the limits hold.
 """
 
@@ -10,13 +10,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.risk_limits import for_symbol, for_venue, listed
-from citadel_micro.core.risk.check_context import growth_within, lots_within
-from citadel_micro.core.risk.checks_market import CLEAR, DERIVATIVE, SKIPPED
+from citadel_micro.core.risk.budgets import BUDGETS, check_budgets
+from citadel_micro.core.risk.check_context import growth_within, lots_within, worth_of
+from citadel_micro.core.risk.rows import CLEAR, SKIPPED
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.risk.budgets import Budgets
     from citadel_micro.core.risk.check_context import Case
 
 _ZERO = Decimal(0)
@@ -54,11 +56,12 @@ def check_order_size(case: Case) -> None:
     worth = case.unit_worth(case.price_half_ticks())
     if worth is None:
         text = f"the order cannot be valued in {limits.reporting_currency}"
-        case.failed_size(10, MAX_ORDER_NOTIONAL, text, limit=limits.max_order_notional)
+        case.failed_size(10, MAX_ORDER_NOTIONAL, text, limit=limits.order_notional(request.venue))
     else:
         lot_worth = instrument.lot * worth
         notional = lot_worth * case.live
-        _judge_size(case, MAX_ORDER_NOTIONAL, notional, limits.max_order_notional, lot_worth)
+        most_worth = limits.order_notional(request.venue)
+        _judge_size(case, MAX_ORDER_NOTIONAL, notional, most_worth, lot_worth)
 
 
 def _judge_size(
@@ -117,7 +120,7 @@ def check_position(case: Case) -> None:
 
 
 class _Others:
-    """Worst-case exposure of every symbol but the judged one, in the reporting currency."""
+    """Worst-case exposure of every symbol but the order's, in the reporting currency."""
 
     __slots__ = ("by_group", "gross", "net", "unknown", "venue")
 
@@ -167,21 +170,10 @@ class _Others:
                 self.by_group[name] += gross
 
 
-def worth_of(case: Case, rules: Instrument) -> Decimal | None:
-    """One unit of quantity of any instrument at its mark, in the reporting currency."""
-    mark = case.portfolio.mark_price(rules.venue, rules.symbol)
-    rate = case.portfolio.rate(rules.quote if rules.kind == "spot" else rules.settle)
-    if mark is None or rate is None:
-        return None
-    if rules.kind == "inverse":
-        return rules.contract_size / mark * rate
-    return rules.contract_size * mark * rate
-
-
-def check_exposure(case: Case) -> None:
-    """13 (not for reductions): the whole book of positions, and the number of orders."""
+def check_exposure(case: Case, budgets: Budgets) -> None:
+    """13 (not for reductions): total exposure of all positions, and the number of orders."""
     if case.reducing:
-        for code in (GROSS, NET, VENUE, GROUP, OPEN_ORDERS):
+        for code in (GROSS, NET, VENUE, GROUP, *BUDGETS, OPEN_ORDERS):
             case.rows.append(SKIPPED[code])
         return
     request, limits = case.request, case.limits
@@ -210,11 +202,12 @@ def check_exposure(case: Case) -> None:
             case.rows.append(CLEAR[GROUP])
         for name in groups:
             room.judge(GROUP, others.by_group[name], limits.max_group_exposure[name])
+    check_budgets(case, budgets)
     _check_count(case)
 
 
 class _Room:
-    """What is left below the limits for the judged symbol.
+    """Room below the limits for the order's symbol.
 
     ``worth`` is the price of one unit of quantity, ``back`` the worst case of the side that the
     order is not on, in quantity units.
@@ -263,7 +256,7 @@ def _check_count(case: Case) -> None:
 
 
 def check_held_count(case: Case, *, protects: bool) -> None:
-    """13, of a stop: how many are held, and unless it protects what none does yet, how many open.
+    """13, of a stop: how many are held, and unless it protects a position, how many are open.
 
     ``protects``: it and all that are held on its side together are no more than the position.
     """
@@ -282,25 +275,25 @@ def check_held_count(case: Case, *, protects: bool) -> None:
 
 
 def check_balance(case: Case) -> None:
-    """14, spot: what the order costs is there and not promised to another order.
+    """14, spot: the balance covers the order and is not reserved for another order.
 
     A buy needs its notional and the fee in quote currency, a sell its quantity in base currency.
-    Pending orders of other parents are taken off the total. For a parent so is whatever more is
+    Pending orders of other parents are subtracted from the total. For a parent so is whatever more is
     locked at the venue; for a child that may be the lock of its own predecessor, whose release
     the venue reports later than its end.
     """
     instrument = case.instrument
     if instrument is not None and instrument.kind != "spot":
-        case.rows.append(DERIVATIVE)
-        return
+        return  # ``checks_margin`` judges it
     half_ticks = case.price_half_ticks()
     if instrument is None or half_ticks <= 0:
         case.failed(14, FREE_BALANCE, "the order's cost cannot be calculated")
         return
+    fee = _ZERO
     if case.buy:
         currency = instrument.quote
         fee = instrument.maker_fee if case.request.post_only else instrument.taker_fee
-        per_lot = instrument.tick * instrument.lot / 2 * half_ticks * (_ONE + fee)
+        per_lot = instrument.half_tick_lot * half_ticks * (_ONE + fee)
     else:
         currency = instrument.base
         per_lot = instrument.lot
@@ -311,6 +304,8 @@ def check_balance(case: Case) -> None:
         return
     needed = per_lot * case.live
     free = balance.total - (max(promised, balance.used) if case.parent else promised)
+    if case.request.beside_lots:
+        free -= _beside(case, instrument, fee)
     if needed <= free:
         case.rows.append((14, FREE_BALANCE, True, needed, free, ""))
         return
@@ -319,10 +314,17 @@ def check_balance(case: Case) -> None:
     case.failed(14, FREE_BALANCE, text, value=needed, limit=free, lots=lots)
 
 
+def _beside(case: Case, instrument: Instrument, fee: Decimal) -> Decimal:
+    """Amount of the currency reserved for the other orders of the same parent."""
+    if case.buy:
+        return instrument.half_tick_lot * 2 * case.request.beside_cost * (_ONE + fee)
+    return instrument.lot * case.request.beside_lots
+
+
 def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
-    """What pending orders of other parents will take of a currency on this venue."""
+    """Amount of a currency that pending orders of other parents need on this venue."""
     view, request = case.view, case.request
-    # One that reduces comes before those that wait behind it, here as in the position.
+    # An exit with priority comes before those that wait for it, here as in the position.
     total = per_lot * (case.claimed if case.reducing else case.pending)
     for venue, symbol, pending in case.active_symbols():
         lots = pending.get(request.side, 0)
@@ -344,7 +346,7 @@ def _promised(case: Case, currency: str, per_lot: Decimal) -> Decimal | None:
 
 
 def check_losses(case: Case) -> None:
-    """15 (not for reductions): today's, the window's and the deepest loss, in money."""
+    """15 (not for reductions): daily loss, rolling loss and drawdown, in money."""
     if case.reducing:
         for code in (DAILY_LOSS, ROLLING_LOSS, DRAWDOWN):
             case.rows.append(SKIPPED[code])

@@ -1,8 +1,8 @@
-"""The checks of the gate, in the order of the risk table; each notes its findings in the case.
+"""The checks of the gate, in the order of the risk table; each records its results in the case.
 
 Every check runs whatever the others found. An input that is missing or not a number fails the
 checks that need it. Verified reductions skip the checks marked with ``reducing`` below and no
-others, so that a limit never traps an exit.
+others, so that no limit blocks an exit.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.risk_limits import listed
-from citadel_micro.core.risk.codes import CODES
 from citadel_micro.core.risk.exact import exact, near, part_of
-from citadel_micro.core.risk.types import CheckResult
+from citadel_micro.core.risk.rows import CLEAR, CLEAR_STATE, NO_PRICE, NOT_CONFIGURED, SKIPPED
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
@@ -50,24 +49,14 @@ REF_DIVERGENCE = RiskCode.REF_DIVERGENCE
 SPREAD_WIDE = RiskCode.SPREAD_WIDE
 DEPTH_PARTICIPATION = RiskCode.DEPTH_PARTICIPATION
 SELF_CROSS = RiskCode.SELF_CROSS
-FREE_BALANCE = RiskCode.FREE_BALANCE
-
-
-def _note(number: int, code: RiskCode, text: str) -> CheckResult:
-    return CheckResult(number, code, ok=True, value=None, limit=None, text=text)
-
-
-# Rows without figures are made once: an approval on the hot path makes none of them again.
-CLEAR = {code: _note(number, code, "") for number, code in CODES}
-SKIPPED = {code: _note(number, code, "a verified reduction skips this") for number, code in CODES}
-NOT_CONFIGURED = _note(8, REF_DIVERGENCE, "no reference configured")
-DERIVATIVE = _note(14, FREE_BALANCE, "judged for spot only")
-NO_PRICE = _note(8, PRICE_COLLAR, "judged at every child order")
 
 
 def check_state(case: Case) -> None:
-    """1: what the breakers permit, and the promise of a reduce-only order."""
+    """1: what the breakers permit, and the flag of a reduce-only order."""
     state = case.state
+    if state == "ACTIVE" and not case.request.reduce_only:
+        case.rows += CLEAR_STATE
+        return
     if state == "KILLED":
         case.failed(1, KILLED, "the kill switch is on", value=state)
     else:
@@ -89,7 +78,7 @@ def check_state(case: Case) -> None:
 
 
 def check_lease(case: Case) -> None:
-    """2 (not for reductions): somebody is watching, here and at the venue."""
+    """2 (not for reductions): a macro is watching, and the venue's dead man's switch is armed."""
     if case.reducing:
         case.rows.append(SKIPPED[MACRO_LEASE_LOST])
         case.rows.append(SKIPPED[VENUE_DMS_NOT_ARMED])
@@ -116,13 +105,13 @@ def check_lease(case: Case) -> None:
 
 
 def check_knowledge(case: Case) -> None:
-    """3: what the venue holds of ours is known."""
+    """3: our orders and holdings at the venue are known."""
     if case.view.reconciling:
         case.failed(3, RECONCILING, "recovery is not complete")
     else:
         case.rows.append(CLEAR[RECONCILING])
     if case.reducing:
-        # What is in doubt counts as filled in what others have of the position.
+        # An unknown order counts as filled in what others have of the position.
         case.rows.append(SKIPPED[UNKNOWN_EXPOSURE])
         return
     unknown = case.view.unknown_children(case.request.venue, case.request.symbol)
@@ -134,7 +123,7 @@ def check_knowledge(case: Case) -> None:
 
 
 def check_intent(case: Case) -> None:
-    """4: the intent is young, new, and nothing before it was lost."""
+    """4: the signal is young, new, and nothing before it was lost."""
     request, now_ns = case.request, case.now_ns
     if case.parent:
         age = now_ns - request.signal_created_ns
@@ -159,7 +148,7 @@ def check_intent(case: Case) -> None:
     else:
         case.rows.append(CLEAR[DUPLICATE])
     if case.reducing:
-        # What was lost may have been an entry or an exit: more risk waits, less of it does not.
+        # The lost message may have been an entry or an exit: more risk waits, less of it does not.
         case.rows.append(SKIPPED[SEQ_GAP])
     elif request.missed_signals:
         text = f"{request.missed_signals} earlier signals were lost on the way"
@@ -185,7 +174,7 @@ def check_allowed(case: Case) -> None:
 
 
 def check_numbers(case: Case) -> None:
-    """6: the numbers are numbers, on the grid, and not below the venue's minimums."""
+    """6: the numbers are valid, on the grid, and not below the venue's minimums."""
     request, instrument = case.request, case.instrument
     if case.numbers_bad:
         case.failed(6, BAD_NUMBER, case.numbers_bad)
@@ -203,10 +192,10 @@ def check_numbers(case: Case) -> None:
         case.rows.append(CLEAR[BAD_TICK])
     wanted = request.asked_quantity
     smallest = case.min_lots()
-    # Rounding down does not mend what is too little: that is then the reason.
+    # Rounding down does not fix a quantity that is too small: that is the reason then.
     if (
         wanted is not None
-        and wanted != instrument.quantity(case.quantity)
+        and wanted != instrument.quantity(request.asked_lots or case.quantity)
         and (case.quantity >= smallest or not wanted.is_finite())
     ):
         text = f"quantity {wanted} is not a multiple of the lot {instrument.lot}"
@@ -244,7 +233,7 @@ def check_skew(case: Case) -> None:
     if worst <= limit:
         case.rows.append((7, CLOCK_SKEW, True, worst, limit, ""))
     elif ahead > limit:
-        # By the clocks as both sides know them it was not made yet: nobody knows when it expires.
+        # By the clocks as both sides know them it is in the future: its expiry is uncertain.
         text = f"the signal is dated {ahead / 1e6:.0f} ms ahead"
         case.failed(7, CLOCK_SKEW, text, value=ahead, limit=limit)
     elif case.reducing:
@@ -254,7 +243,16 @@ def check_skew(case: Case) -> None:
         case.failed_entry(7, CLOCK_SKEW, text, value=abs(skew), limit=limit)
 
 
+def not_ready(market: JudgedMarket) -> str:
+    """Why a book on demand cannot be traded on yet."""
+    return f"the book is not ready: {market.reason}"
+
+
 def _judge_book(case: Case, market: JudgedMarket) -> None:
+    if market.on_demand and market.state == "SYNCING":
+        # Its age says nothing: nobody has looked at it before.
+        case.failed(7, BOOK_NOT_LIVE, not_ready(market), value=market.state, limit="LIVE")
+        return
     age = case.now_ns - market.proof_ns
     limit = case.limits.stale_ns
     # A book from the future has no known age.
@@ -278,7 +276,7 @@ def _judge_book(case: Case, market: JudgedMarket) -> None:
 
 
 def check_price(case: Case) -> None:
-    """8: the price is near the market, and the market near the other markets."""
+    """8: the price is near the market, and the market near the other venues."""
     _check_collar(case)
     request, limits = case.request, case.limits
     if not listed(limits.reference_symbols, request.venue, request.symbol):
@@ -312,7 +310,7 @@ def _check_collar(case: Case) -> None:
     away = (case.price * instrument.tick_float - mid) / mid * BPS
     if not case.buy:
         away = -away
-    # Positive: the side that costs money. Negative: the order merely rests far from the market.
+    # Positive: the side that costs money. Negative: the order only rests far from the market.
     least, most = -limits.fat_finger_bps, limits.price_collar_bps
     kept = least <= away <= most
     if near(away, most) or near(away, least):
@@ -337,7 +335,7 @@ def _far(case: Case) -> float:
 
 
 def _one_tick(case: Case) -> bool:
-    """Of a reduction: no market could be narrower, however many bps one tick is.
+    """For a reduction: no market could be narrower, however many bps one tick is.
 
     A coin that has fallen to a few ticks must still be sold.
     """
@@ -363,7 +361,7 @@ def check_stop_price(case: Case) -> None:
 
 
 def check_liquidity(case: Case) -> None:
-    """9: the spread is normal, and the order small against what is displayed."""
+    """9: the spread is normal, and the order small against the displayed depth."""
     bid, ask, mid, limits = case.bid, case.ask, case.mid, case.limits
     instrument, market = case.instrument, case.market
     if bid is None or ask is None or mid is None or market is None or instrument is None:
@@ -378,14 +376,14 @@ def check_liquidity(case: Case) -> None:
     if kept:
         case.rows.append((9, SPREAD_WIDE, True, spread, limits.max_spread_bps, ""))
     elif case.reducing:
-        # What an exit pays is bounded by its own worst price and the collar; on a pair whose
+        # The cost of an exit is bounded by its own worst price and the collar; on a pair whose
         # spread is always wide it would wait for ever.
         case.rows.append(SKIPPED[SPREAD_WIDE])
     else:
         text = f"the spread is {spread:.1f} bps"
         case.failed_entry(9, SPREAD_WIDE, text, value=spread, limit=limits.max_spread_bps)
 
-    # A price that can trade now is judged by what it would take; one that rests, by the queue
+    # A marketable price is compared with what it would take; a resting one with the queue
     # that it joins, since it would otherwise be the market.
     taking = not case.request.post_only and (
         case.price is None
@@ -397,7 +395,7 @@ def check_liquidity(case: Case) -> None:
     reach = mid * limits.price_collar_bps / BPS
     if _one_tick(case):
         reach = max(reach, instrument.tick_float)
-    # Twice what is needed: when less is there, all of it has been counted.
+    # Twice what is needed: when there is less, all of it has been counted.
     needed = 2 * case.live * lot / share if share > 0 else math.inf
     shown = book.displayed("sell" if case.buy is taking else "buy", mid, reach, needed)
     most = 0
@@ -406,6 +404,11 @@ def check_liquidity(case: Case) -> None:
     if case.live <= most:
         case.rows.append((9, DEPTH_PARTICIPATION, True, case.live * lot, shown * share, ""))
         return
+    if case.parent and case.request.sliced and most >= case.min_lots():
+        case.rows.append(
+            (9, DEPTH_PARTICIPATION, True, case.live * lot, shown * share, "worked in slices")
+        )
+        return
     text = f"the order is more than {share:.0%} of the {shown:g} displayed within the collar"
     # Where nothing is shown there is nothing to send an order for.
     failed = case.failed_size if shown > 0 else case.failed
@@ -413,7 +416,7 @@ def check_liquidity(case: Case) -> None:
 
 
 def check_self_cross(case: Case) -> None:
-    """11, of a child: it would not trade with another one of ours."""
+    """11, of a child: it would not trade with another order of ours."""
     other: Side = "sell" if case.buy else "buy"
     request = case.request
     own = None if case.parent else case.view.own_best(request.venue, request.symbol, other)

@@ -1,23 +1,24 @@
-"""Circuit breakers: who may trade how much, after something went wrong.
+"""Circuit breakers: trading restrictions after something went wrong.
 
-A *trip* puts one scope into a state, and every trip has its own way back:
+A *trip* puts one scope into a state, and every trip has its own reset:
 
 =============  ==========================================================  ==================
 reset class    codes                                                       way back
 =============  ==========================================================  ==================
 automatic      STALE_FEED, LEASE_LOST                                      10 s healthy and
                                                                            reconciled → gone
-timed          REJECT_BURST                                                60 s → PROBATION
-manual         DAILY_LOSS, ROLLING_LOSS, DRAWDOWN, OPERATOR_PAUSE,         trip id and reason
-               OPERATOR_HALT                                               → PROBATION
-reconcile      OVERFILL, POSITION_MISMATCH, JOURNAL_FAULT                  the same, after a
-                                                                           reconciliation
+timed          REJECT_BURST, LOSS_STREAK, FLASH_MOVE, LATENCY              60 s → PROBATION
+manual         DAILY_LOSS, ROLLING_LOSS, DRAWDOWN, REPEATED_EXECUTION,     trip id and reason
+               OPERATOR_PAUSE, OPERATOR_HALT, FORCED_CLOSE,                → PROBATION
+               SHARED_POSITION
+reconcile      OVERFILL, POSITION_MISMATCH, JOURNAL_FAULT,                 the same, after a
+               VENUE_ANOMALY                                               reconciliation
 kill           OPERATOR_KILL                                               the same twice:
                                                                            → HALTED →
                                                                            PROBATION
 =============  ==========================================================  ==================
 
-PROBATION ends after three clean parents. The state of an order is the worst over all trips whose
+PROBATION ends after three clean parents. The state of an order is the strictest of all trips whose
 scope covers it. Time only moves forward in here: a clock that is set back unlocks nothing.
 """
 
@@ -106,7 +107,7 @@ class Trip:
 
     @property
     def reset_class(self) -> ResetClass:
-        """How it is left."""
+        """How it is reset."""
         return TRIPS[self.code][1]
 
     def covers(self, venue: str, symbol: str, strategy: str) -> bool:
@@ -136,15 +137,15 @@ class Breakers:
         self.epoch = 0
         """Grows with every change of what is permitted."""
         self.version = 0
-        """Grows with every change of anything that a restart must remember."""
+        """Grows with every change that must survive a restart."""
         self._now_ns = 0
         self._next_id = 1
         self._touched: dict[str, None] = {}
 
-    # questions
+    # queries
 
     def state(self, venue: str, symbol: str, strategy: str) -> State:
-        """The worst state of all scopes that cover such an order."""
+        """The strictest state of all scopes that cover such an order."""
         worst: State = "ACTIVE"
         for trip in self.trips:
             if trip.covers(venue, symbol, strategy) and SEVERITY[trip.state] > SEVERITY[worst]:
@@ -180,9 +181,9 @@ class Breakers:
     # changes
 
     def trip(self, code: str, scope: str, reason: str, now_ns: int) -> Trip:
-        """Trip a scope, or renew the trip that is there.
+        """Trip a scope, or renew the existing trip.
 
-        A trip on its way back is tripped again under a new id, so that a reset that was meant for
+        A trip being reset is tripped again under a new id, so that a reset that was meant for
         the first cannot clear the second. ``code`` is a key of ``TRIPS``.
         """
         now = self._advance_clock(now_ns)
@@ -211,7 +212,7 @@ class Breakers:
         return new
 
     def healthy(self, code: str, scope: str, now_ns: int, *, healthy: bool) -> None:
-        """Tell whether the cause of an automatic trip is gone. Unknown trips are ignored."""
+        """Report whether the cause of an automatic trip is gone. Unknown trips are ignored."""
         now = self._advance_clock(now_ns)
         trip = self.find(code, scope)
         if trip is None or trip.reset_class != "automatic":
@@ -222,7 +223,7 @@ class Breakers:
             self._put(trip, replace(trip, healthy_since_ns=None))
 
     def advance(self, now_ns: int, *, reconciled: bool) -> None:
-        """Let automatic and timed resets happen that are due."""
+        """Execute the automatic and timed resets that are due."""
         now = self._advance_clock(now_ns)
         for trip in self.trips:
             if trip.phase != "tripped":
@@ -236,7 +237,7 @@ class Breakers:
                 self._to_probation(trip, "cooled down")
 
     def reconciled(self, venue: str) -> None:
-        """Note that the venue's orders and balances were explained to the last one, just now."""
+        """Record that all orders and balances of the venue were just reconciled."""
         for trip in self.trips:
             kind, _, rest = trip.scope.partition(":")
             elsewhere = kind in {"venue", "symbol"} and rest.partition(":")[0] != venue
@@ -244,7 +245,7 @@ class Breakers:
                 self._put(trip, replace(trip, reconciled=True))
 
     def reset(self, trip_id: str, reason: str, now_ns: int) -> Trip:
-        """Carry out one step of a manual reset; returns the trip as it was before.
+        """Execute one step of a manual reset; returns the trip as it was before.
 
         Raises BadInput for an unknown id, an empty reason, a trip that resets by itself, and one
         that needs a reconciliation first; nothing is changed then.
@@ -276,7 +277,7 @@ class Breakers:
     def parent_done(self, venue: str, symbol: str, strategy: str, *, clean: bool) -> None:
         """Count a finished parent towards the end of every probation that covers it.
 
-        One that was not clean (rejected by the venue, anomaly) starts the count again.
+        One that was not clean (rejected by the venue, anomaly) restarts the count.
         """
         for trip in self.trips:
             if trip.phase != "probation" or not trip.covers(venue, symbol, strategy):
@@ -320,7 +321,7 @@ class Breakers:
         }
 
     def load(self, state: dict[str, object]) -> None:
-        """Take over what ``to_state`` gave. The epoch grows: no approval outlives a restart."""
+        """Restore what ``to_state`` gave. The epoch grows: no approval outlives a restart."""
         self._now_ns = cast("int", state["now_ns"])
         self._next_id = cast("int", state["next_id"])
         self.epoch = cast("int", state["epoch"]) + 1
@@ -336,7 +337,7 @@ class Breakers:
 
     @staticmethod
     def _renewed_since(trip: Trip, now_ns: int) -> int:
-        """A timed trip that recurs starts its cooldown again; others keep their beginning."""
+        """A timed trip that recurs restarts its cooldown; others keep their start."""
         return now_ns if trip.reset_class == "timed" else trip.since_ns
 
     def _to_probation(self, trip: Trip, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Comparing what floats cannot tell apart by the decimals that they were written as."""
+"""Comparing numbers too close for floats by the decimals that they were written as."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def exact(number: float) -> Fraction:
 
 
 def part_of(lots: float, bps: float) -> int:
-    """Whole lots in a share of a sum of sizes, which is whole but for what floats added to it."""
+    """Whole lots in a share of a sum of sizes, which is whole except for rounding of floats."""
     whole = round(lots)
     if abs(lots - whole) > _NEAR * lots:
         return int(Fraction(lots) * exact(bps) // 10_000)

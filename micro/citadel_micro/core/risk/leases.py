@@ -1,4 +1,4 @@
-"""Who watches over which orders: one lease for each owner, on his own heartbeats."""
+"""Leases: each owner's permission to carry risk, renewed by its own heartbeats."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import MacroBeat
 
 COMMAND_LINE: Final = "cli"
-"""Strategy of orders by hand, which go on when their command has ended."""
+"""Strategy of orders from the command line, which continue when their command has ended."""
 MOST_LEASES: Final = 256
 MOST_STRATEGIES: Final = 1_000
 FORGET_NS: Final = 3_600_000_000_000
-"""A lease that was silent for this long is forgotten: it was lost long ago, and is so without it."""
+"""A lease that was silent for this long is dropped: it was lost long ago, and is so without it."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """One macro's promise to watch."""
+    """The lease of one macro."""
 
     epoch: int
     beat_ns: int
@@ -29,19 +29,19 @@ class Lease:
 class Leases:
     """Leases by owner; of a macro that names none, by its instance.
 
-    A stranger's heartbeat keeps nobody's orders, and a stranger's clock denies nobody's.
+    No other macro's heartbeat keeps an owner's orders, and no other macro's clock rejects them.
     """
 
     def __init__(self) -> None:
         self.last_beat_ns: int | None = None
-        """When anybody was heard last."""
+        """Time of the last heartbeat of any sender."""
         self.strategies: dict[str, None] = {}
         """Of every heartbeat."""
         self._since_ns: int | None = None
         self._leases: dict[str, Lease] = {}
 
     def beat(self, beat: MacroBeat, now_ns: int) -> None:
-        """Renew the lease of whoever sent this."""
+        """Renew the lease of the sender."""
         self.last_beat_ns = now_ns
         if len(self.strategies) < MOST_STRATEGIES:
             self.strategies[beat.strategy] = None
@@ -55,23 +55,23 @@ class Leases:
         lease.epoch, lease.beat_ns, lease.skew_ns = beat.epoch, now_ns, beat.skew_ns
 
     def begin_anew(self, now_ns: int) -> None:
-        """After a restart: whoever watched before has the time of a lease to be heard again."""
+        """After a restart: every macro has the time of a lease to send a heartbeat again."""
         self._since_ns = now_ns
         self.last_beat_ns = now_ns
 
     def age_ns(self, owner: str, epoch: int, now_ns: int) -> int | None:
-        """Time since the owner of an order was heard; None when he never was."""
+        """Time since the last heartbeat of an order's owner; None when there was none."""
         lease = self._of(owner, epoch)
         beat_ns = self._since_ns if lease is None else lease.beat_ns
         return None if beat_ns is None else now_ns - beat_ns
 
-    def instrument_unknown(
+    def expired(
         self, owner: str, epoch: int, now_ns: int, limit_ns: int, *, required: bool
     ) -> bool:
-        """Whether whoever watched over an order has been silent for longer than a limit.
+        """Whether the macro of an order has been silent for longer than a limit.
 
-        ``required``: somebody has to watch, whether or not he was ever heard. Else only an order
-        of a macro that is known to send heartbeats can lose him.
+        ``required``: an order needs a macro's heartbeats, even if there never was one. Else only an
+        order of a macro that is known to send heartbeats can lose its lease.
         """
         beat_ns: int | None = None
         if required:
@@ -85,15 +85,17 @@ class Leases:
         return beat_ns is not None and now_ns - beat_ns > limit_ns
 
     def skew_ns(self, owner: str, epoch: int) -> int:
-        """The owner's wall clock minus ours; 0 when he was never heard."""
+        """The owner's wall clock minus ours; 0 without a heartbeat."""
         lease = self._of(owner, epoch)
         return 0 if lease is None else lease.skew_ns
 
     def _of(self, owner: str, epoch: int) -> Lease | None:
         if owner:
             return self._leases.get(f"owner:{owner}")
-        # An order without an owner is watched by the run that sent it, or else by whoever has
-        # none either: a later run of the same macro, which cannot be told from another.
+        # An order without an owner is watched by the run that sent it, or else by any other without
+        # an owner: a later run of the same macro cannot be told from another.
+        if not self._leases:
+            return None
         nameless = [lease for lease in self._leases.values() if not lease.owned]
         for lease in nameless:
             if lease.epoch == epoch:

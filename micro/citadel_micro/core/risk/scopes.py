@@ -1,4 +1,4 @@
-"""Whether the scope of an operator's command names something that is there, and what may be meant."""
+"""Whether the scope of an operator's command exists, and which one may be meant."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _SHOWN: Final = 10
 def known_scope(
     scope: str, instruments: Mapping[tuple[str, str], str], strategies: Iterable[str]
 ) -> str:
-    """Return the scope as ``check_scope``, when it names something that is there.
+    """Return the scope as ``check_scope``, when it exists.
 
-    A command about what is not there would show as done, while what was meant goes on.
+    A command for an unknown scope would seem to succeed, while the intended one stays unchanged.
 
     Args:
-        scope: as it was asked for.
-        instruments: (venue, symbol) of all that is traded -> the venue's own name of it.
-        strategies: all that were heard of.
+        scope: as requested.
+        instruments: (venue, symbol) of everything traded -> the venue's own name of it.
+        strategies: all known ones.
 
     Raises:
-        BadInput: there is no such thing; it names the nearest, and all where they are few.
+        BadInput: there is no such scope; it names the nearest, and all where they are few.
     """
     kind, _, rest = scope.partition(":")
     known = {
@@ -58,7 +58,7 @@ def known_scope(
 def _nearest(
     scope: str, known: Mapping[str, Sequence[str]], instruments: Mapping[tuple[str, str], str]
 ) -> str:
-    """The scope that is there and looks most like this one; empty for none."""
+    """The existing scope most similar to this one; empty for none."""
     kind, _, rest = scope.partition(":")
     plain = _plain(rest if kind in known else scope)
     for (venue, symbol), name in instruments.items():

@@ -1,4 +1,4 @@
-"""The macros that are heard, and what their clocks have to do with ours."""
+"""The connected macros, and the relation of their clocks to ours."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from typing import TYPE_CHECKING, Final
 from citadel_bridge.gap_detector import SkewMeter
 from citadel_micro.shell.clock import STEP_NS
 from citadel_proto.bounds import LATEST_NS
+from citadel_proto.messages import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from citadel_micro.shell.clock import Clock
     from citadel_proto.messages import MacroHeartbeat
 
 MACRO_GONE_NS: Final = 15_000_000_000
-"""A macro that was not heard for this long is no longer named in our heartbeats."""
+"""A macro without a heartbeat for this long is no longer named in ours."""
 MACROS_AT_MOST: Final = 64
 """Macros listened to at a time, shared fairly among addresses: one more is refused until another is
-gone, or takes the place of one whose address has more than its own."""
+gone, or replaces one whose address has more than its share."""
 
 
 LATE_NS: Final = 60_000_000_000
-"""No signal is on its way for longer than this: a connection that stalls for seconds is cut."""
+"""No signal is in transit for longer than this: a connection that stalls for seconds is cut."""
 _STEPS_KEPT: Final = 4
 
 
 @dataclass(slots=True)
 class Peer:
-    """A macro that was heard."""
+    """A macro that has sent a heartbeat."""
 
     instance: str
     owner: str
     epoch: int
     address: str = ""
     seq: int = 0
-    heard_ns: int = 0
-    hears_us: bool = False
+    beat_ns: int = 0
+    receives_us: bool = False
+    schema: int = SCHEMA_VERSION
+    """Schema version of its messages."""
     skew: SkewMeter = field(default_factory=SkewMeter)
     drift_ns: int = 0
-    """How far our own wall clock was from engine time at its last heartbeat."""
+    """Our own wall clock minus engine time at its last heartbeat."""
     wall_ns: int = 0
     mono_ns: int = 0
     set_back: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_STEPS_KEPT))
     """For every time that its clock was set back: its offset before, and its latest time by then."""
 
     def beat(self, beat: MacroHeartbeat, clock: Clock) -> None:
-        """Note what a heartbeat says of its clock."""
+        """Record a heartbeat's clocks."""
         before_ns, settled = self.skew.skew_ns + self.drift_ns, self.skew.settled
         self.skew.update(beat.wall_ns, beat.mono_ns, clock.wall(), clock.mono())
         self.drift_ns = clock.drift_ns()
@@ -57,11 +60,11 @@ class Peer:
 
 
 class Peers:
-    """Every macro by its own heartbeats: one's silence or clock says nothing about another.
+    """Every macro by its own heartbeats: one's silence or clock does not affect another.
 
     Args:
         clock: stamps engine time.
-        ours: name of this run, as macros repeat it when they hear us.
+        ours: name of this run, as macros repeat it when they receive us.
     """
 
     def __init__(self, clock: Clock, ours: str) -> None:
@@ -73,8 +76,8 @@ class Peers:
         self.refused = 0
         """Heartbeats of macros for which there was no room."""
 
-    def heard(self, beat: MacroHeartbeat, address: str = "") -> Peer | None:
-        """Note a heartbeat from an address; None when there are too many macros already."""
+    def on_heartbeat(self, beat: MacroHeartbeat, address: str = "") -> Peer | None:
+        """Record a heartbeat from an address; None when there are too many macros already."""
         now_ns = self._clock.now()
         peer = self._known.get(beat.instance)
         if peer is None or (peer.owner, peer.epoch) != (beat.owner, beat.epoch):
@@ -84,25 +87,27 @@ class Peers:
                 return None
             if peer is not None:
                 self._drop(peer)
-            # A new run of it may be on another machine, so nothing of its clock is known.
+            # A new run of it may be on another machine, so its clock is unknown again.
             peer = Peer(beat.instance, beat.owner, beat.epoch, address)
             self._known[beat.instance] = peer
         self._by_run[beat.owner, beat.epoch] = peer
         if beat.owner:
             self._by_owner[beat.owner] = peer
-        peer.seq = beat.seq
-        peer.heard_ns = now_ns
-        peer.hears_us = beat.micro_instance_seen == self._ours
+        peer.seq, peer.schema = beat.seq, beat.schema
+        peer.beat_ns = now_ns
+        peer.receives_us = beat.micro_instance_seen == self._ours or any(
+            name == self._ours for name, _seq in beat.micros_seen
+        )
         peer.beat(beat, self._clock)
         return peer
 
     def offset_ns(self, owner: str, epoch: int, written_ns: int = LATEST_NS) -> int:
         """Wall clock of a publisher minus engine time, as both sides' heartbeats agree on it.
 
-        Where that is in doubt the larger one is taken, by which its signals are older: rather is a
-        live one refused for a moment than an expired one executed. It is in doubt while our own
-        clock was set since its last heartbeat (whose clock was set, ours alone or the machine's,
-        shows at the next), while a clock that seems slow may only have been heard late, and when
+        Where that is ambiguous the larger one is used, which makes its signals older: better to
+        reject a valid one for a moment than to execute an expired one. It is ambiguous while our own
+        clock was set since its last heartbeat (whether ours alone or the machine's was set
+        shows at the next), while a clock that seems slow may only be a late heartbeat, and when
         the publisher's clock was set back and showed ``written_ns`` twice.
         """
         drift_ns = self._clock.drift_ns()
@@ -119,38 +124,43 @@ class Peers:
                 offset_ns = max(offset_ns, before_ns)
         return offset_ns
 
+    def schema_of(self, owner: str, epoch: int) -> int:
+        """Schema version of a publisher's messages, as in its heartbeats; ours before the first."""
+        peer = self._by_run.get((owner, epoch))
+        return SCHEMA_VERSION if peer is None else peer.schema
+
     def alive(self, now_ns: int) -> list[Peer]:
-        """Macros heard lately, by name."""
+        """Macros with a recent heartbeat, by name."""
         return [
             peer
             for _, peer in sorted(self._known.items())
-            if now_ns - peer.heard_ns <= MACRO_GONE_NS
+            if now_ns - peer.beat_ns <= MACRO_GONE_NS
         ]
 
     def age_ns(self, now_ns: int) -> int | None:
-        """Time since the last heartbeat of any macro; None if none was heard."""
-        heard = max((peer.heard_ns for peer in self._known.values()), default=0)
-        return now_ns - heard if heard else None
+        """Time since the last heartbeat of any macro; None if there was none."""
+        newest_ns = max((peer.beat_ns for peer in self._known.values()), default=0)
+        return now_ns - newest_ns if newest_ns else None
 
     def _forget(self, now_ns: int) -> bool:
-        """Drop macros that are gone; whether there were any."""
-        gone = [p for p in self._known.values() if now_ns - p.heard_ns > MACRO_GONE_NS]
+        """Drop macros that are gone; returns whether there were any."""
+        gone = [p for p in self._known.values() if now_ns - p.beat_ns > MACRO_GONE_NS]
         for peer in gone:
             del self._known[peer.instance]
             self._drop(peer)
         return bool(gone)
 
     def _displace(self, address: str) -> bool:
-        """Drop the macro heard longest ago of the address with the most, if that has more than its share.
+        """Drop the most silent macro of the address with the most, if that has more than its share.
 
-        Who calls himself by many names must not keep out who sends from elsewhere.
+        A sender that uses many names must not keep out senders at other addresses.
         """
         counts = Counter(peer.address for peer in self._known.values())
         crowd = max(counts, key=lambda each: (counts[each], each))
         if counts[crowd] <= counts[address] + 1:
             return False
         peers = (peer for peer in self._known.values() if peer.address == crowd)
-        oldest = min(peers, key=lambda peer: peer.heard_ns)
+        oldest = min(peers, key=lambda peer: peer.beat_ns)
         del self._known[oldest.instance]
         self._drop(oldest)
         return True

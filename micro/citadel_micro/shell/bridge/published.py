@@ -1,7 +1,7 @@
-"""All that micro publishes, as one table: the message, what it is made from, and how.
+"""Everything that micro publishes, as one table: the message, its command, and its encoder.
 
-``Uplink`` publishes by it and by nothing else; a message's topic stands with the message
-(``TOPIC``). A new kind is one line here, besides the message and the command that asks for it.
+``Uplink`` publishes by it and by nothing else; a message's topic is declared with the message
+(``TOPIC``). A new kind is one line here, besides the message and the command for it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from citadel_micro.core.model.commands import (
 from citadel_micro.core.model.events import TradeTick
 from citadel_micro.shell.bridge import wire
 from citadel_micro.shell.bridge.peers import Peers
+from citadel_micro.shell.bridge.wire_in import other_schema
 from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.marketdata.health import ConnectionHealth
 from citadel_proto.messages import (
+    SCHEMA_VERSION,
     Answer,
     BookSnapshot,
     ConsolidatedBook,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Sources:
-    """What messages are made from besides their command."""
+    """What messages are built from besides their command."""
 
     instance: str
     mode: str
@@ -56,22 +58,24 @@ class Sources:
     clock: Clock
     peers: Peers
     engine: Engine | None = None
-    """None until the run begins."""
+    """None until the run starts."""
     markets: Mapping[tuple[str, str], MarketBook] = field(default_factory=dict)
     feed_health: Callable[[str, str], ConnectionHealth | None] | None = None
     """State of the connection that serves a book, to be published with the book's."""
+    serves: tuple[tuple[str, str], ...] = ()
+    """As one of several micros: (venue, symbol) of the orders that it takes."""
     drift_ns: int = 0
-    """Wall clock minus engine time, as looked at before a heartbeat."""
+    """Wall clock minus engine time, measured before a heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How one kind of message is published. ``Publisher`` numbers and signs what ``encode`` gives."""
+    """How one kind of message is published. ``Publisher`` adds sequence and instance."""
 
     made_from: type
-    """The engine's command; of public trades the ticks that the uplink has gathered."""
+    """The engine's command; for public trades the ticks that the uplink has collected."""
     encode: Callable[[Sources, Any, int], MarketChannel | None]
-    """Sources, command, engine time -> the message; None when there is nothing to tell."""
+    """Sources, command, engine time -> the message; None when there is nothing to publish."""
 
 
 def _report(source: Sources, command: PublishReport, _now_ns: int) -> ExecutionReport:
@@ -91,7 +95,7 @@ def _book(source: Sources, command: PublishBook, now_ns: int) -> BookSnapshot | 
     market = source.markets.get(key)
     if market is None:
         return None
-    features = dict(zip(NAMES, command.features, strict=False))  # none where none are followed
+    features = dict(zip(NAMES, command.features, strict=False))  # none where none are computed
     levels = source.book_levels
     return wire.book_of(market, levels, source.instance, 0, now_ns, features=features)
 
@@ -118,8 +122,11 @@ def _trades(source: Sources, ticks: Sequence[TradeTick], _now_ns: int) -> Trades
 
 
 def _beat(source: Sources, command: PublishBeat, now_ns: int) -> MicroHeartbeat:
-    refused = {name for name, _ in command.macros_refused}
-    alive = [peer for peer in source.peers.alive(now_ns) if peer.instance not in refused]
+    reasons = dict(command.macros_refused)
+    for peer in source.peers.alive(now_ns):
+        if peer.schema != SCHEMA_VERSION:
+            reasons[peer.instance] = other_schema(peer.schema)
+    alive = [peer for peer in source.peers.alive(now_ns) if peer.instance not in reasons]
     return MicroHeartbeat(
         instance=source.instance,
         seq=0,
@@ -132,8 +139,9 @@ def _beat(source: Sources, command: PublishBeat, now_ns: int) -> MicroHeartbeat:
         working=command.working,
         mode=source.mode,
         macros_seen=tuple((peer.instance, peer.seq) for peer in alive),
-        macros_refused=command.macros_refused,
+        macros_refused=tuple(reasons.items()),
         clock_drift_ns=source.drift_ns,
+        serves=source.serves,
     )
 
 
@@ -149,4 +157,4 @@ PUBLISHED: Final[Mapping[type[MarketChannel], Published]] = {
 }
 """By the message. Its topic is ``message.TOPIC``."""
 ENCODE: Final = {each.made_from: each.encode for each in PUBLISHED.values()}
-"""By what it is made from."""
+"""By the command."""

@@ -1,4 +1,4 @@
-"""Fair shares: what one publisher may ask of micro, whatever the others do."""
+"""Fair shares: rate limits per publisher, so that none can starve the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS: Final = (10_000, 500)
 any strategy sends."""
 QUESTIONS: Final = (10_000, 1_000)
 LIST_COST: Final = 100
-"""A question for orders counts as so many for one order: its answer can have 1.5 MB."""
+"""A query for orders counts as so many for one order: its answer can have 1.5 MB."""
 OTHERS: Final = (10_000, 1_000)
 """Cancels and heartbeats."""
 _S: Final = 1_000_000_000
@@ -42,10 +42,10 @@ class _Bucket:
 
 
 class Shares:
-    """What is left of the shares of one publisher: of one address, which nobody can invent.
+    """Rate limits of one publisher: of one address, which cannot be forged.
 
-    What is beyond a share is not taken and not answered: its sender publishes it again until it is
-    acknowledged or expires, as with any message that was lost. A refusal would cost as much as an
+    A message beyond its share is neither accepted nor answered: its sender publishes it again until it
+    is acknowledged or expires, as with any lost message. A reject would cost as much as an
     order, and would have to be remembered as long.
     """
 
@@ -54,7 +54,7 @@ class Shares:
         self._questions = _Bucket(*QUESTIONS)
         self._others = _Bucket(*OTHERS)
         self.beyond: dict[str, int] = {}
-        """Messages that were not taken, by kind."""
+        """Messages not accepted, by kind."""
 
     def take(self, message: SignalChannel, now_ns: int) -> bool:
         """Charge a message; False when the share is used up."""

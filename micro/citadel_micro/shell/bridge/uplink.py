@@ -27,6 +27,7 @@ from citadel_proto.bounds import LATEST_NS
 from citadel_proto.codec import decode_signal
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import MacroHeartbeat, MarketChannel, Signal
+from citadel_proto.shadow import PAPER
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.commands import Publication
     from citadel_micro.core.model.events import MarketEvent
+    from citadel_micro.shell.bridge.scope import Scope
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.marketdata.health import ConnectionHealth
     from citadel_micro.shell.runner import Runner
@@ -46,7 +48,7 @@ log: Final = structlog.get_logger("uplink")
 _Market = TypeVar("_Market", bound=MarketChannel)
 
 TRADES_AFTER_S: Final = 0.05
-"""Longest time that public trades are gathered before they are published."""
+"""Longest time that public trades are collected before they are published."""
 TRADES_AT_MOST: Final = 1_000
 """Trades in one message: about 50 kB."""
 _WALL_TIMES: Final = frozenset(
@@ -56,9 +58,9 @@ TURN: Final = 32
 """Messages of one publisher before books, venues and other publishers have their turn: about 30 ms
 where each is a new order."""
 SILENT_NS: Final = 5_000_000_000
-"""An address that nothing has come from for this long, five heartbeats, is connected to anew."""
+"""An address from which nothing came for this long, five heartbeats, is reconnected."""
 REPEAT_RISK_BEATS: Final = 5
-"""Risk states are repeated after this many heartbeats, for subscribers who came late."""
+"""Risk states are repeated after this many heartbeats, for late subscribers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +76,19 @@ class UplinkConfig:
     signals: tuple[Endpoint, ...] = ()
     """Publishers of signals: macros."""
     operators: tuple[Endpoint, ...] = ()
-    """The command line's, whose cancels may withdraw anybody's order. With keys, nobody publishes
-    there who has not the command line's secret one."""
+    """The command line's, whose cancels apply to any owner's order. With keys, only the holder of
+    the command line's secret key can publish there."""
     book_levels: int = 20
     started_ns: int = 0
 
 
 class _WayIn:
-    """One address that is listened to: what comes from it is counted and charged to it alone."""
+    """One subscribed address: its messages are counted and charged to it alone."""
 
     def __init__(self, uplink: Uplink, address: str, *, operator: bool) -> None:
         self.address = address
         self.operator = operator
-        """Whether it is the command line's, which may withdraw anybody's order."""
+        """Whether it is the command line's, which may cancel any owner's order."""
         self.shares = Shares()
         self.sequences = Sequences()
         self.inbox: Inbox[SignalChannel] = Inbox(decode_signal, partial(uplink._on_message, self))  # noqa: SLF001
@@ -95,7 +97,7 @@ class _WayIn:
 class Uplink:
     """Both channels. Everything is called from the loop's thread.
 
-    Binding happens at construction, so that a taken port ends a run before it has begun.
+    Binding happens at construction, so that a port in use ends a run before it has started.
 
     Raises:
         PortTaken, Refused, BadInput: as ``citadel_bridge.sockets.publisher_socket``.
@@ -134,34 +136,41 @@ class Uplink:
         self._risk: dict[str, PublishRisk] = {}
         self._trades: dict[tuple[str, str], list[TradeTick]] = {}
         self._trades_timer: asyncio.TimerHandle | None = None
+        self.on_pairs: Callable[[str, tuple[tuple[str, str], ...]], None] | None = None
+        """Called with every heartbeat's macro and the (venue, symbol) that it may trade."""
+        self.scope: Scope | None = None
+        """As one of several micros: what it takes. Set before ``start``."""
         self._beats = 0
         self._shift_ns = 0
         self.last_beat_ns = 0
-        """Engine time of the last heartbeat that was published."""
+        """Engine time of the last heartbeat published."""
 
-    def tell_health(self, of: Callable[[str, str], ConnectionHealth | None]) -> None:
-        """Publish with the state of a book that of the connection which serves it."""
+    def set_feed_health(self, of: Callable[[str, str], ConnectionHealth | None]) -> None:
+        """Publish the state of the serving connection with that of a book."""
         self._sources.feed_health = of
 
     def start(self, runner: Runner) -> None:
-        """Begin to listen and to gather public trades; events go to ``runner``."""
+        """Start to listen and to collect public trades; events go to ``runner``."""
         self._runner = runner
         engine = runner.engine
         self._sources.engine = engine
         self._sources.markets = engine.markets
         runner.market_taps.append(self._on_market)
+        scope = self.scope
+        prefixes = [topics.ALL] if scope is None else scope.subscriptions()
+        self._sources.serves = () if scope is None else scope.pairs
         for endpoints, operator in ((self._config.signals, False), (self._config.operators, True)):
             for endpoint in endpoints:
                 way = _WayIn(self, endpoint.address, operator=operator)
                 self._ways_in.append(way)
                 self._readers.append(
                     SubscriberFD(
-                        self._loop, self._context, [endpoint], [topics.ALL], way.inbox, batch=TURN
+                        self._loop, self._context, [endpoint], prefixes, way.inbox, batch=TURN
                     )
                 )
 
     def close(self) -> None:
-        """Stop listening, publish what is gathered, and close both sockets."""
+        """Stop listening, publish the collected trades, and close both sockets."""
         for reader in self._readers:
             reader.close()
         if self._trades_timer is not None:
@@ -169,9 +178,13 @@ class Uplink:
         self._send_trades()
         self._publisher.close()
 
+    def disconnect_subscribers(self) -> None:
+        """Disconnect all; those that are admitted connect again. From any thread."""
+        self._publisher.upstream.disconnect_all()
+
     @property
     def published(self) -> int:
-        """Messages handed to ZeroMQ."""
+        """Messages passed to ZeroMQ."""
         return self._publisher.published
 
     @property
@@ -185,7 +198,7 @@ class Uplink:
         return _sums(way.inbox.undecodable for way in self._ways_in)
 
     def refused(self) -> dict[str, object]:
-        """What peers asked for and did not get, since the start."""
+        """What was refused to peers since the start."""
         return {
             "beyond_share": _sums(way.shares.beyond for way in self._ways_in),
             "heartbeats_of_too_many_macros": self.peers.refused,
@@ -193,24 +206,24 @@ class Uplink:
         }
 
     def macro_age_ns(self, now_ns: int) -> int | None:
-        """Time since the last heartbeat of any macro; None if none was heard."""
+        """Time since the last heartbeat of any macro; None if there was none."""
         return self.peers.age_ns(now_ns)
 
-    def heard_by(self, now_ns: int) -> list[str]:
-        """Macros that are alive and say that they hear this run."""
-        return [peer.instance for peer in self.peers.alive(now_ns) if peer.hears_us]
+    def received_by(self, now_ns: int) -> list[str]:
+        """Connected macros that report that they receive this run."""
+        return [peer.instance for peer in self.peers.alive(now_ns) if peer.receives_us]
 
     def skews(self, now_ns: int) -> dict[str, int]:
-        """Wall clock of every macro that is heard, minus this machine's, in ns."""
+        """Wall clock of every connected macro, minus this machine's, in ns."""
         return {peer.instance: peer.skew.skew_ns for peer in self.peers.alive(now_ns)}
 
     def listening(self) -> list[dict[str, object]]:
-        """Every address that signals are heard from, and how long nothing has come from it."""
+        """Every subscribed address, and how long nothing has come from it."""
         now_ns = time.monotonic_ns()
         return [
             {
                 "address": link.endpoint.address,
-                "silent_ms": (now_ns - link.heard_ns) // 1_000_000 if link.heard_ns else None,
+                "silent_ms": (now_ns - link.received_ns) // 1_000_000 if link.received_ns else None,
                 "connected_anew": link.remade,
             }
             for reader in self._readers
@@ -231,26 +244,39 @@ class Uplink:
         if not way.shares.take(message, self._clock.now()):
             self._beyond(way, message)
             return
+        if self.scope is not None and not self.scope.takes(message, self._knows):
+            return
         written_ns = message.created_ns if isinstance(message, Signal) else LATEST_NS
         offset_ns = self.peers.offset_ns(owner, epoch, written_ns)
         try:
             event = wire.event_of(
-                message, missed=max(0, lost), offset_ns=offset_ns, operator=way.operator
+                message,
+                missed=max(0, lost),
+                offset_ns=offset_ns,
+                operator=way.operator,
+                paper=self._config.mode == PAPER,
+                schema=self.peers.schema_of(owner, epoch),
             )
         except DecodeError as error:
             self._drop(message, error)
             return
         if isinstance(message, MacroHeartbeat) and isinstance(event, MacroBeat):
-            peer = self.peers.heard(message, way.address)
+            peer = self.peers.on_heartbeat(message, way.address)
             if peer is None:
                 return
+            if self.on_pairs is not None:
+                self.on_pairs(message.instance, message.pairs)
             event = replace(event, skew_ns=peer.skew.skew_ns)
         if isinstance(event, SignalReceived):
             self._stats.signal_to_submit.received(event.signal_id, received_ns)
         runner.post(event)
 
+    def _knows(self, signal_id: str) -> bool:
+        assert self._runner is not None  # noqa: S101 - the order of calls is ours
+        return signal_id in self._runner.engine.order_store.known
+
     def _missed(self, topic: bytes, message: SignalChannel, lost: int) -> None:
-        """Count what was lost. Whoever lost it publishes it again; new risk behind it is refused."""
+        """Count lost messages. Their sender publishes them again; entries after a gap are rejected."""
         missing, kind = self._stats.missing, type(message).__name__
         missing[kind] = missing.get(kind, 0) + lost
         log.warning(
@@ -264,7 +290,7 @@ class Uplink:
         kind = type(message).__name__
         if way.shares.beyond[kind] == 1:
             log.warning(
-                "a publisher's share is used up: not taken (counted from now)",
+                "a publisher's share is used up: message not accepted (counted from now on)",
                 kind=kind,
                 address=way.address,
             )
@@ -273,14 +299,14 @@ class Uplink:
         kind = type(message).__name__
         count(self._stats.undecodable, kind)
         if self._stats.undecodable[kind] == 1:
-            log.warning("dropped a message that means nothing", kind=kind, error=str(error))
+            log.warning("dropped an invalid message", kind=kind, error=str(error))
 
     # out
 
     def publish(self, command: Publication, now_ns: int) -> None:
-        """Send what a command asks for; never waits."""
+        """Publish a command's message; never waits."""
         if isinstance(command, PublishBeat):
-            self._look_at_clock()
+            self._check_clock()
         message = ENCODE[type(command)](self._sources, command, now_ns)
         if message is not None:
             reply_to = command.reply_to if isinstance(command, PublishAnswer) else ""
@@ -291,10 +317,10 @@ class Uplink:
             self._after_beat(now_ns)
 
     def _dated(self, message: _Market) -> _Market:
-        """With its times by the wall clock, where that was set since the start.
+        """Convert its times to the wall clock, where that was set since the start.
 
         Readers compare them with their own. The times of reports stay in engine time, which never
-        goes back: by them the newest balance is known.
+        goes back: the newest balance is found by them.
         """
         shift_ns = self._shift_ns
         if not shift_ns:
@@ -304,10 +330,10 @@ class Uplink:
         changed = {name: max(ns + shift_ns, 0) for name, ns in times.items() if ns}
         return msgspec.structs.replace(message, **changed)
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         drift_ns = self._sources.drift_ns = self._clock.drift_ns()
         self._shift_ns = drift_ns if abs(drift_ns) >= STEP_NS else 0
-        step_ns = self._clock.look()
+        step_ns = self._clock.check_step()
         if step_ns:
             log.warning(
                 "this machine's clock was set",
@@ -328,7 +354,7 @@ class Uplink:
 
     def _on_market(self, event: MarketEvent, market: MarketBook, _now_ns: int) -> None:
         if type(event) is not TradeTick or market.news is not event:
-            return  # no trade, or one that the market knew
+            return  # no trade, or one that the market had already
         gathered = self._trades.setdefault((event.venue, event.symbol), [])
         gathered.append(event)
         if len(gathered) >= TRADES_AT_MOST:

@@ -1,6 +1,6 @@
 """Between the wire's messages and the core's events and commands; decimals stay exact.
 
-What comes in is read by ``wire_in``; what goes out is written here.
+``wire_in`` decodes what comes in; what goes out is encoded here.
 """
 
 from __future__ import annotations
@@ -164,15 +164,15 @@ def book_of(
     *,
     features: dict[str, float] | None = None,
 ) -> BookSnapshot:
-    """The top ``levels`` of a book as it is now, with its age and state.
+    """The current top ``levels`` of a book, with its age and state.
 
-    All of it is of one moment: levels begin at the best bid and ask that spread and microprice are of.
+    It is consistent: levels start at the best bid and ask from which spread and microprice are computed.
     """
     bids, asks = market.top(levels)
     microprice, spread = market.microprice(), market.spread()
     best = market.best()
     if microprice is not None and best is not None and best[0] <= best[2]:
-        microprice = min(max(microprice, best[0]), best[2])  # against what rounding adds
+        microprice = min(max(microprice, best[0]), best[2])  # against rounding
     return BookSnapshot(
         venue=market.venue,
         symbol=market.symbol,
@@ -277,5 +277,9 @@ def _position(view: PositionView) -> Position:
         realised=text_of(view.realised),
         unrealised=text_of(view.unrealised),
         leverage=text_of(view.leverage),
+        liquidation_price=(
+            None if view.liquidation_price is None else text_of(view.liquidation_price)
+        ),
         valued=view.valued,
+        funding=text_of(view.funding),
     )

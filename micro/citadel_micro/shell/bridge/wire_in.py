@@ -1,9 +1,9 @@
 """From the wire's messages to the core's events; decimals stay exact.
 
-A message that decoded may still say nonsense: NaN, a quantity of zero, a stop without its trigger.
-Such a signal becomes a ``SignalRefused``, so that its sender is told, and never a
-``SignalReceived``. Only a message that nobody could be told about (an id that is no id) raises
-``DecodeError``, to be counted and dropped with the rest of the noise.
+A decoded message may still be invalid: NaN, a quantity of zero, a stop without its trigger.
+Such a signal becomes a ``SignalRefused``, so that its sender gets a reject, and never a
+``SignalReceived``. Only a message that cannot be answered (its id is not a valid id) raises
+``DecodeError``, to be counted and dropped.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from citadel_micro.core.model.events import (
 from citadel_proto.bounds import LATEST_NS, LONGEST_PRINTED, is_name, is_symbol
 from citadel_proto.codec import parse_decimal
 from citadel_proto.errors import DecodeError
-from citadel_proto.messages import Cancel, MacroHeartbeat, Query, Signal
-from citadel_proto.reason_codes import RiskCode
+from citadel_proto.messages import SCHEMA_VERSION, Cancel, MacroHeartbeat, Query, Signal
+from citadel_proto.reason_codes import SCHEMA_MISMATCH, RiskCode
+from citadel_proto.shadow import SHADOW_NEEDS_PAPER, is_shadow
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
     from citadel_proto.messages import SignalChannel
 
 _EXPONENT: Final = 24
-"""Numbers beyond 10**±24 are no prices or quantities of anything; they would only cost time."""
+"""Numbers beyond 10**±24 are not prices or quantities of anything; they would only cost time."""
 _ID: Final = re.compile(r"[!-~]{1,80}", re.ASCII)
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LONGEST_NAME: Final = LONGEST_PRINTED
 REASON_LENGTH: Final = 1_000
 """Characters of a reason, on the way in and out; one that lists a thousand symbols is cut."""
 _PARAMS: Final = 64
+_REAL_MONEY: Final = (
+    "this repeats an order that Freqtrade has placed itself, and micro does not trade on paper: it would "
+    'trade twice. Run the shadow beside a micro with mode = "paper"'
+)
 
 ReceivedEvent = SignalReceived | SignalRefused | CancelReceived | QueryReceived | MacroBeat
 
@@ -51,22 +56,27 @@ def event_of(
     offset_ns: int = 0,
     *,
     operator: bool = False,
+    paper: bool = True,
+    schema: int = SCHEMA_VERSION,
 ) -> ReceivedEvent:
-    """The event that a message of the signals channel is.
+    """Convert a message of the signals channel to its event.
 
     Args:
         message: as decoded.
         skew_ns: for a heartbeat, the sender's wall clock minus ours, as measured at its receipt.
         missed: for a signal, messages of the same publisher and topic lost right before it.
-        operator: for a cancel, it came by the operator's own address.
-        offset_ns: the sender's wall clock minus engine time; the event's times are the engine's.
+        operator: for a cancel, it came from the operator's own address.
+        offset_ns: the sender's wall clock minus engine time; the event's times are engine time.
+        paper: micro trades on paper, so that it may work shadow orders.
+        schema: version of the messages that the sender speaks: a signal of another one is refused, since its
+            fields may mean something else; a cancel is not.
 
     Raises:
-        DecodeError: an id or name that is empty, too long or not printable; nobody could be
-            answered under such an id.
+        DecodeError: an id or name that is empty, too long or not printable; no answer could
+            be addressed to such an id.
     """
     if isinstance(message, Signal):
-        return _signal(message, missed, offset_ns)
+        return _signal(message, missed, offset_ns, paper=paper, schema=schema)
     if isinstance(message, Cancel):
         return CancelReceived(
             signal_id=_id(message.signal_id, "signal_id"),
@@ -80,14 +90,20 @@ def event_of(
     return _beat(message, skew_ns)
 
 
-def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | SignalRefused:
-    signal_id = _id(message.signal_id, "signal_id")
+def _signal(
+    message: Signal, missed: int, offset_ns: int, *, paper: bool, schema: int
+) -> SignalReceived | SignalRefused:
+    _id(message.signal_id, "signal_id")
     for what in ("venue", "algo"):
         _id(getattr(message, what), what)
     _symbol(message.symbol)
     for what in ("strategy", "model_id", "tag"):
         _name(getattr(message, what), what)
     _owner(message.owner)
+    if schema != SCHEMA_VERSION:
+        return _refused(message, SCHEMA_MISMATCH, other_schema(schema), offset_ns)
+    if is_shadow(message.owner) and not paper:
+        return _refused(message, SHADOW_NEEDS_PAPER, _REAL_MONEY, offset_ns)
     try:
         values: dict[str, Any] = {name: getattr(message, name) for name in _SAME}
         values |= {name: read(message, name) for name, read in _READ.items()}
@@ -95,18 +111,30 @@ def _signal(message: Signal, missed: int, offset_ns: int) -> SignalReceived | Si
             values[name] = _ours(values[name], offset_ns)
         return SignalReceived(**values, missed=missed, offset_ns=offset_ns)
     except _Nonsense as error:
-        return SignalRefused(
-            signal_id=signal_id,
-            strategy=message.strategy,
-            venue=message.venue,
-            symbol=message.symbol,
-            side=message.side,
-            code=RiskCode.BAD_NUMBER,
-            reason=str(error),
-            owner=message.owner,
-            epoch=message.epoch,
-            expires_ns=_ours(message.expires_ns, offset_ns),
-        )
+        return _refused(message, RiskCode.BAD_NUMBER, str(error), offset_ns)
+
+
+def other_schema(schema: int) -> str:
+    """Why a macro of another version of the messages is refused."""
+    return (
+        f"this macro speaks version {schema} of the messages, micro {SCHEMA_VERSION}: upgrade the older "
+        "of the two"
+    )
+
+
+def _refused(message: Signal, code: str, reason: str, offset_ns: int) -> SignalRefused:
+    return SignalRefused(
+        signal_id=message.signal_id,
+        strategy=message.strategy,
+        venue=message.venue,
+        symbol=message.symbol,
+        side=message.side,
+        code=code,
+        reason=reason,
+        owner=message.owner,
+        epoch=message.epoch,
+        expires_ns=_ours(message.expires_ns, offset_ns),
+    )
 
 
 def _query(message: Query, offset_ns: int) -> QueryReceived:
@@ -117,7 +145,7 @@ def _query(message: Query, offset_ns: int) -> QueryReceived:
         signal_id=_name(message.signal_id, "signal_id"),
         venue=_name(message.venue, "venue"),
         symbol=_name(message.symbol, "symbol"),
-        # It may be a time of either side: of a report, or of the asker's own clock.
+        # It may be a time of either side: of a report, or of the sender's own clock.
         since_ns=_ours(message.since_ns, max(offset_ns, 0)),
         owner=_owner(message.owner),
         mine=message.mine,
@@ -141,7 +169,7 @@ def _beat(message: MacroHeartbeat, skew_ns: int) -> MacroBeat:
 
 
 class _Nonsense(Exception):  # noqa: N818 - never leaves this module
-    """A field that decoded and still means nothing."""
+    """A field that decoded but is invalid."""
 
 
 def _id(text: str, what: str) -> str:
@@ -237,7 +265,7 @@ _EXCEPTIONS: Final[Mapping[str, _Reader]] = {
 
 
 def readers(judged: type[SignalReceived]) -> dict[str, _Reader]:
-    """Fields that are not taken as they came, in their order: what each is read by."""
+    """Fields that are converted, in their order, and the reader of each."""
     found = {
         each.name: _EXCEPTIONS.get(each.name, _BY_TYPE.get(str(each.type)))
         for each in fields(judged)
@@ -246,11 +274,11 @@ def readers(judged: type[SignalReceived]) -> dict[str, _Reader]:
 
 
 _READ: Final = readers(SignalReceived)
-"""The first that means nothing is the reason of the refusal."""
+"""The first invalid one is the reason of the reject."""
 
 
 def taken_as_they_are(judged: type[SignalReceived], sent: type[Signal]) -> tuple[str, ...]:
-    """Fields that both have by the same name and that need no reading."""
+    """Fields that both have under the same name and that need no conversion."""
     read = readers(judged)
     names = (each.name for each in fields(judged))
     return tuple(name for name in names if name in sent.__struct_fields__ and name not in read)
@@ -260,5 +288,5 @@ _SAME: Final = taken_as_they_are(SignalReceived, Signal)
 
 
 def _ours(value: int, offset_ns: int) -> int:
-    """A time of the sender's clock in engine time."""
+    """A time of the sender's clock as engine time."""
     return min(max(value - offset_ns, 0), LATEST_NS)

@@ -1,1 +1,1 @@
-"""Raw exchange traffic as files: read, written, recorded."""
+"""Raw exchange traffic as files: reading, writing, recording."""

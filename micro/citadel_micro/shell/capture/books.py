@@ -1,7 +1,7 @@
-"""``citadel books``: the books of a capture, rebuilt as the feed would have, and what became of them.
+"""``citadel books``: the books of a capture, rebuilt as the feed would have built them.
 
-What a live feed would do about trouble is done here too: a frame that cannot be read voids the
-books that it names, or all of its connection; a gap in a connection's numbers voids all of it.
+Faults are handled as in the live feed: an unreadable frame invalidates the
+books that it names, or all of its connection; a gap in a connection's numbers invalidates all of it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def top_crc(book: Book) -> int:
 
 
 class TracedBook(MarketBook):
-    """A book that notes its top every so many applied updates."""
+    """A book that records its top every so many applied updates."""
 
     __slots__ = ("_every", "_spec", "applied", "trace")
 
@@ -131,7 +131,7 @@ class Rebuilt:
         return one
 
     def note(self, line: int, error: str) -> None:
-        """Remember what was wrong with a line."""
+        """Record the error of a line."""
         self.error_count += 1
         if len(self.errors) < MAX_ERRORS:
             self.errors.append({"line": line, "error": error})
@@ -147,10 +147,10 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
     Args:
         capture: the file.
         venue: venue id.
-        every: note the top of each book every so many applied updates; 0 for never.
+        every: record the top of each book every so many applied updates; 0 for never.
 
     Returns:
-        The books, and why the file ended early if it did; what came before is in the books.
+        The books, and why the file ended early if it did; everything before that is in the books.
 
     Raises:
         BadInput: unknown venue, or a file that is no capture of it at all.
@@ -168,7 +168,7 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
     if rebuilt.errors and not any(book.state == "LIVE" for book in rebuilt.books.values()):
         first = rebuilt.errors[0]
         return rebuilt, BadInput(
-            f"no book in it could be kept by the rules of {venue}; first error at line "
+            f"no book in it could be built by the rules of {venue}; first error at line "
             f"{first['line']}: {first['error']}",
             where=str(capture),
             mend="give the venue that it was captured from with --venue",
@@ -177,7 +177,7 @@ def rebuild(capture: Path, venue: str, every: int = 0) -> tuple[Rebuilt, BadInpu
 
 
 class Rebuilder:
-    """Takes decoded lines one after the other; ``rebuilt`` is what they have come to."""
+    """Takes decoded lines one after the other; ``rebuilt`` is the result so far."""
 
     def __init__(self, venue: str, every: int) -> None:
         self.rebuilt = Rebuilt(venue_spec(venue), every)
@@ -186,9 +186,9 @@ class Rebuilder:
         self.by_symbol: dict[str, TracedBook] = {}
         self._of_connection: dict[int, dict[str, TracedBook]] = {}
         self._carrier: dict[str, int] = {}
-        """The connection that each unified symbol's book last came by."""
+        """The connection of each unified symbol's last book message."""
         self._brought: dict[int, bool] = {}
-        """Whether a connection has brought books itself, and not only what was asked for by HTTP."""
+        """Whether a connection has carried books itself, and not only HTTP snapshots."""
 
     def take(self, decoded: Decoded) -> None:
         """Take the next line."""
@@ -212,7 +212,7 @@ class Rebuilder:
                 self._void(decoded, event.text)
 
     def replace(self, symbol: str, book: TracedBook) -> None:
-        """Put another book in the place of this unified symbol's."""
+        """Replace this unified symbol's book."""
         old = self.by_symbol[symbol]
         self.by_symbol[symbol] = book
         for books in (self.rebuilt.books, *self._of_connection.values()):
@@ -243,7 +243,7 @@ class Rebuilder:
         return next(native for native, unified in symbols if unified == symbol)
 
     def _void(self, decoded: Decoded, reason: str) -> None:
-        """What a live connection does: the named books start anew, or all of the connection."""
+        """As a live connection: the named books resynchronize, or all of the connection."""
         books = self._of_connection.get(decoded.conn, {})
         named = mentioned(decoded.data, books) if decoded.error else []
         for native in named or list(books):

@@ -32,7 +32,7 @@ LINES: Final = 30_000
 LATENESS: Final = (1, 2, 5, 10, 20)
 """Updates by which the first snapshot is late."""
 ROUNDS: Final[tuple[tuple[Fault, ...], ...]] = (FAULTS[:5], FAULTS[5:7], FAULTS[7:])
-"""What is played in one round: a short capture has room for few stories."""
+"""Faults injected in one round: a short capture has room for few."""
 
 
 def rows(folder: Path) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _cell(tally: Tally) -> str:
     if tally.wrong:
         text += f"; {tally.wrong} wrong"
     if tally.unrecovered:
-        text += f"; {tally.unrecovered} not mended"
+        text += f"; {tally.unrecovered} not recovered"
     return text
 
 

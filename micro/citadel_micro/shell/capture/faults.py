@@ -1,22 +1,22 @@
-"""Fault injection: what each protocol's proof notices of traffic that goes wrong, and how soon.
+"""Fault injection: which faults each protocol's proof detects in its traffic, and how soon.
 
-A capture is played twice in step: as it is, and with one fault at a time. From the fault on, every
-update of the damaged book is compared with the truth, until the book says that it is not to be
-trusted (detected), is right again (harmless: what was lost has been overwritten), or has been wrong
-while LIVE for too long (missed). Then it is mended by a snapshot, as the live feed would mend it, and
+A capture is played twice in step: unchanged, and with one fault at a time. From the fault on, every
+update of the damaged book is compared with the undamaged one, until the book is no longer LIVE
+(detected), is correct again (harmless: what was lost has been overwritten), or has been wrong
+while LIVE for too long (missed). Then a snapshot restores it, as the live feed would, and it is
 compared again (recovered); the next fault follows.
 
 The faults:
 
 - ``drop``, ``duplicate``, ``reorder``: a message is lost, comes twice, or after the next one;
-- ``corrupt digit``, ``truncate``: a digit is another, or the message is cut;
-- ``replay``: the last messages of the connection come once more, without a word;
-- ``reconnect``: the connection is lost; the new one begins with a window of old messages, goes on,
+- ``corrupt digit``, ``truncate``: a digit is changed, or the message is cut;
+- ``replay``: the last messages of the connection are sent again, unannounced;
+- ``reconnect``: the connection is lost; the new one begins with a window of old messages, continues,
   and its snapshot comes some updates later;
-- ``silence``: no more depth comes for this book, while its connection lives, and its quotes and trades
-  where the capture has them; they, a look at the venue's book or subscribing anew must tell;
-- ``clock jump``: the venue's clock, and with it every stamp, jumps by an hour, back or forth;
-- ``late snapshot``: see ``delay_snapshot``, for it happens once a capture.
+- ``silence``: no more depth comes for this book, while its connection is up, and its quotes and trades
+  where the capture has them; they, a poll of the venue's book or resubscribing must reveal it;
+- ``clock jump``: the venue's clock, and with it every timestamp, jumps by an hour, back or forth;
+- ``late snapshot``: see ``delay_snapshot``, because it happens once per capture.
 """
 
 from __future__ import annotations
@@ -59,28 +59,28 @@ CALM: Final = 3
 WINDOW: Final = 20
 """Messages of a connection that are replayed."""
 SNAPSHOT_AFTER: Final = 5
-"""Updates of the book between a reconnection and its snapshot."""
+"""Updates of the book between a reconnect and its snapshot."""
 SILENT_NS: Final = 1_000_000_000
-"""Silence after which a book is looked at, or subscribed anew: captures are short."""
+"""Silence after which a book is polled, or resubscribed: captures are short."""
 TELL_NS: Final = 5_000_000_000
-"""A silence that has not been told after this long is missed."""
+"""A silence that has not been detected after this long is missed."""
 JUMP_NS: Final = 3_600_000_000_000
 JUMPED: Final = 5
-"""Updates with jumped stamps."""
+"""Updates with shifted timestamps."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of one kind of fault."""
+    """Results for one kind of fault."""
 
     injected: int = 0
     detected: int = 0
     harmless: int = 0
     missed: int = 0
     wrong: int = 0
-    """Updates after which a book that was not the venue's said LIVE."""
+    """Updates after which a wrong book was LIVE."""
     unrecovered: int = 0
-    """Snapshots after which the book was not LIVE and the venue's."""
+    """Snapshots after which the book was not LIVE and correct."""
     delays: list[int] = field(default_factory=list)
     """Updates of the book from the fault to its detection; 0: with the frame itself."""
 
@@ -93,7 +93,7 @@ class Tally:
 def inject(
     capture: Path, venue: str, *, seed: int = 1, faults: Sequence[Fault] = FAULTS, lines: int = 0
 ) -> dict[Fault, Tally]:
-    """Play a capture with faults of these kinds in turn; ``lines`` limits how much of it."""
+    """Play a capture with faults of these kinds in turn; ``lines`` limits its length."""
     session = _Session(venue, random.Random(seed), faults)
     for line, record in read_capture(capture):
         if lines and line > lines:
@@ -103,7 +103,7 @@ def inject(
 
 
 class _Truth:
-    """The undamaged books, and what a snapshot of one would be."""
+    """The undamaged books, and the snapshots made from them."""
 
     def __init__(self, venue: str) -> None:
         self.rebuilder = Rebuilder(venue, 0)
@@ -127,7 +127,7 @@ class _Truth:
         return self.rebuilder.by_symbol.get(symbol)
 
     def snapshot(self, symbol: str) -> DepthUpdate:
-        """What the venue would send if it were asked now; in the shape of its last update."""
+        """The snapshot that the venue would send now; in the form of its last update."""
         last, book = self._last[symbol], self.rebuilder.by_symbol[symbol]
         bids = list(book.book.sizes("buy").items())
         asks = list(book.book.sizes("sell").items())
@@ -158,9 +158,9 @@ class _Session:
         self._true = _Truth(venue)
         self._false = Rebuilder(venue, 0)
         self._recent: dict[int, deque[tuple[int, Record]]] = {}
-        self._looked = False
+        self._polled = False
         self._lost: set[int] = set()
-        """Connections that the live feed would open anew: their numbers showed a loss."""
+        """Connections that the live feed would reconnect: their numbers showed a loss."""
         self._held: Record | None = None
         self._symbol = ""
         self._fault: Fault = faults[0]
@@ -170,7 +170,7 @@ class _Session:
         self._calm = 0
 
     def take(self, line: int, record: Record) -> None:
-        """The next line, to both."""
+        """The next line, for both."""
         truth = self._true.rebuilder.decoder.line(line, record)
         symbol = _changed(truth.events)
         self._remember(line, record, truth)
@@ -184,7 +184,7 @@ class _Session:
             self._give(line, record)
             self._calm += 1
             if symbol and not self._live(symbol):
-                # A cut symbol name, say, has damaged another book than the one that was looked at.
+                # A cut symbol name, say, has damaged another book than the one being compared.
                 self._mend(symbol, record.recv_ns)
 
     def _remember(self, line: int, record: Record, truth: Decoded) -> None:
@@ -192,13 +192,13 @@ class _Session:
         if record.kind != "frame" or any(
             isinstance(event, DepthUpdate) and event.snapshot for event in truth.events
         ):
-            recent.clear()  # what was before a snapshot is of another life
+            recent.clear()  # messages before a snapshot are of another session
         else:
             recent.append((line, record))
 
     def _go_on(self, line: int, record: Record, symbol: str) -> None:
         if self._fault == "silence" and symbol == self._symbol:
-            pass  # swallowed
+            pass  # dropped
         elif self._fault == "clock jump":
             self._give_jumped(line, record)
         else:
@@ -213,16 +213,16 @@ class _Session:
         self._judge(symbol, record.recv_ns)
 
     def _watch_silence(self, now_ns: int) -> None:
-        """What the live feed and the engine do about a book that is silent on a live connection."""
+        """What the live feed and the engine do about a silent book on a live connection."""
         book, spec = self._false.by_symbol[self._symbol], self._false.rebuilt.spec
         book.stream.proof_ns = now_ns
         book.check_age(now_ns, SILENT_NS)
-        if book.state != "LIVE" or self._looked or now_ns - self._began_ns <= SILENT_NS:
+        if book.state != "LIVE" or self._polled or now_ns - self._began_ns <= SILENT_NS:
             return
-        self._looked = True
-        if spec.look is not None:
+        self._polled = True
+        if spec.poll is not None:
             now = self._true.snapshot(self._symbol)
-            book.on_look(BookLook(*now[:2], now.last_seq, now.bids, now.asks, now_ns))
+            book.on_poll(BookLook(*now[:2], now.last_seq, now.bids, now.asks, now_ns))
         else:
             book.on_status(FeedStatus(venue=book.venue, symbol=book.symbol, up=False, reason=""))
 
@@ -231,7 +231,7 @@ class _Session:
         self._number += 1
         self._symbol = symbol
         self._age = 0
-        self._looked = False
+        self._polled = False
         self._began_ns = record.recv_ns
         tally = self.tallies[self._fault]
         tally.injected += 1
@@ -260,12 +260,12 @@ class _Session:
         self._judge(symbol, record.recv_ns)
 
     def _replay(self, conn: int) -> None:
-        """The last messages once more; between them a book may be wrong, but must not be LIVE."""
+        """Send the last messages again; in between a book may be wrong, but must not be LIVE."""
         book = self._false.by_symbol[self._symbol]
         for line, record in list(self._recent[conn]):
             self._give(line, record)
             truth = self._true.book(self._symbol)
-            # Behind is not wrong: a book that says which update it has, and has it, is honest.
+            # Behind is not wrong: a book that reports an older update, and has it, is correct.
             at_truth = truth is not None and book.last_seq == truth.last_seq
             if book.state == "LIVE" and at_truth and not _same(truth, book):
                 self.tallies[self._fault].wrong += 1
@@ -277,7 +277,7 @@ class _Session:
         self._false.take(decoded._replace(events=[gone], conn=conn))
 
     def _corrupted(self, text: str) -> str:
-        """One digit of a price or size, wherever numbers with a point are, is another."""
+        """Change one digit of a price or size, wherever there are numbers with a point."""
         places = [at for at, char in enumerate(text) if char.isdigit()]
         # The levels are in the last two thirds of every protocol's frames, numbers before them are
         # times and sequences.
@@ -311,12 +311,12 @@ class _Session:
         self._false.take(decoded._replace(events=events))
 
     def _live(self, symbol: str) -> bool:
-        """Both LIVE; they have had the same, so they are the same."""
+        """Both are LIVE; they have had the same updates, so they are equal."""
         truth, book = self._true.book(symbol), self._false.by_symbol.get(symbol)
         return truth is not None and book is not None and truth.state == book.state == "LIVE"
 
     def _judge(self, symbol: str, now_ns: int) -> None:
-        """Whether the fault's story is over."""
+        """Whether the outcome of the fault is known."""
         fault, tally = self._fault, self.tallies[self._fault]
         book = self._false.by_symbol[self._symbol]
         nothing_came = not self._age and fault in ("drop", "reorder")
@@ -327,7 +327,7 @@ class _Session:
             tally.detected += 1
             tally.delays.append(0 if fault == "reconnect" else self._age)
         elif fault == "silence":
-            # Nothing can be known before the time is up.
+            # The outcome is not known before the time is up.
             if now_ns - self._began_ns <= TELL_NS:
                 return
             tally.missed += 1
@@ -348,7 +348,7 @@ class _Session:
         return _same(self._true.book(self._symbol), self._false.by_symbol[self._symbol])
 
     def _mend(self, damaged: str, now_ns: int) -> None:
-        """What the live feed does: whatever is not right is void, until its snapshot has come."""
+        """As the live feed: a wrong book is void until its snapshot has come."""
         self._symbol = ""
         self._held = None
         self._calm = 0
@@ -372,20 +372,20 @@ class _Session:
 
 @dataclass(slots=True, kw_only=True)
 class LateSnapshot:
-    """What became of a snapshot that came late."""
+    """Result of a snapshot that came late."""
 
     state: str
     """Of the book, after the snapshot and the update that follows it."""
     right: bool
-    """It was the venue's book then."""
+    """Whether it equaled the venue's book then."""
     wrong: int
-    """Updates after which a book that was not the venue's said LIVE."""
+    """Updates after which a wrong book was LIVE."""
     recovered: bool
-    """A further snapshot, or the first if it held, has made it the venue's book."""
+    """A further snapshot, or the first if it held, has made it equal the venue's book."""
 
 
 def delay_snapshot(capture: Path, venue: str, updates: int) -> LateSnapshot | None:
-    """The snapshot of the first book comes so many of its updates later than it did.
+    """Delay the snapshot of the first book by so many of its updates.
 
     As on the wire: with its number, on its connection, through the decoder. None where there is no
     snapshot before the updates, or not enough of these follow.
@@ -407,7 +407,7 @@ def delay_snapshot(capture: Path, venue: str, updates: int) -> LateSnapshot | No
         book = false.by_symbol.get(symbol)
         wrong += book is not None and book.state == "LIVE" and not _same(true.book(symbol), book)
         if seen == updates and late is not None:
-            # A book at the snapshot's number is behind, not wrong; the next update must tell.
+            # A book at the snapshot's number is behind, not wrong; the next update decides.
             false.take(false.decoder.line(*late))
         if seen > updates and book is not None:
             found = LateSnapshot(
@@ -432,7 +432,7 @@ def _brought(events: Sequence[FeedEvent]) -> str:
 
 
 def _changed(events: Sequence[FeedEvent]) -> str:
-    """The symbol whose book this frame changes; none for snapshots and for anything else."""
+    """The symbol whose book this frame changes; empty for snapshots and everything else."""
     for event in events:
         if isinstance(event, DepthUpdate):
             return "" if event.snapshot else event.symbol
@@ -444,7 +444,7 @@ def _same(one: MarketBook | None, other: MarketBook | None) -> bool:
         one is not None
         and other is not None
         and one.state == other.state == "LIVE"
-        and one.last_seq == other.last_seq  # or the next update would show that it is not
+        and one.last_seq == other.last_seq  # or the next update would reveal it
         and one.book.sizes("buy") == other.book.sizes("buy")
         and one.book.sizes("sell") == other.book.sizes("sell")
     )

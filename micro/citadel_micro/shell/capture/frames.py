@@ -1,10 +1,10 @@
-"""Raw exchange traffic as it was received: gzip or zstd of one JSON object a line, in order.
+"""Raw exchange traffic as received: gzip or zstd of one JSON object a line, in order.
 
 ::
 
     {"recv_ns": 1723161253937085768, "kind": "frame", "conn": 0, "text": "..."}
 
-``kind`` is ``open`` (a websocket connected, ``url``), ``sent`` (what the client sent), ``frame``
+``kind`` is ``open`` (a websocket connected, ``url``), ``sent`` (sent by the client), ``frame``
 (``text`` is the exact payload) or ``rest`` (an HTTP answer, ``url`` and ``text``). ``conn`` numbers
 the connections of one file.
 """
@@ -39,24 +39,35 @@ class Record(msgspec.Struct, gc=False):
     url: str = ""
 
 
-_decode: Final = msgspec.json.Decoder(Record).decode
+_decoder: Final = msgspec.json.Decoder(Record)
+_decode: Final = _decoder.decode
+_decode_lines: Final = _decoder.decode_lines
 
 
 def read_capture(path: Path) -> Iterator[tuple[int, Record]]:
     """(line number from 1, record) of each line, in order, without holding the file in memory.
 
     Raises:
-        BadInput: the file cannot be opened, is not compressed, is cut, or is not a capture; with
-            the line. Everything yielded before the error is good.
+        BadInput: the file cannot be opened, is not compressed, is truncated, or is not a capture;
+            with the line. Everything yielded before the error is good.
     """
     number = 0
-    for line in _lines(path):
-        number += 1
+    for text in _texts(path):
         try:
-            record = _decode(line)
-        except msgspec.MsgspecError as error:
-            raise _not_a_capture(path, number, str(error)) from None
-        yield number, record
+            records = _decode_lines(text)
+        except msgspec.MsgspecError:
+            records = []
+        if len(records) != text.count(b"\n"):  # one is empty, or none of a capture: say which
+            for line in text.split(b"\n")[:-1]:
+                number += 1
+                try:
+                    record = _decode(line)
+                except msgspec.MsgspecError as error:
+                    raise _not_a_capture(path, number, str(error)) from None
+                yield number, record
+            continue
+        yield from enumerate(records, number + 1)
+        number += len(records)
     if number == 0:
         raise BadInput("the capture is empty", where=str(path))
 
@@ -70,8 +81,8 @@ def _not_a_capture(path: Path, number: int, error: str) -> BadInput:
     )
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Complete lines of a compressed file."""
+def _texts(path: Path) -> Iterator[bytes]:
+    """Complete lines of a compressed file, several at once, each with its end."""
     rest = b""
     number = 0
     blocks = _blocks(path)
@@ -80,23 +91,26 @@ def _lines(path: Path) -> Iterator[bytes]:
             block = next(blocks, None)
         except (zlib.error, zstandard.ZstdError, EOFError) as error:
             raise BadInput(
-                f"the file is cut or damaged ({error})",
+                f"the file is truncated or damaged ({error})",
                 where=f"{path}, line {number + 1}",
                 mend=f"the {number} lines before are usable" if number else "fetch it again",
             ) from None
         if block is None:
             break
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            number += 1
-            yield line
+        end = block.rfind(b"\n") + 1
+        if not end:
+            rest += block
+            continue
+        text = rest + block[:end]
+        rest = block[end:]
+        number += text.count(b"\n")
+        yield text
     if rest:
-        yield rest
+        yield rest + b"\n"
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """Decompressed blocks; every block that is whole comes before any error."""
+    """Decompressed blocks; every complete block comes before any error."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -127,7 +141,7 @@ class _Decompressor(Protocol):
 
 
 def _members(file: BinaryIO, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
-    """Decompressed members of a file, one after the other; EOFError if the last is cut."""
+    """Decompressed members of a file, one after the other; EOFError if the last is truncated."""
     member = new()
     data = file.read(_CHUNK)
     while data:

@@ -1,4 +1,4 @@
-"""The events of a capture, as the feed would have given them, without a socket."""
+"""The events of a capture, as the feed would have emitted them, without a socket."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RECOGNISED_WITHIN = 2_000
 
 
 class Decoded(NamedTuple):
-    """What one line of a capture came to."""
+    """The result of decoding one line of a capture."""
 
     line: int
     recv_ns: int
@@ -45,16 +45,16 @@ class Decoded(NamedTuple):
     error: str
     """Empty, or why the line could not be decoded."""
     data: bytes
-    """What could not be decoded; empty otherwise."""
+    """The undecodable bytes; empty otherwise."""
     opened: bool = False
-    """The connection was opened: whatever was on it before has ended, nobody knows when."""
+    """The connection was opened: whatever was on it before has ended at an unknown time."""
 
 
 class CaptureDecoder:
-    """Decodes the lines of one capture of one venue; one decoder a connection, as in life.
+    """Decodes the lines of one capture of one venue; one decoder per connection, as live.
 
-    ``judged``: whoever takes the trades knows repeated ones by itself, as a ``MarketBook`` does, so
-    that only what a venue does not mark as history is kept back here.
+    ``judged``: the receiver of the trades detects repeated ones itself, as a ``MarketBook`` does, so
+    that only history that the venue does not mark is withheld here.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CaptureDecoder:
         self._judges = spec.unmarked_history or not judged
         self._began_ns: dict[int, int] = {}
         self._early_snapshot = b""
-        """Came before anything that says of which symbol it is."""
+        """It came before any message that names its symbol."""
 
     def decode(self, path: Path) -> Iterator[Decoded]:
         """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
@@ -88,7 +88,7 @@ class CaptureDecoder:
         origin.judge()
 
     def line(self, line: int, record: Record) -> Decoded:
-        """One line decoded. What is wrong with it is in ``error``.
+        """Decode one line. Its problem, if any, is in ``error``.
 
         Raises what a decoder may not: see ``broken_venue``.
         """
@@ -117,7 +117,7 @@ class CaptureDecoder:
         except CitadelError:
             raise
         except Exception as error:
-            # A decoder gives events or a VenueViolation; this one is not finished.
+            # A decoder gives events or a VenueViolation; this one has a bug.
             raise broken_venue(self.spec.venue, error) from error
         if self._judges:
             for event in events:
@@ -128,7 +128,7 @@ class CaptureDecoder:
         return make(Decoded, fields)
 
     def _news_of(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
-        """Without the trades that a live feed would not pass on."""
+        """Leave out the trades that a live feed would not pass on."""
         began_ns, take = self._began_ns[conn], self._news.take
         return [event for event in events if type(event) is not TradeTick or take(event, began_ns)]
 
@@ -154,7 +154,7 @@ class CaptureDecoder:
 
     def _only_symbol(self) -> str:
         if len(self.symbols) != 1:
-            raise VenueViolation("a snapshot that does not say of which symbol")
+            raise VenueViolation("a snapshot that does not name its symbol")
         return next(iter(self.symbols))
 
 
@@ -176,25 +176,25 @@ def capture_life(
 ) -> Iterator[tuple[int, Sequence[MarketEvent] | StreamProof | FeedStatus]]:
     """As ``capture_events``, and between them the proofs that the recorded connection was alive.
 
-    Captures hold no pongs. In their stead, a connection that goes on later was alive meanwhile, and
-    proves it every ``PULSE_NS``, as a live one would. One that was opened anew was not; neither is
-    one known to be alive from which nothing has come for as long as the venue's watchdog permits,
-    while others of the capture go on. Whether something was lost meanwhile, its numbers tell.
+    Captures hold no pongs. Instead, a connection that continues later was up meanwhile, and
+    proves it every ``PULSE_NS``, as a live one would. One that was reopened was not; neither is
+    one known to be up from which nothing came for as long as the venue's watchdog permits,
+    while others of the capture continue. Whether something was lost meanwhile, its numbers show.
 
-    What makes a live feed begin a book anew, voids it here: its connection was opened anew or its
-    numbers show a loss, or a frame that may be of this book could not be read.
+    Whatever makes a live feed resynchronize a book invalidates it here: its connection was reopened or
+    its numbers show a loss, or a frame that may be of this book could not be read.
     """
     spec = venue_spec(venue)
     silence_ns = int(spec.heartbeat.silence_s * 1e9)
-    conn, heard_ns, proven_ns = -1, 0, 0
+    conn, alive_ns, proven_ns = -1, 0, 0
     decoder = CaptureDecoder(spec, judged=True)
     for decoded in decoder.decode(path):
         _, recv_ns, at, is_frame, found, error, _, opened = decoded
         own = at == conn and not opened
         if (
             PULSE_NS < recv_ns - proven_ns <= LONGEST_NS
-            and heard_ns
-            and (own or (at != conn and recv_ns - heard_ns <= silence_ns))
+            and alive_ns
+            and (own or (at != conn and recv_ns - alive_ns <= silence_ns))
         ):
             while proven_ns + PULSE_NS < recv_ns:
                 proven_ns += PULSE_NS
@@ -211,18 +211,18 @@ def capture_life(
                         FeedStatus(venue=venue, symbol=symbol, up=False, reason=why, stream=-1),
                     )
         if own:
-            heard_ns = proven_ns = recv_ns
+            alive_ns = proven_ns = recv_ns
         elif is_frame and (conn < 0 or any(type(each) is DepthUpdate for each in events)):
             conn = at
-            heard_ns = proven_ns = recv_ns
+            alive_ns = proven_ns = recv_ns
         elif opened and at == conn:
-            heard_ns = 0
+            alive_ns = 0
         if is_frame or found:
             yield recv_ns, events
 
 
 def _void(decoded: Decoded, spec: VenueSpec, symbols: Symbols, symbol: str) -> str:
-    """Why the line ends what was known of this symbol's book; empty if it does not."""
+    """Why the line invalidates this symbol's book; empty if it does not."""
     if decoded.opened:
         return REOPENED
     if decoded.error and not is_beside(decoded.data, spec.beside):

@@ -1,8 +1,8 @@
 """Whether a capture is of the venue that it is read as: venues' messages look alike.
 
-What an address names is certain. Else a capture is of a venue if something in it is a market event
-there, and if the symbols are written as that venue writes them. What two markets of one venue write
-alike (Bybit's spot and linear contracts, Binance's USD-M and its own copies) only an address tells.
+An address in the capture is conclusive. Else a capture is of a venue if something in it is a market event
+there, and if its symbols are written as that venue writes them. Two markets of one venue with the same
+format (Bybit's spot and linear contracts, Binance's USD-M and its own copies) are told apart only by address.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def venues_at(url: str) -> list[str]:
-    """Ids of the venues that this address is one of, by its host and, where shared, its path."""
+    """Ids of the venues that use this address, by its host and, where shared, its path."""
     try:
         at = urlsplit(url)
     except ValueError:  # such as an unclosed [
@@ -43,7 +43,7 @@ def _path(path: str) -> str:
 
 
 class Origin:
-    """Gathers what one capture says of its origin."""
+    """Collects evidence of a capture's origin."""
 
     def __init__(self, spec: VenueSpec, where: str) -> None:
         self._spec = spec
@@ -51,7 +51,7 @@ class Origin:
         self._named = False
         self._symbols: set[str] = set()
         self.settled = False
-        """It is of this venue, whatever else comes."""
+        """It is certainly of this venue."""
         self.understood = False
         """Something in it is a market event of this venue."""
         self.first_error = ""
@@ -70,7 +70,7 @@ class Origin:
         self._named = venues == [self._spec.venue]
 
     def take(self, events: Iterable[FeedEvent]) -> None:
-        """What a line came to."""
+        """The events of a line."""
         for event in events:
             if not isinstance(event, Control):
                 self.understood = True
@@ -97,6 +97,6 @@ class Origin:
             )
 
     def _plausible(self, symbol: str) -> bool:
-        """Names that a venue's rule could not take apart stay as they are: letters without a slash."""
+        """Names that a venue's rule could not split stay as they are: letters without a slash."""
         native = self._spec.native(symbol)
         return ("/" in symbol or not symbol.isalnum()) and self._spec.unify(native) == symbol

@@ -1,4 +1,4 @@
-"""A feed whose raw traffic is written down, and whose books are watched so that it can be used."""
+"""Recording a feed's raw traffic, while following its books so that the capture is usable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FLUSH_S: Final = 2.0
 
 
 class Recording:
-    """One capture being made.
+    """One capture being recorded.
 
     Args:
         config: what to receive.
-        out, rotate_bytes, rotate_ns: as ``CaptureWriter`` takes them.
+        out, rotate_bytes, rotate_ns: as for ``CaptureWriter``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recording:
         """Record for this long, or until SIGINT or SIGTERM.
 
         Raises:
-            PeerUnavailable: the disk took no more; what was written is usable.
+            PeerUnavailable: the disk is full; what was written is usable.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,10 +66,10 @@ class Recording:
         except TimeoutError:
             pass
         finally:
-            self.frames = sum(each.frames for each in self.feeds.health())
             flushing.cancel()
             await asyncio.gather(flushing, return_exceptions=True)
-            await self.feeds.close()
+            # Frames go on coming, and into the capture, until the connections are closed.
+            self.frames = sum(each.frames for each in await self.feeds.close())
             self.writer.close()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)

@@ -1,4 +1,4 @@
-"""Writes raw traffic as ``capture`` reads it: gzip or zstd, in files that each stand alone."""
+"""Writes raw traffic in the form that ``frames`` reads: gzip or zstd, each file complete by itself."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class _Compressor(Protocol):
 
 
 class CaptureWriter:
-    """Takes raw traffic as a feed's tap does, and writes it.
+    """Receives raw traffic as a feed's tap, and writes it.
 
-    Lines wait in memory for a block; ``flush`` ends one early, so that a file whose writer was
-    killed is readable up to there. What the disk refuses is kept in ``error``, and nothing more is
+    Lines are buffered for a block; ``flush`` ends one early, so that a file whose writer was
+    killed is readable up to there. A disk error is kept in ``error``, and nothing more is
     written: a feed must not die of it.
 
     Args:
         path: ends in ``.gz`` or ``.zst``, and does not exist. With rotation, what is before the
             suffixes gets a number: ``x-0001.jsonl.gz``.
-        rotate_bytes: begin a new file when this much was written to the disk; 0 for never.
-        rotate_ns: begin a new file when the first record is this old; 0 for never.
-        on_rotate: called after a new file was begun, which knows nothing yet.
+        rotate_bytes: start a new file when this much was written to disk; 0 for never.
+        rotate_ns: start a new file when the first record is this old; 0 for never.
+        on_rotate: called after a new file was started, which holds nothing yet.
 
     Raises:
         BadInput: another suffix, a file that exists, or a folder that does not.
@@ -97,11 +97,11 @@ class CaptureWriter:
         self._put(recv_ns, kind, conn, url, text)
 
     def flush(self) -> None:
-        """Give everything so far to the operating system."""
+        """Pass everything so far to the operating system."""
         self._write(ending=False, force=True)
 
     def close(self) -> None:
-        """End the file. Harmless when repeated."""
+        """End the file. Safe to repeat."""
         if not self._file.closed:
             self._write(ending=True, force=True)
             self._file.close()
@@ -139,7 +139,7 @@ class CaptureWriter:
         except OSError as error:
             self._failed(error)
             return
-        # Connections go on; whoever reads this file alone must know of them.
+        # Connections continue; this file alone must say that they were open.
         for conn, url in self._opened.items():
             self._put(recv_ns, "open", conn, url, "")
         self._on_rotate()

@@ -1,1 +1,1 @@
-"""Subcommands of ``citadel`` that read or watch what the shell works on."""
+"""Subcommands of ``citadel`` for the shell: feeds, captures, trading rules, operator."""

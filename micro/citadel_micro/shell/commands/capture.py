@@ -28,11 +28,11 @@ def capture(
         str | None, typer.Option(help="Stop after this long (90, 90s, 15m, 2h). Default: Ctrl-C.")
     ] = None,
     rotate: Annotated[
-        str | None, typer.Option(help="Begin a new file after this long: 1h, 1d.")
+        str | None, typer.Option(help="Start a new file after this long: 1h, 1d.")
     ] = None,
     rotate_mb: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1e9, help="Begin a new file after this many MB on disk."),
+        typer.Option(min=0.001, max=1e9, help="Start a new file after this many MB on disk."),
     ] = None,
     channels: Annotated[
         str, typer.Option(help="What to subscribe to, of depth, quote and trade.")
@@ -46,12 +46,12 @@ def capture(
 ) -> Exit:
     """Record a venue's raw public traffic, as `citadel books` and `citadel work` read it.
 
-    Gaps are healed as micro heals them, so a capture holds the snapshots that its books need. Each
-    file of a rotated capture stands alone.
+    Gaps are resynchronized as in micro, so a capture holds the snapshots that its books need. Each
+    file of a rotated capture is complete by itself.
     """
     import asyncio  # noqa: PLC0415 - commands import what they need when invoked
 
-    from citadel_bridge.tape_commands import seconds_of  # noqa: PLC0415
+    from citadel_bridge.durations import seconds_of  # noqa: PLC0415
     from citadel_micro.shell.capture.recording import Recording  # noqa: PLC0415
     from citadel_micro.shell.config.urls import HTTP, WS, checked_url  # noqa: PLC0415
     from citadel_micro.shell.marketdata.aggregator import FeedConfig  # noqa: PLC0415
@@ -92,13 +92,13 @@ def _symbols(spec: VenueSpec, text: str) -> dict[str, str]:
         native = name if unified != name else spec.native(name)
         if "/" not in unified or not native:
             raise BadInput(
-                f"cannot tell what {name!r} is on {spec.venue}",
+                f"{name!r} is not a known symbol of {spec.venue}",
                 where="--symbols",
                 allowed="unified symbols, BTC/USDT or BTC/USDT:USDT, or the venue's own",
             )
         found[unified] = native
     if not found:
-        raise BadInput("no symbol is named", where="--symbols", allowed="BTC/USDT,ETH/USDT")
+        raise BadInput("no symbol given", where="--symbols", allowed="BTC/USDT,ETH/USDT")
     return found
 
 

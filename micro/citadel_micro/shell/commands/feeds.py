@@ -1,4 +1,4 @@
-"""``citadel feeds``: how a running micro's feeds are, live on the terminal or once as JSON."""
+"""``citadel feeds``: state of a running micro's feeds, live on the terminal or once as JSON."""
 
 from __future__ import annotations
 
@@ -13,15 +13,37 @@ from citadel_bridge.exit_codes import Exit
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
 
-    from citadel_micro.shell.marketdata.feed_observer import Observer
+    from citadel_micro.shell.marketdata.feed_observer import FeedObserver
     from citadel_proto.messages import MarketChannel
 
-LOOK_S: Final = 6.0
-"""Long enough to hear the state of every feed once; micro repeats them every 5 s."""
+CHECK_S: Final = 6.0
+"""Long enough to receive the state of every feed once; micro repeats them every 5 s."""
 REFRESH_S: Final = 0.5
 _HTTP_TIMEOUT_S: Final = 2.0
+_COLUMNS: Final[tuple[tuple[str, JustifyMethod, bool], ...]] = (
+    ("venue", "left", False),
+    ("symbol", "left", False),
+    ("state", "left", False),
+    ("age ms", "right", False),
+    ("books/s", "right", True),
+    ("updates/s", "right", False),
+    ("trades/s", "right", True),
+    ("gaps", "right", False),
+    ("resyncs", "right", True),
+    ("from venue", "right", True),
+    ("in micro", "right", True),
+    ("on the wire", "right", True),
+    ("behind ms", "right", False),
+    ("conflated", "right", True),
+    ("venue's clock", "right", True),
+    ("reason", "left", False),
+)
+"""Name, justification, and whether it is shown with ``--wide`` only."""
+_FOLDED: Final = ("venue", "symbol", "reason")
+"""Columns that take a second line where there is no room; numbers never do."""
 _COLOURS: Final = {"LIVE": "green", "SYNCING": "yellow", "STALE": "red", "BROKEN": "red"}
 
 
@@ -38,6 +60,7 @@ def feeds(
     as_json: Annotated[
         bool, typer.Option("--json", help="Listen for a while, print one JSON object and end.")
     ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="More columns.")] = False,
     duration: Annotated[
         str | None, typer.Option(help="End after this long. Default: 6s with --json, else Ctrl-C.")
     ] = None,
@@ -45,13 +68,13 @@ def feeds(
     """Show every feed's state, age, rates, gaps and latencies, as micro publishes them.
 
     Latencies are percentiles in ms: from the venue (its clock against ours, so a wrong clock shows
-    here), in micro (receipt to publication, which conflates) and on the wire. "Behind" is how old
-    the oldest thing is that has come and that micro has not handled; while it is overloaded, books
-    conflate, which is counted, and trades wait. The venue's clock is told as its offset from ours
-    in ms, give or take half the quickest round trip.
+    here), in micro (receipt to publication, including conflation) and on the wire. "Behind" is the
+    age of the oldest data received and not handled; during overload books are
+    conflated, which is counted, and trades wait. The venue's clock is shown as its offset from ours
+    in ms, ± half the fastest round trip.
     """
     from citadel_bridge.config import DEFAULT_MARKET  # noqa: PLC0415 - commands import late
-    from citadel_bridge.tape_commands import seconds_of  # noqa: PLC0415
+    from citadel_bridge.durations import seconds_of  # noqa: PLC0415
     from citadel_micro.shell.config.urls import HTTP, checked_url  # noqa: PLC0415
 
     if metrics is not None:
@@ -59,21 +82,21 @@ def feeds(
     address = market or DEFAULT_MARKET
     seconds = None if duration is None else seconds_of(duration, "--duration")
     if as_json and seconds is None:
-        seconds = LOOK_S
+        seconds = CHECK_S
     watch = _Watch(address, keys, metrics)
     try:
-        summary = watch.once(seconds or LOOK_S) if as_json else watch.show(seconds)
+        summary = watch.once(seconds or CHECK_S) if as_json else watch.show(seconds, wide=wide)
     finally:
         watch.close()
     if summary["micro"] is None and not summary["feeds"]:
-        raise PeerUnavailable(f"nothing was heard of a micro at {address}")
+        raise PeerUnavailable(f"nothing received from a micro at {address}")
     if as_json:
         typer.echo(json.dumps(summary, allow_nan=False))
     return Exit.OK
 
 
 class _Watch:
-    """A subscriber of the market channel, and whoever asks the metrics page."""
+    """A subscriber of the market channel, and a reader of the metrics page."""
 
     def __init__(self, address: str, keys: Path | None, metrics: str | None) -> None:
         import threading  # noqa: PLC0415
@@ -83,11 +106,11 @@ class _Watch:
         from citadel_bridge.auth import KeyStore  # noqa: PLC0415
         from citadel_bridge.channels import Inbox, SubscriberThread  # noqa: PLC0415
         from citadel_bridge.sockets import Endpoint  # noqa: PLC0415
-        from citadel_micro.shell.marketdata.feed_observer import Observer  # noqa: PLC0415
+        from citadel_micro.shell.marketdata.feed_observer import FeedObserver  # noqa: PLC0415
         from citadel_proto import topics  # noqa: PLC0415
         from citadel_proto.codec import decode_market  # noqa: PLC0415
 
-        self.observer: Observer = Observer(time.time_ns())
+        self.observer: FeedObserver = FeedObserver(time.time_ns())
         self._lock = threading.Lock()
         self._metrics = None if metrics is None else metrics.rstrip("/").removesuffix("/metrics")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -106,7 +129,7 @@ class _Watch:
             self.observer.take(message, time.time_ns())
 
     def summary(self) -> dict[str, Any]:
-        """What is known now."""
+        """Everything received so far."""
         counters = self._counters()
         with self._lock:
             now_ns = time.time_ns()
@@ -120,18 +143,18 @@ class _Watch:
         time.sleep(seconds)
         return self.summary()
 
-    def show(self, seconds: float | None) -> dict[str, Any]:
+    def show(self, seconds: float | None, *, wide: bool) -> dict[str, Any]:
         """Keep a table on the terminal up to date until then, or until Ctrl-C."""
         from rich.live import Live  # noqa: PLC0415
 
         end = None if seconds is None else time.monotonic() + seconds
         summary = self.summary()
-        with Live(table_of(summary), refresh_per_second=4) as live:
+        with Live(table_of(summary, wide=wide), refresh_per_second=4) as live:
             try:
                 while end is None or time.monotonic() < end:
                     time.sleep(REFRESH_S)
                     summary = self.summary()
-                    live.update(table_of(summary))
+                    live.update(table_of(summary, wide=wide))
             except KeyboardInterrupt:
                 pass
         return summary
@@ -156,31 +179,35 @@ class _Watch:
             raise PeerUnavailable(f"{url} gives no metrics: {error}") from None
 
 
-def table_of(summary: dict[str, Any]) -> Table:
-    """The summary for a person."""
+def table_of(summary: dict[str, Any], *, wide: bool = False) -> Table:
+    """The summary for a person: what matters first, for 80 columns, or all of it."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     micro = summary["micro"]
     title = (
-        "no heartbeat heard yet"
+        "no heartbeat received yet"
         if micro is None
         else f"{micro['instance']} ({micro['mode']}): {micro['state']}"
     )
-    table = Table(title=title, caption="latencies in ms: p50/p90/p99")
-    for name in ("venue", "symbol", "state"):
-        table.add_column(name)
-    for name in ("age ms", "books/s", "updates/s", "trades/s", "gaps", "resyncs"):
-        table.add_column(name, justify="right")
-    for name in ("from venue", "in micro", "on the wire"):
-        table.add_column(name, justify="right")
-    for name in ("behind ms", "conflated", "venue's clock"):
-        table.add_column(name, justify="right")
-    table.add_column("reason")
+    table = Table(
+        title=title,
+        caption="latencies in ms: p50/p90/p99" if wide else None,
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1),
+    )
+    for name, justify, beside in _COLUMNS:
+        if wide or not beside:
+            folded = name in _FOLDED
+            table.add_column(
+                name, justify=justify, no_wrap=not folded, overflow="fold" if folded else "ellipsis"
+            )
     for row in summary["feeds"]:
         colour = _COLOURS.get(row["state"], "white")
         latency = row["latency_ms"]
-        table.add_row(
+        cells: tuple[RenderableType, ...] = (
             row["venue"],
             row["symbol"],
             f"[{colour}]{row['state']}[/]",
@@ -196,10 +223,13 @@ def table_of(summary: dict[str, Any]) -> Table:
             _clock(row["clock"]),
             Text(row["reason"]),
         )
+        shown = zip(cells, _COLUMNS, strict=True)
+        table.add_row(*(cell for cell, (_, _, beside) in shown if wide or not beside))
     for row in summary["consolidated"]:
         venues = ", ".join(row["venues"]) or "no venue"
-        best = f"{row['bid']} / {row['ask']}" if row["venues"] else "-"
-        table.add_row("consolidated", row["symbol"], best, *[""] * 12, venues)
+        best = f" {row['bid']} / {row['ask']}" if row["venues"] else ""
+        blank = [""] * (len(table.columns) - 3)
+        table.add_row("consolidated", row["symbol"], *blank, Text(f"{venues}{best}"))
     return table
 
 

@@ -10,6 +10,8 @@ import typer
 from citadel_bridge.exit_codes import Exit
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from citadel_micro.shell.capture.books import Rebuilt
 
 
@@ -24,7 +26,7 @@ def books(
         int, typer.Option(min=0, help="Checksum the top every N applied updates (with --json).")
     ] = 0,
 ) -> Exit:
-    """Rebuild the books of a capture, and print them with how far they can be trusted."""
+    """Rebuild the books of a capture, and print them with their integrity."""
     from citadel_micro.shell.capture.books import dumps, rebuild  # noqa: PLC0415
 
     rebuilt, cut = rebuild(capture, venue, trace)
@@ -37,14 +39,26 @@ def books(
     return Exit.OK
 
 
-def _print(rebuilt: Rebuilt) -> None:
-    from rich.console import Console  # noqa: PLC0415
+def table_of(rebuilt: Rebuilt) -> Table:
+    """Every book of a capture, for a person."""
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title=f"{rebuilt.spec.venue}: {rebuilt.frames} frames, {rebuilt.trades} trades")
+    table = Table(
+        title=f"{rebuilt.spec.venue}: {rebuilt.frames} frames, {rebuilt.trades} trades",
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1),
+    )
     for name in ("symbol", "unified", "state", "bid", "ask", "levels", "deltas", "gaps", "resyncs"):
-        table.add_column(name, justify="left" if name in ("symbol", "unified") else "right")
-    table.add_column("checksums", justify="right")
+        folded = name in ("symbol", "unified")
+        table.add_column(
+            name,
+            justify="left" if folded else "right",
+            no_wrap=not folded,
+            overflow="fold" if folded else "ellipsis",
+        )
+    table.add_column("sums", justify="right", no_wrap=True)
     for native, entry in rebuilt.to_json()["symbols"].items():
         top, sums = entry["top20"], entry["checksums"]
         table.add_row(
@@ -59,8 +73,14 @@ def _print(rebuilt: Rebuilt) -> None:
             str(entry["resyncs"]),
             f"{sums['ok']}/{sums['ok'] + sums['failed']}" if any(sums.values()) else "-",
         )
+    return table
+
+
+def _print(rebuilt: Rebuilt) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
     console = Console()
-    console.print(table)
+    console.print(table_of(rebuilt))
     for error in rebuilt.errors[:10]:
         console.print(f"line {error['line']}: {error['error']}", markup=False, highlight=False)
     if rebuilt.error_count > len(rebuilt.errors[:10]):

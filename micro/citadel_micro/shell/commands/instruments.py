@@ -24,7 +24,8 @@ def instruments(
         str | None, typer.Option(help="Unified symbols, comma-separated; all by default.")
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask the venue, even where a fresh list is stored.")
+        bool,
+        typer.Option("--refresh", help="Fetch from the venue, even if a fresh list is stored."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     cache_dir: Annotated[
@@ -32,7 +33,7 @@ def instruments(
     ] = Path("runs/micro/instruments"),
     fresh_h: Annotated[
         float,
-        typer.Option(min=0, max=1_000_000, help="Age in hours below which a stored list will do."),
+        typer.Option(min=0, max=1_000_000, help="Maximum age in hours of a stored list."),
     ] = 24.0,
     rest_url: Annotated[
         str | None, typer.Option(help="REST root instead of the venue's: http://HOST:PORT.")
@@ -40,7 +41,7 @@ def instruments(
 ) -> Exit:
     """Print the ticks, lots, minimums and fees of a venue, and what has changed in them.
 
-    They come from the list that is stored, while it is fresh, else from the venue, and are then
+    They come from the stored list, while it is fresh, else from the venue, and are then
     stored. Where the venue does not answer, an old list is printed with a warning.
     """
     import asyncio  # noqa: PLC0415 - commands import when invoked
@@ -58,7 +59,7 @@ def instruments(
     now_ns = lists.now()
     for symbol in wanted:
         if symbol not in listing.markets.markets:
-            listing.markets.instrument(symbol, now_ns)  # says why not
+            listing.markets.instrument(symbol, now_ns)  # raises with the reason
     age = listing.markets.age(now_ns)
     if listing.problem:
         typer.echo(f"warning: this list is {age} old: {listing.problem}", err=True)
@@ -123,11 +124,11 @@ _COLUMNS = (
     *("contract_size", "maker_fee", "taker_fee", "open"),
 )
 _TEXTS = 3
-"""So many of the columns are text, and written to the left."""
+"""Number of text columns, which are left-aligned."""
 
 
 def _print(listing: Listing, wanted: Sequence[str], age: str) -> None:
-    """Plain columns, however wide: a number that is cut off is another number."""
+    """Plain columns, however wide: a truncated number is another number."""
     found = listing.markets
     source = f"{found.reader}{f' at {found.source}' if found.source else ''}"
     typer.echo(f"{found.venue}, from {source}, {age} ago\n")
@@ -145,4 +146,4 @@ def _print(listing: Listing, wanted: Sequence[str], age: str) -> None:
     for symbol, told in listing.changes.items():
         typer.echo(f"changed: {symbol}: {'; '.join(told)}")
     if found.left_out and not wanted:
-        typer.echo(f"{len(found.left_out)} more cannot be traded on; --json says why")
+        typer.echo(f"{len(found.left_out)} more cannot be traded; --json gives the reasons")

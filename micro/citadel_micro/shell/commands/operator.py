@@ -16,7 +16,7 @@ def operator(
         str,
         typer.Argument(
             help="status, pause (exits only), halt (cancels only), kill, reset, cancel_all, "
-            "flatten (until nothing is held), limits (judge by the configuration's [risk] as it is "
+            "flatten (pause, then close all positions), limits (apply the configuration's [risk] as it is "
             "now), shutdown."
         ),
     ],
@@ -33,13 +33,20 @@ def operator(
         bool,
         typer.Option(
             "--through-halt",
-            help="With flatten: although it is halted. Nothing passes the kill switch.",
+            help="With flatten: even under a halt. Nothing passes the kill switch.",
         ),
     ] = False,
-    run_dir: Annotated[Path, typer.Option(help="Folder of the micro.")] = Path("runs/micro"),
+    keep_trading: Annotated[
+        bool,
+        typer.Option(
+            "--keep-trading",
+            help="With flatten: without the pause that stops entries until it is reset.",
+        ),
+    ] = False,
+    run_dir: Annotated[Path, typer.Option(help="Run folder of the micro.")] = Path("runs/micro"),
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> Exit:
-    """Give a command to the micro that runs in a folder, and print the state it is in then.
+    """Send a command to the micro that runs in a folder, and print the state it is in then.
 
     Works for the user who runs micro, on the same machine. Ends 3 when the command was refused.
     """
@@ -54,8 +61,10 @@ def operator(
     if action != "status" and not reason.strip():
         raise BadInput(f"{action} needs a reason", where="--reason", mend='--reason "why"')
     if through_halt and action != "flatten":
-        raise BadInput("--through-halt is of flatten only", where="citadel operator")
-    answer = ask(run_dir, Request(action, scope, trip, reason, through_halt))
+        raise BadInput("--through-halt is for flatten only", where="citadel operator")
+    if keep_trading and action != "flatten":
+        raise BadInput("--keep-trading is for flatten only", where="citadel operator")
+    answer = ask(run_dir, Request(action, scope, trip, reason, through_halt, keep_trading))
     if json:
         typer.echo(msgspec.json.encode(answer).decode())
     else:

@@ -15,12 +15,8 @@ from pydantic_core import PydanticUndefined
 
 from citadel_micro.core.algos import ALGORITHMS
 from citadel_micro.core.model.risk_limits import RiskLimits
-from citadel_micro.shell.config.config import (
-    MicroConfig,
-    ReferenceSection,
-    RiskSection,
-    VenueSection,
-)
+from citadel_micro.shell.config.model import MicroConfig, ReferenceSection, VenueSection
+from citadel_micro.shell.config.risk_section import RiskSection
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -53,43 +49,53 @@ _SELF_EVIDENT: Final = {
     "max_gross_exposure": "Sum of all positions' sizes in money, pending orders counted as filled.",
     "max_net_exposure": "Longs less shorts in money, pending orders counted as filled.",
     "lease_soft_ms": "Silence of a macro after which no new parent order of its own is taken.",
-    "lease_hard_ms": "Silence of a macro after which its working entries are withdrawn; exits stay.",
+    "lease_hard_ms": "Silence of a macro after which its working entries are canceled; exits stay.",
     "lease_dead_ms": "Silence of every macro after which `lease_dead_action` is taken.",
     "lease_dead_action": "`hold` keeps positions, their exits and stops; `flatten` closes positions.",
-    "signal_ttl_ms": "Age at which a signal is too old, whatever it says itself.",
+    "signal_ttl_ms": "Age at which a signal is too old, whatever its own expiry.",
     "allowed_venues": "Venue ids, or `*`. Empty allows nothing.",
-    "stale_ms": "Age of a book's last proof (an update, or any sign of life of its connection) from which "
+    "stale_ms": "Age of a book's last proof (an update, or any message of its connection) from which "
     "nothing is priced.",
-    "mark_stale_ms": "Age up to which a STALE book still values a holding; a book in any other "
+    "mark_stale_ms": "Age up to which a STALE book still values a position; a book in any other "
     "state but LIVE values none, and then no new risk is taken.",
-    "max_skew_ms": "Difference of a macro's clock and ours beyond which no new risk of its own is taken.",
+    "max_skew_ms": "Difference of a macro's clock and ours beyond which its entries are rejected.",
     "ref_divergence_bps": "Largest distance of the venue's mid from the consolidated one.",
     "max_spread_bps": "Widest spread to enter in.",
-    "max_held_orders": "Stops that wait for their trigger, all venues.",
+    "max_held_orders": "Stops waiting for their trigger, all venues.",
     "max_open_orders_per_venue": "Working parent orders of one venue.",
     "reporting_currency": "Currency of every limit in money.",
     "rolling_window_ms": "Window of `max_rolling_loss`.",
     "warn_fraction": "Share of a loss limit at which a warning is published.",
-    "probation_fraction": "Share of every size limit that holds during probation.",
+    "probation_fraction": "Share of every size limit that applies during probation.",
     "probation_parents": "Clean parents that end a probation.",
     "reject_window_ms": "Window of `reject_burst`.",
+    "identical_window_ms": "Window of `max_identical_orders`.",
+    "venue_rejects_window_ms": "Window of `max_venue_rejects`.",
+    "unfilled_window_ms": "Window of `max_unfilled_messages`.",
+    "repeated_window_ms": "Window of `max_repeated_entries`.",
+    "flash_window_ms": "Window of `flash_move_bps`.",
+    "slow_acks": "Acknowledgments in a row, each above `max_ack_ms`, that trip the breaker.",
 }
-"""Fields whose name says it all to those who know; the page says it to the others."""
+"""Fields whose names are clear to an expert; the page explains them to others."""
 
 _TABLES: Final[dict[str, str]] = {
     "bridge": "",
-    "venues": "One table a venue: `[venues.binance-spot]`.",
-    "reference": "One table a venue that only lends its books: `[reference.okx]`. They are "
-    "published, consolidated with those of other venues, and compared with before an order leaves "
-    "where `risk.reference_symbols` says so. No order goes there, and its loss stops nothing.",
+    "venues": "One table per venue: `[venues.binance-spot]`.",
+    "reference": "One table per venue that provides reference books only: `[reference.okx]`. They are "
+    "published, consolidated with those of other venues, and compared with before an order is sent "
+    "where `risk.reference_symbols` says so. No order goes there, and an outage of it stops nothing.",
     "instruments": "",
     "paper": "",
-    "risk": "Limits of the gate, and of the breakers behind it. What is not named keeps its figure "
+    "live": "",
+    "risk": "Limits of the gate, and of its circuit breakers. Limits that are not named keep their figures "
     "for paper money. A limit of 0 permits nothing; there is no way to say unlimited. Tables by "
     "symbol look for `venue:symbol`, then the symbol, then `*`.",
-    "algorithms": "One table an algorithm, with the values of parameters that a signal does not "
+    "reconcile": "",
+    "algorithms": "One table per algorithm, with the values of parameters that a signal does not "
     "name: `[algorithms.chase_limit]` and `max_chase_bps = 20`.",
+    "watchdog": "",
     "http": "",
+    "alerts": "",
     "journal": "",
     "log": "",
 }
@@ -123,7 +129,9 @@ def page() -> str:
 def _algorithm(name: str, params: tuple[Param, ...]) -> str:
     lines = ["| parameter | values | default | meaning |", "| --- | --- | --- | --- |"]
     for each in params:
-        row = (f"`{each.name}`", each.allowed, f"`{_plain(each.default)}`", each.text)
+        default = f"`{_plain(each.default)}`" if each.default != "" else "none"
+        text = f"{each.text} ({each.source})" if each.source else each.text
+        row = (f"`{each.name}`", each.allowed, default, text)
         lines.append("| " + " | ".join(row) + " |")
     return f"\n### `{name}`\n\n" + "\n".join(lines) + "\n"
 

@@ -14,6 +14,7 @@ from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from pydantic import ValidationError
@@ -22,6 +23,7 @@ Location = tuple[str, ...]
 
 ENV_PREFIX: Final = "CITADEL_"
 _NESTED: Final = "__"
+_VARIABLE: Final = "environment variable"
 _TABLE: Final = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")
 _KEY: Final = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.-])+)\s*=""")
 
@@ -43,7 +45,7 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def from_environment(
-    environment: Mapping[str, str], *, scalars: set[str], sections: set[str]
+    environment: Mapping[str, str], *, scalars: AbstractSet[str], sections: AbstractSet[str]
 ) -> dict[Location, str]:
     """Settings among environment variables, by location.
 
@@ -82,7 +84,7 @@ class Origins:
         """Put environment variables over what is there. Text that is JSON counts as such."""
         for location, text in values.items():
             name = ENV_PREFIX + _NESTED.join(location).upper()
-            self._put(merged, location, _from_text(text), f"environment variable {name}")
+            self._put(merged, location, _from_text(text), f"{_VARIABLE} {name}")
 
     def add_overrides(self, values: Mapping[str, Any], merged: dict[str, Any]) -> None:
         """Put the command line's values over what is there."""
@@ -98,11 +100,15 @@ class Origins:
                     return self._of[key]
             if prefix in self._lines and self._file is not None:
                 return f"{self._file}:{self._lines[prefix]}"
-            # A table that only a variable or an option speaks of.
+            # A table that only a variable or an option sets.
             for key, origin in self._of.items():
                 if key[:length] == prefix:
                     return origin
         return str(self._file) if self._file is not None else "configuration"
+
+    def in_environment(self, location: Location) -> bool:
+        """Whether an environment variable has the last word on a value."""
+        return self._of.get(location, "").startswith(_VARIABLE)
 
     def _put(self, merged: dict[str, Any], location: Location, value: Any, origin: str) -> None:  # noqa: ANN401 - any setting
         table = merged
@@ -185,7 +191,9 @@ def _problem(each: dict[str, Any], model: type[BaseModel], origins: Origins) -> 
             else "remove it",
         )
     given = each["input"]
-    shown = "" if isinstance(given, dict | list) else f" is {given!r}"
+    # What was given for a key file's path may be the key.
+    hidden = isinstance(given, dict | list) or location[-1].endswith("key_file")
+    shown = "" if hidden else f" is {given!r}"
     return BadInput(
         f"{name}{shown}",
         where=where,

@@ -1,1 +1,1 @@
-"""Where exact trading rules come from: the venue's own list, a file, or a capture's decimals."""
+"""Sources of exact trading rules: the venue's own list, a file, or a capture's decimals."""

@@ -1,13 +1,12 @@
-"""Lists of markets on disk: one JSON file a venue, written whole, checked when read.
+"""Lists of markets on disk: one JSON file per venue, written atomically, checked when read.
 
 The file is ``{"format": 1, "venue", "source", "reader", "fetched_ns", "fetched", "sha256",
 "markets": {...}}``. ``sha256`` is over the bytes of ``markets``: one changed digit of a tick would
-otherwise be a rule like any other. What cannot be used is told, and counts as not there.
+otherwise pass as a valid rule. An unusable file is reported, and treated as missing.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from citadel_bridge.file_locks import lock
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.instruments.markets import Market, MarketList
 from citadel_micro.shell.instruments.rules import exempts
@@ -90,7 +90,7 @@ def row_of(market: Market) -> Row:
 
 
 def market_of_row(venue: str, row: Row) -> Market:
-    """The market that ``row_of`` described. Raises BadInput for numbers that are no rules."""
+    """The market that ``row_of`` described. Raises BadInput for invalid numbers."""
     names = (name for name in Row.__struct_fields__ if name != "active")
     values = {name: getattr(row, name) for name in names}
     if row.reduce_only_exempt_min_notional is None:
@@ -124,7 +124,7 @@ def loads(data: bytes) -> MarketList:
             raise ValueError(f"it has format {found}; this release reads {FORMAT}")
         file = _file.decode(data)
         if hashlib.sha256(file.markets).hexdigest() != file.sha256:
-            raise ValueError("its checksum does not agree")
+            raise ValueError("its checksum does not match")
         body = _body.decode(file.markets)
         markets = {row.symbol: market_of_row(file.venue, row) for row in body.rows}
     except _GARBAGE as error:
@@ -154,7 +154,7 @@ class Cache:
         return self.folder / f"{venue}{at}.json"
 
     def read(self, venue: str, source: str) -> tuple[MarketList | None, str]:
-        """The stored list or None, and why one that is there cannot be used."""
+        """The stored list or None, and why an existing one cannot be used."""
         path = self.path(venue, source)
         try:
             found = loads(path.read_bytes())
@@ -169,7 +169,7 @@ class Cache:
         return found, ""
 
     def write(self, markets: MarketList) -> bool:
-        """Store a list whole or not at all; False when a newer one is there already.
+        """Store a list atomically; False when a newer one is stored already.
 
         Raises OSError when it cannot be written.
         """
@@ -198,14 +198,14 @@ class Cache:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.folder / ".lock", flags, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, wait=True)
             yield
         finally:
             os.close(descriptor)
 
 
 def _fetched_ns(path: Path) -> int:
-    """When the list there was fetched; 0 for none, and for one that could not be read anyway."""
+    """When the list there was fetched; 0 for none, and for an unreadable one."""
     try:
         return loads(path.read_bytes()).fetched_ns
     except (OSError, ValueError):

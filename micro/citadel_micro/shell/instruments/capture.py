@@ -1,12 +1,13 @@
 """Trading rules of a capture: from a file, else inferred from the grid that its levels lie on.
 
-Whichever it was is said in words beside them, because a rule that was inferred is a guess: it is
-good enough for paper, and for nothing else.
+The source is reported with them, because an inferred rule is a guess: good enough for paper, and
+for nothing else.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
 
 SAMPLE_UPDATES: Final = 500
-"""Updates of one book that are looked at to infer its grid."""
+"""Updates of one book that are used to infer its grid."""
 _SCALE: Final = 12
 """Inferred steps are never finer than 1e-12; no venue's are."""
 
@@ -37,8 +38,8 @@ def infer_instruments(capture: Path, venue: str, symbols: Collection[str] = ()) 
     """Rules of the symbols in a capture (these, or all), from the grid its levels lie on.
 
     Tick and lot are the greatest common divisor of the prices and sizes of the first updates. The
-    least quantity is one lot and there is no least notional, because a capture does not hold them.
-    Raises BadInput for an unknown venue, a file that is no capture of it, or a symbol it has not.
+    minimum quantity is one lot and there is no minimum notional, because a capture does not hold them.
+    Raises BadInput for an unknown venue, a file that is no capture of it, or a symbol that it lacks.
     """
     spec = venue_spec(venue)
     decoder = CaptureDecoder(spec)
@@ -69,37 +70,40 @@ def infer_instruments(capture: Path, venue: str, symbols: Collection[str] = ()) 
     return found
 
 
-class _Steps:
+class Steps:
     """The grid that numbers lie on: their greatest common divisor, by number of decimals.
 
     Binance spot's books hold a few old sizes that are finer than the lot, so a small share may be
-    left out; ``share`` is what must lie on the grid.
+    ignored; ``share`` is what must lie on the grid.
     """
 
-    __slots__ = ("_counts", "_divisors", "_share")
+    __slots__ = ("_seen", "_share")
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._counts = [0] * (_SCALE + 1)
-        self._divisors = [0] * (_SCALE + 1)
+        self._seen: Counter[float] = Counter()
 
     def add(self, values: Iterable[float]) -> None:
-        counts, divisors = self._counts, self._divisors
-        for value in values:
-            # The shortest decimal that means the same float is what the venue wrote, but for zeros.
-            whole, _, part = format(Decimal(repr(value)), "f").partition(".")
-            part = part.rstrip("0")[:_SCALE]
-            places = len(part)
-            counts[places] += 1
-            divisors[places] = math.gcd(divisors[places], int(whole + part.ljust(_SCALE, "0")))
+        """Take these numbers into account."""
+        self._seen.update(values)
 
     def step(self) -> Decimal:
         """The coarsest step on which the share lies; 1 when nothing was added."""
-        needed = self._share * sum(self._counts)
+        counts = [0] * (_SCALE + 1)
+        divisors = [0] * (_SCALE + 1)
+        for value, count in self._seen.items():
+            # The shortest decimal that means the same float is what the venue wrote, but for zeros.
+            text = repr(value)
+            whole, _, part = (format(Decimal(text), "f") if "e" in text else text).partition(".")
+            part = part.rstrip("0")[:_SCALE]
+            places = len(part)
+            counts[places] += count
+            divisors[places] = math.gcd(divisors[places], int(whole + part.ljust(_SCALE, "0")))
+        needed = self._share * sum(counts)
         seen, divisor = 0, 0
-        for count, part in zip(self._counts, self._divisors, strict=True):
+        for count, each in zip(counts, divisors, strict=True):
             seen += count
-            divisor = math.gcd(divisor, part)
+            divisor = math.gcd(divisor, each)
             if seen >= needed and divisor:
                 return divisor * Decimal(1).scaleb(-_SCALE)
         return Decimal(1)
@@ -111,8 +115,8 @@ class _Grid:
     __slots__ = ("_lots", "_ticks", "_updates")
 
     def __init__(self) -> None:
-        self._ticks = _Steps(1.0)
-        self._lots = _Steps(0.995)
+        self._ticks = Steps(1.0)
+        self._lots = Steps(0.995)
         self._updates = 0
 
     @property
@@ -133,7 +137,7 @@ class _Grid:
 def instruments_for_capture(
     capture: Path, venue: str, symbol: str, file: Path | None = None
 ) -> tuple[Instrument, str]:
-    """(rules, where they come from) of one symbol of a capture; a file goes before inference."""
+    """(rules, their source) of one symbol of a capture; a file goes before inference."""
     if file is not None:
         from_file = read_instruments(file)
         if (venue, symbol) in from_file:

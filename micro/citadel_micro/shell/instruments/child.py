@@ -1,7 +1,8 @@
 """A venue's list fetched by another process.
 
 ccxt costs 100 MB, and half a second in which nothing else runs: a process that follows markets must
-not pay that in between. So micro starts another one (``RuleSource.program``), which asks the venue, stores the list, and answers with the few symbols that are wanted.
+not pay that. So micro starts another one (``RuleSource.program``), which fetches the list, stores it,
+and returns the few symbols that are needed.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _answer: Final = msgspec.json.Decoder(Answer)
 
 
 async def answer(order: Order) -> Answer:
-    """Carry out an order in this process."""
+    """Execute an order in this process."""
     lists = Lists(Cache(Path(order.folder)) if order.folder else None)
     try:
         listing = await lists.listing(
@@ -92,7 +93,7 @@ async def answer(order: Order) -> Answer:
 def result_of(answer_: Answer) -> MarketList:
     """The list in an answer.
 
-    Raises BadInput, PeerUnavailable or VenueViolation, as the child met it.
+    Raises BadInput, PeerUnavailable or VenueViolation, as in the child.
     """
     failure = answer_.failure
     if failure is None:
@@ -123,12 +124,12 @@ class ChildFetch:
         Raises:
             BadInput: unknown venue or symbol.
             PeerUnavailable: no answer in time, or the child died.
-            VenueViolation: the venue answered with something else.
+            VenueViolation: the venue answered with invalid data.
         """
         order = Order(venue=venue, rest_url=rest_url, symbols=list(symbols), folder=self._folder)
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-P",  # the present folder holds no modules
+            "-P",  # keep the current folder off the module path
             "-m",
             RULES.get().program,
             stdin=asyncio.subprocess.PIPE,

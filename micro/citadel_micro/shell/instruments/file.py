@@ -1,4 +1,4 @@
-"""Trading rules from a file that somebody has written."""
+"""Trading rules from a hand-written file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.shell.instruments.rules import FEES, Instruments, Kind, kind_of, make_instrument
+from citadel_micro.shell.marketdata.generic import is_generic
 from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_proto.errors import BadInput
 
@@ -58,7 +59,7 @@ def read_instruments(path: Path) -> Instruments:
         raise BadInput(f"not a {path.suffix or 'TOML'} file: {error}", where=str(path)) from None
     entries = data.get("instrument") if isinstance(data, dict) else None
     if not isinstance(entries, list) or set(data) != {"instrument"}:
-        raise BadInput("it holds no list of instruments", where=str(path), allowed="[[instrument]]")
+        raise BadInput("it has no list of instruments", where=str(path), allowed="[[instrument]]")
     found: Instruments = {}
     for number, entry in enumerate(entries, 1):
         instrument = _entry(entry, f"{path}, instrument {number}")
@@ -79,7 +80,13 @@ def _entry(entry: object, where: str) -> Instrument:
             raise BadInput(f"{key} is missing", where=where)
     numbers = {key: _decimal(entry[key], f"{where}, {key}") for key in _DECIMALS if key in entry}
     venue, symbol = str(entry["venue"]), str(entry["symbol"])
-    spec = venue_spec(venue)
+    named = str(entry.get("venue_symbol", ""))
+    if not is_generic(venue):
+        named = named or venue_spec(venue).native(symbol)
+    elif not named:
+        raise BadInput(
+            f"venue_symbol is missing: nobody knows how {venue} writes {symbol}", where=where
+        )
     kind_name = str(entry.get("kind", kind_of(symbol)))
     kind = _KINDS.get(kind_name)
     if kind is None:
@@ -91,7 +98,7 @@ def _entry(entry: object, where: str) -> Instrument:
     return make_instrument(
         venue=venue,
         symbol=symbol,
-        native=str(entry.get("venue_symbol", "")) or spec.native(symbol),
+        native=named,
         kind=kind,
         tick=numbers["tick"],
         lot=numbers["lot"],

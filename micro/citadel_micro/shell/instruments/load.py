@@ -1,7 +1,7 @@
 """Trading rules for a run: from a file, from the stored list while it is fresh, else from the venue.
 
-A venue that cannot be reached does not stop a run that has an old list; the list's age is then said
-aloud. Without any list there is nothing to trade by, and that is refused.
+A venue that cannot be reached does not stop a run that has a stored list; a warning then gives the
+list's age. Without any list there are no rules to trade by, and the run does not start.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger("instruments")
 
 Fetch = Callable[[str, str, Sequence[str]], Awaitable[MarketList]]
-"""(venue, REST root or empty, symbols that are wanted) -> a list that has at least these."""
+"""(venue, REST root or empty, symbols needed) -> a list that has at least these."""
 
 FRESH_NS: Final = 24 * 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A list, where it came from, and what has changed with it."""
+    """A list, its source, and what has changed in it."""
 
     markets: MarketList
     fetched: bool
-    """From the venue just now; else from the disk."""
+    """Fetched from the venue just now; else from disk."""
     problem: str = ""
-    """Why the venue's own was not to be had, where that was tried."""
+    """Why the venue's own could not be fetched, where that was tried."""
     changes: Mapping[str, Sequence[str]]
 
 
 class Lists:
-    """Lists of markets, kept on disk.
+    """Lists of markets, stored on disk.
 
     Args:
-        cache: where; None keeps nothing.
-        fresh_ns: a stored list younger than this is used without asking the venue.
-        fetch: asks the venue; by default as the adapters do it, in this process.
+        cache: where; None stores nothing.
+        fresh_ns: a stored list younger than this is used without fetching.
+        fetch: fetches from the venue; by default as the adapters do it, in this process.
         now: wall clock, ns since the epoch.
     """
 
@@ -80,27 +80,27 @@ class Lists:
     ) -> Listing:
         """The list of a venue.
 
-        A stored one is used while it is fresh and has all the symbols, but never without asking
-        where a REST root was given: behind it is a simulator, or something else that changes its
-        rules as it likes.
+        A stored one is used while it is fresh and has all the symbols, but not
+        where a REST root was given: that is a simulator, or something else whose rules change
+        at any time.
 
         Args:
             venue: venue id.
-            symbols: what it must have, for a stored list to do.
+            symbols: symbols that a stored list must have.
             rest_url: instead of the venue's own hosts.
-            refresh: ask the venue in any case.
-            use_old: take a stored list, however old, when the venue cannot be asked.
+            refresh: fetch in any case.
+            use_old: use a stored list, however old, when the venue does not answer.
 
         Raises:
             BadInput: unknown venue, or one without a list.
             PeerUnavailable: it does not answer, and no list is stored.
-            VenueViolation: it answers with something else, and no list is stored.
+            VenueViolation: it answers with invalid data, and no list is stored.
         """
         RULES.get().check(venue)  # an unknown venue is refused before its files are looked for
         stored = self._stored(venue, rest_url)
         if stored is not None and not refresh and not rest_url:
             age_ns = self.now() - stored.fetched_ns
-            # A list from the future was written by a clock that was wrong.
+            # A list from the future was written by a wrong clock.
             if 0 <= age_ns < self.fresh_ns and all(map(stored.has, symbols)):
                 return Listing(markets=stored, fetched=False, changes={})
         try:
@@ -111,7 +111,7 @@ class Lists:
             if stored is None:
                 raise type(error)(_nothing(self.cache, error)) from None
             log.warning(
-                "trading rules are old: the venue cannot be asked",
+                "trading rules are old: the venue does not answer",
                 venue=venue,
                 age=stored.age(self.now()),
                 error=str(error),
@@ -149,7 +149,7 @@ def _nothing(cache: Cache | None, error: Exception) -> str:
     if cache is None:
         return str(error)
     return (
-        f"{error}; and no list of an earlier run is in {cache.folder}. Try again when it answers, "
+        f"{error}; and no list of an earlier run is in {cache.folder}. Try again later, "
         "or give an instruments file (docs/howto/run-micro-alone.md)"
     )
 
@@ -170,13 +170,13 @@ async def load_instruments(
         symbols: unified symbols.
         rest_url: instead of the venue's own, for a simulator.
         file: an instruments file, see ``read_instruments``.
-        lists: where lists are kept; by default nowhere.
+        lists: where lists are stored; by default nowhere.
         use_old: as for ``Lists.listing``.
 
     Raises:
         BadInput: unknown venue or symbol, with the nearest names.
-        PeerUnavailable: the venue does not answer; trying again may help.
-        VenueViolation: the venue answered with something else.
+        PeerUnavailable: the venue does not answer; retrying may help.
+        VenueViolation: the venue answered with invalid data.
     """
     if not is_generic(venue):
         venue_spec(venue)

@@ -1,4 +1,4 @@
-"""A venue's list of markets as read: rules of each, what was left out and why, and how old it is."""
+"""A venue's list of markets: rules of each, what is unusable and why, and its age."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from citadel_micro.shell.instruments.rules import unknown_symbol
 from citadel_proto.errors import BadInput
 
 _UNITS: Final = ("kind", "settle", "tick", "lot", "contract_size")
-"""What the integers of an order, a fill or a paper account are counted in."""
+"""The units of the integers in an order, a fill or a paper account."""
 _COMPARED: Final = tuple(each.name for each in fields(Instrument) if each.init)
 _NS_PER_H: Final = 3_600_000_000_000
 
@@ -22,12 +22,12 @@ class Market:
 
     rules: Instrument
     active: bool
-    """Whether it can be traded now, as the venue says."""
+    """Whether it is open for trading, according to the venue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketList:
-    """What a venue lists.
+    """The markets that a venue lists.
 
     Args:
         venue: venue id.
@@ -35,8 +35,8 @@ class MarketList:
         reader: who read it: ``exchangeInfo``, or ccxt with its version.
         fetched_ns: when, ns since the epoch.
         markets: by unified symbol.
-        left_out: why a symbol that is listed has no rules that could be traded on.
-        partial: only some symbols of it are here.
+        left_out: why a listed symbol has no usable rules.
+        partial: it holds only some of the symbols.
     """
 
     venue: str
@@ -48,14 +48,14 @@ class MarketList:
     partial: bool = False
 
     def has(self, symbol: str) -> bool:
-        """Whether it is listed and can be traded now."""
+        """Whether it is listed and open for trading."""
         found = self.markets.get(symbol)
         return found is not None and found.active
 
     def instrument(self, symbol: str, now_ns: int) -> Instrument:
-        """Rules of a symbol that can be traded now.
+        """Rules of a symbol that is open for trading.
 
-        Raises BadInput with the nearest names, or with what is wrong with this one.
+        Raises BadInput with the nearest names, or with the problem of this one.
         """
         if self.has(symbol):
             return self.markets[symbol].rules
@@ -78,12 +78,12 @@ class MarketList:
         )
 
     def age(self, now_ns: int) -> str:
-        """How long ago it was fetched, in words."""
+        """Time since it was fetched, as text."""
         return age_text(now_ns - self.fetched_ns)
 
 
 def age_text(span_ns: int) -> str:
-    """A span in words: ``40 s``, ``12 min``, ``3.5 h``, ``2.0 days``."""
+    """A duration as text: ``40 s``, ``12 min``, ``3.5 h``, ``2.0 days``."""
     hours = max(0, span_ns) / _NS_PER_H
     if hours < 1 / 60:
         return f"{hours * 3600:.0f} s"
@@ -93,12 +93,12 @@ def age_text(span_ns: int) -> str:
 
 
 def same_units(old: Instrument, new: Instrument) -> bool:
-    """Whether integers counted in the one's ticks and lots mean the same in the other's."""
+    """Whether integers in the one's ticks and lots mean the same in the other's."""
     return all(getattr(old, name) == getattr(new, name) for name in _UNITS)
 
 
 def differences(old: Instrument, new: Instrument) -> list[str]:
-    """What has changed, each as ``tick 0.1 -> 0.01``; empty when nothing has."""
+    """The changes, each as ``tick 0.1 -> 0.01``; empty when there are none."""
     return [
         f"{name} {getattr(old, name)} -> {getattr(new, name)}"
         for name in _COMPARED
@@ -107,7 +107,7 @@ def differences(old: Instrument, new: Instrument) -> list[str]:
 
 
 def changes(old: MarketList, new: MarketList) -> dict[str, list[str]]:
-    """What has changed between two lists, by symbol. New symbols are no change."""
+    """The changes between two lists, by symbol. New symbols are no change."""
     found: dict[str, list[str]] = {}
     for symbol, before in old.markets.items():
         after = new.markets.get(symbol)

@@ -1,7 +1,7 @@
-"""Keeps the stored lists fresh while a run goes on, and tells when a rule in use has changed.
+"""Keeps the stored lists fresh during a run, and reports when a rule in use has changed.
 
-A run keeps the rules that it began with: its orders, fills and journal are counted in their ticks
-and lots. What has changed takes effect at the next start.
+A run keeps the rules that it started with: its orders, fills and journal are counted in their ticks
+and lots. Changes take effect at the next start.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 RETRY_S: Final = 900.0
 LEAST_S: Final = 3_600.0
-"""Never asked more often than this, however short lists count as fresh."""
+"""Never fetched more often than this, however short lists count as fresh."""
 
 log: Final = structlog.get_logger("instruments")
 
 
 class Refresher:
-    """Asks each venue again when its list is no longer fresh.
+    """Fetches each venue's list again when it is no longer fresh.
 
     Args:
         lists: where lists are kept, and how they are fetched.
         used: the rules of this run, of all venues.
-        rest_urls: venue -> REST root that was given, empty for its own; only these are asked.
-        ages_s: venue -> age of its list at the beginning, s.
+        rest_urls: venue -> REST root that was given, empty for its own; only these are fetched.
+        ages_s: venue -> age of its list at the start, s.
         retry_s: after a failure.
-        least_s: between two questions.
-        told: called with (venue, symbol, what has changed); logs by default.
+        least_s: between two fetches.
+        told: called with (venue, symbol, change); logs by default.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Refresher:
         ages_s: Mapping[str, float] | None = None,
         retry_s: float = RETRY_S,
         least_s: float = LEAST_S,
-        told: Callable[[str, str, str], None] | None = None,
+        on_change: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._lists = lists
         self._used: Instruments = dict(used)
@@ -59,21 +59,21 @@ class Refresher:
         self._ages_s = dict(ages_s or {})
         self._retry_s = retry_s
         self._least_s = least_s
-        self._tell = told or _warn
-        self.told: dict[tuple[str, str], str] = {}
-        """The last that was told of each (venue, symbol)."""
+        self._on_change = on_change or _warn
+        self.warned: dict[tuple[str, str], str] = {}
+        """The last reported change of each (venue, symbol)."""
         self._tasks: list[asyncio.Task[None]] = []
         self.refreshed = 0
         """Lists fetched."""
         self.failures = 0
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start; returns at once."""
         for venue in self._rest_urls:
             self._tasks.append(asyncio.create_task(self._keep(venue), name=f"rules of {venue}"))
 
     async def close(self) -> None:
-        """End it. Harmless when repeated."""
+        """End it. Safe to repeat."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -87,7 +87,7 @@ class Refresher:
             wait_s = period_s if await self.refresh(venue) else self._retry_s
 
     async def refresh(self, venue: str) -> bool:
-        """Ask a venue now; False when it could not be asked."""
+        """Fetch a venue's list now; False when it could not be fetched."""
         symbols = [symbol for owner, symbol in self._used if owner == venue]
         began = time.monotonic()
         try:
@@ -95,7 +95,7 @@ class Refresher:
                 venue, symbols, rest_url=self._rest_urls[venue], refresh=True, use_old=False
             )
         except BadInput as error:
-            # It answers, and one of ours is gone.
+            # It answers, and one of our symbols is missing.
             self._say(venue, "", str(error))
             return True
         except (PeerUnavailable, VenueViolation) as error:
@@ -109,21 +109,21 @@ class Refresher:
             if market is None or not market.active:
                 self._say(venue, symbol, "no longer open for trading")
                 continue
-            told = differences(self._used[venue, symbol], market.rules)
-            if told:
-                self._say(venue, symbol, "; ".join(told))
+            changes = differences(self._used[venue, symbol], market.rules)
+            if changes:
+                self._say(venue, symbol, "; ".join(changes))
         return True
 
     def _say(self, venue: str, symbol: str, what: str) -> None:
-        """Once for each thing that there is to say."""
-        if self.told.get((venue, symbol)) != what:
-            self.told[venue, symbol] = what
-            self._tell(venue, symbol, what)
+        """Report each change once."""
+        if self.warned.get((venue, symbol)) != what:
+            self.warned[venue, symbol] = what
+            self._on_change(venue, symbol, what)
 
 
 def _warn(venue: str, symbol: str, what: str) -> None:
     log.warning(
-        "trading rules have changed at the venue; this run keeps those that it began with",
+        "trading rules have changed at the venue; this run keeps those that it started with",
         venue=venue,
         symbol=symbol,
         changes=what,

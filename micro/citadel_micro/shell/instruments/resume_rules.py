@@ -1,8 +1,8 @@
-"""Which rules a run may begin with, when it goes on from one that counted in others.
+"""Which rules a run may start with, when it resumes one that used others.
 
 Orders, fills and paper orders are stored in ticks and lots. Read with another tick they would be
-other prices. So while the run folder remembers anything of a symbol, the symbol keeps the ticks,
-lots and contracts in which it is remembered; minimums and fees may change at once.
+other prices. So while the run folder holds anything of a symbol, the symbol keeps the ticks, lots
+and contract sizes of its stored state; minimums and fees may change at once.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def held_rules(
     before: Mapping[tuple[str, str], Instrument],
     kept: set[tuple[str, str]],
 ) -> tuple[Instruments, dict[tuple[str, str], str]]:
-    """The rules to run with, and what the venue says otherwise where that has to wait.
+    """The rules to run with, and the venue's changes that have to wait.
 
     Args:
-        fresh: as the venue has them now.
-        before: as the run before had them.
-        kept: what is remembered in units of the run before.
+        fresh: the venue's current rules.
+        before: those of the run before.
+        kept: what is stored in units of the run before.
     """
     rules: Instruments = dict(fresh)
     waiting: dict[tuple[str, str], str] = {}

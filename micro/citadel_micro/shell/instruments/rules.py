@@ -1,4 +1,4 @@
-"""Trading rules made whole: an ``Instrument`` from what a list, a file or a capture says of it."""
+"""Building an ``Instrument`` from the rules of a list, a file or a capture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.marketdata.naming import nearest
+from citadel_micro.shell.marketdata.spec import known_spec
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,21 +26,13 @@ FEES: Final[Mapping[Kind, tuple[Decimal, Decimal]]] = {
     "linear": (Decimal("0.0002"), Decimal("0.0005")),
     "inverse": (Decimal("0.0001"), Decimal("0.0005")),
 }
-"""Fees of an account without volume, as fractions: (maker, taker). Binance's, where none are said."""
-
-
-EXEMPT: Final = ("binance-usdm",)
-"""Venues whose derivatives take reduce-only orders below the minimum notional.
-
-Binance USD-M, error -4164: "Order's notional must be no smaller than 5.0 (unless you choose reduce
-only)". Of the others none is known to say so, and an order refused by the venue is worse than dust
-told in time.
-"""
+"""Fees of an account without volume, as fractions: (maker, taker). Binance's, where none are given."""
 
 
 def exempts(venue: str, kind: Kind) -> bool:
-    """Whether it is one of them."""
-    return venue in EXEMPT and kind != "spot"
+    """Whether it takes reduce-only orders below the minimum notional (``VenueSpec``)."""
+    spec = None if kind == "spot" else known_spec(venue)
+    return spec is not None and spec.reduce_only_exempt
 
 
 def make_instrument(
@@ -57,7 +50,7 @@ def make_instrument(
     fee_side: FeeSide | None = None,
     reduce_only_exempt_min_notional: bool | None = None,
 ) -> Instrument:
-    """Fill in what follows from the rest."""
+    """Fill in the derived fields."""
     pair, _, settle = symbol.partition(":")
     base, _, quote = pair.partition("/")
     maker, taker = fees or FEES[kind]
@@ -89,7 +82,7 @@ def make_instrument(
 def plain(value: Decimal) -> Decimal:
     """The same number with no trailing zeros and no exponent: 0.01000000 -> 0.01, 1E+1 -> 10.
 
-    No arithmetic is done on it, so none of its digits can be rounded away.
+    No arithmetic is done on it, so no digit can be rounded away.
     """
     text = format(value, "f")
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

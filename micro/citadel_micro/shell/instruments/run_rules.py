@@ -1,4 +1,4 @@
-"""The trading rules of one run of micro, as its configuration says."""
+"""The trading rules of one run of micro, from its configuration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch
 from citadel_micro.shell.instruments.load import Lists, load_instruments
+from citadel_micro.shell.instruments.on_demand import on_demand_rules
 from citadel_micro.shell.instruments.refresher import Refresher
 from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
 from citadel_micro.shell.instruments.sources import RULES
@@ -34,7 +35,7 @@ log: Final = structlog.get_logger("instruments")
 
 
 def lists_of(config: MicroConfig) -> Lists:
-    """Where lists are kept, and who fetches them."""
+    """Where lists are stored, and who fetches them."""
     section, folder = config.instruments, _folder(config)
     fetch = _Fetch(folder, section.fetch_timeout_s)
     return Lists(Cache(folder), fresh_ns=int(section.fresh_h * _HOUR_NS), fetch=fetch)
@@ -45,7 +46,7 @@ def _folder(config: MicroConfig) -> Path:
 
 
 class _Fetch:
-    """A quick list here; that of every other venue in another process."""
+    """A small list is fetched here; that of every other venue in another process."""
 
     def __init__(self, folder: Path, timeout_s: float) -> None:
         self._child = ChildFetch(folder, timeout_s=timeout_s)
@@ -57,12 +58,12 @@ class _Fetch:
 
 
 async def load_rules(config: MicroConfig) -> Instruments:
-    """Trading rules of everything that is configured; keeps asking a venue that is not there yet.
+    """Trading rules of everything that is configured; retries a venue that does not answer yet.
 
     Raises:
-        BadInput: unknown venue or symbol, or a file that is wrong.
-        PeerUnavailable: a venue has not answered for as long as it was to be waited for.
-        VenueViolation: it has answered with something else.
+        BadInput: unknown venue or symbol, or an invalid file.
+        PeerUnavailable: a venue has not answered within its start timeout.
+        VenueViolation: it has answered with invalid data.
     """
     loop = asyncio.get_running_loop()
     lists = lists_of(config)
@@ -78,9 +79,10 @@ async def load_rules(config: MicroConfig) -> Instruments:
                     rest_url=section.rest_url or "",
                     file=section.instruments_file,
                     lists=lists,
-                    # What is stored of a simulator is the last resort: it may have others now.
+                    # A simulator's stored list is the last resort: its rules may have changed.
                     use_old=last or not section.rest_url,
                 )
+                loaded |= await on_demand_rules(venue, section, lists, loaded, config.bridge.shard)
                 break
             except PeerUnavailable as error:
                 if last:
@@ -96,7 +98,7 @@ def settled(
     folder: RunFolder,
     saved: Mapping[str, Iterable[str]],
 ) -> Instruments:
-    """These rules, but for what the run folder remembers in other ticks and lots.
+    """These rules, except where the run folder holds state in other ticks and lots.
 
     ``saved``: symbols of which an order adapter has saved something, by venue.
     """
@@ -105,7 +107,7 @@ def settled(
     for (venue, symbol), changes in waiting.items():
         log.warning(
             "trading rules have changed; the old ones are kept, because orders of an earlier run "
-            "are remembered in them (for 24 h; or begin another run folder)",
+            "are stored in them (for 24 h; or start with another run folder)",
             venue=venue,
             symbol=symbol,
             changes=changes,
@@ -114,9 +116,9 @@ def settled(
 
 
 def refresher_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Refresher:
-    """What asks the venues again while the run goes on; those whose rules are of a file are not.
+    """The refresher of the venues' lists during the run; rules from a file are not refreshed.
 
-    All of it happens in another process, Binance's megabytes too: the books must not wait for it.
+    All of it happens in another process, even Binance's megabytes: the books must not wait for it.
     """
     section, stored = config.instruments, lists_of(config)
     asked: dict[str, str] = {}

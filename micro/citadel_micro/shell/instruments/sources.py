@@ -1,4 +1,4 @@
-"""Where lists of trading rules come from, as far as the shell knows it."""
+"""Sources of trading rules, as far as the shell knows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RuleSource(Protocol):
-    """Asks venues for their lists."""
+    """Fetches venues' lists."""
 
     program: str
     """Module that fetches a list in another process (``python -m``), see ``instruments.child``."""
@@ -22,14 +22,14 @@ class RuleSource(Protocol):
         """Raise BadInput, with the nearest names, for a venue without a list."""
 
     def quick(self, venue: str) -> bool:
-        """One request and little to load: it need not be done in another process."""
+        """Whether it is one small request, which needs no process of its own."""
 
     async def fetch(self, venue: str, rest_url: str, symbols: Sequence[str] = ()) -> MarketList:
         """A venue's list, from the venue, in this process.
 
         Raises:
             BadInput: unknown venue, or one without a list.
-            PeerUnavailable, VenueViolation: it does not answer, or with something else.
+            PeerUnavailable, VenueViolation: it does not answer, or with invalid data.
         """
 
 

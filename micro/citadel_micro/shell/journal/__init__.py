@@ -1,1 +1,1 @@
-"""The journal of a run and the folder that it lies in."""
+"""The journal of a run and its folder."""

@@ -1,8 +1,8 @@
-"""What tells this micro's orders from those of others on the same account.
+"""The mark that tells this micro's orders from others on the same account.
 
-Every client order id begins with ``sc`` and a mark, which follows from a secret of the run folder,
-the venue and the account. So two micros on one account know their own orders apart, and a micro
-whose journal was removed still knows which orders are its own.
+Every client order id begins with ``sc`` and a mark, derived from a secret of the run folder,
+the venue and the account. So two micros on one account can tell their own orders apart, and a micro
+whose journal was removed still recognizes its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def folder_secret(folder: Path) -> str:
-    """The secret of a run folder, made and on the disk at its first use.
+    """The secret of a run folder, created and written to disk at its first use.
 
     The caller holds the folder's lock. A folder that is copied for a second micro must not be
     copied with this file.
@@ -33,20 +33,25 @@ def folder_secret(folder: Path) -> str:
     Raises:
         BadInput: the file cannot be written, or holds something else.
     """
+    return read_secret(folder) or _make(folder / FILE)
+
+
+def read_secret(folder: Path) -> str:
+    """The secret of a run folder; empty where none was created. Raises as ``folder_secret``."""
     path = folder / FILE
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
-        return _make(path)
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot be read: {error}", where=str(path)) from error
     if _SECRET.fullmatch(text) is None:
         raise BadInput(
             "not the mark of a run folder",
             where=str(path),
-            allowed="32 digits of base 16",
+            allowed="32 hexadecimal digits",
             mend="bring the file back; without it this micro's orders of earlier runs count as "
-            "foreign, and are reported but not cancelled",
+            "foreign, and are reported but not canceled",
         )
     return text
 
@@ -75,7 +80,7 @@ def _make(path: Path) -> str:
         partial.replace(path)
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)  # a file is on the disk when its name is, too
+            os.fsync(descriptor)  # a file is durable only when its name is, too
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -17,7 +17,13 @@ import msgspec
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.model import events
 from citadel_micro.core.model.approval import Approved
-from citadel_micro.core.model.commands import Persist, PublishBook, PublishReport
+from citadel_micro.core.model.commands import (
+    Persist,
+    PositionView,
+    PublishAnswer,
+    PublishBook,
+    PublishReport,
+)
 from citadel_micro.core.model.instrument import Instrument
 from citadel_proto.errors import DecodeError
 
@@ -39,7 +45,7 @@ EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in _flatten(event
 
 
 def _other(value: object) -> object:
-    """What msgspec does not know by itself."""
+    """Encode what msgspec does not know itself."""
     if isinstance(value, kernel.LEVELS):
         return value.tolist()
     if isinstance(value, Approved):
@@ -80,11 +86,32 @@ def encode(value: object) -> bytes:
 def encode_earlier(command: object) -> bytes | None:
     """A command as versions before wrote it; None where its form has not changed.
 
-    The books of their journals have no features, which were not the engine's then.
+    The books of their journals have no features, which were not the engine's then, and their positions
+    neither funding nor a liquidation price.
     """
-    if not isinstance(command, PublishBook):
-        return None
-    return _encode(("PublishBook", {"venue": command.venue, "symbol": command.symbol}))
+    if isinstance(command, PublishBook):
+        return _encode(("PublishBook", {"venue": command.venue, "symbol": command.symbol}))
+    if isinstance(command, PublishReport | PublishAnswer):
+        return _encode((type(command).__name__, _earlier(command)))
+    return None
+
+
+def _earlier(value: object) -> object:
+    """A report or an answer without the fields and limits that came later."""
+    if isinstance(value, tuple):
+        return [_earlier(each) for each in value]
+    if not isinstance(value, PublishReport | PublishAnswer | PositionView):
+        return value
+    later = ("liquidation_price", "funding") if isinstance(value, PositionView) else ()
+    return {
+        each.name: (
+            [row for row in value.limits if row[0] != "liquidation_buffer"]
+            if isinstance(value, PublishAnswer) and each.name == "limits"
+            else _earlier(getattr(value, each.name))
+        )
+        for each in fields(value)
+        if each.name not in later
+    }
 
 
 def encode_plain(value: object) -> bytes:
@@ -112,6 +139,24 @@ def decode_persist(data: bytes) -> Persist | None:
         return _persist.decode(_tagged.decode(data)[1])
     except _GARBAGE as error:
         raise DecodeError(f"not a Persist command: {error}") from error
+
+
+def decode_report(data: bytes) -> PublishReport | None:
+    """The report in a record of any command, of any version; None for the other kinds.
+
+    Raises DecodeError for a report that cannot be read.
+    """
+    if not data.startswith(_REPORT):
+        return None
+    try:
+        return _report.decode(_tagged.decode(data)[1])
+    except _GARBAGE as error:
+        raise DecodeError(f"not a report: {error}") from error
+
+
+def begins(kind: type) -> bytes:
+    """First bytes of every record of this kind, to recognize it without decoding."""
+    return _encode((kind.__name__, None))[:-1]
 
 
 def decode_plain(data: bytes) -> object:

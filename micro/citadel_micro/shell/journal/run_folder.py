@@ -1,8 +1,7 @@
-"""The folder of one micro: who may use it, and what the run before has left in it."""
+"""The folder of one micro: its lock, and the state left by the run before."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -10,23 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
+from citadel_bridge.file_locks import lock
 from citadel_micro.core.model.events import Started
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.journal import records
-from citadel_micro.shell.journal.journal import (
-    HEADER,
-    LISTED,
-    MARKED,
-    RUN,
-    SUFFIX,
-    VENUE,
-    begin_journal,
-    read_header,
-)
+from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, SUFFIX, VENUE, begin_journal
+from citadel_micro.shell.journal.parts import part_of
+from citadel_micro.shell.journal.reader import read_header
 from citadel_micro.shell.journal.run_index import RUN_ID, RunIndex, replace_whole
 from citadel_micro.shell.journal.tail import judge_tail
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable, Refused
-from citadel_proto.tape import COMMAND, EVENT, TapeReader
+from citadel_proto.tape import COMMAND, EVENT, HEADER, STATE, TapeReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,21 +42,21 @@ class Fold:
     state: dict[str, object] = field(default_factory=dict)
     venues: dict[str, dict[str, object]] = field(default_factory=dict)
     instruments: dict[tuple[str, str], Instrument] = field(default_factory=dict)
-    """What its orders and fills are counted in."""
+    """The rules that its orders and fills are counted in."""
     started: bool = False
     last_ns: int = 0
     listed: bool = False
-    """It says that its folder has a list of the runs."""
+    """Its header says that the folder has a list of the runs."""
     run: str = ""
-    """The run that it is of, where it says so."""
+    """The run that it belongs to, where it says so."""
     torn: str = ""
-    """The file ends within a block that was being written; everything before it is there."""
+    """The file ends within a block that was being written; everything before it is intact."""
     damaged: str = ""
-    """Something that was whole once is not any more."""
+    """Something that was complete once is damaged."""
 
 
 def fold(path: Path) -> Fold:
-    """Read a journal for what must survive it. Never raises for what the file holds."""
+    """Read the durable state from a journal. Never raises because of the file's content."""
     result = Fold()
     try:
         with TapeReader.open(path) as reader:
@@ -71,6 +64,8 @@ def fold(path: Path) -> Fold:
             meta = reader.header.meta
             result.listed = meta.get(LISTED) is True
             result.run = str(meta.get(RUN, ""))
+            # A further part has its name only when the whole state is in it.
+            result.started = part_of(reader.header) > 1
             for record in reader.records(marked=meta.get(MARKED) is True):
                 _fold_record(result, record)
             if reader.tail is not None:
@@ -82,11 +77,12 @@ def fold(path: Path) -> Fold:
 
 def _fold_record(result: Fold, record: Record) -> None:
     result.last_ns = max(result.last_ns, record.recv_ns)
-    if record.direction == COMMAND:
+    persist = None
+    if record.direction in (COMMAND, STATE):
         persist = records.decode_persist(record.frame)
-        if persist is not None:
-            _put(result.state, persist.key, persist.value)
-    elif record.direction == VENUE:
+    if persist is not None:
+        _put(result.state, persist.key, persist.value)
+    elif record.direction in (VENUE, STATE):
         venue, changes = cast("tuple[str, dict[str, object]]", records.decode_plain(record.frame))
         table = result.venues.setdefault(venue, {})
         for key, value in changes.items():
@@ -108,16 +104,16 @@ def _put(table: dict[str, object], key: str, value: object) -> None:
 
 
 class RunFolder:
-    """The folder of one micro: its lock, its journals, and what they say.
+    """The folder of one micro: its lock, its journals, and their state.
 
     Args:
-        path: made if it is not there.
+        path: created if it does not exist.
         instance: name of this micro, for messages.
 
     Raises:
         PeerUnavailable: another micro uses the folder.
-        BadInput: it cannot be made or written.
-        Refused: the journal of the run before this one has gone, or is a copy of another.
+        BadInput: it cannot be created or written.
+        Refused: the journal of the run before this one is missing, or is a copy of another.
     """
 
     def __init__(self, path: Path, *, instance: str) -> None:
@@ -128,9 +124,9 @@ class RunFolder:
         self.venues: dict[str, dict[str, object]] = {}
         """Saved values of each paper account."""
         self.instruments: dict[tuple[str, str], Instrument] = {}
-        """Rules of the run before this one, in whose ticks and lots all that is counted."""
+        """Rules of the run before this one; its orders and fills are in their ticks and lots."""
         self.damaged = ""
-        """Empty, or what is wrong with the newest journal and how to look at it."""
+        """Empty, or what is wrong with the newest journal and how to inspect it."""
         self.torn = ""
         """Empty, or where the newest journal ends in the middle of a block."""
         self.last_ns = 0
@@ -160,8 +156,10 @@ class RunFolder:
         now_ns: int,
         *,
         fsync: bool = True,
+        compress: bool = True,
+        part_octets: int = 0,
     ) -> Journal:
-        """Begin this run's journal."""
+        """Start this run's journal; see ``begin_journal``."""
         path = self.path / f"{_PREFIX}{self.run_id}{SUFFIX}"
         return begin_journal(
             path,
@@ -169,12 +167,14 @@ class RunFolder:
             instruments,
             now_ns,
             fsync=fsync,
+            compress=compress,
+            part_octets=part_octets,
             run=self.run_id,
             named=partial(self._index.add, self.run_id),
         )
 
     def close(self) -> None:
-        """Let others use the folder. Harmless when repeated."""
+        """Release the folder. Safe to repeat."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -183,7 +183,7 @@ class RunFolder:
         return "" if self.newest is None else _id_of(self.newest)
 
     def _recover(self) -> None:
-        """Take the state from the newest journal; a damaged one is reported, never passed over."""
+        """Read the state from the newest journal; a damaged one is reported, never skipped."""
         journals = self.journals()
         if not journals:
             self.damaged = self._index.missing("", listed=False)
@@ -192,8 +192,8 @@ class RunFolder:
         found = fold(self.newest)
         if found.run not in ("", self._newest_id()):
             raise Refused(
-                f"{self.newest} holds the journal of run {found.run}: it is a copy under another's "
-                f"name, and what it says may be old. Put the journal of run {self._newest_id()} "
+                f"{self.newest} holds the journal of run {found.run}: it is a copy under another "
+                f"name, and its state may be old. Put the journal of run {self._newest_id()} "
                 "back, or remove this file"
             )
         self.state, self.venues = found.state, found.venues
@@ -203,13 +203,13 @@ class RunFolder:
         problem = found.damaged or ("" if found.started else "it holds no Started event")
         if problem:
             self.damaged = (
-                f"{self.newest}: {problem}. What comes after it is not known. Look at it with "
+                f"{self.newest}: {problem}. What follows it is unknown. Inspect it with "
                 f"`citadel tape info {self.newest}` and compare with the venue"
             )
 
 
 def _lock(path: Path, instance: str) -> int:
-    """Have the folder alone. The folder itself is locked: no file can be removed to undo that."""
+    """Lock the folder. The folder itself is locked: removing a file does not undo that."""
     name = path / ".lock"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ def _lock(path: Path, instance: str) -> int:
     except OSError as error:
         raise _unusable(path, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
         _close_to_others(path, descriptor)
         replace_whole(name, f"{instance} (process {os.getpid()})\n".encode())
     except BlockingIOError as error:
@@ -233,7 +233,7 @@ def _lock(path: Path, instance: str) -> int:
 
 
 def _close_to_others(path: Path, descriptor: int) -> None:
-    """Have a folder that was there before, and holds nothing but ours, for its user alone."""
+    """Restrict an existing folder that holds only our files to its user."""
     found = os.fstat(descriptor)
     ours = all(_OURS.match(each.name) for each in path.iterdir())
     if ours and found.st_uid == os.geteuid() and found.st_mode & 0o077:
@@ -244,12 +244,12 @@ def _unusable(path: Path, error: OSError) -> BadInput:
     return BadInput(
         f"run folder {path} cannot be used: {error.strerror}",
         where="run_dir",
-        mend="name a folder that can be written (--run-dir)",
+        mend="name a writable folder (--run-dir)",
     )
 
 
 def _owner(name: Path) -> str:
-    """Who has the folder, in his own words; empty where he left none."""
+    """Who uses the folder, as that process wrote it; empty if it wrote nothing."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -261,7 +261,7 @@ def _owner(name: Path) -> str:
 def _run_id(last_ns: int, newest: str) -> str:
     """Milliseconds since the epoch in base 36: eight characters that sort by time until 2059.
 
-    Always after the newest there is, whatever the clock says.
+    Always after the newest existing one, whatever the clock shows.
     """
     number = max(time.time_ns(), last_ns) // 1_000_000
     if newest:

@@ -1,9 +1,9 @@
-"""The list of a folder's runs, so that a journal that has gone is missed.
+"""The list of a folder's runs, so that a missing journal is detected.
 
-A restart goes on from the newest journal. Without a list, whoever removes that one has micro go on
-from the account before it and never know. ``journals.index`` names every run that has begun, one a
+A restart resumes from the newest journal. Without a list, removing that one would make micro resume
+from an older account without noticing. ``journals.index`` names every run that was started, one per
 line, oldest first; a journal's own header says that there is such a list. A line that ends in
-``lost`` is one that a person knows to be gone for good.
+``lost`` marks a journal that the operator has given up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME: Final = "journals.index"
 LOST: Final = "lost"
 RUN_ID: Final = re.compile(r"[0-9a-y][0-9a-z]{7}")
 _KEPT: Final = 1_000
-"""Lines, some 10 kB: only the newest decide."""
+"""Lines, some 10 kB: only the newest matter."""
 
 
 class RunIndex:
@@ -38,25 +38,25 @@ class RunIndex:
 
     @property
     def newest(self) -> str:
-        """The run that began last, whether or not its journal is there; empty for none."""
+        """The run that was started last, whether or not its journal exists; empty for none."""
         return max((line[0] for line in self._lines), default="")
 
     def missing(self, newest: str, *, listed: bool) -> str:
-        """Compare with the newest journal that is there.
+        """Compare with the newest existing journal.
 
         Args:
             newest: its run, empty for none.
-            listed: it says itself that there is a list.
+            listed: its header says that there is a list.
 
         Returns:
-            Empty, or what is lost for good, as a person has noted it.
+            Empty, or what is given up, as marked by the operator.
 
         Raises:
-            Refused: a journal that the list names is gone, or the list itself.
+            Refused: a journal that the list names is missing, or the list itself.
         """
         if listed and not self._lines:
             raise Refused(
-                f"{self.path} is missing: it names the newest journal, without which nobody knows "
+                f"{self.path} is missing: it names the newest journal, and without it nothing shows "
                 f"whether journal {newest} is the newest. Put it back from a copy. If {newest} is "
                 f"the newest for certain: echo {newest} > {self.path}"
             )
@@ -67,14 +67,14 @@ class RunIndex:
             raise Refused(
                 f"journal {gone[-1]} is missing from {self.path.parent}: it holds the newest state "
                 f"of orders and account, and what is left is {what}. Put it back from a copy. To "
-                f"go on without it, write `{LOST}` after {gone[-1]} in {self.path}: micro then "
+                f"continue without it, write `{LOST}` after {gone[-1]} in {self.path}: micro then "
                 "starts halted, so that you can compare with the venue"
             )
         names = ", ".join(line[0] for line in later)
         return f"journal {names} is lost, and with it what happened since {newest}" if later else ""
 
     def add(self, run_id: str) -> None:
-        """Name a run whose journal is on the disk; returns when the list is, too."""
+        """Add a run whose journal is on disk; returns when the list is, too."""
         self._lines = [*self._lines, [run_id]][-_KEPT:]
         text = "".join(" ".join(line) + "\n" for line in self._lines)
         replace_whole(self.path, text.encode(), durable=True)
@@ -88,11 +88,11 @@ class RunIndex:
             raise BadInput(
                 f"cannot read it: {error.strerror}",
                 where=str(self.path),
-                mend="it is a plain file of the user who runs micro",
+                mend="it has to be a plain file of the user who runs micro",
             ) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise BadInput("it is no file", where=str(self.path), mend="put it back from a copy")
+            raise BadInput("it is not a file", where=str(self.path), mend="put it back from a copy")
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             lines = [line.split() for line in file if line.strip()]
         for line in lines:
@@ -106,7 +106,7 @@ class RunIndex:
 
 
 def replace_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a private file: readers see all of it or the one before, and links are replaced.
+    """Write a private file atomically: readers see the old or the new one; links are replaced.
 
     Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""Whether the end of a tape was torn by a crash or damaged later."""
+"""Whether the end of a tape was truncated by a crash or damaged later."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK: Final = struct.Struct("<IIIBI")
 
 
 def judge_tail(path: Path, tail: TornTail) -> tuple[str, str]:
-    """Say of a file that does not end with a whole block whether it is (torn, damaged).
+    """Classify a file that does not end with a complete block as (torn, damaged).
 
-    A crash tears only what was being written, so nothing whole can follow it. Something whole
-    does follow a block that was damaged later, for instance in the length it names.
+    A crash truncates only what was being written, so nothing complete can follow it. A complete
+    block does follow one that was damaged later, for instance in its length field.
     """
     where = f"{tail.reason} at byte {tail.offset}"
     with path.open("rb") as file:
@@ -34,12 +34,12 @@ def judge_tail(path: Path, tail: TornTail) -> tuple[str, str]:
     if tail.damaged or len(rest) > _SCAN_BYTES:
         return "", where
     if _block_within(rest):
-        return "", f"{where}, and whole blocks follow it"
+        return "", f"{where}, and complete blocks follow it"
     return where, ""
 
 
 def _block_within(data: bytes) -> bool:
-    """Whether a whole block begins anywhere after the first byte."""
+    """Whether a complete block begins anywhere after the first byte."""
     header = encode_header(TapeHeader(created_ns=0))
     for at in range(1, len(data) - _BLOCK.size):
         stored, raw, count, flags, _ = _BLOCK.unpack_from(data, at)

@@ -1,43 +1,48 @@
-"""Feeding a journal back must give the same commands, byte for byte."""
+"""Replaying a journal must give the same commands, byte for byte."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from citadel_bridge.exit_codes import Exit
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.shell.journal import records
-from citadel_micro.shell.journal.journal import FAULT, JournalReader
+from citadel_micro.shell.journal.difference import Difference, places_of, shown
+from citadel_micro.shell.journal.journal import FAULT
+from citadel_micro.shell.journal.reader import JournalReader, Row, event_of
+from citadel_micro.shell.journal.stopping import ALLOWED, read_until, state_of
+from citadel_proto.errors import BadInput
 from citadel_proto.tape import COMMAND, EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from citadel_proto.tape import Record
-
-_SHOWN: int = 2_000
-"""Characters of one command that are printed; a longer one is cut."""
+    from citadel_micro.shell.journal.stopping import Until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """The first place where the recomputed run departs from what was written."""
+class Stopped:
+    """The event that a replay was to stop after, and what the engine knew then."""
 
     record: int
-    """Number of the record in the file, from 1 (the header is 0)."""
-    event: str
-    """What was being handled."""
-    expected: str
-    """What the journal holds there."""
-    got: str
-    """What was computed."""
+    """Number of the event's record in the file, from 1."""
+    now_ns: int
+    """Engine time."""
+    event: object
+    commands: list[object]
+    """What was computed for it."""
+    state: dict[str, Any]
+    """See ``stopping.state_of``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What came of recomputing a journal."""
+    """Result of replaying a journal."""
 
     run_id: str
     events: int
@@ -45,27 +50,33 @@ class Verification:
     """Commands that agreed."""
     difference: Difference | None
     notes: tuple[str, ...]
-    """How the file ends, where that is worth knowing."""
+    """How the file ends, where that matters."""
     damaged: str
-    """Where the file is damaged, so that nobody knows what came after; empty if it is not."""
+    """Where the file is damaged, so that what follows is unknown; empty if it is not."""
+    stopped: Stopped | None = None
+    """Where it was stopped, if that was asked for, and the place came before any difference."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """One event and what the journal says came of it."""
+    """One event and its commands in the journal."""
 
     record: int
-    data: bytes
+    row: Row
     now_ns: int
     commands: list[bytes] = field(default_factory=list)
     fault: str = ""
     last: bool = False
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Path, until: Until | None = None) -> Verification:
     """Recompute every command of a journal, up to the first difference.
 
     A run that was killed may end within the commands of its last event; what is there must agree.
+
+    Args:
+        path: the journal.
+        until: stop after this event.
 
     Raises:
         BadInput, DecodeError: the file cannot be read, or is no journal.
@@ -75,10 +86,12 @@ def verify(path: Path) -> Verification:
         engine = Engine(reader.header.config, reader.header.instruments)
         events = commands = bare = 0
         notes: list[str] = []
-        difference = None
+        difference = stopped = None
         for group in _groups(reader.records()):
             events += 1
             got, fault, earlier = _recompute(engine, group)
+            if not got and not fault and until is None and not group.commands and not group.fault:
+                continue  # as most of them
             bare += earlier
             agreed = _agreed(group.commands, got)
             commands += agreed
@@ -87,9 +100,14 @@ def verify(path: Path) -> Verification:
                 if not (fault and group.fault and agreed == len(group.commands)):
                     difference = _difference(group, got, agreed, fault)
                 else:
-                    notes.append(f"the run ended with a fault, and so does this: {fault}")
+                    notes.append(f"the run ended with a fault, and so does the replay: {fault}")
                 break
             if complete:
+                if until is not None and until.reached(
+                    group.now_ns, group.row.frame, group.record + len(group.commands)
+                ):
+                    stopped = _stopped(engine, group)
+                    break
                 continue
             if group.last and agreed == len(group.commands):
                 notes.append("it ends within the commands of its last event")
@@ -97,8 +115,11 @@ def verify(path: Path) -> Verification:
             difference = _difference(group, got, agreed, fault)
             break
         if bare:
-            notes.append(f"{bare} books were written without features, by a version before them")
-        torn, damaged = ("", "") if difference is not None else reader.ending()
+            notes.append(
+                f"{bare} commands have the form of an earlier version: books without features, "
+                "positions without funding"
+            )
+        torn, damaged = ("", "") if difference or stopped else reader.ending()
         if torn:
             notes.append(torn)
     finally:
@@ -110,41 +131,58 @@ def verify(path: Path) -> Verification:
         difference=difference,
         notes=tuple(notes),
         damaged=damaged,
+        stopped=stopped,
     )
 
 
-def verify_journal(path: Path, say: Callable[[str], object] = print) -> int:
-    """Verify a journal and say what came of it; the body of ``citadel replay JOURNAL --verify``.
+def verify_journal(path: Path, say: Callable[[str], object] = print, *, until: str = "") -> int:
+    """Verify a journal and print the result; the body of ``citadel replay JOURNAL --verify``.
+
+    Args:
+        path: the journal.
+        say: prints a line.
+        until: stop there, and print the event, its commands and the engine's state as JSON.
 
     Returns:
         0 when every command agreed, 1 at the first difference and for a damaged file.
 
     Raises:
-        BadInput, DecodeError: as ``verify``.
+        BadInput, DecodeError: as ``verify``; BadInput when there is no such place to stop at.
     """
-    found = verify(path)
+    found = verify(path, read_until(until) if until else None)
     for note in found.notes:
         say(f"note: {note}")
+    if found.stopped is not None:
+        say(msgspec.json.format(msgspec.json.encode(_plain(found.stopped)), indent=2).decode())
+        return Exit.OK
+    if found.difference is None and until and not found.damaged:
+        raise BadInput(
+            f"the journal has no such event: {until}",
+            where="--until",
+            allowed=f"its {found.events} events; {ALLOWED}",
+        )
     if found.difference is None:
         say(f"{found.events} events, {found.commands} commands agreed")
         if found.damaged:
-            say(f"damaged: {found.damaged}; what comes after it is not known")
+            say(f"damaged: {found.damaged}; what follows is unknown")
             return Exit.DIFFERENCE
         return Exit.OK
     say(f"record {found.difference.record} differs, after {found.commands} commands that agreed")
     say(f"  event:    {found.difference.event}")
     say(f"  expected: {found.difference.expected}")
     say(f"  got:      {found.difference.got}")
+    for place in found.difference.places:
+        say(f"  differs:  {place}")
     return Exit.DIFFERENCE
 
 
-def _groups(rows: Iterable[Record]) -> Iterator[_Group]:
+def _groups(rows: Iterable[Row]) -> Iterator[_Group]:
     group: _Group | None = None
     for number, record in enumerate(rows, start=1):
         if record.direction == EVENT:
             if group is not None:
                 yield group
-            group = _Group(number, record.frame, record.recv_ns)
+            group = _Group(number, record, record.recv_ns)
         elif group is not None and record.direction == COMMAND:
             group.commands.append(record.frame)
         elif group is not None and record.direction == FAULT:
@@ -154,7 +192,7 @@ def _groups(rows: Iterable[Record]) -> Iterator[_Group]:
         yield group
 
 
-def _fault_of(record: Record) -> str:
+def _fault_of(record: Row) -> str:
     """Text of a fault that the engine raised; empty for one of the shell, which is not replayed."""
     row = records.decode_plain(record.frame)
     return str(row["text"]) if isinstance(row, dict) and row.get("in_engine") else ""
@@ -163,9 +201,11 @@ def _fault_of(record: Record) -> str:
 def _recompute(engine: Engine, group: _Group) -> tuple[list[bytes], str, int]:
     """Commands of one event or the fault that it ends in, and how many have an earlier form there."""
     try:
-        commands = engine.handle(records.decode_event(group.data), group.now_ns)
+        commands = engine.handle(event_of(group.row), group.now_ns)
     except Exception as error:  # noqa: BLE001 - a fault is a result here: it is compared and told
         return [], f"{type(error).__name__}: {error}", 0
+    if not commands:
+        return [], "", 0
     got = [records.encode(command) for command in commands]
     earlier = 0
     for number, expected in enumerate(group.commands[: len(got)]):
@@ -184,17 +224,40 @@ def _agreed(expected: list[bytes], got: list[bytes]) -> int:
 
 
 def _difference(group: _Group, got: list[bytes], agreed: int, fault: str) -> Difference:
-    nothing = "nothing more of this event"
+    nothing = "no further command of this event"
     expected = group.commands[agreed] if agreed < len(group.commands) else None
     computed = got[agreed] if agreed < len(got) else None
     return Difference(
         record=group.record + 1 + agreed,
-        event=_shown(group.data),
-        expected=_shown(expected) if expected is not None else group.fault or nothing,
-        got=_shown(computed) if computed is not None else fault or nothing,
+        event=shown(group.row.frame),
+        expected=shown(expected) if expected is not None else group.fault or nothing,
+        got=shown(computed) if computed is not None else fault or nothing,
+        places=places_of(expected or b"", computed or b""),
     )
 
 
-def _shown(data: bytes) -> str:
-    text = repr(records.decode_plain(data))
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def _stopped(engine: Engine, group: _Group) -> Stopped:
+    return Stopped(
+        record=group.record,
+        now_ns=group.now_ns,
+        event=records.decode_plain(group.row.frame),
+        commands=[records.decode_plain(data) for data in group.commands],
+        state=state_of(engine),
+    )
+
+
+def _plain(value: object) -> object:
+    """Fit for JSON: NaN, which says that there is no value, as null."""
+    match value:
+        case Stopped():
+            return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case bytes():
+            return value.hex()
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value

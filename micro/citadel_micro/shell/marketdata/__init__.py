@@ -1,1 +1,1 @@
-"""The Aggregator and what it is made of: one small spec a venue, one engine for all of them."""
+"""The Aggregator and its parts: one small spec per venue, one engine for all of them."""

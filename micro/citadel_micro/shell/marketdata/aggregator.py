@@ -1,8 +1,8 @@
-"""The Aggregator: every venue's feed under one roof, one sink for everything that comes.
+"""The Aggregator: the feeds of all venues, with one sink for every event.
 
-The sink is called on the event loop, from inside the websocket's callback, in order of receipt; one
-that is too slow is spared superseded book updates (``outlet``). A sink that raises is a fault of
-ours: it is handed to ``on_fault`` with the traceback, and the connections live on.
+The sink is called on the event loop, from inside the websocket's callback, in order of receipt; for a
+slow one superseded book updates are conflated (``event_queue``). A sink that raises is a bug of
+ours: its exception is passed to ``on_fault`` with the traceback, and the connections stay up.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from citadel_micro.core.model.events import FeedStatus
 from citadel_micro.shell.marketdata.backoff import Pacer
 from citadel_micro.shell.marketdata.connection import Connection
-from citadel_micro.shell.marketdata.context import Shared
-from citadel_micro.shell.marketdata.event_queue import Outlet
+from citadel_micro.shell.marketdata.context import VenueContext
+from citadel_micro.shell.marketdata.event_queue import EventQueue
 from citadel_micro.shell.marketdata.generic import GENERIC, integrity_of, is_generic
 from citadel_micro.shell.marketdata.naming import nearest
 from citadel_micro.shell.marketdata.snapshots import SnapshotFetcher
@@ -45,12 +46,12 @@ class FeedConfig:
 
     Args:
         venue: venue id.
-        symbols: unified symbol to venue symbol; an empty venue symbol is worked out by rule.
+        symbols: unified symbol to venue symbol; an empty venue symbol is derived by rule.
         websocket_url: instead of the venue's own, for a simulator or a proxy. Without a path it
             gets the venue's.
         rest_url: the same for HTTP.
         channels: which of depth, quote and trade.
-        quiet_s: a symbol without depth for this long on a live connection is subscribed anew.
+        quiet_s: a symbol without depth for this long on a live connection is resubscribed.
     """
 
     venue: str
@@ -67,7 +68,7 @@ class _Venue:
     def __init__(
         self,
         config: FeedConfig,
-        outlet: Outlet,
+        outlet: EventQueue,
         clock: Callable[[], int],
         rng: random.Random,
         tap: Tap | None,
@@ -90,7 +91,7 @@ class _Venue:
                 symbols=len(natives),
                 tap=tap,
             )
-        shared = Shared(
+        shared = VenueContext(
             spec=spec,
             url=_address(config.websocket_url, spec.websocket_url),
             rest_url=config.rest_url or spec.rest_url,
@@ -102,9 +103,9 @@ class _Venue:
             rng=rng,
             connects=Pacer(spec.limits.connects_per_s),
             want_snapshot=self.snapshots.request if self.snapshots is not None else None,
-            want_look=(
-                self.snapshots.look
-                if self.snapshots is not None and spec.look is not None
+            want_poll=(
+                self.snapshots.poll
+                if self.snapshots is not None and spec.poll is not None
                 else None
             ),
             drop_snapshot=self.snapshots.forget if self.snapshots is not None else _nothing,
@@ -122,11 +123,31 @@ class _Venue:
             )
             for number, start in enumerate(range(0, len(names), size))
         ]
+        self.shared = shared
         self.by_symbol = {
             symbol: connection for connection in self.connections for symbol in connection.symbols
         }
         for connection in self.connections:
             outlet.add(connection, [(spec.venue, symbol) for symbol in connection.symbols])
+
+    def add(self, symbol: str, native: str) -> Connection:
+        """A connection of its own for one more symbol."""
+        native = native or self.spec.native(symbol)
+        self.shared.symbols[native] = symbol
+        taken = {each.number for each in self.connections}
+        number = next(free for free in range(len(taken) + 1) if free not in taken)
+        connection = Connection(self.shared, number, {symbol: native})
+        self.connections.append(connection)
+        self.by_symbol[symbol] = connection
+        self.shared.outlet.add(connection, [(self.spec.venue, symbol)])
+        return connection
+
+    def remove(self, symbol: str) -> None:
+        """Forget the connection of a symbol that was added."""
+        connection = self.by_symbol.pop(symbol)
+        connection.silence()
+        self.connections.remove(connection)
+        self.shared.outlet.remove(connection, [(self.spec.venue, symbol)])
 
 
 def _address(given: str, venues: str) -> str:
@@ -139,11 +160,11 @@ def _address(given: str, venues: str) -> str:
 
 
 def _nothing(_native: str) -> None:
-    """Streams that bring their own snapshots have none to drop."""
+    """Streams that bring their own snapshots have none to cancel."""
 
 
 class Aggregator:
-    """Keeps the feeds of all configured venues up and gives every event to ``sink``.
+    """Keeps the feeds of all configured venues up and passes every event to ``sink``.
 
     Args:
         feeds: one configuration a venue.
@@ -151,7 +172,7 @@ class Aggregator:
             FeedStatus.
         clock: engine time, ns.
         seed: of the jitter of retries.
-        on_fault: called with what a sink raised.
+        on_fault: called with the exception of a sink.
         tap: called with all raw traffic, for captures.
     """
 
@@ -172,7 +193,9 @@ class Aggregator:
         self._venues: dict[str, _Venue] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._generic: dict[str, LiveFeed] = {}
-        # Unknown venues, and those that are no more, are refused before anything starts.
+        self._followed: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._dropped: set[tuple[str, str]] = set()
+        # Unknown venues, and those that have closed, are refused before anything starts.
         for feed in self._feeds:
             if not is_generic(feed.venue) and venue_spec(feed.venue).capture_only:
                 raise BadInput(
@@ -181,10 +204,10 @@ class Aggregator:
                     where="venue",
                 )
         integrities = {feed.venue: integrity_of(feed.venue) for feed in self._feeds}
-        self._outlet = Outlet(sink, clock, integrities, on_fault)
+        self._outlet = EventQueue(sink, clock, integrities, on_fault)
 
     async def start(self) -> None:
-        """Begin to connect; returns at once."""
+        """Start to connect; returns at once."""
         self._spawn(self._outlet.watch(), "feed load")
         for feed in self._feeds:
             if is_generic(feed.venue):
@@ -212,13 +235,41 @@ class Aggregator:
         self._outlet.add(generic, [(feed.venue, symbol) for symbol in feed.symbols])
         self._spawn(generic.run(), f"feed {feed.venue}")
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def follow(self, venue: str, symbol: str, native: str = "") -> None:
+        """Follow one more symbol, on a connection of its own, until ``drop``; repeating changes nothing.
+
+        ``native`` is its venue symbol, by default derived by rule.
+        """
+        key = (venue, symbol)
+        if key in self._followed:
+            return
+        self._dropped.discard(key)
+        connection = self._venues[venue].add(symbol, native)
+        self._followed[key] = self._spawn(connection.run(), f"feed {venue} {connection.number}")
+
+    def drop(self, venue: str, symbol: str, reason: str) -> None:
+        """End what ``follow`` began; its last event is a FeedStatus that says why."""
+        task = self._followed.pop((venue, symbol), None)
+        if task is not None:
+            self._dropped.add((venue, symbol))
+            self._venues[venue].remove(symbol)
+            task.cancel()
+        self._outlet.emit(
+            FeedStatus(venue=venue, symbol=symbol, up=False, reason=reason, followed=False),
+            self._clock(),
+        )
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+        return task
 
-    async def close(self) -> None:
-        """Disconnect everything and leave no task behind."""
+    async def close(self) -> list[ConnectionHealth]:
+        """Disconnect everything and leave no task behind.
+
+        Returns what every connection had received by its end.
+        """
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -226,21 +277,25 @@ class Aggregator:
         for venue in self._venues.values():
             if venue.snapshots is not None:
                 await venue.snapshots.close()
+        ended = self.health()
         self._outlet.close()
         self._venues.clear()
         self._generic.clear()
+        return ended
 
     def request_snapshot(self, venue: str, symbol: str, reason: str, *, mute: bool = False) -> None:
-        """Carry out a RequestSnapshot: fetch over HTTP, or subscribe anew where that brings one.
+        """Execute a RequestSnapshot: fetch over HTTP, or resubscribe where that brings one.
 
-        With ``mute`` it is subscribed anew in any case.
+        With ``mute`` it is resubscribed in any case.
 
-        Raises BadInput for a venue or symbol that is not received, with the nearest names.
+        Raises BadInput for a venue or symbol that is not subscribed, with the nearest names.
         """
         generic = self._generic.get(venue)
         if generic is not None and symbol in generic.symbols:
             generic.resync(symbol, reason)
             return
+        if (venue, symbol) in self._dropped:
+            return  # requested before the engine had it
         received = self._venues.get(venue)
         connection = received.by_symbol.get(symbol) if received is not None else None
         if connection is None:
@@ -252,7 +307,7 @@ class Aggregator:
             )
             raise BadInput(
                 f"no feed of {symbol} on {venue}",
-                allowed=", ".join(near or known[:10]) or "nothing is received",
+                allowed=", ".join(near or known[:10]) or "nothing is subscribed",
             )
         connection.resync(symbol, reason, mute=mute)
 
@@ -275,6 +330,8 @@ class Aggregator:
         return replace(source.health(), load=self._outlet.health(source.load))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if task in self._tasks:
+            self._tasks.remove(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, Exception):
                 raise error

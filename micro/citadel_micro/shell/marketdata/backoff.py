@@ -1,4 +1,4 @@
-"""Rates: how often to retry, and how often a venue may be asked."""
+"""Rates: how often to retry, and how often to send requests to a venue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Backoff:
     """Capped exponential delays with jitter.
 
     The n-th delay is uniform in [1/2, 1] of ``base_s * 2^n``, at most ``cap_s``: jitter keeps many
-    clients from coming back together, the lower half keeps the rate bounded.
+    clients from reconnecting together, the lower half keeps the rate bounded.
     """
 
     __slots__ = ("_base_s", "_cap_s", "_rng", "attempts")
@@ -32,7 +32,7 @@ class Backoff:
         return ceiling * (0.5 + 0.5 * self._rng.random())
 
     def reset(self) -> None:
-        """It went well: the next failure starts from the shortest delay."""
+        """Success: the next failure starts from the shortest delay."""
         self.attempts = 0
 
 
@@ -49,7 +49,7 @@ class Hourly:
         self._times: deque[float] = deque(maxlen=most or 1)
 
     def wait_s(self, now_s: float, count: int = 1) -> float:
-        """Seconds until so many more may come together; 0 for at once."""
+        """Seconds until so many more may be sent together; 0 for at once."""
         over = len(self._times) + count - self._most
         if not self._most or over <= 0:
             return 0.0
@@ -63,9 +63,9 @@ class Hourly:
 
 
 class Pacer:
-    """At most ``per_s`` passages a second, evenly spaced, in order of asking.
+    """At most ``per_s`` requests a second, evenly spaced, first come first served.
 
-    After a pause up to ``burst`` more may pass at once, as a venue's budget of a minute permits.
+    After a pause up to ``burst`` more may pass at once, as a venue's per-minute budget permits.
     """
 
     __slots__ = ("_burst_s", "_interval_s", "_lock", "_next_s")
@@ -77,7 +77,7 @@ class Pacer:
         self._lock = asyncio.Lock()
 
     async def turn(self, cost: float = 1.0) -> None:
-        """Wait for this caller's turn; a passage of half the cost lets the next one come in half the time."""
+        """Wait for this caller's turn; at half the cost the next one waits half as long."""
         loop = asyncio.get_running_loop()
         async with self._lock:
             wait_s = self._next_s - loop.time()
@@ -87,5 +87,5 @@ class Pacer:
             self._next_s = max(self._next_s, earliest_s) + self._interval_s * cost
 
     def hold(self, seconds: float) -> None:
-        """Nobody passes for this long: the venue has said so."""
+        """Hold all requests for this long, as the venue demands."""
         self._next_s = max(self._next_s, asyncio.get_running_loop().time() + seconds)

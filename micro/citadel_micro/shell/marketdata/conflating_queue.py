@@ -1,9 +1,9 @@
-"""What waits for a consumer that is too slow: books conflate, trades and states never do.
+"""Queue for a slow consumer: books are conflated, trades and states never.
 
-Events leave in the order in which they came, but for one thing: an update of a book that continues
-one still waiting is joined to it, in its place, and a best bid and ask takes the place of an older
-one. What comes of joined updates is exactly what they would have come to one by one, so nothing but
-superseded levels is lost, and sequences and checksums prove the joined update as they would have
+Events leave in the order in which they came, with one exception: an update of a book that continues
+a queued one is merged into it, in its place, and a best bid and ask replaces an older one.
+The result of merged updates is exactly that of applying them one by one, so nothing but superseded
+levels is lost, and sequence numbers and checksums prove the merged update as they would have
 proved the last of them.
 
 Pure: no clock, no input or output.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Texts = dict[float, tuple[str, str]]
 
 _SUCCEEDS: Final = frozenset({"conn_seq", "snapshot_only", "unnumbered", "unverified"})
-"""Strategies whose updates follow one another whatever their numbers, as far as a book can tell."""
+"""Strategies by which any two updates may follow one another, as far as a book can see."""
 
 
 def key_of(event: Waiting) -> Key:
@@ -40,9 +40,9 @@ def strategy_of(integrity: str) -> str:
 
 
 def continues(strategy: str, last: DepthUpdate, update: DepthUpdate) -> bool:
-    """Whether by the rules of this strategy the change ``update`` comes right after ``last``.
+    """Whether by the rules of this strategy the change ``update`` directly follows ``last``.
 
-    ``strategy`` as ``strategy_of`` gives it. False says nothing about who is wrong.
+    ``strategy`` as ``strategy_of`` gives it. False does not say what is wrong.
     """
     if strategy == "range_bridge_spot":
         return update.first_seq == last.last_seq + 1 <= update.last_seq
@@ -54,7 +54,7 @@ def continues(strategy: str, last: DepthUpdate, update: DepthUpdate) -> bool:
 
 
 class _Entry:
-    """One waiting event; the levels of joined updates are in tables until it leaves."""
+    """One queued event; the levels of merged updates are in tables until it leaves."""
 
     __slots__ = ("asks", "bids", "event", "joined", "key", "since_ns", "texts")
 
@@ -68,7 +68,7 @@ class _Entry:
         self.texts: tuple[Texts, Texts] = ({}, {})
 
     def join(self, update: DepthUpdate) -> None:
-        """Put a change on top of this one."""
+        """Merge a change into this one."""
         event = self.event
         assert isinstance(event, DepthUpdate)  # noqa: S101 - only those are offered
         if not self.joined:
@@ -83,13 +83,13 @@ class _Entry:
         )
 
     def supersede(self, event: Waiting) -> None:
-        """Wait with this instead, which says all that this one would have said."""
+        """Queue this event instead, which supersedes the present one."""
         self.event = event
         self.joined = 0
         self.bids, self.asks, self.texts = {}, {}, ({}, {})
 
     def taken(self) -> Waiting:
-        """The event, with all that was joined to it."""
+        """The event, with everything merged into it."""
         event = self.event
         if not self.joined or not isinstance(event, DepthUpdate):
             return event
@@ -118,7 +118,7 @@ def _texts(levels: dict[float, float], texts: Texts) -> TextLevels:
     return [texts[price] for price in levels]
 
 
-class Backlog:
+class ConflatingQueue:
     """The queue between a feed and its consumer. See the module.
 
     Args:
@@ -132,23 +132,23 @@ class Backlog:
         }
         self._queue: deque[_Entry] = deque()
         self._depth: dict[Key, _Entry] = {}
-        """The youngest waiting update of each book, if the next may be joined to it."""
+        """The newest queued update of each book, if the next may be merged into it."""
         self._quotes: dict[Key, _Entry] = {}
         self.waiting: dict[Key, int] = {}
-        """Events that wait, by venue and symbol."""
+        """Queued events, by venue and symbol."""
         self.conflated: dict[Key, int] = {}
-        """Book updates so far that left as part of a younger one, by venue and symbol."""
+        """Book updates merged into a newer one so far, by venue and symbol."""
 
     def __len__(self) -> int:
-        """Events that wait."""
+        """Queued events."""
         return len(self._queue)
 
     def oldest_ns(self) -> int | None:
-        """Receive time of what has waited longest, ns; None when nothing waits."""
+        """Receive time of the oldest queued event, ns; None when the queue is empty."""
         return self._queue[0].since_ns if self._queue else None
 
     def push(self, event: Waiting, recv_ns: int) -> None:
-        """Take one more, received at ``recv_ns``."""
+        """Queue one more, received at ``recv_ns``."""
         key = key_of(event)
         if isinstance(event, DepthUpdate):
             if self._joined(event, key):
@@ -164,7 +164,7 @@ class Backlog:
             self._quotes[key] = self._append(event, key, recv_ns)
         else:
             if isinstance(event, FeedStatus):
-                # What comes after a change of state must not be told before it.
+                # Events after a change of state must not overtake it.
                 self._depth.pop(key, None)
                 self._quotes.pop(key, None)
             self._append(event, key, recv_ns)
@@ -187,7 +187,7 @@ class Backlog:
         return entry
 
     def _joined(self, update: DepthUpdate, key: Key) -> bool:
-        """Whether it has become part of what waits."""
+        """Whether it was merged into a queued one."""
         entry = self._depth.get(key)
         if entry is None:
             return False
@@ -195,7 +195,7 @@ class Backlog:
         assert isinstance(last, DepthUpdate)  # noqa: S101 - nothing else is in that table
         strategy = self._strategies[key[0]]
         if update.snapshot:
-            # Where snapshots are fetched, the changes that wait are what joins them to the stream.
+            # Where snapshots are fetched, the queued changes are what joins them to the stream.
             if self._bridges[key[0]] or update.last_seq < last.last_seq:
                 return False
             entry.supersede(update)
@@ -203,7 +203,7 @@ class Backlog:
         if last.snapshot or not continues(strategy, last, update):
             return False
         if update.checksum is None and last.checksum is not None:
-            return False  # the proof that waits would be lost
+            return False  # the queued proof would be lost
         if (update.texts is None) is not (last.texts is None):
             return False
         entry.join(update)

@@ -1,7 +1,7 @@
-"""One connection of one venue, with its share of the symbols, kept up for as long as it is wanted.
+"""One connection of one venue, with its share of the symbols, kept up as long as it is needed.
 
-It has one ``Life`` after the other. When one is about to end (its lifetime is nearly over, or the venue
-says that it will go away), its successor is opened first, and each symbol handed over: ``handover``.
+It runs one ``FeedSession`` (session) after the other. When one is about to end (its lifetime is nearly over, or
+the venue announces a shutdown), its successor is opened first, and each symbol handed over: ``handover``.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from citadel_micro.shell.marketdata.decode import DECODE_ERRORS
 from citadel_micro.shell.marketdata.handover import Handover
 from citadel_micro.shell.marketdata.health import ConnectionHealth
 from citadel_micro.shell.marketdata.lag_monitor import Load
-from citadel_micro.shell.marketdata.session import RENEWED, Life
+from citadel_micro.shell.marketdata.session import RENEWED, FeedSession
 from citadel_micro.shell.marketdata.websocket import post
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.shell.marketdata.context import Shared, SinkEvent
+    from citadel_micro.shell.marketdata.context import Emit, SinkEvent, VenueContext
 
 SETTLED_S: Final = 20.0
-"""A connection that lived this long was a good one: the next failure retries quickly."""
+"""A connection that lasted this long was a good one: the next failure retries quickly."""
 HANDOVER_S: Final = 10.0
-"""Symbols on which nothing has happened for this long on either connection are handed over."""
+"""Symbols without traffic for this long on either connection are handed over."""
 LINGER_S: Final = 1.0
-"""The old one is heard for this long after its last book, for trades that are still under way."""
-_LOOK_S: Final = 0.01
-"""How often it is looked whether a handover is done."""
+"""The old one is read for this long after its last book, for trades still in transit."""
+_CHECK_S: Final = 0.01
+"""How often a handover is checked for completion."""
 
 
 class Connection:
-    """See the module. ``run`` returns when cancelled, and at no other time.
+    """See the module. ``run`` returns only when canceled.
 
     Args:
         number: of this connection among those of the venue, from 0.
         natives: venue symbol of each unified symbol that it serves.
     """
 
-    def __init__(self, shared: Shared, number: int, natives: Mapping[str, str]) -> None:
+    def __init__(self, shared: VenueContext, number: int, natives: Mapping[str, str]) -> None:
         self._shared = shared
         self._spec = shared.spec
         self.number = number
         self._natives = dict(natives)
-        self._emit = shared.outlet.emit
-        self._life: Life | None = None
-        self._successor: Life | None = None
+        self._emit: Emit = shared.outlet.emit
+        self._session: FeedSession | None = None
+        self._successor: FeedSession | None = None
         self._handover: Handover | None = None
         self._backoff = Backoff(shared.rng)
         self._log = structlog.get_logger("feeds").bind(venue=self._spec.venue, conn=number)
@@ -63,7 +63,7 @@ class Connection:
     @property
     def up(self) -> bool:
         """Connected just now."""
-        return self._life is not None
+        return self._session is not None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class Connection:
         return tuple(self._natives)
 
     def health(self) -> ConnectionHealth:
-        """What it has seen so far, without what its consumer has made of it."""
+        """Its counts so far, without those of its consumer."""
         counts = self.counts
         return ConnectionHealth(
             venue=self._spec.venue,
@@ -85,7 +85,7 @@ class Connection:
             failures=counts.failures,
             resubscribed=counts.resubscribed,
             last_frame_ns=counts.last_frame_ns,
-            clock=None if self._life is None else self._life.clock.estimate(),
+            clock=None if self._session is None else self._session.clock.estimate(),
         )
 
     def octets_read(self) -> int:
@@ -94,36 +94,44 @@ class Connection:
 
     def unread(self) -> int:
         """As ``outlet.Source``."""
-        return sum(life.unread() for life in self._lives())
+        return sum(session.unread() for session in self._sessions())
 
     def hold(self, *, held: bool) -> None:
         """As ``outlet.Source``."""
-        for life in self._lives():
-            life.hold(held=held)
+        for session in self._sessions():
+            session.hold(held=held)
 
     def resync(self, symbol: str, reason: str, *, mute: bool = False) -> None:
-        """The book of this unified symbol lost its place, or its depth fell mute: bring it anew."""
-        life, handover = self._life, self._handover
+        """The book of this unified symbol has a gap, or went mute: resynchronize it."""
+        session, handover = self._session, self._handover
         if handover is not None and self._successor is not None and handover.moved(symbol):
-            life = self._successor
-        if life is not None:
-            life.resync(symbol, reason, mute=mute)
+            session = self._successor
+        if session is not None:
+            session.resync(symbol, reason, mute=mute)
+
+    def silence(self) -> None:
+        """Emit nothing any more: it is about to be canceled."""
+        self._emit = _nowhere
+        for session in self._sessions():
+            session.emit = _nowhere
+        for native in self._natives.values():
+            self._shared.drop_snapshot(native)
 
     async def run(self) -> None:
-        """Connect, and again whenever it is lost, at a bounded rate."""
+        """Connect, and reconnect whenever it is lost, at a bounded rate."""
         loop = asyncio.get_running_loop()
         while True:
             opened_s = loop.time()
             try:
-                life = await self._open()
+                session = await self._open()
             except PeerUnavailable as error:
                 self.counts.failures += 1
                 self._log.warning("connect failed", error=str(error))
                 self._down(str(error))
             else:
                 opened_s = loop.time()
-                life.begin()
-                why = await self._live(life)
+                session.begin()
+                why = await self._run_session(session)
                 self._log.warning("disconnected", reason=why, after_s=loop.time() - opened_s)
                 self._down(why)
                 if why == RENEWED:
@@ -132,10 +140,10 @@ class Connection:
                 self._backoff.reset()
             await asyncio.sleep(self._backoff.next())
 
-    async def _open(self) -> Life:
+    async def _open(self) -> FeedSession:
         """A new connection, not yet subscribed. Raises PeerUnavailable."""
         await self._shared.connects.turn()
-        life = Life(
+        session = FeedSession(
             self._shared,
             self.number,
             self._natives,
@@ -143,11 +151,11 @@ class Connection:
             load=self.load,
             emit=self._emit,
         )
-        await life.open(await self._address())
-        return life
+        await session.open(await self._address())
+        return session
 
     async def _address(self) -> str:
-        """Where to connect, which some venues tell anew each time. Raises PeerUnavailable."""
+        """Where to connect, which some venues assign anew each time. Raises PeerUnavailable."""
         spec = self._spec
         if not spec.ticket or self._shared.given_url:
             return self._shared.url
@@ -157,37 +165,37 @@ class Connection:
         except DECODE_ERRORS as error:
             raise PeerUnavailable(f"{spec.venue}: no address to connect to: {error}") from None
 
-    def _lives(self) -> list[Life]:
-        return [life for life in (self._life, self._successor) if life is not None]
+    def _sessions(self) -> list[FeedSession]:
+        return [session for session in (self._session, self._successor) if session is not None]
 
-    async def _live(self, life: Life) -> str:
-        """From the beginning of a life to the end of its last successor. Returns why that ended."""
-        self._life = life
-        ending: asyncio.Future[str] = asyncio.ensure_future(life.closed())
+    async def _run_session(self, session: FeedSession) -> str:
+        """Run a session and its successors to the end of the last. Returns why that ended."""
+        self._session = session
+        ending: asyncio.Future[str] = asyncio.ensure_future(session.closed())
         try:
             while True:
-                await _either(ending, life.wants_successor)
+                await _either(ending, session.wants_successor)
                 if ending.done():
                     return ending.result()
                 if self._shared.tap is not None:
                     # Two connections under one number would make a capture that nobody can read.
-                    life.restart(life.renewal)
+                    session.restart(session.renewal)
                     return await ending
                 begun = await self._begin_successor(ending)
                 if begun is None:
                     await asyncio.wait([ending], timeout=self._backoff.next())
-                elif await self._hand_over(life, ending, *begun):
-                    life, ending = begun
-                    self._life = life
+                elif await self._hand_over(session, ending, *begun):
+                    session, ending = begun
+                    self._session = session
                     self._log.info("handed over", connects=self.counts.connects)
         finally:
-            self._life = None
+            self._session = None
             await _end(ending)
 
     async def _begin_successor(
         self, ending: asyncio.Future[str]
-    ) -> tuple[Life, asyncio.Future[str]] | None:
-        """A further connection, and its end. None if there is none before the old one ends."""
+    ) -> tuple[FeedSession, asyncio.Future[str]] | None:
+        """Open a successor, and its end. None if there is none before the old one ends."""
         opening = asyncio.ensure_future(self._open())
         try:
             both: list[asyncio.Future[Any]] = [ending, opening]
@@ -199,17 +207,21 @@ class Connection:
         if opening.cancelled():
             return None
         try:
-            life = opening.result()
+            session = opening.result()
         except PeerUnavailable as error:
             self.counts.failures += 1
             self._log.warning("no successor yet", error=str(error))
             return None
-        return life, asyncio.ensure_future(life.closed())
+        return session, asyncio.ensure_future(session.closed())
 
     async def _hand_over(
-        self, old: Life, ending: asyncio.Future[str], new: Life, closing: asyncio.Future[str]
+        self,
+        old: FeedSession,
+        ending: asyncio.Future[str],
+        new: FeedSession,
+        closing: asyncio.Future[str],
     ) -> bool:
-        """Hand every symbol over. False if the successor has died before it was one."""
+        """Hand every symbol over. False if the successor was lost before it was complete."""
         loop = asyncio.get_running_loop()
         self._log.info("renewing", reason=old.renewal)
         handover = Handover(
@@ -225,7 +237,7 @@ class Connection:
             new.begin(succeeds=True)
             give_up_s = loop.time() + HANDOVER_S
             while not (handover.done or ending.done() or closing.done()):
-                await asyncio.wait([ending, closing], timeout=_LOOK_S)
+                await asyncio.wait([ending, closing], timeout=_CHECK_S)
                 if new.subscribing:
                     give_up_s = loop.time() + HANDOVER_S
                 elif loop.time() > give_up_s:
@@ -248,8 +260,8 @@ class Connection:
             self._handover = self._successor = None
         return True
 
-    def _take_back(self, old: Life, handover: Handover, reason: str) -> None:
-        """The successor is lost: what had moved to it is void until the old one has brought it."""
+    def _take_back(self, old: FeedSession, handover: Handover, reason: str) -> None:
+        """The successor is lost: books moved to it are void until the old one has resynced them."""
         self._log.warning("the successor is lost", reason=reason)
         old.emit = self._emit
         for symbol in self._natives:
@@ -278,10 +290,10 @@ async def _either(ending: asyncio.Future[str], event: asyncio.Event) -> None:
 
 
 async def _end(ending: asyncio.Future[str]) -> None:
-    """Let a life close its connection, and wait for that."""
+    """Let a session close its connection, and wait for that."""
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)
 
 
 def _nowhere(_event: SinkEvent, _recv_ns: int) -> None:
-    """For a connection whose successor has taken over."""
+    """Drops the events of a connection whose successor has taken over."""

@@ -1,4 +1,4 @@
-"""What all connections of one venue share, and the shapes of what they give out."""
+"""What all connections of one venue share, and the callbacks that they use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from citadel_micro.shell.marketdata.backoff import Pacer
 from citadel_micro.shell.marketdata.decode import FeedEvent, Symbols
-from citadel_micro.shell.marketdata.event_queue import Outlet
+from citadel_micro.shell.marketdata.event_queue import EventQueue
 from citadel_micro.shell.marketdata.spec import Channel, VenueSpec
 from citadel_micro.shell.marketdata.trade_filter import TradeNews
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class Emit(Protocol):
-    """Takes one event, at the time it was received."""
+    """Receives one event, at its receive time."""
 
     def __call__(self, event: SinkEvent, recv_ns: int, /) -> None:
-        """Take it, at once."""
+        """Handle it at once."""
 
 
 class Tap(Protocol):
-    """Takes raw traffic in the terms of a capture: kind, connection, address, text."""
+    """Receives raw traffic in the terms of a capture: kind, connection, address, text."""
 
     def __call__(self, recv_ns: int, kind: str, conn: int, url: str, text: str, /) -> None:
-        """Take it, at once."""
+        """Handle it at once."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a connection has seen so far."""
+    """Counts of a connection so far."""
 
     frames: int = 0
     octets: int = 0
@@ -47,25 +47,25 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class VenueContext:
     """What all connections of one venue share."""
 
     spec: VenueSpec
     url: str
     rest_url: str
     given_url: bool
-    """The address was configured, so no ticket is asked for."""
+    """The address was configured, so no ticket is requested."""
     symbols: Symbols
     channels: Sequence[Channel]
-    outlet: Outlet
+    outlet: EventQueue
     clock: Callable[[], int]
     rng: random.Random
     connects: Pacer
     want_snapshot: Callable[[str, str], None] | None
     """(venue symbol, unified symbol); None where the stream brings its own."""
-    want_look: Callable[[str, str, Callable[[str], None]], None] | None
-    """(venue symbol, unified symbol, who is called with the latter when the answer has been given
-    out); None where the venue's book cannot be looked at."""
+    want_poll: Callable[[str, str, Callable[[str], None]], None] | None
+    """(venue symbol, unified symbol, callback for the latter once the answer has been emitted);
+    None where the venue's book cannot be polled."""
     drop_snapshot: Callable[[str], None]
     quiet_s: float
     news: TradeNews

@@ -1,7 +1,7 @@
-"""What every venue's decoder shares: bytes of one frame in, normalised events out, no sockets.
+"""What every venue's decoder shares: bytes of one frame in, normalized events out, no sockets.
 
 Numbers are decoded by msgspec straight into floats, with their bounds as part of the type, so that
-a NaN, an infinity, a negative size or a price of nothing is refused while decoding, at no cost. Any
+a NaN, an infinity, a negative size or a zero price is rejected while decoding, at no cost. Any
 frame that is not what the venue documents raises ``VenueViolation`` and nothing else.
 """
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
-"""A price of a level. The upper bound refuses infinity; no instrument comes near it."""
+"""A price of a level. The upper bound rejects infinity; no instrument comes near it."""
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 """A size, or a price that may be 0 where the venue means that there is none."""
 Level = tuple[Price, Size]
 Whole = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-"""A number of the venue's, with room for arithmetic: beyond 64 bits nothing can write it down."""
+"""An integer of the venue's, with room for arithmetic: beyond 64 bits it cannot be encoded."""
 Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
 """Milliseconds since the Unix epoch, to the year 2255: as nanoseconds they fit into 64 bits."""
 Moment = Annotated[float, msgspec.Meta(ge=0, le=9_000_000_000_000)]
@@ -49,33 +49,32 @@ DECODE_ERRORS: Final = (
     RecursionError,
     zlib.error,
 )
-"""What decoding bytes that anybody could have sent may raise; anything else is our bug."""
+"""What decoding arbitrary bytes may raise; anything else is our bug."""
 
-# Making a named tuple through its own constructor parses keywords; this is half the time.
+# Creating a named tuple through its own constructor parses keywords; this takes half the time.
 make: Final = tuple.__new__
 
 
 class Control(NamedTuple):
-    """Something a venue said about the connection, for the feed engine and not for the books."""
+    """A message about the connection, for the feed engine and not for the books."""
 
     kind: Literal["ack", "refused", "shutdown", "lost", "pong", "answer"]
-    """ack: a subscription holds. refused: it does not. shutdown: the venue asks to reconnect.
+    """ack: a subscription is confirmed. refused: it is rejected. shutdown: the venue asks to reconnect.
     lost: frames of this connection are missing. pong: a heartbeat. answer: reply to ``text``."""
     symbol: str
     """Venue symbol; empty for the whole connection or where the venue does not say."""
     text: str
-    """The venue's own words."""
+    """The venue's own text."""
     request: int = -1
     """Number of the request that this answers, where the venue numbers them."""
 
 
 MarketEvent = DepthUpdate | QuoteTick | TradeTick
 FeedEvent = MarketEvent | Control
-MARKET_TYPES: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
 
 
 class Decoder(Protocol):
-    """Decoder of one connection. Holds what belongs to a connection, such as its sequence."""
+    """Decoder of one connection. Holds the connection's state, such as its sequence."""
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of one websocket message. Raises VenueViolation only."""
@@ -85,7 +84,7 @@ class Decoder(Protocol):
 
 
 class Symbols(dict[str, str]):
-    """Venue symbol to unified symbol, filled by rule where no instrument has said."""
+    """Venue symbol to unified symbol, filled by rule where no instrument gives it."""
 
     __slots__ = ("_unify",)
 
@@ -94,7 +93,7 @@ class Symbols(dict[str, str]):
         self._unify = unify
 
     def __missing__(self, venue_symbol: str) -> str:
-        """Work it out once."""
+        """Derive it once."""
         unified = self._unify(venue_symbol)
         if len(self) < 100_000:  # noqa: PLR2004 - garbage names must not fill the memory
             self[venue_symbol] = unified
@@ -102,13 +101,13 @@ class Symbols(dict[str, str]):
 
 
 _SECONDS: Final[dict[str, int]] = {}
-"""Nanoseconds since the Unix epoch of the last seconds met: most frames share theirs with others."""
+"""Nanoseconds since the Unix epoch of recent seconds: most frames share theirs with others."""
 _SECOND: Final = 19
 """Length of ``2021-04-17T16:43:37``."""
 _MICROS: Final = 27
 """Length of that with microseconds and a Z."""
 _SCALE: Final[tuple[int, ...]] = (0, *(10 ** (9 - digits) for digits in range(1, 10)))
-"""Nanoseconds of one unit of the last digit, by the number of digits behind the point."""
+"""Nanoseconds of one unit of the last digit, by the number of digits after the point."""
 
 
 def iso_ns(text: str) -> int:
@@ -144,10 +143,10 @@ def _second_ns(text: str) -> int:
 
 
 def oldest_first(ticks: list[TradeTick]) -> list[TradeTick]:
-    """Trades of one message in the order in which they happened; many venues begin with the last.
+    """Trades of one message in the order in which they happened; many venues send the last first.
 
-    Sorts the list itself. Of trades of one moment the venue's order counts, or its reverse where
-    its numbers fall.
+    Sorts the list itself. For trades of the same time the venue's order counts, or its reverse where
+    its numbers decrease.
     """
     if len(ticks) > 1:
         if _moment(ticks[0]) > _moment(ticks[-1]):
@@ -173,7 +172,7 @@ def one_sided(bid: float, ask: float) -> bool:
 
 
 def violation(venue: str, data: bytes, error: object) -> VenueViolation:
-    """The error for a frame that is not what the venue documents, with its beginning."""
+    """The error for a frame that is not what the venue documents, with the start of the frame."""
     text = data[:SHOWN].decode("utf-8", "backslashreplace")
     more = f"... ({len(data)} bytes)" if len(data) > SHOWN else ""
     return VenueViolation(f"{venue}: {error}; frame: {text}{more}")
@@ -182,16 +181,16 @@ def violation(venue: str, data: bytes, error: object) -> VenueViolation:
 def is_beside(data: bytes, beside: Iterable[bytes]) -> bool:
     """Whether an unreadable frame is known to be of another channel than the book's.
 
-    ``beside`` as in the venue's spec. One that is cut before it says so counts as the book's.
+    ``beside`` as in the venue's spec. A frame cut before its channel counts as the book's.
     """
     return any(mark in data for mark in beside)
 
 
 def mentioned(data: bytes, natives: Iterable[str]) -> list[str]:
-    """Which of these venue symbols an unreadable frame names: what it damaged, as far as one knows.
+    """The venue symbols that an unreadable frame names: the books that it may have damaged.
 
     Only whole names count: BTCUSDT is not found in ABTCUSDT, nor BTC-USDT in BTC-USDT-SWAP, nor either
-    where the frame is cut right behind it. A name that is not ASCII may be written with escapes.
+    where the frame is cut directly after it. A name that is not ASCII may be written with escapes.
     """
     text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), data.decode("utf-8", "replace"))
     text = text.upper()

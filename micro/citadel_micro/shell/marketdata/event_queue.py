@@ -1,14 +1,14 @@
-"""The way from all connections to the one consumer: a direct call, or a bounded queue when it lags.
+"""From all connections to the one consumer: a direct call, or a bounded queue when it lags.
 
-As long as the consumer keeps up, ``emit`` calls it from inside the websocket's callback. When what
-has come is older than ``overload.BEGIN_NS``, events go through a ``Backlog`` instead, in which books
-conflate and trades do not, and the consumer is given slices of time between the reads. When even
-that is full, the connections are not read until there is room: TCP holds the venue back. The direct
-way returns once everything would fit into the consumer's time again.
+As long as the consumer keeps up, ``emit`` calls it from inside the websocket's callback. When the
+oldest received data is older than ``lag_monitor.BEGIN_NS``, events go through a ``ConflatingQueue`` instead, in
+which books are conflated and trades are not, and the consumer gets slices of time between the reads.
+When even that is full, the connections are not read until there is room: TCP flow control holds the
+venue back. The direct path returns once everything would fit into the consumer's time again.
 
-How far it lags is measured where things can wait: the event loop (how late it wakes a watch), the
-backlog (the age of its head), and the sockets (octets that nobody has read, at the time that reading
-them takes, but no longer than they have waited).
+The lag is measured where data can wait: the event loop (how late it fires a timer), the backlog (the age
+of its head), and the sockets (unread octets, times what reading them takes, but no longer than they
+have waited).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from citadel_micro.core.model.events import FeedStatus
-from citadel_micro.shell.marketdata.conflating_queue import Backlog, key_of
+from citadel_micro.shell.marketdata.conflating_queue import ConflatingQueue, key_of
 from citadel_micro.shell.marketdata.lag_monitor import (
     BEGIN_NS,
     Load,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Sink = Callable[[Event, int], object]
 
 TICK_S: Final = 0.05
-"""How often it is looked how far behind the consumer is."""
+"""How often the consumer's lag is measured."""
 _TICK_NS: Final = int(TICK_S * 1e9)
 _LATE_NS: Final = _TICK_NS + BEGIN_NS
 SLICE_NS: Final = 10_000_000
@@ -48,36 +48,36 @@ SLICE_NS: Final = 10_000_000
 MOST: Final = 20_000
 """Events that may wait; with more, nothing is read. About 10 MB of trades."""
 ROOM: Final = MOST - MOST // 10
-"""Events at which reading begins again: soon, for a venue that gets no pong hangs up."""
+"""Events at which reading resumes: early, because a venue that gets no pong disconnects."""
 _WEIGHT: Final = 0.1
-"""Of a new tick in the averages: they look back half a second."""
+"""Of a new tick in the averages: their memory is half a second."""
 FAULT_LOG_NS: Final = 1_000_000_000
 """Faults of the sink are logged at most this often, with how many there were."""
 
 
 class Source(Protocol):
-    """Where events come from: a connection."""
+    """A source of events: a connection."""
 
     load: Load
 
     def octets_read(self) -> int:
-        """Octets taken from the socket so far."""
+        """Octets read from the socket so far."""
 
     def unread(self) -> int:
-        """Octets that wait in the socket."""
+        """Unread octets in the socket."""
 
     def hold(self, *, held: bool) -> None:
-        """Stop or go on reading."""
+        """Stop or resume reading."""
 
 
-class Outlet:
+class EventQueue:
     """See the module. One for all venues of an ``Aggregator``.
 
     Args:
         sink: the consumer.
         clock: engine time, ns.
         integrities: integrity name of each venue.
-        on_fault: takes what the consumer raises.
+        on_fault: receives the exceptions of the consumer.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Outlet:
         self._sink = sink
         self._clock = clock
         self._on_fault = on_fault
-        self._backlog = Backlog(integrities)
+        self._backlog = ConflatingQueue(integrities)
         self._gauge = OverloadGauge()
         self._sources: list[Source] = []
         self._of: dict[Key, Load] = {}
@@ -110,18 +110,26 @@ class Outlet:
         self._fault_logged_ns = 0
         self._log = structlog.get_logger("feeds")
         self.queueing = False
-        """Events wait for their turn, because the consumer is behind."""
+        """Events are queued, because the consumer lags."""
 
     def add(self, source: Source, keys: Iterable[Key]) -> None:
-        """Watch one more connection, which serves these (venue, symbol)."""
+        """Add a connection, which serves these (venue, symbol)."""
         self._sources.append(source)
         for key in keys:
             self._of[key] = source.load
 
+    def remove(self, source: Source, keys: Iterable[Key]) -> None:
+        """Remove a connection that was added with these."""
+        self._sources.remove(source)
+        self._unread.clear()  # by position
+        self._octets = sum(each.octets_read() for each in self._sources)
+        for key in keys:
+            self._of.pop(key, None)
+
     # --- events -------------------------------------------------------------------------------
 
     def emit(self, event: Event | Control, recv_ns: int) -> None:
-        """Give the consumer one event, at once or in its turn."""
+        """Pass one event to the consumer, at once or in its turn."""
         if self.queueing or recv_ns - self._ticked_ns > _LATE_NS:
             self._queue(event, recv_ns)  # type: ignore[arg-type] # connections keep their Controls
             return
@@ -131,9 +139,9 @@ class Outlet:
             self.fault(error)
 
     def done(self, load: Load, recv_ns: int, frames: int) -> None:
-        """All events of a frame that was received then have been emitted.
+        """All events of a frame received then have been emitted.
 
-        It stands for so many ``frames`` of its connection, for not every one is measured.
+        It represents so many ``frames`` of its connection, since not every one is measured.
         """
         spent_ns = self._clock() - recv_ns
         self._busy_ns += spent_ns * frames
@@ -185,7 +193,7 @@ class Outlet:
             source.hold(held=held)
 
     def fault(self, error: Exception) -> None:
-        """The consumer, or a connection of ours, failed at something."""
+        """The consumer, or a connection of ours, raised an exception."""
         # A sink that fails at every event must not cost a traceback at every event.
         self._faults += 1
         now_ns = self._clock()
@@ -196,13 +204,13 @@ class Outlet:
             self._on_fault(error)
 
     def close(self) -> None:
-        """Hand over what still waits."""
+        """Pass on what is still queued."""
         self._give(None)
 
-    # --- how far behind -----------------------------------------------------------------------
+    # --- lag ----------------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Measure, for as long as it is not cancelled."""
+        """Measure until canceled."""
         loop = asyncio.get_running_loop()
         self._ticked_ns = self._clock()
         while True:
@@ -229,7 +237,7 @@ class Outlet:
         fresh, self._octets = octets - self._octets, octets
         busy_ns, drain_ns, handled = self._busy_ns, self._drain_ns, self._handled
         self._busy_ns = self._drain_ns = self._handled = 0
-        # Averages of both, not of their ratio: a small frame that was slow says nothing of large ones.
+        # Averages of both, not of their ratio: one slow small frame must not count as much as large ones.
         self._busy += _WEIGHT * (busy_ns - self._busy)
         self._fresh += _WEIGHT * (fresh - self._fresh)
         demand = (busy_ns + drain_ns * (1 + joined / max(1, handled))) / elapsed_ns
@@ -241,7 +249,7 @@ class Outlet:
         self._sample(now_ns, max(lag_ns, age_ns, unread_ns))
 
     def _count_waiting(self) -> int:
-        """Bring the counts of all loads up to date; book updates joined since the last time."""
+        """Update the counts of all loads; returns the book updates conflated since the last call."""
         joined = 0
         waiting: dict[int, int] = {}
         conflated: dict[int, int] = {}
@@ -271,7 +279,7 @@ class Outlet:
                 behind_ms=behind_ns // 1_000_000,
                 loop_lag_ms=self._lag.now // 1_000_000,
                 unread_octets=sum(source.load.unread.now for source in self._sources),
-                meaning="books conflate, trades wait",
+                meaning="books are conflated, trades are queued",
             )
         elif turn == "ended":
             self._give(None)
@@ -285,7 +293,7 @@ class Outlet:
             self._episode_peak_ns = 0
 
     def health(self, load: Load) -> LoadHealth:
-        """How far behind the consumer of this connection is."""
+        """Lag of this connection's consumer."""
         self._count_waiting()
         gauge = self._gauge
         return LoadHealth(

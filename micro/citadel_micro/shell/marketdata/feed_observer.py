@@ -1,6 +1,6 @@
 """Feed health as the market channel shows it: states, rates, latencies, gaps.
 
-Time is a parameter; rates are over what was observed, latencies over the last samples.
+Time is a parameter; rates are over the observation time, latencies over the last samples.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Latencies:
 
 
 class Feed:
-    """What was heard of one book."""
+    """Observations of one book."""
 
     def __init__(self, venue: str, symbol: str) -> None:
         self.venue = venue
@@ -132,7 +132,7 @@ class Feed:
 
 
 def _load_row(health: FeedHealth) -> dict[str, Any]:
-    """How far micro is behind the connection of a book."""
+    """Lag of micro behind the connection of a book."""
     return {
         "overloaded": health.overloaded,
         "overloads": health.overloads,
@@ -154,7 +154,7 @@ def _load_row(health: FeedHealth) -> dict[str, Any]:
 
 
 def _clock_row(health: FeedHealth) -> dict[str, float] | None:
-    """Where the venue's clock is."""
+    """Offset of the venue's clock."""
     offset, error, rtt = health.clock_offset_ns, health.clock_error_ns, health.rtt_ns
     if offset is None or error is None or rtt is None:
         return None
@@ -165,8 +165,8 @@ def _clock_row(health: FeedHealth) -> dict[str, float] | None:
     }
 
 
-class Observer:
-    """Takes the messages of the market channel, and sums up."""
+class FeedObserver:
+    """Receives the messages of the market channel, and sums up."""
 
     def __init__(self, now_ns: int) -> None:
         self._begin(now_ns)
@@ -183,7 +183,7 @@ class Observer:
         """One message, received now (wall clock)."""
         if isinstance(message, MicroHeartbeat):
             if self.beat is not None and self.beat.instance != message.instance:
-                # A new run: its sequences begin anew, and so does everything here.
+                # A new run: its sequences restart, and so does everything here.
                 self._begin(now_ns)
             self.beat = message
         elif isinstance(message, ConsolidatedBook):
@@ -209,7 +209,7 @@ class Observer:
         self._counters = (now_ns, dict(counters))
 
     def summary(self, now_ns: int) -> dict[str, Any]:
-        """Everything heard, as plain data: what ``citadel feeds --json`` prints."""
+        """Everything received, as plain data: what ``citadel feeds --json`` prints."""
         seconds = (now_ns - self._since_ns) / _S
         beat = self.beat
         return {

@@ -33,19 +33,19 @@ def integrity_of(venue: str) -> str:
 
 
 class LiveFeed(Protocol):
-    """The feed of one such venue; a ``Source`` of ``event_queue`` as well."""
+    """The feed of one such venue; also a ``Source`` of ``event_queue``."""
 
     symbols: tuple[str, ...]
     load: Load
 
     async def run(self) -> None:
-        """Keep it up. Returns when cancelled, and at no other time."""
+        """Keep it up. Returns only when canceled."""
 
     def resync(self, symbol: str, reason: str) -> None:
-        """The book of this symbol is not to be trusted: begin anew."""
+        """The book of this symbol cannot be trusted: resynchronize."""
 
     def health(self) -> ConnectionHealth:
-        """What it has seen so far."""
+        """Its counts so far."""
 
     def octets_read(self) -> int:
         """As ``Source``."""
@@ -61,7 +61,7 @@ class GenericFeeds(Protocol):
     """Makes them."""
 
     def check(self, venue: str) -> None:
-        """Raise BadInput, with the nearest names, where there is no such venue."""
+        """Raise BadInput, with the nearest names, for an unknown venue."""
 
     def feed(
         self,

@@ -1,13 +1,13 @@
-"""From one connection to its successor without a moment in which a book cannot be trusted.
+"""Handover from one connection to its successor with every book LIVE throughout.
 
-Both are connected and subscribed. For each symbol the old one is heard until the new one is known to
-go on where it stands, and from then on the new one:
+Both are connected and subscribed. For each symbol the old connection's events are passed on until the
+new one provably continues where it stands, and from then on the new one's:
 
-- where the stream brings snapshots, the new one's snapshot is a whole book, so it takes over at once;
-- where updates are numbered and the snapshot is fetched, it takes over as soon as it has what comes
-  after the last update that the old one gave, which the numbers tell; nothing has to be fetched.
+- where the stream brings snapshots, the new one's snapshot is a complete book, so it takes over at once;
+- where updates are numbered and the snapshot is fetched, it takes over as soon as it has the update that
+  follows the old one's last, which the numbers show; nothing has to be fetched.
 
-Trades of both are passed, each once. A symbol on which nothing happens on either is handed over at the
+Trades of both are passed on, each once. A symbol without traffic on either is handed over at the
 end: its next update proves itself, or shows the gap.
 
 Pure: no clock, no input or output.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.shell.marketdata.context import SinkEvent
 
 HELD: Final = 2_000
-"""Updates of a symbol that are held at most: as many as a book keeps for its snapshot."""
+"""Updates of a symbol that are buffered at most: as many as a book buffers for its snapshot."""
 
 
 class Handover:
@@ -36,9 +36,9 @@ class Handover:
     Args:
         venue: venue id.
         symbols: unified symbols to hand over.
-        strategy: of the venue's integrity, as ``backlog.strategy_of`` gives it.
+        strategy: of the venue's integrity, as ``conflating_queue.strategy_of`` gives it.
         bridges: snapshots are fetched; otherwise they come in the stream.
-        emit: takes what passes.
+        emit: receives the events passed on.
     """
 
     def __init__(
@@ -58,22 +58,22 @@ class Handover:
         self._last: dict[str, DepthUpdate] = {}
         self._held: dict[str, deque[tuple[DepthUpdate, int]]] = {}
         self._after: dict[str, int] = {}
-        """Where the old one stood, for symbols of which the new one is still behind that."""
+        """Last update of the old one, for symbols on which the new one is still behind it."""
         self._said: dict[str, tuple[FeedStatus, int]] = {}
         self._trades: set[tuple[str, str]] = set()
         self._order: deque[tuple[str, str]] = deque(maxlen=20 * HELD)
 
     @property
     def done(self) -> bool:
-        """Every symbol is the new one's."""
+        """Every symbol has moved to the new one."""
         return not self._left
 
     def moved(self, symbol: str) -> bool:
-        """Whether this symbol is the new one's."""
+        """Whether this symbol has moved to the new one."""
         return symbol not in self._left
 
     def old(self, event: SinkEvent, recv_ns: int) -> None:
-        """What the old connection gives."""
+        """An event of the old connection."""
         if isinstance(event, StreamProof):
             self._emit(event, recv_ns)
             return
@@ -88,9 +88,9 @@ class Handover:
             self._join(event.symbol)
 
     def new(self, event: SinkEvent, recv_ns: int) -> None:
-        """What the new connection gives.
+        """An event of the new connection.
 
-        That it lives says nothing yet about the books that the old one still carries.
+        That it is up does not prove the books that the old one still carries.
         """
         if isinstance(event, StreamProof):
             return
@@ -114,9 +114,9 @@ class Handover:
                 self._join(symbol)
 
     def finish(self, reason: str, *, lost: bool) -> list[str]:
-        """The old one is ``lost``, or has been waited for long enough: the rest is the new one's.
+        """The old one is ``lost``, or the time is up: move all other symbols to the new one.
 
-        What was held goes on where the old one stood, or shows what is missing. Where nothing can
+        Buffered updates continue where the old one stood, or show what is missing. Where nothing can
         show that, the book is void until its snapshot has come.
 
         Returns:
@@ -140,7 +140,7 @@ class Handover:
         return void
 
     def _join(self, symbol: str) -> None:
-        """Move a symbol if the new connection has what comes after the last of the old one."""
+        """Move a symbol if the new connection has the update that follows the old one's last."""
         held, last = self._held.get(symbol), self._last.get(symbol)
         if not held or last is None:
             return
@@ -148,7 +148,7 @@ class Handover:
         while held and held[0][0].last_seq <= last.last_seq:
             held.popleft()
         if not held and began_before:
-            # Its stream has begun and is not ahead: it will go on from here, or from before.
+            # Its stream has begun and is not ahead: it will continue from here, or from before.
             self._after[symbol] = last.last_seq
         elif not held or not continues(self._strategy, last, held[0][0]):
             return

@@ -1,4 +1,4 @@
-"""What one connection of a feed has seen, for logs and metrics."""
+"""Counts of one connection of a feed, for logs and metrics."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ConnectionHealth:
     last_frame_ns: int
     load: LoadHealth = field(default_factory=LoadHealth)
     clock: ClockEstimate | None = None
-    """Where the venue's clock is; None until it is known."""
+    """Estimate of the venue's clock; None until it is known."""
 
     def wire(self) -> FeedHealth:
-        """What is published of it with the state of each of its books."""
+        """The part published with the state of each of its books."""
         load, clock = self.load, self.clock
         return FeedHealth(
             overloaded=load.overloaded,

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the feeds' connections: how far behind they are, and the venues' clocks."""
+"""Prometheus metrics of the feeds' connections: their lag, and the venues' clocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS: Final = ("venue", "connection")
 
 
 def connection_metrics(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
-    """All of it; what all connections share (the consumer) is given once."""
+    """All of them; those of the shared consumer are given once."""
     yield from _shared(connections)
     yield from _counts(connections)
     yield from _clocks(connections)
@@ -29,10 +29,10 @@ def connection_metrics(connections: Sequence[ConnectionHealth]) -> Iterator[Metr
 def _shared(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
     rows = (
         ("citadel_feed_overloaded", "1 while micro does not keep up with its feeds."),
-        ("citadel_feed_behind_seconds", "Age of the oldest thing that came and is not handled."),
-        ("citadel_feed_behind_peak_seconds", "The most that was."),
-        ("citadel_loop_lag_seconds", "How late the event loop woke its watch last."),
-        ("citadel_loop_lag_peak_seconds", "The latest that it did."),
+        ("citadel_feed_behind_seconds", "Age of the oldest data received and not handled."),
+        ("citadel_feed_behind_peak_seconds", "Maximum of that."),
+        ("citadel_loop_lag_seconds", "How late the event loop last fired its timer."),
+        ("citadel_loop_lag_peak_seconds", "Maximum of that."),
     )
     gauges = [GaugeMetricFamily(name, text, labels=[]) for name, text in rows]
     overloaded = CounterMetricFamily("citadel_feed_overloaded_seconds", "Time overloaded.")
@@ -63,11 +63,11 @@ def _counts(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
     )
     conflated = CounterMetricFamily(
         "citadel_feed_conflated",
-        "Book updates handled as part of a younger one, because micro was behind.",
+        "Book updates merged into a newer one, because micro lagged.",
         labels=labels,
     )
     waiting = GaugeMetricFamily(
-        "citadel_feed_waiting", "Events that wait to be handled.", labels=labels
+        "citadel_feed_waiting", "Events waiting to be handled.", labels=labels
     )
     unread = GaugeMetricFamily(
         "citadel_feed_unread_bytes", "Received by the system and not read.", labels=labels
@@ -75,7 +75,7 @@ def _counts(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
     handled = GaugeMetricFamily(
         "citadel_feed_handled_seconds",
         "From the receipt of an event to the end of its handling, of the last events.",
-        labels=[*labels, "quantile"],
+        labels=[*labels, "percentile"],
     )
     for each in connections:
         key = [each.venue, str(each.number)]
@@ -87,7 +87,7 @@ def _counts(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
         waiting.add_metric(key, each.load.waiting)
         unread.add_metric(key, each.load.unread_octets)
         for rank, value in zip(PERCENTILES, each.load.handled_ns, strict=False):
-            handled.add_metric([*key, str(rank / 100)], value / _S)
+            handled.add_metric([*key, f"{rank:g}"], value / _S)
     yield from (up, frames, connects, violations, conflated, waiting, unread, handled)
 
 
@@ -97,10 +97,10 @@ def _clocks(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
         "citadel_venue_clock_offset_seconds", "The venue's clock minus ours.", labels=labels
     )
     error = GaugeMetricFamily(
-        "citadel_venue_clock_error_seconds", "The offset is right to within this.", labels=labels
+        "citadel_venue_clock_error_seconds", "Error bound of the offset.", labels=labels
     )
     rtt = GaugeMetricFamily(
-        "citadel_venue_round_trip_seconds", "Quickest of the last minute.", labels=labels
+        "citadel_venue_round_trip_seconds", "Fastest of the last minute.", labels=labels
     )
     for each in connections:
         if each.clock is not None:

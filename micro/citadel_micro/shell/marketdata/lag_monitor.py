@@ -1,4 +1,4 @@
-"""Whether the consumer keeps up with the feeds, and how far behind it is. Pure: time is passed in."""
+"""Whether the consumer keeps up with the feeds, and its lag. Pure: time is passed in."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 BEGIN_NS: Final = 100_000_000
-"""Behind by more than this, the consumer is overloaded: a decision on 100 ms old books is late."""
+"""At a lag above this the consumer is overloaded: a decision on 100 ms old books is late."""
 END_NS: Final = 25_000_000
-"""Behind by less than this, and for ``CALM_NS``, it has caught up."""
+"""At a lag below this for ``CALM_NS`` it has caught up."""
 CALM_NS: Final = 1_000_000_000
 DEMAND_END: Final = 0.75
-"""Part of its time that the consumer would need for everything, unjoined, for the overload to end:
-else it would begin anew at once."""
+"""Fraction of its time that the consumer would need for everything, without conflation, for the
+overload to end: otherwise it would start again at once."""
 SAMPLES: Final = 1_000
-"""Latencies that percentiles are of."""
+"""Number of latencies that percentiles are computed from."""
 PERCENTILES: Final = (50, 90, 99)
 
 Turn = Literal["", "began", "ended"]
 
 
 class OverloadGauge:
-    """Overload with hysteresis: begins at once, ends after a calm time."""
+    """Overload with hysteresis: starts at once, ends after a calm time."""
 
     __slots__ = ("_calm_since_ns", "_since_ns", "_total_ns", "episodes", "overloaded")
 
     def __init__(self) -> None:
         self.overloaded = False
         self.episodes = 0
-        """How often it began."""
+        """How often it started."""
         self._since_ns = 0
         self._total_ns = 0
         self._calm_since_ns: int | None = None
 
     def sample(self, now_ns: int, behind_ns: int, demand: float = 0.0) -> Turn:
-        """Note how far behind the consumer is now. Returns whether overload began or ended.
+        """Record the consumer's lag. Returns whether overload started or ended.
 
         Args:
             now_ns: now.
-            behind_ns: age of the oldest thing that has come and is not handled.
-            demand: part of the time that handling all of it, unjoined, takes; above 1 it never
-                catches up.
+            behind_ns: age of the oldest data received and not handled.
+            demand: fraction of the time that handling all of it, without conflation, takes; above 1
+                it never catches up.
         """
         if not self.overloaded:
             if behind_ns < BEGIN_NS:
@@ -63,7 +63,7 @@ class OverloadGauge:
         return ""
 
     def overloaded_ns(self, now_ns: int) -> int:
-        """Time spent overloaded so far, with the episode that lasts, ns."""
+        """Time spent overloaded so far, including the current episode, ns."""
         return self._total_ns + (now_ns - self._since_ns if self.overloaded else 0)
 
 
@@ -86,19 +86,19 @@ class Latencies:
 
 
 class Unread:
-    """How long the oldest octet that nobody has read has waited, from how many came and were read.
+    """Age of the oldest unread octet, from how many came and were read.
 
-    What came between two looks is taken to have come at the later one.
+    What came between two samples counts as received at the later one.
     """
 
     __slots__ = ("_came",)
 
     def __init__(self) -> None:
         self._came: deque[tuple[int, int]] = deque()
-        """(when, octets so far) of each look at which there were more than before."""
+        """(time, octets so far) of each sample at which there were more than before."""
 
     def age_ns(self, now_ns: int, read: int, unread: int) -> int:
-        """At a look: the octets read so far, and those that wait. 0 where none wait."""
+        """At a sample: the octets read so far, and the unread ones. 0 where none are unread."""
         came = self._came
         if not unread:
             came.clear()
@@ -112,45 +112,45 @@ class Unread:
 
 @dataclass(slots=True)
 class Peak:
-    """A quantity as it is now, and the most that it has been."""
+    """Current value and maximum of a quantity."""
 
     now: int = 0
     peak: int = 0
 
     def set(self, value: int) -> None:
-        """It is this now."""
+        """Set the current value."""
         self.now = value
         self.peak = max(self.peak, value)
 
 
 @dataclass(slots=True)
 class Load:
-    """What one connection asks of its consumer, and how far that is behind."""
+    """Load of one connection on its consumer, and the consumer's lag."""
 
     waiting: Peak = field(default_factory=Peak)
-    """Events that wait to be handled."""
+    """Events waiting to be handled."""
     unread: Peak = field(default_factory=Peak)
-    """Octets that the system has received and nobody has read."""
+    """Octets received by the system and not read."""
     conflated: int = 0
-    """Book updates so far that were handled as part of a younger one."""
+    """Book updates merged into a newer one so far."""
     handled: Latencies = field(default_factory=Latencies)
     """From the receipt of an event to the end of its handling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadHealth:
-    """How far behind a connection's consumer is. Times in ns, since the start where not said."""
+    """Lag of a connection's consumer. Times in ns, since the start unless noted."""
 
     overloaded: bool = False
-    """The consumer, which all connections share, does not keep up just now."""
+    """The consumer, which all connections share, is not keeping up."""
     overloads: int = 0
-    """How often that began."""
+    """How often that started."""
     overloaded_ns: int = 0
     behind_ns: int = 0
-    """Age of the oldest thing that has come and is not handled."""
+    """Age of the oldest data received and not handled."""
     behind_peak_ns: int = 0
     loop_lag_ns: int = 0
-    """How late the event loop last woke its watch."""
+    """How late the event loop last fired its timer."""
     loop_lag_peak_ns: int = 0
     waiting: int = 0
     waiting_peak: int = 0

@@ -1,7 +1,7 @@
-"""Price levels from the JSON that venues write them in, for decoders: compiled, or by msgspec.
+"""Price levels from the venues' JSON, for decoders: compiled, or by msgspec.
 
-A decoder leaves the levels of a frame as they are (``msgspec.Raw``), which has their JSON checked
-and costs next to nothing, and reads them here. What comes out equals a list of (price, size), each
+A decoder leaves the levels of a frame as they are (``msgspec.Raw``), which checks their JSON at next to
+no cost, and parses them here. The result equals a list of (price, size), each
 the float nearest to the digits, with a price in (0, 1e18] and a size in [0, 1e18]. Everything else
 raises one of ``decode.DECODE_ERRORS``.
 """

@@ -1,4 +1,4 @@
-"""Unified symbols from venues' names where names alone tell: ``BTC/USDT``, ``BTC/USDT:USDT-261225``."""
+"""Unified symbols derived from venues' names: ``BTC/USDT``, ``BTC/USDT:USDT-261225``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def nearest(symbol: str, known: Collection[str], count: int = 3) -> list[str]:
-    """Which of the known unified symbols somebody may have meant: of the same coin, if there are.
+    """The known unified symbols closest to a mistyped one: of the same coin, if there are any.
 
     Letters alone would put BTG/USDT before BTC/USDC.
     """
@@ -43,7 +43,7 @@ def nearest(symbol: str, known: Collection[str], count: int = 3) -> list[str]:
 
 
 def _alike(one: str, other: str) -> float:
-    """How much two names are alike behind the slash; of one quote currency more than any others."""
+    """Similarity of two names after the slash; the same quote currency counts most."""
     same = one.partition(":")[0] == other.upper().partition(":")[0]
     return same + difflib.SequenceMatcher(None, one, other.upper()).ratio()
 

@@ -1,4 +1,4 @@
-"""One life of a connection, from open to closed: subscribing, watching, and what comes in.
+"""One session of a connection, from open to closed: subscribing, watching, receiving.
 
 The hot path is ``_on_frame``: websocket callback, decoder, consumer, by direct calls. Subscribing and
 watching are tasks beside it.
@@ -15,49 +15,49 @@ import structlog
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
 from citadel_micro.shell.marketdata.clock_offset import ClockOffset
 from citadel_micro.shell.marketdata.decode import Control, is_beside, mentioned
-from citadel_micro.shell.marketdata.liveness import Pulse
-from citadel_micro.shell.marketdata.quiet_symbols import MUTES, Quiet
+from citadel_micro.shell.marketdata.liveness import Liveness
+from citadel_micro.shell.marketdata.quiet_symbols import MUTES, QuietSymbols
 from citadel_micro.shell.marketdata.spec import broken_venue
-from citadel_micro.shell.marketdata.subscriptions import Asking
-from citadel_micro.shell.marketdata.unanswered import Answers
-from citadel_micro.shell.marketdata.websocket import CLOSE_TIMEOUT_S, Link, open_link
+from citadel_micro.shell.marketdata.subscriptions import Subscriptions
+from citadel_micro.shell.marketdata.unanswered import Unanswered
+from citadel_micro.shell.marketdata.websocket import CLOSE_TIMEOUT_S, WebSocket, open_link
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from citadel_micro.shell.marketdata.context import Counts, Emit, Shared
+    from citadel_micro.shell.marketdata.context import Counts, Emit, VenueContext
     from citadel_micro.shell.marketdata.decode import FeedEvent
     from citadel_micro.shell.marketdata.lag_monitor import Load
 
 WATCH_S: Final = 0.25
-"""How often silence is looked for."""
+"""How often silence is checked."""
 FIRST_UPDATE_S: Final = 3.0
-"""A quiet symbol gets its snapshot after this even if no update has come to join it to."""
+"""A quiet symbol gets its snapshot after this even without an update to join it to."""
 SAMPLE_NS: Final = 5_000_000
-"""Times of handling and stamps are taken at most this often: the first of a burst is the quickest."""
+"""Handling times and timestamps are sampled at most this often: the first of a burst is the fastest."""
 WARN_NS: Final = 10_000_000_000
 """Unreadable messages of one kind are logged at most this often."""
 _FAR: Final = 1 << 62
 RENEWED: Final = "renewed before the venue cuts it"
 RENEW_BEFORE: Final = 0.99
-"""Part of a connection's lifetime after which its successor is opened: 14 minutes before the end of a
-day, time enough for several attempts."""
+"""Fraction of a connection's lifetime after which its successor is opened: 14 minutes before the end of a
+day, enough time for several attempts."""
 
 
-class Life:
-    """See the module. Made by ``Life.begin``; over when ``closed`` returns.
+class FeedSession:
+    """See the module. Created by ``FeedSession.begin``; ended when ``closed`` returns.
 
     Args:
-        number: of the connection that it is a life of.
+        number: of the connection that it is a session of.
         natives: venue symbol of each unified symbol that it serves.
-        counts, load: of the connection, which go on from life to life.
-        emit: takes every event.
+        counts, load: of the connection, continued from session to session.
+        emit: receives every event.
     """
 
     def __init__(
         self,
-        shared: Shared,
+        shared: VenueContext,
         number: int,
         natives: Mapping[str, str],
         *,
@@ -78,28 +78,28 @@ class Life:
         symbols = shared.spec.symbols()
         symbols.update({native: symbol for symbol, native in natives.items()})
         self._decode = shared.spec.decoder(symbols).frame
-        self._link: Link | None = None
-        self._asking = Asking(shared.spec, natives, shared.channels, shared.rng)
+        self._link: WebSocket | None = None
+        self._asking = Subscriptions(shared.spec, natives, shared.channels, shared.rng)
         self._ended = ""
-        self._quiet = Quiet(shared.quiet_s, looks=shared.want_look is not None)
-        self._heard_ns = self._quiet.heard_ns
+        self._quiet = QuietSymbols(shared.quiet_s, polls=shared.want_poll is not None)
+        self._updated_ns = self._quiet.updated_ns
         self._began_ns: dict[str, int] = {}
         self._unjoined: dict[str, int] = {}
-        self._answers = Answers()
+        self._answers = Unanswered()
         self._unanswered = self._answers.waiting
         self._refused: dict[str, str] = {}
         self._warned_ns = 0
         self._held = False
-        self._pulse = Pulse()
+        self._liveness = Liveness()
         self._sample_ns = 0
         self._sampled = counts.frames
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger("feeds").bind(venue=self._spec.venue, conn=number)
         self.emit = emit
-        """Takes every event; may be another from one event to the next."""
+        """Receives every event; may change from one event to the next."""
         self.clock = ClockOffset()
         self.renewal = ""
-        """Why a successor is wanted while this one still lives; empty while none is."""
+        """Why a successor is needed while this one is still up; empty while none is."""
         self.wants_successor = asyncio.Event()
 
     async def open(self, url: str) -> None:
@@ -109,10 +109,10 @@ class Life:
         )
 
     def begin(self, *, succeeds: bool = False) -> None:
-        """Subscribe and watch. One that succeeds another has no book to fetch: it is handed over."""
+        """Subscribe and watch. A successor has no book to fetch: the books are handed over."""
         now_ns = self._clock()
         self._counts.connects += 1
-        self._pulse.frame_ns = self._counts.last_frame_ns = now_ns
+        self._liveness.frame_ns = self._counts.last_frame_ns = now_ns
         if self._tap is not None:
             self._tap(now_ns, "open", self._number, self._shared.url, "")
         for symbol in self._natives:
@@ -128,13 +128,13 @@ class Life:
         ]
 
     async def closed(self) -> str:
-        """Wait for the end and say why it came. When cancelled, the peer is asked to close."""
+        """Wait for the end and return the reason. When canceled, the close handshake is started."""
         link = self._link
         assert link is not None  # noqa: S101 - as above
         try:
             why = await link.closed()
         except asyncio.CancelledError:
-            # Nobody opens another one, so there is time to let the peer answer the close.
+            # No other connection is opened, so there is time for the peer to answer the close.
             link.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
@@ -145,7 +145,7 @@ class Life:
         return self._ended or why
 
     async def end(self) -> None:
-        """Close, and leave no task behind."""
+        """Close, and wait for its tasks."""
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -156,21 +156,21 @@ class Life:
 
     @property
     def subscribing(self) -> bool:
-        """Requests wait for their turn."""
+        """Requests are queued."""
         return self._asking.busy
 
     def unread(self) -> int:
-        """Octets that wait in its socket."""
+        """Unread octets in its socket."""
         return 0 if self._link is None else self._link.unread()
 
     def hold(self, *, held: bool) -> None:
-        """Stop or go on reading."""
+        """Stop or resume reading."""
         self._held = held
         if self._link is not None:
             self._link.hold(held=held)
 
     def resync(self, symbol: str, reason: str, *, mute: bool = False) -> None:
-        """The book of this unified symbol lost its place, or its depth fell mute: bring it anew."""
+        """The book of this unified symbol has a gap, or went mute: resynchronize it."""
         if symbol in self._refused or self._link is None:
             return
         if mute:
@@ -181,12 +181,12 @@ class Life:
             self._resubscribe(symbol, reason)
 
     def _fell_mute(self, symbol: str, reason: str) -> None:
-        """Subscribe anew; what falls mute again and again is BROKEN until it speaks."""
-        if self._quiet.fell_mute(symbol, self._clock()):
+        """Resubscribe; a symbol that goes mute again and again is BROKEN until updates arrive."""
+        if self._quiet.on_mute(symbol, self._clock()):
             self.status(symbol, up=False, reason=reason)
             self._resubscribe(symbol, reason)
             return
-        text = f"{reason}; subscribing anew {MUTES} times has not helped"
+        text = f"{reason}; resubscribing {MUTES} times has not helped"
         self._log.warning("mute", symbol=symbol, reason=text)
         self.status(symbol, up=False, reason=text, refused=True)
         if self._shared.want_snapshot is not None:
@@ -204,7 +204,7 @@ class Life:
     def _asked(self, symbols: Sequence[str]) -> None:
         now_ns = self._clock()
         for symbol in symbols:
-            self._heard_ns[symbol] = self._began_ns[symbol] = now_ns
+            self._updated_ns[symbol] = self._began_ns[symbol] = now_ns
             if self._shared.want_snapshot is not None:
                 self._unjoined[symbol] = now_ns
         if self._shared.want_snapshot is None and "depth" in self._shared.channels:
@@ -219,7 +219,7 @@ class Life:
         wait_s = self._asking.again(symbol)
         self._asked([symbol])
         if wait_s > FIRST_UPDATE_S:
-            spent = f"{reason}; the venue's limits permit subscribing anew in {wait_s:.0f} s"
+            spent = f"{reason}; the venue's limits permit resubscribing in {wait_s:.0f} s"
             self.status(symbol, up=False, reason=spent)
 
     def _send(self, text: str) -> None:
@@ -229,8 +229,8 @@ class Life:
         if self._tap is not None:
             self._tap(self._clock(), "sent", self._number, "", text)
 
-    async def _watch(self, link: Link) -> None:
-        """Look for what does not announce itself: silence, of all or of one symbol, and age."""
+    async def _watch(self, link: WebSocket) -> None:
+        """Check what the stream does not report: silence, of all or of one symbol, and age."""
         loop = asyncio.get_running_loop()
         opened_s = loop.time()
         lifetime_s = self._spec.limits.lifetime_s * RENEW_BEFORE
@@ -238,18 +238,18 @@ class Life:
         silence_ns = int(beat.silence_s * 1e9)
         frames_come = beat.frames or bool(beat.text)
         while True:
-            if self._pulse.ping_due(self._clock()):
+            if self._liveness.ping_due(self._clock()):
                 link.ping()
             await asyncio.sleep(WATCH_S)
             now_ns = self._clock()
             if self._held:
                 # The silence is ours.
-                self._pulse.frame_ns = now_ns
+                self._liveness.frame_ns = now_ns
                 self._quiet.pause(now_ns)
             else:
                 self._prove()
-            heard_ns = self._pulse.frame_ns if frames_come else self._pulse.alive_ns
-            if now_ns - heard_ns > silence_ns:
+            alive_ns = self._liveness.frame_ns if frames_come else self._liveness.alive_ns
+            if now_ns - alive_ns > silence_ns:
                 self.restart(f"no frame for {beat.silence_s:g} s")
             elif lifetime_s and loop.time() - opened_s > lifetime_s:
                 self._succeed(RENEWED)
@@ -262,11 +262,11 @@ class Life:
                 self._watch_quiet(now_ns)
 
     def _prove(self) -> None:
-        """Tell the books when this connection was last heard, if that is news."""
-        heard_ns = self._pulse.news()
-        if heard_ns:
-            proof = StreamProof(venue=self._spec.venue, stream=self._number, recv_ns=heard_ns)
-            self.emit(proof, heard_ns)
+        """Pass the time of the last message on to the books, if it is new."""
+        alive_ns = self._liveness.proof_due()
+        if alive_ns:
+            proof = StreamProof(venue=self._spec.venue, stream=self._number, recv_ns=alive_ns)
+            self.emit(proof, alive_ns)
 
     def _watch_unjoined(self, now_ns: int) -> None:
         due = now_ns - int(FIRST_UPDATE_S * 1e9)
@@ -274,7 +274,7 @@ class Life:
             self._first_update(symbol)
 
     def _watch_unanswered(self, now_ns: int) -> None:
-        """Silence is an answer too, after a time; should the book come all the same, it is taken."""
+        """Report unanswered subscriptions after a time; if the book comes after all, it is used."""
         if self._held or self._asking.busy:
             self._answers.pause(now_ns)
             return
@@ -282,44 +282,44 @@ class Life:
             if symbol in self._refused:
                 continue
             reason = (
-                f"subscribed as {self._natives[symbol]} for {waited_ns / 1e9:.0f} s, and the venue "
-                "has answered nothing; is that still its name?"
+                f"subscribed as {self._natives[symbol]} for {waited_ns / 1e9:.0f} s without "
+                "an answer of the venue; is that still its name?"
             )
             self._log.warning("unanswered", symbol=symbol, reason=reason)
             self.status(symbol, up=False, reason=reason, refused=True)
 
     def _watch_quiet(self, now_ns: int) -> None:
-        """A subscription can die without a word while its connection lives."""
+        """A subscription can stop silently while its connection is up."""
         for symbol, what, silent_ns in self._quiet.due(now_ns, self._refused):
-            if what == "look" and self._shared.want_look is not None:
-                self._shared.want_look(self._natives[symbol], symbol, self._looked)
+            if what == "poll" and self._shared.want_poll is not None:
+                self._shared.want_poll(self._natives[symbol], symbol, self._polled)
             elif what == "resubscribe":
                 reason = f"nothing for {silent_ns / 1e9:.1f} s on a live connection"
                 unanswered = symbol in self._answers.given_up
                 self.status(symbol, up=False, reason=reason, refused=unanswered)
                 self._resubscribe(symbol, reason)
 
-    def _looked(self, symbol: str) -> None:
+    def _polled(self, symbol: str) -> None:
         self._quiet.proven(symbol, self._clock())
 
     def restart(self, reason: str) -> None:
-        """End this life; the connection begins the next."""
+        """End this session; the connection starts the next."""
         self._ended = self._ended or reason
 
     def _succeed(self, reason: str) -> None:
-        """Ask for a successor, and live on until it has taken over."""
+        """Request a successor, and stay up until it has taken over."""
         if not self.renewal:
             self.renewal = reason
             self.wants_successor.set()
 
-    # --- what comes in ------------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------
 
     def _on_frame(self, data: bytes) -> None:
         recv_ns = self._clock()
         counts = self._counts
         counts.frames += 1
         counts.octets += len(data)
-        counts.last_frame_ns = self._pulse.frame_ns = recv_ns
+        counts.last_frame_ns = self._liveness.frame_ns = recv_ns
         if self._tap is not None:
             self._tap(recv_ns, "frame", self._number, "", data.decode("utf-8", "replace"))
         try:
@@ -336,9 +336,9 @@ class Life:
             kind = type(event)
             if kind is DepthUpdate:
                 symbol = event.symbol
-                self._heard_ns[symbol] = recv_ns
+                self._updated_ns[symbol] = recv_ns
                 if self._unanswered and symbol in self._unanswered:
-                    self._answers.heard(symbol)
+                    self._answers.answered(symbol)
                 if self._unjoined and symbol in self._unjoined:
                     self._first_update(symbol)
                 self.emit(event, recv_ns)
@@ -353,7 +353,7 @@ class Life:
             self._sample(events, recv_ns)
 
     def _sample(self, events: Sequence[FeedEvent], recv_ns: int) -> None:
-        """Measure with this frame what is not worth measuring with each."""
+        """Measure with this frame what is not worth measuring with every one."""
         frames = self._counts.frames - self._sampled
         self._sampled = self._counts.frames
         self._outlet.done(self._load, recv_ns, frames)
@@ -365,7 +365,7 @@ class Life:
         now_ns = self._clock()
         self.clock.round_trip(rtt_ns, now_ns)
         if not self._held:
-            self._pulse.pong(now_ns)
+            self._liveness.pong(now_ns)
             self._prove()
 
     def _first_update(self, symbol: str) -> None:
@@ -377,7 +377,7 @@ class Life:
     def _violated(self, error: VenueViolation, data: bytes) -> None:
         """An unreadable frame: the books that it names are void, or all if it names none.
 
-        One of another channel than the book's harms no book.
+        One of another channel than the book's invalidates no book.
         """
         now_ns = self._clock()
         self._counts.violations += 1
@@ -409,14 +409,14 @@ class Life:
             self._link.send(control.text)
 
     def _was_refused(self, control: Control) -> None:
-        """Find which symbols the venue will not serve; those asked for with them must not suffer."""
+        """Find which symbols the venue rejected; those subscribed with them must not suffer."""
         asked = self._asking.take(control.request)
         symbol = self._shared.symbols[control.symbol] if control.symbol else ""
         if symbol in self._natives:
-            # Whether the rest of the request holds, venues do not say: it does if it speaks.
+            # Venues do not say whether the rest of the request holds: it does if messages come.
             soon_ns = self._clock() - int((self._shared.quiet_s - FIRST_UPDATE_S) * 1e9)
             for other in asked:
-                self._heard_ns[other] = min(self._heard_ns[other], soon_ns)
+                self._updated_ns[other] = min(self._updated_ns[other], soon_ns)
         elif len(asked) > 1:
             half = len(asked) // 2
             self._log.warning("refused together", symbols=asked, words=control.text)
@@ -434,7 +434,7 @@ class Life:
         self.status(symbol, up=False, reason=control.text, refused=True)
 
     def status(self, symbol: str, *, up: bool, reason: str, refused: bool = False) -> None:
-        """Tell how this symbol's subscription is."""
+        """Report the state of this symbol's subscription."""
         status = FeedStatus(
             venue=self._spec.venue,
             symbol=symbol,

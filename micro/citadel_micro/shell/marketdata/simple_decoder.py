@@ -1,7 +1,7 @@
-"""The short way to a decoder, for a venue that need not be read in microseconds.
+"""A short way to write a decoder, for a venue that need not be read in microseconds.
 
-``SimpleDecoder`` parses each message into plain data, turns whatever goes wrong with a message into a
-``VenueViolation``, and refuses levels that are none. docs/howto/add-a-venue.md has a whole venue.
+``SimpleDecoder`` parses each message into plain data, turns any error in a message into a
+``VenueViolation``, and rejects invalid levels. docs/howto/add-a-venue.md has a complete venue.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class SimpleDecoder:
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
         self.channels: dict[Any, str] = {}
-        """For venues that number their channels: the venue's symbol of each."""
+        """For venues that number their channels: the venue's symbol of each number."""
 
     def read(self, message: Any, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ANN401 - any JSON
-        """Events of one message. May raise whatever nonsense in it makes it raise."""
+        """Events of one message. May raise anything for an invalid one."""
         raise NotImplementedError
 
     def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -59,12 +59,12 @@ class SimpleDecoder:
         prev: int = -1,
         at_ns: int = 0,
     ) -> DepthUpdate:
-        """A change of a book, or with ``snapshot`` all of it.
+        """A change of a book, or with ``snapshot`` the whole book.
 
         Args:
             native: the venue's symbol.
-            bids: rows of price and size, as numbers or text; more entries are left out. Size 0 takes
-                the level away.
+            bids: rows of price and size, as numbers or text; further entries are ignored. Size 0
+                removes the level.
             asks: the same.
             recv_ns: as ``read`` got it.
             snapshot: the levels are the whole book.
@@ -83,5 +83,5 @@ def _levels(rows: Iterable[Sequence[Any]]) -> list[tuple[float, float]]:
     levels = [(float(row[0]), float(row[1])) for row in rows]
     for price, size in levels:
         if not (0.0 < price <= LARGEST and 0.0 <= size <= LARGEST):
-            raise ValueError(f"{price} x {size} is no level")
+            raise ValueError(f"{price} x {size} is not a valid level")
     return levels

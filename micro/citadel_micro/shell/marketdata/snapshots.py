@@ -1,7 +1,7 @@
-"""HTTP snapshots for the venues whose streams need one: paced, retried, never two at once.
+"""HTTP snapshots for the venues whose streams need one: rate-limited, retried, one at a time.
 
-While many symbols wait, those of few levels are asked for, which cost a part; the whole ones follow when
-nobody waits, and take their place. Looks at the books of silent symbols come last, one at a time.
+While many symbols wait, small snapshots are requested, which cost less; full ones follow when no symbol
+waits, and replace them. Polls of the books of silent symbols come last, one at a time.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ CALM_S: Final = 30.0
 CROWD: Final = 10
 """With more symbols than this without a book, snapshots are quick ones."""
 DEEPEN_AFTER_S: Final = 5.0
-"""Whole snapshots follow the quick ones when nobody has asked for one for this long."""
+"""Full snapshots follow the small ones when none was requested for this long."""
 LOOK_PAUSE_S: Final = 0.2
-"""Between two looks: they are a courtesy, and leave the venue's budget to the snapshots."""
+"""Between two polls: they are optional, and leave the venue's budget to the snapshots."""
 NO_CONNECTION: Final = -1
 """Number of the connection of what came over HTTP, for taps."""
 _REFUSED: Final = frozenset({400, 404})
@@ -44,12 +44,12 @@ _OK: Final = 200
 class SnapshotFetcher:
     """Fetches snapshots of one venue's books and emits them as events.
 
-    A symbol is asked for at most once at a time; asking again meanwhile is free. Repeated requests
-    for the same symbol are spaced by a growing delay, so that a stream that can never be joined
-    costs little.
+    A symbol is requested at most once at a time; requesting it again meanwhile does nothing. Repeated
+    requests for the same symbol are spaced by a growing delay, so that a stream that can never be
+    joined costs little.
 
     Args:
-        symbols: how many the venue has to bring.
+        symbols: how many the venue has.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class SnapshotFetcher:
         self._pacer = Pacer(spec.limits.snapshots_per_s, spec.limits.snapshot_burst)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._shallow: dict[str, str] = {}
-        """Venue symbol to unified symbol of the books that have a quick snapshot only."""
-        self._looks: dict[str, tuple[str, Callable[[str], None]]] = {}
+        """Venue symbol to unified symbol of the books that have a small snapshot only."""
+        self._polls: dict[str, tuple[str, Callable[[str], None]]] = {}
         self._background: asyncio.Task[None] | None = None
         self._backoffs: dict[str, Backoff] = {}
         self._last_s: dict[str, float] = {}
@@ -89,29 +89,29 @@ class SnapshotFetcher:
         self.failures = 0
 
     def request(self, native: str, symbol: str) -> None:
-        """Fetch a snapshot of this venue symbol soon; nothing if it is being fetched."""
+        """Fetch a snapshot of this venue symbol soon; does nothing if one is being fetched."""
         if native not in self._tasks:
             self._asked_s = asyncio.get_running_loop().time()
             self._tasks[native] = asyncio.get_running_loop().create_task(
                 self._run(native, symbol), name=f"snapshot {self._spec.venue} {native}"
             )
 
-    def look(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
-        """Look at the venue's book of this symbol when there is time, and give out a BookLook."""
+    def poll(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
+        """Poll the venue's book of this symbol when there is time, and emit a BookLook."""
         if native not in self._tasks:
-            self._looks.setdefault(native, (symbol, answered))
+            self._polls.setdefault(native, (symbol, answered))
             self._begin_background()
 
     def forget(self, native: str) -> None:
-        """Stop fetching this symbol: its stream is gone, and will ask anew.
+        """Stop fetching this symbol: its stream has ended, and will request it again.
 
-        Its next request is not delayed, because connecting anew has been: a book that waits longer
-        than it must keeps the updates of all that time.
+        Its next request is not delayed, because reconnecting was: a book that waits longer
+        than it must buffers the updates of all that time.
         """
         self._last_s.pop(native, None)
         self._fetched.discard(native)
         self._shallow.pop(native, None)
-        self._looks.pop(native, None)
+        self._polls.pop(native, None)
         task = self._tasks.pop(native, None)
         if task is not None:
             task.cancel()
@@ -147,7 +147,7 @@ class SnapshotFetcher:
             self.failures += 1
             await asyncio.sleep(backoff.next())
         self._last_s[native] = loop.time()
-        # Out of the list before the event: a book that refuses it may ask again at once.
+        # Out of the list before the event: a book that rejects it may request again at once.
         self._tasks.pop(native, None)
         self._shallow.pop(native, None)
         self._fetched.add(native)
@@ -164,15 +164,15 @@ class SnapshotFetcher:
             )
 
     async def _work_background(self) -> None:
-        """Whole snapshots for the books that have a quick one, and looks, while nobody waits."""
-        while self._shallow or self._looks:
+        """Full snapshots for the books that have a small one, and polls, while no symbol waits."""
+        while self._shallow or self._polls:
             if self._tasks:
                 await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
                 continue
-            if self._looks:
-                native = next(iter(self._looks))
-                symbol, answered = self._looks.pop(native)
-                await self._look_at(native, symbol, answered)
+            if self._polls:
+                native = next(iter(self._polls))
+                symbol, answered = self._polls.pop(native)
+                await self._poll(native, symbol, answered)
                 await asyncio.sleep(LOOK_PAUSE_S)
             calm_s = asyncio.get_running_loop().time() - self._asked_s
             if calm_s < DEEPEN_AFTER_S:
@@ -187,8 +187,8 @@ class SnapshotFetcher:
                     if body and native not in self._tasks:
                         self._take(native, symbol, body, url)
 
-    async def _look_at(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
-        make_path = self._spec.look
+    async def _poll(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
+        make_path = self._spec.poll
         if make_path is None:
             return
         await self._pacer.turn(self._spec.quick_cost)
@@ -200,14 +200,14 @@ class SnapshotFetcher:
         try:
             events = self._decoder.rest(native, body, now_ns)
         except VenueViolation as error:
-            self._log.warning("look is not one", symbol=symbol, error=str(error))
+            self._log.warning("the polled book is invalid", symbol=symbol, error=str(error))
             return
         for event in events:
             if isinstance(event, DepthUpdate):
-                look = BookLook(
+                poll = BookLook(
                     event.venue, event.symbol, event.last_seq, event.bids, event.asks, now_ns
                 )
-                self._emit(look, now_ns)
+                self._emit(poll, now_ns)
         answered(symbol)
 
     def _url(self, native: str, *, quick: bool = False) -> str:
@@ -216,7 +216,7 @@ class SnapshotFetcher:
         return self._rest_url + make_path(native)
 
     async def _get(self, symbol: str, url: str) -> bytes | None:
-        """Body of the snapshot; empty when the venue will never give one; None to try again."""
+        """Body of the snapshot; empty when the venue will never give one; None to retry."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
@@ -241,7 +241,7 @@ class SnapshotFetcher:
         return None
 
     def _take(self, native: str, symbol: str, body: bytes, url: str) -> int:
-        """Give a snapshot out. Returns the levels of its longer side; 0 for none."""
+        """Emit a snapshot. Returns the levels of its longer side; 0 for none."""
         now_ns = self._clock()
         if self._tap is not None:
             self._tap(now_ns, "rest", NO_CONNECTION, url, body.decode("utf-8", "replace"))
@@ -249,7 +249,7 @@ class SnapshotFetcher:
             events = self._decoder.rest(native, body, now_ns)
         except VenueViolation as error:
             self.failures += 1
-            self._log.warning("snapshot is not one", symbol=symbol, error=str(error))
+            self._log.warning("the snapshot is invalid", symbol=symbol, error=str(error))
             self.request(native, symbol)
             return 0
         self.fetched += 1

@@ -1,4 +1,4 @@
-"""A venue is one ``VenueSpec``: all that the shared feed engine has to know about it."""
+"""A venue is one ``VenueSpec``: everything that the shared feed engine needs to know about it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Final, Literal, Protocol
 
 from citadel_micro.shell.marketdata.decode import Decoder, Symbols
 from citadel_micro.shell.slot import Slot
+from citadel_micro.sim.paper_rules import SelfTrade
 from citadel_proto.errors import BadInput
 
 Channel = Literal["depth", "quote", "trade"]
 CHANNELS: Final[tuple[Channel, ...]] = ("depth", "quote", "trade")
 PREFIX: Final = "ccxt-"
-"""Begins the ids of venues without a spec of their own, which are live only."""
+"""Prefix of venue ids without a spec of their own, which are live only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """What the client must send to be kept, and how long silence may last.
+    """What the client must send to stay connected, and how long silence may last.
 
     ``text`` is sent every ``interval_s``; empty where the websocket's own pings are enough.
     """
@@ -31,27 +32,27 @@ class Heartbeat:
     interval_s: float = 15.0
     silence_s: float = 45.0
     """Without any frame for this long the connection counts as dead, whatever TCP says. Pongs count
-    as frames only where nothing else need come when all markets are quiet."""
+    as frames only where no other message need come when all markets are quiet."""
     frames: bool = False
-    """The venue sends heartbeats of its own, however quiet the markets are. True as well where there
-    is a ``text``, for it is answered."""
+    """The venue sends heartbeats of its own, even in quiet markets. True as well where there
+    is a ``text``, because it is answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits that the venue documents, kept with some room."""
+    """Limits that the venue documents, with some margin."""
 
     symbols_per_connection: int = 100
     symbols_per_message: int = 50
     messages_per_s: float = 4.0
     requests_per_h: int = 0
-    """Requests to subscribe or unsubscribe an hour, of one connection. 0: not counted."""
+    """Subscribe and unsubscribe requests an hour, of one connection. 0: not counted."""
     connects_per_s: float = 1.0
     snapshots_per_s: float = 5.0
     snapshot_burst: int = 0
-    """Snapshots that may be fetched at once after a pause, before that rate holds."""
+    """Snapshots that may be fetched at once after a pause, before that rate applies."""
     lifetime_s: float = 0.0
-    """Connections are cut after this; ours are renewed a little before. 0: never."""
+    """Connections are cut after this; ours are replaced a little earlier. 0: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,38 +60,41 @@ class VenueSpec:
     """One venue. See ``citadel_micro.adapters.binance.market_data`` for an example.
 
     Args:
-        venue: venue id, as commands and configuration take it.
-        integrity: strategy of ``core.marketdata.sequencing`` by which the books are judged.
+        venue: venue id, as used in commands and configuration.
+        integrity: strategy of ``core.marketdata.sequencing`` by which the books are checked.
         websocket_url: where to connect.
         rest_url: base of HTTP requests; empty where none are needed.
-        decoder: makes the decoder of one connection.
+        decoder: creates the decoder of one connection.
         subscribe: messages that subscribe these venue symbols to these channels; the number is
             that of the first message, for venues that echo it.
         unsubscribe: the same to end it; None where only reconnecting does.
         sequence: what ``last_seq`` of an update is: a number, nothing, or the venue's time.
         snapshot_counts: the snapshot is a message of the book's own channel, and is counted as one
             where messages are counted.
-        ticket: path of an HTTP POST whose answer says where to connect; empty where the address is
-            always the same.
+        ticket: path of an HTTP POST whose answer gives the address to connect to; empty where the
+            address is always the same.
         ticket_url: address to connect to, from the answer to ``ticket``.
         snapshot: path and query of the HTTP snapshot of a venue symbol; None where the snapshot
             comes in the stream after subscribing.
         own_snapshots: the stream brings snapshots all the same, so that none is fetched.
         quick_snapshot: the same of a snapshot with fewer levels, for when many symbols wait for
             theirs; None where all cost the same.
-        quick_cost: what that costs, as a part of a whole one.
+        quick_cost: its cost, as a fraction of a full one's.
         look: the same of the best few levels, to be compared with a book whose stream is silent.
-        beside: texts that only messages of other channels than the book's hold: one of those that
-            cannot be read harms no book.
+        beside: texts that occur only in messages of other channels than the book's: an unreadable
+            one of those invalidates no book.
         snapshot_symbol: venue symbol that a snapshot's address is about, for reading captures.
         unify: unified symbol of a venue symbol, by rule.
         native: venue symbol of a unified symbol, by rule.
-        unmarked_history: the first message of a trade subscription tells of trades before it, and
-            does not say so.
+        unmarked_history: the first message of a trade subscription holds earlier trades, and
+            does not mark them.
         capture_only: why it cannot be followed live (any more); empty where it can.
-        deflate: the venue needs permessage-deflate, which the quick client does not have.
+        deflate: the venue needs permessage-deflate, which the fast client does not have.
         ccxt: ccxt's id of the exchange, for the trading rules of its symbols; empty for the venues
             that ``adapters.ccxt.venues`` knows, and where there is none.
+        self_trade: which order ends when two of one account meet, where the request does not say.
+        reduce_only_exempt: its derivatives take reduce-only orders below the minimum notional, as its
+            documentation says; an order refused by the venue is worse than dust told in time.
     """
 
     venue: str
@@ -107,7 +111,7 @@ class VenueSpec:
     snapshot: Callable[[str], str] | None = None
     quick_snapshot: Callable[[str], str] | None = None
     quick_cost: float = 1.0
-    look: Callable[[str], str] | None = None
+    poll: Callable[[str], str] | None = None
     beside: tuple[bytes, ...] = ()
     snapshot_symbol: Callable[[str], str | None] = lambda _url: None
     own_snapshots: bool = False
@@ -119,6 +123,8 @@ class VenueSpec:
     capture_only: str = ""
     deflate: bool = False
     ccxt: str = ""
+    self_trade: SelfTrade = "expire_maker"
+    reduce_only_exempt: bool = False
 
     def symbols(self) -> Symbols:
         """An empty symbol map of this venue."""
@@ -126,7 +132,7 @@ class VenueSpec:
 
 
 class SpecFinder(Protocol):
-    """Finds the specs there are."""
+    """Finds the existing specs."""
 
     def specs(self) -> Mapping[str, VenueSpec]:
         """All of them, by venue id. Raises BadInput for a broken file."""
@@ -157,13 +163,18 @@ def broken_venue(name: str, error: Exception) -> BadInput:
         f"the venue file {name.rpartition('.')[2]} cannot be used: {type(error).__name__}: {error}",
         where=f"{path}, line {line}" if path else name,
         allowed="a module with SPECS; docs/howto/add-a-venue.md has whole examples",
-        mend="mend the file, or take it away",
+        mend="fix the file, or remove it",
     )
 
 
 def venue_ids() -> list[str]:
     """Ids of the venues with a spec of their own, sorted."""
     return sorted(_specs())
+
+
+def known_spec(venue: str) -> VenueSpec | None:
+    """Spec of this venue; None where it has none, as those that ccxt follows."""
+    return _specs().get(venue)
 
 
 def venue_spec(venue: str) -> VenueSpec:
@@ -173,7 +184,7 @@ def venue_spec(venue: str) -> VenueSpec:
         return spec
     if venue.startswith(PREFIX):
         raise BadInput(
-            f"{venue} is live only: ccxt hands over books, not the messages that they are made of",
+            f"{venue} is live only: ccxt provides books, not the messages they are built from",
             where="venue",
             allowed=", ".join(venue_ids()),
         )

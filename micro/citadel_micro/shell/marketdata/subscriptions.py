@@ -1,8 +1,8 @@
-"""What a connection asks of its venue: subscriptions, no faster and no more than the venue takes.
+"""What a connection requests from its venue: subscriptions, within the venue's rate limits.
 
-Venues count what they are asked, by the second and some by the hour, and cut or ban who asks more. So a
-symbol waits at most once, one that is subscribed anew again and again does so ever more seldom, and
-when the hour is spent the rest waits; heartbeats are no part of it.
+Venues count requests, by the second and some by the hour, and disconnect or ban clients that exceed
+them. So a symbol is queued at most once, one that is resubscribed again and again is so at growing
+intervals, and when the hour's limit is used up the rest waits; heartbeats are not counted.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from citadel_micro.shell.marketdata.spec import Channel, VenueSpec
 
 CALM_S: Final = 30.0
-"""A symbol that was not subscribed anew for this long is the next time at once."""
+"""A symbol that was not resubscribed for this long is resubscribed at once the next time."""
 
 
 class _Ask(NamedTuple):
     text: str
     symbols: tuple[str, ...]
     together: int = 1
-    """Messages from this one on that are sent together or not at all: a symbol must not be left
-    without its subscription because the hour is spent."""
+    """Number of messages from this one on that are sent together or not at all: a symbol must not be
+    left without its subscription because the hour's limit is used up."""
 
 
-class Asking:
-    """The requests of one life of a connection.
+class Subscriptions:
+    """The requests of one session of a connection.
 
     Args:
         natives: venue symbol of each unified symbol.
@@ -55,14 +55,14 @@ class Asking:
         self._next = 1
         self._hour = Hourly(spec.limits.requests_per_h)
         self._waiting: set[str] = set()
-        """Symbols whose request to subscribe anew is in the queue."""
+        """Symbols whose resubscription is queued."""
         self._later: dict[str, float] = {}
-        """Symbol to the loop's time at which it is subscribed anew."""
+        """Symbol to the loop's time at which it is resubscribed."""
         self._again: dict[str, tuple[float, Backoff]] = {}
 
     @property
     def busy(self) -> bool:
-        """Requests wait for their turn."""
+        """Requests are queued."""
         return bool(self._queue)
 
     def take(self, number: int) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Asking:
         return self._asked.pop(number, ())
 
     def subscribe(self, symbols: Sequence[str]) -> None:
-        """Ask for these."""
+        """Subscribe these."""
         size = self._spec.limits.symbols_per_message
         for start in range(0, len(symbols), size):
             chunk = symbols[start : start + size]
@@ -78,7 +78,7 @@ class Asking:
             self._put(self._spec.subscribe(natives, self._channels, self._next), tuple(chunk))
 
     def again(self, symbol: str) -> float:
-        """Ask for this one anew, once however often it is wanted. Seconds until then, about."""
+        """Resubscribe this one, once however often it is requested. Seconds until then, about."""
         if symbol in self._waiting or symbol in self._later:
             return self._delay_s(symbol)
         now_s = asyncio.get_running_loop().time()
@@ -123,7 +123,7 @@ class Asking:
         return self._hour.wait_s(now_s, self._queue[0].together)
 
     async def send(self, send: Callable[[str], None]) -> None:
-        """Send what is asked, and the heartbeats, for as long as it is not cancelled."""
+        """Send requests and heartbeats until canceled."""
         loop = asyncio.get_running_loop()
         pacer = Pacer(self._spec.limits.messages_per_s)
         beat = self._spec.heartbeat

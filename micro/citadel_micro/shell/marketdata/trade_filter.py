@@ -1,7 +1,7 @@
-"""What of a venue's trades a consumer is told: each once, and nothing that was before subscribing.
+"""Which of a venue's trades are passed on: each once, and none from before the subscription.
 
-One for all connections of a venue, so that a reconnect tells nothing anew. What a venue does not
-mark as history comes in the first message after subscribing, and is known by its time.
+One filter for all connections of a venue, so that a reconnect repeats nothing. History that a venue
+does not mark comes in the first message after subscribing, and is recognized by its time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class TradeNews:
     """See the module.
 
     Args:
-        unmarked: the venue tells of trades before the subscription, and does not mark them.
+        unmarked: the venue sends trades from before the subscription, and does not mark them.
     """
 
     def __init__(self, *, unmarked: bool) -> None:
         self._unmarked = unmarked
         self._seen: dict[str, Callable[[TradeTick], bool]] = {}
         self._first: dict[str, tuple[int, int]] = {}
-        """Of each symbol: when it was subscribed, and when the first message after that came."""
+        """For each symbol: when it was subscribed, and when the first message after that came."""
 
     def take(self, trade: TradeTick, began_ns: int) -> bool:
         """Whether to pass it on.

@@ -1,14 +1,13 @@
 """One websocket: bytes in by direct call, text out. picows, or aiohttp where it must inflate.
 
-Neither reconnects; that is the connection's work. ``on_frame`` is called on the event loop for each
-whole message, ``on_round_trip`` with the duration of each ping, in ns; they must not raise.
+Neither reconnects; ``connection`` does. ``on_frame`` is called on the event loop for each
+complete message, ``on_round_trip`` with the duration of each ping, in ns; they must not raise.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import termios
+import sys
 import time
 from array import array
 from contextlib import suppress
@@ -17,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 from picows import WSCloseCode, WSError, WSListener, WSMsgType, ws_connect
 
+from citadel_micro.shell.dial import dial_websocket
 from citadel_proto.errors import PeerUnavailable
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,40 +32,40 @@ if TYPE_CHECKING:
     OnRoundTrip = Callable[[int], None]
 
 MAX_MESSAGE: Final = 32 << 20
-"""Bytes. The largest snapshots seen are under 4 MiB; a message beyond this is not a book."""
+"""Bytes. The largest snapshots so far are under 4 MiB; a larger message is not a book."""
 CONNECT_TIMEOUT_S: Final = 10.0
 PING_S: Final = 10.0
-"""An idle peer is pinged after this, and given as long again: finds half-open TCP."""
+"""An idle peer is pinged after this, and has as long to answer: finds half-open TCP."""
 
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """A peer that does not answer a close within this is dropped."""
 
 
-class Link(Protocol):
+class WebSocket(Protocol):
     """An open websocket."""
 
     def send(self, text: str) -> None:
-        """Queue one text message. A link that is closing drops it."""
+        """Queue one text message. A closing link drops it."""
 
     def ping(self) -> None:
-        """Ask for a pong; ``on_round_trip`` is told how many ns it took, if it comes."""
+        """Send a ping; ``on_round_trip`` gets its duration in ns, if the pong comes."""
 
     def unread(self) -> int:
-        """Octets that the system has received and nobody has read; 0 where it does not tell."""
+        """Octets received by the system and not read; 0 where it does not report them."""
 
     def hold(self, *, held: bool) -> None:
-        """Stop or go on reading. What comes meanwhile waits in the system and with the peer."""
+        """Stop or resume reading. Meanwhile data waits in the system and at the peer."""
 
     def close(self) -> None:
-        """Ask the peer to close, and go on without waiting for it."""
+        """Start the close handshake without waiting for it."""
 
     async def closed(self) -> str:
-        """Wait for the end and say why it came."""
+        """Wait for the end and return the reason."""
 
 
 class _Pings:
-    """Pings of our own, told from those that keep a connection alive by what they carry."""
+    """Our own pings, distinguished by their payload from those that keep a connection alive."""
 
     def __init__(self, on_round_trip: OnRoundTrip) -> None:
         self._on_round_trip = on_round_trip
@@ -69,13 +73,13 @@ class _Pings:
         self._sent_ns = 0
 
     def next(self) -> bytes:
-        """What the next ping carries; one that is still under way no longer counts."""
+        """Payload of the next ping; one still in flight no longer counts."""
         self._number += 1
         self._sent_ns = time.monotonic_ns()
         return b"citadel %d" % self._number
 
     def pong(self, payload: bytes) -> None:
-        """A pong has come."""
+        """A pong came."""
         if self._sent_ns and payload == b"citadel %d" % self._number:
             self._on_round_trip(time.monotonic_ns() - self._sent_ns)
             self._sent_ns = 0
@@ -92,13 +96,18 @@ class _PicowsLink(WSListener):
         self._abandoned = False
         self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    @property
+    def connected(self) -> bool:
+        """The handshake was completed."""
+        return self._transport is not None
+
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         if self._abandoned:
             transport.disconnect(graceful=False)
 
     def abandon(self) -> None:
-        """Nobody waits for this connection any more; the client goes on to make it all the same."""
+        """Give this connection up; the client completes it all the same."""
         self._abandoned = True
         self._on_frame = _ignore
         if self._transport is not None:
@@ -161,7 +170,7 @@ class _PicowsLink(WSListener):
         if transport is not None and not self._done.done():
             transport.send_close(WSCloseCode.OK)
             transport.disconnect(graceful=True)
-            # A peer that is gone never takes what is left to write.
+            # A dead peer never reads what is left to write.
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._abort, transport)
 
     def _abort(self, transport: WSTransport) -> None:
@@ -179,7 +188,9 @@ class _PicowsLink(WSListener):
 
 
 def _unread(socket: Any) -> int:  # noqa: ANN401 - a socket, or what a loop has instead of it
-    """Octets in the receive buffer of a socket."""
+    """Octets in the receive buffer of a socket; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
     if socket is None or (number := socket.fileno()) < 0:
         return 0
     count = array("i", [0])
@@ -191,7 +202,7 @@ def _unread(socket: Any) -> int:  # noqa: ANN401 - a socket, or what a loop has 
 
 
 def _ignore(_data: bytes) -> None:
-    """What comes on a connection that nobody waited for."""
+    """Drops the data of a connection that was given up."""
 
 
 def _reason(frame: WSFrame) -> str:
@@ -272,7 +283,7 @@ class _AiohttpLink:
 
 
 async def _quietly(sending: Awaitable[None]) -> None:
-    """Send; if the connection has ended, the reader sees that and says so."""
+    """Send; if the connection has ended, the reader reports that."""
     with suppress(ConnectionError, aiohttp.ClientError):
         await sending
 
@@ -283,7 +294,7 @@ async def open_link(
     on_round_trip: OnRoundTrip = lambda _ns: None,
     *,
     deflate: bool = False,
-) -> Link:
+) -> WebSocket:
     """Connect a websocket. Raises PeerUnavailable with the address and the reason."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -307,10 +318,14 @@ async def open_link(
                     auto_ping_reply_timeout=PING_S,
                     max_frame_size=MAX_MESSAGE,
                     logger_name="citadel.feeds",
+                    socket_factory=dial_websocket,
                 )
             except BaseException:
                 listener.abandon()
                 raise
+            if not listener.connected:
+                # picows returns as usual from one that its peer closed before the handshake.
+                raise PeerUnavailable(f"cannot connect to {url}: closed before the handshake")
             return listener
     except (OSError, TimeoutError, WSError, aiohttp.ClientError) as error:
         why = str(error) or type(error).__name__

@@ -1,1 +1,1 @@
-"""For whoever operates a run: controls, health, metrics."""
+"""Operating a run: control, health, metrics."""

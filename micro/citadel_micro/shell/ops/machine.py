@@ -1,13 +1,13 @@
-"""How many symbols this machine can follow: memory for their books, and files for their connections.
+"""How many symbols this machine can follow: memory for their books, files for their connections.
 
-What a processor can take depends on how much the markets say, so no number is refused for it; a feed
-that falls behind says so (``feeds.overload``).
+How many a processor can handle depends on the markets' activity, so no number is refused for it; a
+feed that lags reports it (``lag_monitor``).
 """
 
 from __future__ import annotations
 
 import os
-import resource
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,9 +19,12 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+if sys.platform != "win32":
+    import resource
+
 BOOK_BYTES: Final = 600_000
-"""One symbol: a book of 1,000 levels a side takes 37 kB compiled and 205 kB in Python, and while its
-snapshot is waited for, its updates some 300 kB more."""
+"""One symbol: a book of 1,000 levels a side takes 37 kB compiled and 205 kB in Python, and while it
+waits for its snapshot, its buffered updates some 300 kB more."""
 OWN_BYTES: Final = 200_000_000
 """micro without a book."""
 OWN_FILES: Final = 64
@@ -31,10 +34,10 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What there is. None: nobody says."""
+    """Resources of the machine. None: unknown."""
 
     memory: int | None
-    """Bytes that can still be had."""
+    """Bytes available."""
     files: int | None
     """Files that this process may have open."""
 
@@ -42,9 +45,7 @@ class Machine:
     def here(cls) -> Machine:
         """This one."""
         free = [each for each in (_available(), _left_in_cgroup()) if each is not None]
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        files = None if soft == resource.RLIM_INFINITY else soft
-        return cls(memory=min(free, default=None), files=files)
+        return cls(memory=min(free, default=None), files=_files())
 
     def check(self, symbols: int, connections: int) -> None:
         """Raises BadInput, with the reason, for more than it can follow."""
@@ -53,10 +54,10 @@ class Machine:
             if symbols > room:
                 raise BadInput(
                     f"{symbols} symbols need about {_mb(OWN_BYTES + symbols * BOOK_BYTES)} of "
-                    f"memory, and {_mb(self.memory)} can be had here",
+                    f"memory, and {_mb(self.memory)} are available here",
                     where="venues.*.symbols and reference.*.symbols",
                     allowed=f"up to {room} symbols on this machine now",
-                    mend="name fewer symbols, or give it more memory",
+                    mend="name fewer symbols, or use a machine with more memory",
                 )
         if self.files is not None and connections + OWN_FILES > self.files:
             raise BadInput(
@@ -81,10 +82,19 @@ def _mb(octets: int) -> str:
     return f"{octets / 1e6:,.0f} MB"
 
 
+def _files() -> int | None:
+    if sys.platform == "win32":
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def _available() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
+        if sys.platform == "win32":
+            return None
         pages = os.sysconf("SC_PHYS_PAGES")
         return None if pages <= 0 else pages * os.sysconf("SC_PAGE_SIZE")
     for line in lines:
@@ -95,7 +105,7 @@ def _available() -> int | None:
 
 
 def _left_in_cgroup() -> int | None:
-    """What a container's limit leaves; None where there is none."""
+    """What a container's memory limit leaves; None where there is none."""
     try:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = (_CGROUP / "memory.current").read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""Prometheus metrics, made from plain counts at the moment somebody asks for them."""
+"""Prometheus metrics, built from plain counts when they are scraped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from citadel_micro.shell.logs import Steadfast
 from citadel_micro.shell.marketdata.health_metrics import connection_metrics
+from citadel_micro.shell.ops.account_metrics import account_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,41 +29,42 @@ class MicroCollector(Collector):
     """Reads a run's counts, books and account when it is scraped.
 
     Args:
-        vitals: what the run can be asked.
+        vitals: access to the run.
     """
 
     def __init__(self, vitals: Vitals) -> None:
         self._vitals = vitals
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics as they are now."""
+        """All current metrics."""
         yield from self._counts()
         yield from self._latencies()
         yield from self._feeds()
         yield from connection_metrics(self._vitals.connections())
         yield from self._account()
+        yield from account_metrics(self._vitals)
 
     def _counts(self) -> Iterator[Metric]:
         stats, uplink = self._vitals.stats, self._vitals.uplink
         tables = (
             ("citadel_events", "Events handled.", "kind", stats.events),
             ("citadel_commands", "Commands carried out.", "kind", stats.commands),
-            ("citadel_rejects", "Parents refused by the risk gate.", "code", stats.rejects),
+            ("citadel_rejects", "Parents rejected by the risk gate.", "code", stats.rejects),
             (
                 "citadel_venue_rejects",
-                "Child orders refused by the venue.",
+                "Child orders rejected by the venue.",
                 "code",
                 stats.venue_rejects,
             ),
             (
                 "citadel_dropped_frames",
-                "Frames of the signals channel that did not decode, or named nobody.",
+                "Frames of the signals channel that did not decode, or had no usable id.",
                 "kind",
                 _sum(stats.undecodable, uplink.undecodable),
             ),
             (
                 "citadel_missing_messages",
-                "Messages of the signals channel that were lost on the way, by their sequences.",
+                "Messages of the signals channel lost on the way, by their sequence numbers.",
                 "kind",
                 stats.missing,
             ),
@@ -73,6 +76,11 @@ class MicroCollector(Collector):
             yield family
         yield CounterMetricFamily(
             "citadel_published", "Messages published on the market channel.", value=uplink.published
+        )
+        yield CounterMetricFamily(
+            "citadel_lost_log_writes",
+            "Log lines that could not be written.",
+            value=Steadfast.lost,
         )
         yield CounterMetricFamily(
             "citadel_dropped_sends",
@@ -106,14 +114,14 @@ class MicroCollector(Collector):
         )
         proof = GaugeMetricFamily(
             "citadel_feed_proof_age_seconds",
-            "Age of the newest proof that the book is the venue's.",
+            "Age of the newest proof that the book is current.",
             labels=labels,
         )
         live = GaugeMetricFamily("citadel_feed_live", "1 when the book is LIVE.", labels=labels)
         gaps = CounterMetricFamily("citadel_feed_gaps", "Sequence gaps detected.", labels=labels)
         resyncs = CounterMetricFamily("citadel_feed_resyncs", "Books rebuilt.", labels=labels)
         deltas = CounterMetricFamily("citadel_feed_updates", "Updates applied.", labels=labels)
-        for (venue, symbol), market in sorted(self._vitals.engine.markets.items()):
+        for (venue, symbol), market in self._vitals.engine.followed():
             key = [venue, symbol]
             if market.last_recv_ns:
                 age.add_metric(key, (now_ns - market.last_recv_ns) / 1e9)
@@ -127,11 +135,11 @@ class MicroCollector(Collector):
     def _account(self) -> Iterator[Metric]:
         vitals = self._vitals
         yield GaugeMetricFamily(
-            "citadel_open_parents", "Parent orders not yet ended.", value=vitals.open_parents()
+            "citadel_open_parents", "Open parent orders.", value=vitals.open_parents()
         )
         yield GaugeMetricFamily(
             "citadel_live_children",
-            "Child orders sent and not proven ended.",
+            "Child orders sent and not confirmed closed.",
             value=vitals.runner.live_children,
         )
         equity = vitals.engine.portfolio.equity()

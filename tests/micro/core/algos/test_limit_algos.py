@@ -23,8 +23,8 @@ def placed(rig: Rig) -> list[PlaceOrder]:
 
 
 def test_an_unknown_algorithm_names_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="chase_limit, limit, marketable_limit, peg, stop"):
-        algorithm("twap")
+    with pytest.raises(BadInput, match="chase_limit, limit, marketable_limit, peg, iceberg"):
+        algorithm("market_maker")
 
 
 @pytest.mark.parametrize(

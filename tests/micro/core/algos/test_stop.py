@@ -5,7 +5,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Faults, Rig, config, rules, signal
+from engine_exchange import Faults
+from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, rules, signal
 from hypothesis import given
 from hypothesis import strategies as st
 

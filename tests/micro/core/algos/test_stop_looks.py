@@ -206,7 +206,7 @@ def test_a_stamp_from_the_future_does_not_deafen_it() -> None:
     assert triggered(rig)
 
 
-def test_a_venue_without_times_and_ids_is_heard() -> None:
+def test_a_venue_without_times_and_ids_is_read() -> None:
     rig = holding()
     hold_stop(rig)
     lose(rig, "SYNCING")
@@ -222,7 +222,7 @@ def test_a_stop_triggered_without_a_book_is_sent_with_the_first_that_can_be_trus
     for _ in range(2):
         trade(rig, 59_000.0)
     assert triggered(rig)
-    assert rig.parent("stop").arrival_half_ticks == 0
+    assert rig.parent("stop").arrival_mid2_ticks == 0
     rig.run(SECOND, refresh_ns=0)
     assert len(rig.venue.placed) == 1
     rig.book(58_990.0, 58_990.1)

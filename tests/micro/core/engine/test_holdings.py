@@ -10,6 +10,7 @@ from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, rules, signa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citadel_micro.core.engine.holdings import AGAIN_NS
 from citadel_micro.core.model.commands import QueryVenue
 from citadel_micro.core.model.events import VenueSnapshot
 
@@ -34,6 +35,13 @@ def holding(instrument: Instrument | None = None, **settings: object) -> Rig:
 
 
 def state(rig: Rig, positions: Any = None, **balances: str) -> None:  # noqa: ANN401 - of any kind
+    """The venue says what is there, now and once more when nothing can be under way."""
+    state_once(rig, positions, **balances)
+    rig.now += AGAIN_NS
+    state_once(rig, positions, **balances)
+
+
+def state_once(rig: Rig, positions: Any = None, **balances: str) -> None:  # noqa: ANN401 - of any kind
     """The venue says what is there, now."""
     rows = tuple((name, Decimal(text), Decimal(0)) for name, text in balances.items())
     rig.now += MS
@@ -73,7 +81,31 @@ def test_a_position_that_is_not_listed_is_none() -> None:
     assert tripped(rig)
 
 
-def test_one_that_agrees_and_one_that_is_not_told_halt_nothing() -> None:
+def test_a_statement_that_is_reported_twice_is_one_statement() -> None:
+    rig = holding(perpetual())
+    rig.now += MS
+    said = VenueSnapshot(
+        venue=VENUE, open_orders=(), balances=(), exchange_ns=rig.now, positions=()
+    )
+    for _ in range(5):
+        rig.send(said)
+        rig.now += AGAIN_NS
+    assert not tripped(rig)
+
+
+def test_a_statement_of_the_moment_of_a_fill_may_be_of_before_it() -> None:
+    rig = holding(perpetual())
+    position = rig.engine.portfolio.position(*KEY)
+    assert position is not None
+    for at_ns in (position.exchange_ns, position.exchange_ns):
+        rig.send(
+            VenueSnapshot(venue=VENUE, open_orders=(), balances=(), exchange_ns=at_ns, positions=())
+        )
+        rig.now += AGAIN_NS
+    assert not tripped(rig)
+
+
+def test_one_that_agrees_and_one_that_is_not_reported_halt_nothing() -> None:
     rig = holding(perpetual())
     state(rig, ((SYMBOL, Decimal("0.5")),))
     state(rig, None)
@@ -101,7 +133,7 @@ def test_a_coin_that_is_not_listed_is_not_there() -> None:
     assert tripped(rig)
 
 
-def test_where_nothing_is_told_nothing_is_compared() -> None:
+def test_where_nothing_is_reported_nothing_is_compared() -> None:
     rig = holding()
     state(rig)
     assert not tripped(rig)
@@ -122,7 +154,7 @@ def test_a_statement_from_before_a_fill_says_nothing_about_it() -> None:
 
 
 @given(filled=st.integers(0, 300), told=st.integers(0, 300))
-def test_what_an_order_may_have_filled_unheard_explains_a_difference(
+def test_what_an_order_may_have_filled_unreported_explains_a_difference(
     filled: int, told: int
 ) -> None:
     """Whatever part of a working order has filled, and however much of that was told."""
@@ -212,7 +244,7 @@ def test_it_is_compared_after_a_restart_once_every_fill_is_known() -> None:
     for there, halted in (("0.5", False), ("0", True)):
         rig.venue.positions = ((SYMBOL, Decimal(there)),)
         rig.restart()
-        rig.run(2 * SECOND)
+        rig.run(5 * SECOND)
         assert not rig.engine.reconciling
         assert tripped(rig) == halted
     assert len(rig.venue.orders) == order_count

@@ -138,7 +138,7 @@ def test_a_page_fits_a_frame_whatever_its_orders_say() -> None:
     assert found == answers.MOST_REPORTS
 
 
-def test_an_order_of_very_many_fills_is_told_in_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_of_very_many_fills_is_reported_in_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "WHOLE_FILLS", 3)
     rig = Rig()
     rig.send(signal(algo="limit", limit_price=Decimal(59_000), quantity=Decimal("0.01")))

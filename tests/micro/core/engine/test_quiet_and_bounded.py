@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from effort import examples
 from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, signal
 
-from citadel_micro.core.model.commands import Persist
+from citadel_micro.core.model.commands import CancelOrder, Persist
 from citadel_micro.core.model.events import (
     DepthUpdate,
     OrderAccepted,
@@ -15,7 +16,7 @@ from citadel_micro.core.model.events import (
     OrderFilled,
     OrderRejected,
 )
-from citadel_micro.core.model.risk_limits import paper_defaults
+from citadel_micro.core.model.risk_limits import for_symbol, paper_defaults
 from citadel_micro.core.orders import order_store
 from citadel_micro.core.orders.order_states import ChildState, ParentState
 from citadel_micro.core.orders.order_store import FREE_FILLS
@@ -221,7 +222,7 @@ def test_old_orders_with_too_many_fills_are_forgotten_first(
     assert not [key for key in rig.durable if client_id in key]
 
 
-def test_many_fills_are_told_now_and_then_and_their_end_at_once() -> None:
+def test_many_fills_are_reported_now_and_then_and_their_end_at_once() -> None:
     rig, client_id = resting(500)
     fill_one_by_one(rig, client_id, 499)
     told = len(rig.reports)
@@ -234,7 +235,7 @@ def test_many_fills_are_told_now_and_then_and_their_end_at_once() -> None:
     assert len(rig.report().fills) == 500
 
 
-def test_fills_that_were_not_told_before_a_crash_are_a_new_revision() -> None:
+def test_fills_that_were_not_reported_before_a_crash_are_a_new_revision() -> None:
     rig, client_id = resting(500)
     fill_one_by_one(rig, client_id, FREE_FILLS)
     while len(rig.report().fills) == len(rig.parent().children[0].fills):
@@ -271,3 +272,41 @@ def test_orders_that_came_to_nothing_are_forgotten_and_their_ids_never_used_agai
     rig.run(10 * SECOND)
     assert rig.parent().state is ParentState.FILLED
     assert len({order.client_id for order in rig.venue.placed}) == len(rig.venue.placed)
+
+
+def test_a_burst_of_signals_is_answered_one_by_one_within_the_limits_and_what_is_kept() -> None:
+    """Of 100,000 at one moment (``make long``; fewer in the suite) the gate takes what the limits leave.
+
+    One publisher's are remembered up to half of the room for ids, and 500 rejects more; beyond that none is taken, and
+    a note says so: a reject that is not remembered might be reversed.
+    """
+    count = examples(1_500, 100_000)
+    rig = Rig()
+    limits, final = rig.settings.limits, {"rejected", "filled"}
+    answers: dict[str, str] = {}
+    noted: set[str] = set()
+    for number in range(count):
+        rig.send(signal(f"s{number}", created_ns=rig.now))
+        for report in rig.reports:
+            answers[report.signal_id] = report.status
+        rig.reports.clear()
+        noted.update(note.event for note in rig.notes)
+        rig.notes.clear()
+        rig.commands.clear()
+    assert list(answers) == [f"s{number}" for number in range(min(count, 40_500))]
+    assert ("signal_not_taken" in noted) == (count > len(answers))
+    working = [each for each, status in answers.items() if status not in final]
+    assert 0 < len(working) <= limits.max_open_orders
+    lots = sum(rig.engine.order_store.known[each].target for each in working)
+    most = for_symbol(limits.max_position_quantity, *KEY)
+    assert most is not None
+    assert rig.instrument.quantity(lots) <= most
+    assert len(rig.engine.order_store.known) <= 6_000
+    # None of them is taken a second time, and a cancel still goes out at once.
+    rig.send(signal("s0", created_ns=rig.now))
+    assert len(rig.engine.order_store.active) == len(working)
+    rig.run(100 * MS)
+    rig.cancel(working[0])
+    assert any(isinstance(command, CancelOrder) for _, command in rig.commands)
+    rig.run(SECOND)
+    assert rig.parent(working[0]).state is ParentState.CANCELED

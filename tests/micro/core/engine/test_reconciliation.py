@@ -4,7 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from engine_kit import KEY, MS, SECOND, VENUE, FakeOrder, Faults, Rig, config, rules, signal
+from engine_exchange import FakeOrder, Faults
+from engine_kit import KEY, MS, SECOND, VENUE, Rig, config, rules, signal
 
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.model.commands import CancelOrder, PlaceOrder, QueryOrder, QueryVenue
@@ -299,7 +300,7 @@ def test_an_order_on_something_that_is_gone_is_kept_for_a_run_that_knows_it(venu
     assert rig.parent().state is ParentState.CANCELED
 
 
-def test_the_audit_finds_an_end_that_was_never_told() -> None:
+def test_the_audit_finds_an_end_that_was_never_reported() -> None:
     rig = Rig()
     rig.send(signal(params=(("time_limit_ms", 600_000),)))
     rig.run(10 * MS)
@@ -312,7 +313,7 @@ def test_the_audit_finds_an_end_that_was_never_told() -> None:
     assert rig.report().fills[0].quantity == Decimal("0.5")
 
 
-def test_a_total_without_its_fills_is_asked_about_before_the_end_is_told() -> None:
+def test_a_total_without_its_fills_is_asked_about_before_the_end_is_reported() -> None:
     rig = Rig()
     rig.send(signal())
     rig.run(10 * MS)
@@ -326,7 +327,7 @@ def test_a_total_without_its_fills_is_asked_about_before_the_end_is_told() -> No
     assert rig.report().fills[0].trade_id == fill.trade_id
 
 
-def test_an_order_that_a_crash_has_torn_away_is_told_as_a_new_revision() -> None:
+def test_an_order_that_a_crash_has_torn_away_is_reported_as_a_new_revision() -> None:
     """Its parent was stored with it, and told as working under that revision."""
     rig = Rig()
     rig.send(signal())

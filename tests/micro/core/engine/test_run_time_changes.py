@@ -39,7 +39,7 @@ def test_new_limits_hold_from_the_next_order_on() -> None:
     assert "limits_changed" in rig.events_noted()
 
 
-def test_an_answer_tells_the_limits_of_now() -> None:
+def test_an_answer_has_the_limits_of_now() -> None:
     rig = Rig(config(limits=limits()))
     change(rig, limits(max_open_orders=7))
     query = QueryReceived(

@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
-from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from engine_kit import MS, SECOND, START, Faults, Rig, config, signal
+from effort import examples
+from engine_exchange import Faults
+from engine_kit import MS, SECOND, START, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,18 +67,27 @@ class Meter(Rig):
         return self.spent_ns
 
 
+def undisturbed(times: list[int]) -> int:
+    """The fastest tenth: on a busy machine caches are others', and medians of half a minute ago say little."""
+    return sorted(times)[len(times) // 10]
+
+
+MANY: Final = examples(1_200, 10_000)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("amend", [False, True])
-def test_a_reprice_costs_the_same_after_ten_thousand(amend: bool) -> None:
+def test_a_reprice_costs_the_same_after_thousands(amend: bool) -> None:
     venue = VenueConfig(shows_own_orders=False, amend_native=amend)
     rig = Meter(config(venue))
     rig.send(LONG)
     rig.run(100 * MS)
     early = [rig.reprice() for _ in range(500)]
-    while rig.parent().reprices < 10_000:
+    while rig.parent().reprices < MANY:
         rig.reprice()
     late = [rig.reprice() for _ in range(500)]
-    assert rig.parent().placed == (1 if amend else 10_501)
-    assert median(late) < 1.2 * median(early)
+    assert rig.parent().placed == (1 if amend else MANY + 501)
+    assert undisturbed(late) < 1.2 * undisturbed(early)
 
 
 def test_children_without_fills_make_no_report() -> None:
@@ -127,7 +137,7 @@ def counts(parent: Parent) -> tuple[object, ...]:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(12, 80), deadline=None)
 @given(seed=st.integers(0, 10_000), amend=st.booleans())
 def test_what_is_counted_as_it_goes_is_what_a_fresh_count_gives(seed: int, *, amend: bool) -> None:
     chance = Random(seed)

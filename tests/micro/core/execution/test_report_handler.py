@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from engine_kit import MS, SECOND, START, SYMBOL, VENUE, Faults, Rig, config, signal
+from engine_exchange import Faults
+from engine_kit import MS, SECOND, START, SYMBOL, VENUE, Rig, config, signal
 
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, QueryOrder
 from citadel_micro.core.model.config import VenueConfig
@@ -108,6 +110,9 @@ def test_an_order_with_fills_cannot_have_been_absent() -> None:
     rig.send(state("not_found", at_ns=START + 60 * SECOND))
     rig.send(state("not_found", at_ns=START + 60 * SECOND, source="trades"))
     assert child(rig).state is ChildState.UNKNOWN
+    rig.send(state("not_found", at_ns=START + 60 * SECOND))
+    assert child(rig).state is ChildState.QUARANTINED
+    assert rig.parent().reserved == 490
 
 
 def test_what_stays_unknown_is_quarantined_and_still_reserved() -> None:
@@ -195,7 +200,7 @@ def amended(rig: Rig, price: int = 600_010) -> OrderAmended:
     )
 
 
-def test_an_amend_is_done_when_it_is_told_once() -> None:
+def test_an_amend_is_done_when_it_is_reported_once() -> None:
     rig = amending()
     rig.send(amended(rig, price=600_009))  # of something else
     assert child(rig).state is ChildState.AMENDING
@@ -244,7 +249,7 @@ def test_an_amend_in_doubt_is_settled_only_after_its_expiry_or_by_its_own_figure
     assert child(rig).price_ticks == 600_010
 
 
-def test_an_amend_is_told_by_the_audit_too() -> None:
+def test_an_amend_is_reported_by_the_audit_too() -> None:
     rig = amending()
     rig.send(state("open", price=600_010, at_ns=rig.now))
     assert child(rig).state is ChildState.WORKING
@@ -256,6 +261,38 @@ def test_an_old_answer_does_not_take_the_price_back() -> None:
     rig.send(amended(rig))
     rig.send(state("open", price=600_000, at_ns=START))
     assert child(rig).price_ticks == 600_010
+
+
+def test_an_older_answer_than_the_one_that_settled_an_amend_takes_nothing_back() -> None:
+    rig = amending()
+    rig.send(state("open", price=600_010, at_ns=rig.now))
+    assert child(rig).state is ChildState.WORKING
+    rig.send(state("open", price=600_000, at_ns=rig.now - MS))
+    assert child(rig).price_ticks == 600_010
+
+
+def test_an_answer_from_before_an_amend_is_known_though_the_venues_clock_is_behind() -> None:
+    rig = amending()
+    asked_ns = rig.now
+    rig.run(50 * MS)
+    rig.send(replace(amended(rig), exchange_ns=START - SECOND))
+    rig.send(state("open", price=600_000, at_ns=asked_ns))
+    assert child(rig).price_ticks == 600_010
+
+
+def test_an_answer_from_before_an_amend_is_no_word_on_it() -> None:
+    """There and back again: the price that is being asked for is also the one of before."""
+    rig = amending()
+    asked_ns = rig.now
+    rig.run(50 * MS)
+    rig.send(amended(rig))
+    rig.book(60_000.0, 60_000.1)
+    rig.run(SECOND)
+    assert (child(rig).state, child(rig).amend_price_ticks) == (ChildState.AMENDING, 600_000)
+    rig.send(state("open", price=600_000, at_ns=asked_ns))
+    assert child(rig).state is ChildState.AMENDING
+    rig.send(state("open", price=600_000, at_ns=rig.now))
+    assert child(rig).state is ChildState.WORKING
 
 
 def test_a_cancel_while_amending() -> None:

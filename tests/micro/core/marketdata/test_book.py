@@ -89,6 +89,17 @@ class Reference:
         return zlib.crc32(":".join(parts).encode())
 
 
+def test_a_checksum_of_more_levels_than_are_listed_has_them_all(make: type[Book]) -> None:
+    book, truth = make(keep_text=True), Reference()
+    whole = [(f"{Decimal(ticks) / 100:.4f}", "0.10") for ticks in range(1, 10)]
+    for changes in (whole, [("0.0600", "0.00"), ("0.0700", "0.00")]):
+        book.apply(floats(changes), floats(changes), (changes, changes))
+        truth.apply(changes, changes)
+        for count in (1, 3, 9):
+            assert book.checksum("kraken", count) == truth.kraken(count)
+            assert book.checksum("colon", count) == truth.colon(count)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.tuples(st.booleans(), levels, levels), max_size=20),
@@ -204,3 +215,19 @@ def test_a_deep_book_stays_sorted_through_inserts_and_deletes(make: type[Book]) 
         book.apply([(price, 0.0), (price + 0.5, 1.0)], [])
     left = {price: price for price in prices[1::2]} | {price + 0.5: 1.0 for price in prices[::2]}
     assert book.top(10_000)[0] == sorted(left.items(), reverse=True)
+
+
+def test_what_is_worse_is_found_beyond_the_listed_levels(make: type[Book]) -> None:
+    book = make()
+    bids = [(float(price), 1.0) for price in range(1, 21)]
+    asks = [(float(price), 1.0) for price in range(21, 41)]
+    book.replace(bids, asks)
+    for away in range(8):  # the last that Python's twin lists goes, and leaves those behind it
+        book.apply([(20.0 - away, 0.0)], [(21.0 + away, 0.0)])
+        book.apply([(20.0 - away, 1.0)], [(21.0 + away, 1.0)])
+        book.apply([(17.0 - away, 0.0)], [(24.0 + away, 0.0)])
+        for price in range(42):
+            lower = [level for level in book.sizes("buy").items() if level[0] < price]
+            higher = [level for level in book.sizes("sell").items() if level[0] > price]
+            assert book.worse("buy", float(price)) == max(lower, default=None)
+            assert book.worse("sell", float(price)) == min(higher, default=None)

@@ -94,28 +94,28 @@ def look(seq: int, bid: float, ask: float, now_ns: int) -> BookLook:
     [(11, 100.5, False), (12, 100.0, True), (12, 100.5, True), (5, 100.5, False)],
     ids=["the same number", "the same levels", "ahead", "an old answer"],
 )
-def test_a_look_that_is_ahead_makes_the_depth_mute(seq: int, bid: float, *, mute: bool) -> None:
+def test_a_poll_that_is_ahead_makes_the_depth_mute(seq: int, bid: float, *, mute: bool) -> None:
     """Of the same levels, too: something that is not among them has changed."""
     market = live()
-    market.on_look(look(seq, bid, 101.0, NOW + 5 * SECOND))
+    market.on_poll(look(seq, bid, 101.0, NOW + 5 * SECOND))
     assert not market.check_age(NOW + 5 * SECOND + MUTE_NS - 1, STALE_NS)
     market.check_age(NOW + 5 * SECOND + MUTE_NS + 1, STALE_NS)
     assert market.mute is mute
 
 
 @pytest.mark.parametrize(("bid", "mute"), [(100.0, False), (100.5, True)])
-def test_where_numbers_move_without_the_book_its_levels_tell(bid: float, *, mute: bool) -> None:
+def test_where_numbers_move_without_the_book_its_levels_decide(bid: float, *, mute: bool) -> None:
     market = MarketBook(VENUE, SYMBOL, "range_bridge_futures")
     bids, asks = [(99.0, 1.0), (100.0, 1.0)], [(102.0, 1.0), (101.0, 1.0)]
     market.on_depth(depth(10, bids, asks, NOW, snapshot=True))
-    market.on_look(look(500, bid, 101.0, NOW + SECOND))
+    market.on_poll(look(500, bid, 101.0, NOW + SECOND))
     market.check_age(NOW + 4 * SECOND, STALE_NS)
     assert market.mute is mute
 
 
-def test_a_depth_that_follows_the_look_is_not_mute() -> None:
+def test_a_depth_that_follows_the_poll_is_not_mute() -> None:
     market = live()
-    market.on_look(look(12, 100.5, 101.0, NOW + 5 * SECOND))
+    market.on_poll(look(12, 100.5, 101.0, NOW + 5 * SECOND))
     market.on_depth(depth(12, [(100.5, 1.0)], [], NOW + 6 * SECOND))
     assert not market.check_age(NOW + 60 * SECOND, STALE_NS)
 

@@ -93,7 +93,7 @@ def test_a_stream_that_nobody_hears_makes_the_book_stale_and_trips(
     assert made.report().reason_code in {"REDUCE_ONLY", "BOOK_STALE"}
 
 
-def test_a_stream_that_is_heard_again_revives_its_book() -> None:
+def test_a_stream_that_is_up_again_revives_its_book() -> None:
     made = rig()
     made.run(2 * SECOND, refresh_ns=0)
     made.send(proof(made.now))

@@ -178,3 +178,13 @@ def test_rules_that_cannot_be_traded_on_are_refused(rules: dict[str, str | int])
 def test_decimals_are_those_of_the_step(step: str, decimals: int) -> None:
     assert instrument(tick=step).price_decimals == decimals
     assert instrument(lot=step).quantity_decimals == decimals
+
+
+@given(tick=STEPS, lot=STEPS, worth=st.decimals(0, 1_000, places=3), ticks=st.integers(1, 10**7))
+def test_the_smallest_order_is_the_first_that_is_worth_the_minimum(
+    tick: str, lot: str, worth: Decimal, ticks: int
+) -> None:
+    lots = instrument(tick, lot, min_notional=str(worth)).min_lots_at(ticks)
+    unit = Fraction(tick) * Fraction(lot) * ticks
+    assert lots * unit >= worth
+    assert lots == 1 or (lots - 1) * unit < worth

@@ -58,7 +58,7 @@ def worked(
             )
         )
     parent.children.append(child)
-    parent.arrival_half_ticks, parent.release_half_ticks, parent.final_half_ticks = mids
+    parent.arrival_mid2_ticks, parent.release_mid2_ticks, parent.final_mid2_ticks = mids
     parent.phase, parent.outcome = ParentPhase.TERMINAL, ParentState.CANCELED
     return parent
 

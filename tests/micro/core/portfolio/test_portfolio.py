@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from portfolio_kit import BTC, HOUR_NS, VENUE, book, fill
 
-from citadel_micro.core.model.events import OrderFilled, Side
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.portfolio.pnl_curve import DAY_NS, LossCurve
 from citadel_micro.core.portfolio.portfolio import Balance, Portfolio
 
-VENUE = "binance-spot"
-HOUR_NS = 3_600_000_000_000
-
-
-def spot(symbol: str = "BTC/USDT") -> Instrument:
-    base, _, quote = symbol.partition("/")
-    return Instrument(
-        venue=VENUE,
-        symbol=symbol,
-        venue_symbol=base + quote,
-        base=base,
-        quote=quote,
-        settle=quote,
-        kind="spot",
-        tick=Decimal("0.01"),
-        lot=Decimal("0.001"),
-        min_lots=1,
-        min_notional=Decimal(5),
-        contract_size=Decimal(1),
-        maker_fee=Decimal("0.001"),
-        taker_fee=Decimal("0.001"),
-        fee_side="received",
-    )
+if TYPE_CHECKING:
+    from citadel_micro.core.model.events import Side
 
 
 def perpetual(kind: Literal["linear", "inverse"], contract_size: str) -> Instrument:
@@ -60,37 +34,6 @@ def perpetual(kind: Literal["linear", "inverse"], contract_size: str) -> Instrum
         taker_fee=Decimal("0.0005"),
         fee_side="quote",
     )
-
-
-BTC = spot()
-
-
-def fill(
-    rules: Instrument,
-    price: str,
-    quantity: str,
-    fee: str = "0",
-    currency: str = "USDT",
-    *,
-    exchange_ns: int = 1,
-) -> OrderFilled:
-    return OrderFilled(
-        venue=rules.venue,
-        symbol=rules.symbol,
-        client_id="c-1",
-        trade_id="t-1",
-        price_ticks=rules.ticks(Decimal(price), "nearest"),
-        quantity_lots=rules.lots(Decimal(quantity)),
-        cumulative_lots=-1,
-        fee=Decimal(fee),
-        fee_currency=currency,
-        liquidity="maker",
-        exchange_ns=exchange_ns,
-    )
-
-
-def book(portfolio: Portfolio, side: Side, one: OrderFilled, rules: Instrument = BTC) -> None:
-    portfolio.apply_fill(rules, side, one, now_ns=7)
 
 
 def test_a_base_fee_leaves_the_position_and_counts_at_the_fills_price() -> None:
@@ -186,9 +129,6 @@ def test_inverse_contracts_gain_in_base_currency() -> None:
     assert position.unrealised(Decimal(1)) == 0
 
 
-# --- what it is worth ------------------------------------------------------------------------
-
-
 def test_a_missing_mark_makes_profit_unknown_not_zero() -> None:
     portfolio = Portfolio()
     book(portfolio, "buy", fill(BTC, "100", "1"))
@@ -258,9 +198,6 @@ def test_equity_is_every_balance_at_its_mark() -> None:
     assert portfolio.equity() == 31_010
 
 
-# --- balances --------------------------------------------------------------------------------
-
-
 def test_a_balance_nobody_has_stated_is_unknown_an_unnamed_currency_is_zero() -> None:
     portfolio = Portfolio()
     assert portfolio.balance(VENUE, "USDT") is None
@@ -314,9 +251,6 @@ def test_derivatives_leave_balances_to_the_venue() -> None:
     assert portfolio.balance("okx", "USDT") == Balance(Decimal(1000), Decimal(0))
 
 
-# --- the loss curve --------------------------------------------------------------------------
-
-
 def test_the_day_begins_at_midnight_utc_with_the_last_profit_seen_before() -> None:
     curve = LossCurve(HOUR_NS)
     curve.observe(DAY_NS + 1, Decimal(-5))
@@ -356,126 +290,3 @@ def test_a_clock_set_back_begins_no_day_and_forgets_no_loss() -> None:
     assert curve.day == 5
     assert curve.daily_loss(Decimal(-10)) == 10
     assert curve.last_ns == 5 * DAY_NS + 7
-
-
-# --- properties ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Trade:
-    side: Side
-    ticks: int
-    lots: int
-    fee: Decimal
-    currency: Literal["USDT", "BTC"]
-
-
-TRADES = st.lists(
-    st.builds(
-        Trade,
-        side=st.sampled_from(["buy", "sell"]),
-        ticks=st.integers(1, 10**7),
-        lots=st.integers(1, 10**5),
-        fee=st.decimals(min_value=0, max_value=Decimal("0.001"), places=6),
-        currency=st.sampled_from(["USDT", "BTC"]),
-    ),
-    max_size=12,
-)
-
-
-def replay(trades: list[Trade], portfolio: Portfolio) -> None:
-    for i, t in enumerate(trades):
-        one = fill(BTC, "1", "1", str(t.fee), t.currency, exchange_ns=i)
-        one = OrderFilled(
-            venue=one.venue,
-            symbol=one.symbol,
-            client_id=one.client_id,
-            trade_id=str(i),
-            price_ticks=t.ticks,
-            quantity_lots=t.lots,
-            cumulative_lots=-1,
-            fee=t.fee,
-            fee_currency=t.currency,
-            liquidity="taker",
-            exchange_ns=i,
-        )
-        portfolio.apply_fill(BTC, t.side, one, i)
-
-
-@given(TRADES, st.integers(1, 10**7))
-def test_profit_is_cash_plus_holdings_to_the_last_digit(trades: list[Trade], mark: int) -> None:
-    portfolio = Portfolio()
-    replay(trades, portfolio)
-    cash = held = Fraction(0)
-    for t in trades:
-        sign = 1 if t.side == "buy" else -1
-        quantity, price = Fraction(t.lots, 1000), Fraction(t.ticks, 100)
-        held += sign * quantity
-        cash -= sign * quantity * price
-        if t.currency == "USDT":
-            cash -= Fraction(t.fee)
-        else:
-            held -= Fraction(t.fee)
-    portfolio.mark(VENUE, "BTC/USDT", float(Decimal(mark) / 100))
-    profit = portfolio.profit()
-    assert profit is not None
-    assert Fraction(profit) == cash + held * Fraction(mark, 100)
-    position = portfolio.position(VENUE, "BTC/USDT")
-    if position is not None:
-        assert Fraction(position.quantity) == held
-        split = position.realised + position.unrealised(Decimal(mark) / 100)
-        assert split == pytest.approx(profit, abs=Decimal("1e-12"))
-
-
-@given(TRADES)
-def test_balances_follow_fills_exactly(trades: list[Trade]) -> None:
-    portfolio = Portfolio()
-    start = [("USDT", Decimal(10**12), Decimal(7)), ("BTC", Decimal(10**9), Decimal(3))]
-    portfolio.set_balances(VENUE, start, exchange_ns=-1)
-    replay(trades, portfolio)
-    position = portfolio.position(VENUE, "BTC/USDT")
-    held = Decimal(0) if position is None else position.quantity
-    base = portfolio.balance(VENUE, "BTC")
-    assert base is not None
-    assert base.total == Decimal(10**9) + 3 + held
-    assert base.used >= 0
-
-
-@given(TRADES, st.integers(0, 12), st.integers(1, 10**7))
-def test_a_restart_is_no_restart(trades: list[Trade], cut: int, mark: int) -> None:
-    def run(trades: list[Trade], portfolio: Portfolio) -> None:
-        portfolio.mark(VENUE, "BTC/USDT", mark / 100)
-        replay(trades, portfolio)
-        portfolio.observe(len(trades) * HOUR_NS)
-
-    whole, first, second = Portfolio(), Portfolio(), Portfolio()
-    for portfolio in (whole, first):
-        portfolio.set_balances(VENUE, [("USDT", Decimal(100), Decimal(1))], exchange_ns=0)
-        run(trades[:cut], portfolio)
-    second.load(first.to_state())
-    assert second.to_state() == first.to_state()
-    for portfolio in (whole, second):
-        run(trades[cut:], portfolio)
-    assert second.to_state() == whole.to_state()
-    assert second.profit() == whole.profit()
-
-
-def test_state_is_plain_data() -> None:
-    portfolio = Portfolio()
-    portfolio.set_balances(VENUE, [("USDT", Decimal(100), Decimal(1))], exchange_ns=0)
-    book(portfolio, "buy", fill(BTC, "100", "1", "0.1", "BNB"))
-    portfolio.mark(VENUE, "BTC/USDT", 100.0)
-    portfolio.observe(DAY_NS)
-
-    def plain(value: object) -> bool:
-        if isinstance(value, dict):
-            return all(isinstance(k, str) and plain(v) for k, v in value.items())
-        if isinstance(value, list):
-            return all(map(plain, value))
-        return value is None or type(value) in {str, int, bool}
-
-    assert plain(portfolio.to_state())
-    again = Portfolio()
-    again.load(portfolio.to_state())
-    assert again.foreign_fees == {(VENUE, "BNB"): Decimal("0.1")}
-    assert [p.symbol for p in again.positions()] == ["BTC/USDT"]

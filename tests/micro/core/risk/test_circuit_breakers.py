@@ -259,7 +259,7 @@ def test_every_change_of_what_is_permitted_moves_the_epoch() -> None:
     assert again.epoch > b.epoch
 
 
-def test_changed_scopes_are_told_once() -> None:
+def test_changed_scopes_are_reported_once() -> None:
     b = breakers()
     b.trip("DAILY_LOSS", GLOBAL, "", 1)
     b.trip("OVERFILL", "venue:okx", "", 1)

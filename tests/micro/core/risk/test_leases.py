@@ -95,7 +95,7 @@ def test_entries_of_a_dead_macro_end_though_no_lease_is_required(
     assert rig.engine.unwatched(rig.now) == 1
 
 
-def test_without_a_required_lease_orders_by_hand_and_of_the_unheard_go_on() -> None:
+def test_without_a_required_lease_orders_by_hand_and_of_unknown_macros_go_on() -> None:
     rig = Rig()
     rig.send(beat("hand", instance="cli"))
     rig.send(beat(instance="other", epoch=7))
@@ -116,7 +116,7 @@ def test_without_a_required_lease_orders_by_hand_and_of_the_unheard_go_on() -> N
     assert rig.engine.unwatched(rig.now) == 0
 
 
-def test_after_a_restart_a_macro_has_the_time_of_a_lease_to_be_heard() -> None:
+def test_after_a_restart_a_macro_has_the_time_of_a_lease_to_send_a_heartbeat() -> None:
     rig = Rig()
     rig.send(beat("o1"))
     rig.send(
@@ -135,13 +135,13 @@ def test_after_a_restart_a_macro_has_the_time_of_a_lease_to_be_heard() -> None:
     assert rig.report().reason_code == "MACRO_LEASE_LOST"
 
 
-def test_who_was_never_heard_has_no_lease_of_anothers() -> None:
+def test_a_macro_without_a_heartbeat_has_no_lease_of_anothers() -> None:
     rig = Rig(config(**LEASED))
     rig.send(beat("alive", instance="alive"))
     assert of(rig, "stranger", "s") == "MACRO_LEASE_LOST"
 
 
-def test_macros_without_an_owner_are_told_apart_by_their_runs() -> None:
+def test_macros_without_an_owner_are_distinguished_by_their_runs() -> None:
     rig = Rig(config(**LEASED))
     rig.send(beat(instance="a", epoch=1))
     rig.send(beat(instance="b", epoch=2))
@@ -226,7 +226,7 @@ def held(action: str) -> Rig:
     return rig
 
 
-def test_what_is_held_stays_when_nobody_is_heard_for_long() -> None:
+def test_what_is_held_stays_without_heartbeats_for_long() -> None:
     rig = held("hold")
     rig.run(300 * SECOND)
     assert rig.engine.portfolio.quantity(*KEY) == Decimal("0.5")
@@ -242,7 +242,7 @@ def test_or_is_flattened_where_the_configuration_says_so() -> None:
     assert rig.events_noted().count("flatten_for_silence") == 1
 
 
-def test_a_macro_that_is_heard_again_in_time_is_not_flattened() -> None:
+def test_a_macro_that_is_back_in_time_is_not_flattened() -> None:
     rig = held("flatten")
     rig.send(beat("o1"))
     rig.run(59 * SECOND)

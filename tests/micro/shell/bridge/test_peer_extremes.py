@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pytest
@@ -120,6 +120,9 @@ def messages(draw: st.DrawFn) -> SignalChannel:
     return kind(**_BASE[kind] | changes)
 
 
+EXAMPLES: Final = examples(300, 4_000)
+
+
 @pytest.mark.long
 def test_any_message_at_any_extreme_leaves_micro_and_its_journal_well(tmp_path: Path) -> None:
     async def main() -> None:
@@ -128,7 +131,7 @@ def test_any_message_at_any_extreme_leaves_micro_and_its_journal_well(tmp_path: 
         inbox = micro.uplink._ways_in[0].inbox
 
         @settings(
-            max_examples=examples(800, 4_000),
+            max_examples=EXAMPLES,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
@@ -158,7 +161,7 @@ def test_any_message_at_any_extreme_leaves_micro_and_its_journal_well(tmp_path: 
         found = verify(micro.journal.path)
         assert found.difference is None
         assert found.damaged == ""
-        assert found.events > 1_000
+        assert found.events > EXAMPLES
 
     asyncio.run(main())
 
@@ -177,7 +180,7 @@ def test_a_heartbeat_from_before_the_beginning_ends_nothing(tmp_path: Path) -> N
                 )
                 macro.publisher.send_raw(topics.join(topics.HEARTBEAT, encode(beat)))
             macro.beat()
-            await micro.until(lambda: "macro-1" in micro.uplink.heard_by(0) or _seen(micro))
+            await micro.until(lambda: "macro-1" in micro.uplink.received_by(0) or _seen(micro))
         finally:
             micro.close()
             macro.close()
@@ -201,7 +204,7 @@ def test_nothing_that_peers_call_themselves_silences_micro(tmp_path: Path) -> No
                 macro.beat(instance=f"{number:080d}", epoch=number)
             await micro.until(lambda: micro.stats.events.get("MacroBeat", 0) >= 64)
             seen = len(micro.beats())
-            await micro.until(lambda: len(micro.beats()) >= seen + 2, seconds=5.0)
+            await micro.until(lambda: len(micro.beats()) >= seen + 2)
             assert max(len(beat.macros_seen) for beat in micro.beats()) == 64
             assert micro.uplink.peers.refused == 300 - 64
             assert micro.uplink.dropped == 0
@@ -231,7 +234,7 @@ def test_who_has_many_names_keeps_nobody_out(tmp_path: Path) -> None:
                 macro.beat()
                 return _seen(micro)
 
-            await micro.until(named, seconds=5.0)
+            await micro.until(named)
             beat()
             macro.beat()
             beats = len(micro.beats())
@@ -279,7 +282,7 @@ def test_micro_hears_an_address_again_that_one_huge_frame_has_closed(tmp_path: P
                 macro.send(msgspec.structs.replace(order, created_ns=macro.wall()))
                 return micro.report(order.signal_id) is not None
 
-            await micro.until(served, seconds=20.0)
+            await micro.until(served)
             assert micro.uplink.peers.alive(now())[0].seq > before
             first, second = micro.uplink.listening()
             assert first["connected_anew"] == 1

@@ -95,6 +95,44 @@ def test_with_keys_only_the_command_lines_own_are_the_operators(tmp_path: Path, 
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("role", ["macro", "recorder", "cli"])
+def test_who_may_only_observe_or_operate_cannot_take_a_macros_place(
+    tmp_path: Path, role: str
+) -> None:
+    """Not at the address where micro expects a macro, whatever it claims to be in its messages."""
+    keys = KeyStore(tmp_path / "keys")
+    keys.make()
+
+    async def go() -> None:
+        bot = Macro("macro-1", "a", 1)
+        other = Macro("other-1", "b", 2, keys=keys.server(role, ("micro",)))
+        signals = (bot.address, Endpoint(other.address, keys.client("micro", "macro")))
+        micro = Micro(tmp_path / "run", signals)
+        try:
+            for _ in range(5):
+                await bot.watch(micro, 0.1)
+                await other.watch(micro, 0.1)
+            forged = other.signal()
+            other.send(forged)
+            # What comes after it by another way: the forged one has had its time.
+            order = bot.signal()
+            await bot.watch(micro, 0.3)
+            bot.send(order)
+            await micro.until(lambda: micro.report(order.signal_id))
+            if role == "macro":
+                await micro.until(lambda: micro.report(forged.signal_id))
+            else:
+                heard = [peer.instance for peer in micro.uplink.peers.alive(micro.clock.now())]
+                assert "other-1" not in heard
+                assert micro.report(forged.signal_id) is None
+        finally:
+            micro.close()
+            bot.close()
+            other.close()
+
+    asyncio.run(go())
+
+
 def test_a_second_process_of_one_owner_is_named_in_the_heartbeat(tmp_path: Path) -> None:
     async def go() -> None:
         bot, copy = Macro("macro-1", "a", 1), Macro("macro-2", "a", 2)

@@ -137,7 +137,7 @@ def test_nonsense_is_refused_and_named(changes: dict[str, Any], word: str) -> No
         {"tag": "\n"},
     ],
 )
-def test_a_signal_that_nobody_could_be_told_about_is_noise(changes: dict[str, Any]) -> None:
+def test_a_signal_that_nobody_can_be_answered_is_noise(changes: dict[str, Any]) -> None:
     with pytest.raises(DecodeError):
         wire.event_of(signal(**changes))
 

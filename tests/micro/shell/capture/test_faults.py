@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import chosen
 
 from citadel_micro.shell.capture.fault_table import CAPTURES, LATENESS, ROUNDS, rows
 from citadel_micro.shell.capture.faults import FAULTS, delay_snapshot, inject
@@ -32,6 +33,10 @@ NUMBERED = tuple(name for name in CAPTURES if name not in CHECKED)
 BRIDGED = tuple(name for name in NUMBERED if "range_bridge" in venue_spec(CAPTURES[name]).integrity)
 
 
+ALL = tuple(CAPTURES)
+"""Each is in the suite for one of the rounds at least; `make long` plays them all."""
+
+
 def play(shared_dir: Path, name: str, *faults: Fault) -> dict[Fault, Tally]:
     path = shared_dir / "captures" / f"{name}.jsonl.gz"
     tallies = inject(path, CAPTURES[name], faults=faults, lines=SLOW.get(name, LINES))
@@ -43,7 +48,7 @@ def play(shared_dir: Path, name: str, *faults: Fault) -> dict[Fault, Tally]:
     return tallies
 
 
-@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize("name", chosen(NUMBERED, suite=NUMBERED[::2]))
 def test_numbers_find_every_loss_and_disorder_at_the_next_update(
     shared_dir: Path, name: str
 ) -> None:
@@ -72,7 +77,7 @@ def test_checksums_find_most_losses_without_any_number(shared_dir: Path, name: s
     assert tallies["truncate"].missed == 0
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", chosen(CAPTURES, suite=ALL[0::3]))
 def test_a_window_that_is_replayed_never_leaves_a_proven_book_wrong(
     shared_dir: Path, name: str
 ) -> None:
@@ -86,21 +91,21 @@ def test_a_window_that_is_replayed_never_leaves_a_proven_book_wrong(
     assert set(reconnects.delays) == {0}
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", chosen(CAPTURES, suite=ALL[1::3]))
 def test_a_silent_subscription_is_stale_by_its_age(shared_dir: Path, name: str) -> None:
     tally = play(shared_dir, name, "silence")["silence"]
     assert tally.detected
     assert (tally.missed, tally.harmless, tally.wrong) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", chosen(CAPTURES, suite=ALL[2::3]))
 def test_a_venues_wrong_clock_changes_no_book(shared_dir: Path, name: str) -> None:
     tally = play(shared_dir, name, "clock jump")["clock jump"]
     assert tally.harmless
     assert (tally.missed, tally.detected, tally.wrong) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", chosen(CAPTURES, suite=ALL[0::3]))
 def test_a_snapshot_that_comes_late(shared_dir: Path, name: str) -> None:
     path = shared_dir / "captures" / f"{name}.jsonl.gz"
     found = [delay_snapshot(path, CAPTURES[name], updates) for updates in LATENESS]

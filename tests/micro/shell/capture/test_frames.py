@@ -64,7 +64,7 @@ def test_a_cut_file_gives_what_came_before_and_says_where(tmp_path: Path, compre
     path.write_bytes(compress(body)[:-50_000])
     records, error = read(path)
     assert 1_000 < len(records) < 5_000
-    assert "cut or damaged" in error
+    assert "truncated or damaged" in error
     assert f"line {len(records) + 1}" in error
     assert f"the {len(records)} lines before are usable" in error
 
@@ -92,7 +92,7 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
         ),
         (gzip.compress(LINES + b"{}\n", mtime=0), "line 2001: .*the lines before are usable"),
         (gzip.compress(line(1, kind="tape"), mtime=0), "line 1: .*'tape'.*kind"),
-        (gzip.compress(LINES, mtime=0)[:5], "cut or damaged"),
+        (gzip.compress(LINES, mtime=0)[:5], "truncated or damaged"),
     ],
 )
 def test_what_is_no_capture_says_why(tmp_path: Path, content: bytes, message: str) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import chosen
 from tests.micro.offline.test_work_quiet import levels, order, quiet_market
 from tests.micro.shell.capture.test_golden import CAPTURES
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOST = 40
+REOPENED = [name for name in CAPTURES if "btcusdt" not in name]
 
 
 def play(venue: str, records: Iterable[Record]) -> Rebuilder:
@@ -32,7 +34,7 @@ def play(venue: str, records: Iterable[Record]) -> Rebuilder:
     return rebuilder
 
 
-@pytest.mark.parametrize("name", [name for name in CAPTURES if "btcusdt" not in name])
+@pytest.mark.parametrize("name", chosen(REOPENED, suite=REOPENED[::3]))
 def test_books_begin_anew_with_their_connection(shared_dir: Path, name: str) -> None:
     """The old levels are what the venue had before the connection ended, whatever comes after."""
     path, venue = shared_dir / "captures" / f"{name}.jsonl.gz", CAPTURES[name]

@@ -3,13 +3,15 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import structlog
 
 from citadel_micro.core.model.commands import Note
 from citadel_micro.shell import logs
+from citadel_micro.shell.keys.redaction import REDACTOR
+from citadel_micro.shell.keys.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +59,46 @@ def test_secrets_are_never_written() -> None:
     assert "abc" not in stream.getvalue()
     assert "def" not in stream.getvalue()
     assert lines(stream)[0]["symbol"] == "A/B"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_what_was_loaded_as_a_secret_is_never_written(style: Literal["json", "console"]) -> None:
+    planted = "planted-in-a-log-0123456789"
+    REDACTOR.add(Secret(planted))
+    stream = io.StringIO()
+    logs.configure("debug", style, stream=stream)
+    log = structlog.get_logger()
+    log.info(
+        "GET", path=f"/order?apiKey={planted}", harmless=[planted], url=f"x?signature={'0f' * 32}"
+    )
+    logging.getLogger("aiohttp").error("sent %s", {"X-MBX-APIKEY": planted})
+    for write in (log.exception, logging.getLogger("asyncio").exception):
+        try:
+            _fails_with_locals(planted)
+        except ValueError:
+            write("failed")
+    text = stream.getvalue()
+    assert planted not in text
+    assert "0f0f" not in text
+    assert text.count("of ***") == 2
+
+
+def _fails_with_locals(given: str) -> None:
+    local = given[::-1]
+    raise ValueError(f"of {given}", len(local))
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_shows_no_locals(style: Literal["json", "console"]) -> None:
+    stream = io.StringIO()
+    logs.configure("debug", style, stream=stream)
+    for write in (structlog.get_logger().exception, logging.getLogger("asyncio").exception):
+        try:
+            _fails_with_locals("never-loaded")
+        except ValueError:
+            write("failed")
+    assert stream.getvalue().count("of never-loaded") == 2
+    assert "dedaol-reven" not in stream.getvalue()
 
 
 def test_people_get_text() -> None:

@@ -96,7 +96,7 @@ def test_an_unknown_variable_is_refused_too() -> None:
     [
         ("[http]\nport = 70000\n", "http.port is 70000"),
         ("[http]\nport = 'x'\n", "http.port is 'x'"),
-        ("mode = 'live'\n", "mode is 'live'"),
+        ("mode = 'real'\n", "mode is 'real'"),
         ("instance = 'No Spaces'\n", "instance is 'No Spaces'"),
         ("[paper]\nfaults = 'gremlins'\n", "paper.faults is 'gremlins'"),
         ("[paper.balances]\nUSDT = -1\n", "paper.balances"),
@@ -146,7 +146,7 @@ def test_every_setting_is_in_the_reference_with_its_meaning() -> None:
         assert row.rstrip("| ").count("|") == 4, f"no meaning: {row}"
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "[http]\nport = -1\nprot = 1\n[log]\nlevel = 'loud'\n")
     with pytest.raises(BadInput) as caught:
         load(path)

@@ -67,6 +67,7 @@ def test_a_child_that_takes_too_long_or_dies(
         asyncio.run(ChildFetch(None, timeout_s=60)("okx", "http://127.0.0.1:9", []))
 
 
+@pytest.mark.campaign
 def test_a_runs_keeper_notices_a_new_tick_and_stores_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with Exchange() as exchange:
@@ -84,7 +85,7 @@ def test_a_runs_keeper_notices_a_new_tick_and_stores_it(tmp_path: Path) -> None:
             filters = exchange.answers["/api/v3/exchangeInfo"]["symbols"][0]["filters"]
             filters[0]["tickSize"] = "0.05"
             assert await keeper.refresh("binance-spot")
-            assert keeper.told == {
+            assert keeper.warned == {
                 ("binance-spot", "BTC/USDT"): "tick 0.01 -> 0.05",
             }
             stored, _ = Cache(tmp_path / "instruments").read("binance-spot", exchange.url)

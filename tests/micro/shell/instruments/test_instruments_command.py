@@ -67,7 +67,7 @@ def test_it_prints_what_orders_use(
         *("0.0002", "0.0005", "yes"),
     ]
     assert next(line for line in lines if line.startswith("OLD/USDT ")).endswith("no")
-    assert lines[-1] == "1 more cannot be traded on; --json says why"
+    assert lines[-1] == "1 more cannot be traded; --json gives the reasons"
 
 
 def test_as_json_with_symbols_changes_and_an_old_list(

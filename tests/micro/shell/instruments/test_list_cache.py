@@ -83,7 +83,7 @@ def test_an_older_list_does_not_replace_a_newer_one(tmp_path: Path, listed: List
         (lambda _: b'{"format":1}', "damaged"),
     ],
 )
-def test_damage_is_told_and_never_used(
+def test_damage_is_reported_and_never_used(
     tmp_path: Path, listed: Listed, change: Callable[[bytes], bytes], what: str
 ) -> None:
     cache = Cache(tmp_path)

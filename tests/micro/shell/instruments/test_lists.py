@@ -130,7 +130,7 @@ def test_without_any_list_it_is_refused_and_how_to_mend_it(tmp_path: Path) -> No
         asyncio.run(bare.listing("okx"))
 
 
-def test_a_damaged_file_is_told_and_fetched_anew(tmp_path: Path, listed: Listed) -> None:
+def test_a_damaged_file_is_reported_and_fetched_anew(tmp_path: Path, listed: Listed) -> None:
     bench = Bench(tmp_path, listed(NOW))
     bench.cache.write(listed(NOW))
     bench.cache.path("okx", "").write_text("{")
@@ -202,12 +202,14 @@ def test_ages_in_words() -> None:
 # --- while a run goes on
 
 
-def test_the_keeper_tells_of_each_change_once(tmp_path: Path, listed: Listed) -> None:
+def test_the_keeper_warns_of_each_change_once(tmp_path: Path, listed: Listed) -> None:
     async def main() -> list[tuple[str, str, str]]:
         bench = Bench(tmp_path, listed(NOW, "0.01"))
         used = {("okx", "BTC/USDT"): listed(1, "0.1").markets["BTC/USDT"].rules}
         told: list[tuple[str, str, str]] = []
-        keeper = Refresher(bench.lists, used, {"okx": ""}, told=lambda *what: told.append(what))
+        keeper = Refresher(
+            bench.lists, used, {"okx": ""}, on_change=lambda *what: told.append(what)
+        )
         assert await keeper.refresh("okx")
         assert await keeper.refresh("okx")
         bench.venue.answer = DOWN

@@ -8,14 +8,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 import zmq
 from ccxt_kit import okx
+from fetching_here import FetchHere
 from markets_kit import Exchange
 
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.daemon import Micro
 from citadel_micro.shell.config.config import MicroConfig
+from citadel_micro.shell.instruments import run_rules
 from citadel_micro.shell.journal.verify import verify
 from citadel_proto import topics
 from citadel_proto.codec import decode_market
@@ -82,7 +85,9 @@ def buy(quantity: str) -> Signal:
     )
 
 
-def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path) -> None:
+def test_micro_trades_on_okx_by_okxs_own_rules(
+    shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         player = okx(shared_dir)
         player.pause_s, player.again = 0.002, True
@@ -133,7 +138,8 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
             assert verify(journal).difference is None
             assert list((tmp_path / "run" / "instruments").glob("okx@*.json"))
 
-            # The tick changes; what is remembered was counted in the old one.
+            # The tick changes; what is remembered was counted in the old one. Now without children.
+            monkeypatch.setattr(run_rules, "ChildFetch", FetchHere)
             exchange.answers["instType=SPOT"]["data"][0]["tickSz"] = "0.01"
             assert await tick_of(config("run", exchange.url)) == Decimal("0.1")
             # A folder that remembers nothing begins with the new one ...
@@ -157,6 +163,7 @@ def test_micro_trades_on_okx_by_okxs_own_rules(shared_dir: Path, tmp_path: Path)
     asyncio.run(main())
 
 
+@pytest.mark.campaign
 def test_micro_trades_on_paper_through_a_generic_connector(
     shared_dir: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ from citadel_micro.core.model.config import EngineConfig, VenueConfig
 from citadel_micro.core.model.events import DepthUpdate, Started, TimerFired
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, Journal, JournalReader
+from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, Journal
+from citadel_micro.shell.journal.reader import JournalReader
 from citadel_micro.shell.journal.run_folder import RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
 from citadel_proto.tape import EVENT, TapeHeader, TapeReader, TapeWriter
@@ -233,7 +234,7 @@ def test_zeros_that_a_power_failure_left_are_a_tear(tmp_path: Path) -> None:
     assert (found.damaged, bool(found.torn)) == ("", True)
 
 
-def test_a_damaged_journal_is_told_with_how_to_look_at_it(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_reported_with_how_to_look_at_it(tmp_path: Path) -> None:
     path = first_run(tmp_path)
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1

@@ -84,7 +84,7 @@ def test_folders_where_files_belong_are_no_bug_of_ours(tmp_path: Path) -> None:
     assert state_of(tmp_path) == (1, "")
     (tmp_path / NAME).unlink()
     (tmp_path / NAME).mkdir()
-    with pytest.raises(BadInput, match="no file"):
+    with pytest.raises(BadInput, match="not a file"):
         RunFolder(tmp_path, instance="micro")
 
 

@@ -82,7 +82,7 @@ def test_a_journal_of_before_verifies_without_them(tmp_path: Path) -> None:
     found = verify(journal(tmp_path, earlier))
     assert found.difference is None
     (note,) = found.notes
-    assert "books were written without features" in note
+    assert "form of an earlier version" in note
 
 
 def test_a_book_of_before_is_still_compared_by_its_market(tmp_path: Path) -> None:

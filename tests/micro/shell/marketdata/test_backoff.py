@@ -27,4 +27,5 @@ def test_a_burst_passes_at_once_and_the_rate_holds_after_it() -> None:
     times = asyncio.run(passages(Pacer(20.0, burst=3), 6))
     spaced = [b - a for a, b in itertools.pairwise(times)]
     assert sum(spaced[:3]) < 0.05
-    assert all(gap >= 0.045 for gap in spaced[4:])
+    # Whoever is late may be followed sooner; nobody passes before his time.
+    assert all(times[n] - times[0] >= (n - 3) / 20.0 - 0.005 for n in range(4, 6))

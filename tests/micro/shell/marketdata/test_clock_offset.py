@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hard_venue import BinanceSpot, BybitLinear, Observer, run_hard, until
+from hard_feeds import Observer, run_hard, until
+from hard_venue import BinanceSpot, BybitLinear
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
 from citadel_micro.shell.capture.offline import CaptureDecoder
-from citadel_micro.shell.marketdata.conflating_queue import Backlog, continues, strategy_of
+from citadel_micro.shell.marketdata.conflating_queue import ConflatingQueue, continues, strategy_of
 from citadel_micro.shell.marketdata.decode import Control
 from citadel_micro.shell.marketdata.spec import venue_spec
 
@@ -89,7 +89,7 @@ def test_joined_updates_come_to_the_same_book_and_hide_no_gap(
     strategy: str, steps: list[tuple[float, float]], lost: int, pops: list[int]
 ) -> None:
     plain, spared = (MarketBook(VENUE, SYMBOL, strategy) for _ in range(2))
-    backlog = Backlog({VENUE: strategy})
+    backlog = ConflatingQueue({VENUE: strategy})
     gaps = [0, 0]
     for update, count in zip(stream(strategy, steps, lost), pops, strict=False):
         gaps[0] += bool(plain.on_depth(update) & Change.GAP)
@@ -114,7 +114,7 @@ def test_captures_end_with_the_same_books_and_every_trade(shared_dir: Path, name
     venue = CAPTURES[name]
     spec = venue_spec(venue)
     rng = random.Random(3)
-    backlog = Backlog({venue: spec.integrity})
+    backlog = ConflatingQueue({venue: spec.integrity})
     books: tuple[dict[str, MarketBook], dict[str, MarketBook]] = ({}, {})
     trades: tuple[list[TradeTick], list[TradeTick]] = ([], [])
 
@@ -154,7 +154,7 @@ def test_captures_end_with_the_same_books_and_every_trade(shared_dir: Path, name
 
 
 def test_trades_and_states_keep_their_order_and_nothing_of_them_is_lost() -> None:
-    backlog = Backlog({VENUE: "chain"})
+    backlog = ConflatingQueue({VENUE: "chain"})
     down = FeedStatus(venue=VENUE, symbol=SYMBOL, up=False, reason="gone", refused=False)
     events: list[Waiting] = [
         trade(1),
@@ -189,7 +189,7 @@ def test_trades_and_states_keep_their_order_and_nothing_of_them_is_lost() -> Non
 
 
 def test_a_snapshot_in_the_stream_takes_the_place_of_what_it_makes_void() -> None:
-    backlog = Backlog({VENUE: "chain"})
+    backlog = ConflatingQueue({VENUE: "chain"})
     backlog.push(change(2, 2, 1, [(1.0, 1.0)]), 0)
     backlog.push(change(9, 9, -1, [(5.0, 1.0)], snapshot=True), 1)
     backlog.push(change(10, 10, 9, [(6.0, 1.0)]), 2)
@@ -197,7 +197,7 @@ def test_a_snapshot_in_the_stream_takes_the_place_of_what_it_makes_void() -> Non
 
 
 def test_a_fetched_snapshot_leaves_the_changes_that_join_it() -> None:
-    backlog = Backlog({VENUE: "range_bridge_spot"})
+    backlog = ConflatingQueue({VENUE: "range_bridge_spot"})
     backlog.push(change(2, 9, 1, [(1.0, 1.0)]), 0)
     backlog.push(change(5, 5, -1, [(5.0, 1.0)], snapshot=True), 1)
     assert len(backlog) == 2

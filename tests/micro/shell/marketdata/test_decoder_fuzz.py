@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import chosen
 from frame_kit import NASTY, Victim, frame_types, real_frames
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +91,7 @@ def _damage(draw: Callable[[st.SearchStrategy[Any]], Any], frame: bytes) -> byte
     return damaged
 
 
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", chosen(VENUES, suite=VENUES[0::3]))
 @given(frames=st.lists(st.binary(max_size=60) | _ANY_JSON.map(json.dumps).map(str.encode)))
 def test_arbitrary_bytes(venue: str, frames: list[bytes]) -> None:
     victim = Victim(venue)
@@ -98,7 +99,7 @@ def test_arbitrary_bytes(venue: str, frames: list[bytes]) -> None:
         victim.take(frame)
 
 
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", chosen(VENUES, suite=VENUES[1::3]))
 @given(data=st.data())
 def test_frames_of_the_right_shape_with_wrong_values(venue: str, data: st.DataObject) -> None:
     victim = Victim(venue)
@@ -106,7 +107,7 @@ def test_frames_of_the_right_shape_with_wrong_values(venue: str, data: st.DataOb
         victim.take(frame)
 
 
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", chosen(VENUES, suite=VENUES[2::3]))
 @given(data=st.data())
 def test_damaged_frames(venue: str, shared_dir: Path, data: st.DataObject) -> None:
     frames = _frames(shared_dir, venue)

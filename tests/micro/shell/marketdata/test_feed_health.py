@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 from rich.console import Console
 
 from citadel_micro.shell.commands.feeds import table_of
 from citadel_micro.shell.marketdata.clock_offset import ClockEstimate
-from citadel_micro.shell.marketdata.feed_observer import Observer
+from citadel_micro.shell.marketdata.feed_observer import FeedObserver
 from citadel_micro.shell.marketdata.health import ConnectionHealth
 from citadel_micro.shell.marketdata.health_metrics import connection_metrics
 from citadel_micro.shell.marketdata.lag_monitor import LoadHealth
@@ -75,7 +77,7 @@ def test_it_survives_the_wire() -> None:
 
 
 def test_citadel_feeds_shows_how_far_behind_and_where_the_clock_is() -> None:
-    observer = Observer(0)
+    observer = FeedObserver(0)
     observer.take(state(HEALTH), MS)
     summary = observer.summary(1_000 * MS)
     (row,) = summary["feeds"]
@@ -96,7 +98,7 @@ def test_citadel_feeds_shows_how_far_behind_and_where_the_clock_is() -> None:
     assert row["clock"] == {"offset_ms": -250.0, "error_ms": 4.0, "rtt_ms": 8.0}
     console = Console(width=300)
     with console.capture() as captured:
-        console.print(table_of(summary))
+        console.print(table_of(summary, wide=True))
     shown = captured.get()
     assert "120 overloaded" in shown
     assert "99" in shown
@@ -104,12 +106,31 @@ def test_citadel_feeds_shows_how_far_behind_and_where_the_clock_is() -> None:
 
 
 def test_a_micro_that_does_not_say_is_shown_as_such() -> None:
-    observer = Observer(0)
+    observer = FeedObserver(0)
     observer.take(state(None), MS)
     (row,) = observer.summary(1_000 * MS)["feeds"]
     assert row["load"] is None
     assert row["clock"] is None
     assert table_of(observer.summary(1_000 * MS)).row_count == 1
+
+
+@pytest.mark.parametrize(("width", "wide"), [(80, False), (120, False), (200, True)])
+def test_the_table_fits_a_terminal(width: int, wide: bool) -> None:
+    observer = FeedObserver(0)
+    reason = "no message for 4.2 s, the connection was cut and is made again"
+    for symbol in ("1000000MOGWAI/USDT:USDT", "BTC/USDT"):
+        feed = msgspec.structs.replace(state(HEALTH), venue="coinbase-exchange", symbol=symbol)
+        observer.take(msgspec.structs.replace(feed, gaps=12_345, reason=reason), MS)
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(table_of(observer.summary(1_000_000 * MS), wide=wide))
+    shown = captured.get()
+    assert max(map(len, shown.splitlines())) <= width
+    for text in ("12345", "LIVE", "120 overloaded"):
+        assert text in shown
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    # A reason takes more lines; nothing of it is lost.
+    assert reason.rsplit(maxsplit=1)[-1] in shown
 
 
 class _Given(Collector):
@@ -140,7 +161,7 @@ def test_metrics_have_all_of_it() -> None:
         f"citadel_feed_conflated_total{label} 99.0",
         f"citadel_feed_waiting{label} 17.0",
         f"citadel_feed_unread_bytes{label} 4096.0",
-        'citadel_feed_handled_seconds{connection="2",quantile="0.99",venue="okx"} 0.003',
+        'citadel_feed_handled_seconds{connection="2",percentile="99",venue="okx"} 0.003',
         f"citadel_venue_clock_offset_seconds{label} -0.25",
         f"citadel_venue_clock_error_seconds{label} 0.004",
         f"citadel_venue_round_trip_seconds{label} 0.008",

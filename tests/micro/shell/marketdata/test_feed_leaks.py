@@ -11,7 +11,7 @@ from base64 import b64encode
 from hashlib import sha1
 
 import pytest
-from hard_venue import Observer, run_hard, until
+from hard_feeds import Observer, run_hard, until
 
 from citadel_micro.shell.marketdata import connection as connection_module
 from citadel_micro.shell.marketdata import websocket as link_module

@@ -1,7 +1,6 @@
 """A connection that is about to end is followed by another, and no book is without trust meanwhile.
 
-First the rule by which a symbol is handed over, on streams that are ahead of or behind one another;
-then venues on loopback that cut, shut down, refuse the successor, or lose either connection.
+Venues on loopback cut, shut down, refuse the successor, or lose either connection.
 """
 
 from __future__ import annotations
@@ -13,179 +12,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hard_venue import QUICK, BinanceSpot, BybitLinear, HardVenue, Observer, run_hard, until
-from hypothesis import given
-from hypothesis import strategies as st
+from hard_feeds import QUICK, Observer, run_hard, until
+from hard_venue import BinanceSpot, BybitLinear, HardVenue
 
-from citadel_micro.core.marketdata.book_change import Change
-from citadel_micro.core.marketdata.market_book import MarketBook
-from citadel_micro.core.model.events import DepthUpdate, FeedStatus, QuoteTick, TradeTick
+from citadel_micro.core.model.events import TradeTick
 from citadel_micro.shell.marketdata import connection as connection_module
 from citadel_micro.shell.marketdata import session as life_module
 from citadel_micro.shell.marketdata import websocket as link_module
-from citadel_micro.shell.marketdata.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from citadel_micro.shell.marketdata.context import SinkEvent
+    from aiohttp import web
+
     from citadel_micro.shell.marketdata.spec import Limits
-    from citadel_micro.shell.marketdata.websocket import Link
+    from citadel_micro.shell.marketdata.websocket import WebSocket
 
-VENUE, SYMBOL = "somewhere", "BTC/USDT"
 A = "C0/USDT"
-
-
-# --- the rule --------------------------------------------------------------------------------------
-
-
-def change(seq: int, *, snapshot: bool = False) -> DepthUpdate:
-    return DepthUpdate(
-        venue=VENUE,
-        symbol=SYMBOL,
-        snapshot=snapshot,
-        first_seq=seq,
-        last_seq=seq,
-        prev_seq=-1 if snapshot else seq - 1,
-        checksum=None,
-        bids=[(float(seq % 7 + 1), float(seq % 3))],
-        asks=[],
-        exchange_ns=seq,
-        recv_ns=seq,
-    )
-
-
-def trade(number: int) -> TradeTick:
-    return TradeTick(VENUE, SYMBOL, str(number), 1.0, 1.0, "buy", number, number)
-
-
-def quote(number: int) -> QuoteTick:
-    return QuoteTick(VENUE, SYMBOL, number, 1.0, 1.0, 2.0, 1.0, number, number)
-
-
-def handover(strategy: str, taken: list[SinkEvent], *, bridges: bool) -> Handover:
-    return Handover(
-        VENUE, [SYMBOL], strategy, lambda event, _at: taken.append(event), bridges=bridges
-    )
-
-
-@given(
-    strategy=st.sampled_from(["range_bridge_spot", "range_bridge_futures"]),
-    joins_at=st.integers(11, 30),
-    turns=st.lists(st.booleans(), min_size=80, max_size=80),
-)
-def test_numbered_streams_are_joined_without_a_gap_whichever_is_ahead(
-    strategy: str, joins_at: int, turns: list[bool]
-) -> None:
-    """The book is given every update in order, and is LIVE after each of them."""
-    book = MarketBook(VENUE, SYMBOL, strategy)
-    book.on_depth(change(10, snapshot=True))
-    states: list[str] = []
-    gaps = 0
-
-    def emit(event: SinkEvent, _at: int) -> None:
-        nonlocal gaps
-        assert isinstance(event, DepthUpdate)
-        gaps += bool(book.on_depth(event) & Change.GAP)
-        states.append(book.state)
-
-    passing = Handover(VENUE, [SYMBOL], strategy, emit, bridges=True)
-    old, new = 11, joins_at
-    for is_new in turns:
-        if is_new and new <= 40:
-            passing.new(change(new), 0)
-            new += 1
-        elif old <= 40:
-            passing.old(change(old), 0)
-            old += 1
-    while old <= 40:
-        passing.old(change(old), 0)
-        old += 1
-    while new <= 40:
-        passing.new(change(new), 0)
-        new += 1
-    passing.finish("the end", lost=False)
-    assert passing.done
-    assert gaps == 0
-    assert book.last_seq == 40
-    assert set(states) == {"LIVE"}
-    assert book.deltas == 30, "each once"
-
-
-def test_a_snapshot_in_the_stream_takes_over_at_once() -> None:
-    taken: list[SinkEvent] = []
-    passing = handover("chain", taken, bridges=False)
-    passing.old(change(1), 0)
-    passing.new(change(2), 0)  # before its snapshot it is worth nothing
-    assert not passing.moved(SYMBOL)
-    passing.new(change(5, snapshot=True), 0)
-    assert passing.done
-    passing.old(change(2), 0)
-    passing.new(change(6), 0)
-    assert [event.last_seq for event in taken if isinstance(event, DepthUpdate)] == [1, 5, 6]
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=60))
-def test_every_trade_passes_once(heard: list[tuple[bool, int]]) -> None:
-    taken: list[SinkEvent] = []
-    passing = handover("chain", taken, bridges=False)
-    for is_new, number in heard:
-        (passing.new if is_new else passing.old)(trade(number), 0)
-    ids = [event.trade_id for event in taken if isinstance(event, TradeTick)]
-    assert ids == list(dict.fromkeys(str(number) for _, number in heard))
-
-
-def test_quotes_are_of_whom_the_book_is_of_and_states_of_the_new_one_wait() -> None:
-    taken: list[SinkEvent] = []
-    passing = handover("chain", taken, bridges=False)
-    waiting = FeedStatus(venue=VENUE, symbol=SYMBOL, up=True, reason="connected", refused=False)
-    passing.new(waiting, 0)
-    passing.new(quote(1), 0)
-    passing.old(quote(2), 0)
-    passing.new(change(3, snapshot=True), 0)
-    passing.old(quote(4), 0)
-    passing.new(quote(5), 0)
-    assert [type(event).__name__ for event in taken] == ["QuoteTick", "DepthUpdate", "QuoteTick"]
-
-
-def test_the_end_of_the_old_one_voids_what_nothing_proves() -> None:
-    for bridges, held, void in ((True, True, False), (True, False, True), (False, False, True)):
-        taken: list[SinkEvent] = []
-        passing = handover("range_bridge_spot" if bridges else "chain", taken, bridges=bridges)
-        passing.old(change(1), 0)
-        if held:
-            passing.new(change(9), 0)
-        assert passing.finish("it was cut", lost=True) == ([SYMBOL] if void else [])
-        assert passing.done
-        last = taken[-1]
-        if void:
-            assert isinstance(last, FeedStatus)
-            assert (last.up, last.reason) == (False, "it was cut")
-        else:
-            assert last == change(9), "which shows the gap by itself"
-
-
-def test_a_quiet_symbol_is_handed_over_in_the_end_as_it_is() -> None:
-    taken: list[SinkEvent] = []
-    passing = handover("range_bridge_spot", taken, bridges=True)
-    assert passing.finish("long enough", lost=False) == []
-    assert taken == []
-    passing.new(change(4), 0)
-    assert taken == [change(4)]
-
-
-def test_a_symbol_that_the_new_one_is_refused_is_broken_in_the_venues_words() -> None:
-    taken: list[SinkEvent] = []
-    passing = handover("chain", taken, bridges=False)
-    refused = FeedStatus(venue=VENUE, symbol=SYMBOL, up=False, reason="delisted", refused=True)
-    passing.new(refused, 0)
-    passing.old(change(1), 0)
-    assert passing.finish("long enough", lost=False) == []
-    assert taken == [change(1), refused]
-
-
-# --- against venues --------------------------------------------------------------------------------
-
 DIALECTS = pytest.mark.parametrize(
     "dialect", [BinanceSpot(), BybitLinear()], ids=["rest", "stream"]
 )
@@ -203,7 +46,7 @@ class Witness(Observer):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real times are of a day's connection."""
-    monkeypatch.setattr("hard_venue.Observer", Witness)
+    monkeypatch.setattr("hard_feeds.Observer", Witness)
     monkeypatch.setattr(life_module, "RENEW_BEFORE", 0.5)
     monkeypatch.setattr(life_module, "WATCH_S", 0.02)
     monkeypatch.setattr(connection_module, "LINGER_S", 0.1)
@@ -223,7 +66,7 @@ async def cut_at_age(venue: HardVenue, seconds: float) -> None:
         await asyncio.sleep(0.01)
 
 
-async def streaming(seen: Observer, until_true: Callable[[], bool], seconds: float = 20.0) -> None:
+async def streaming(seen: Observer, until_true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Push changes of every book, as a venue does, until then."""
 
     async def step() -> bool:
@@ -234,6 +77,13 @@ async def streaming(seen: Observer, until_true: Callable[[], bool], seconds: flo
     await until(step, seconds)
 
 
+async def only_socket(seen: Observer) -> web.WebSocketResponse:
+    """Its connection, when none is being handed over: on a slow machine one may be already."""
+    await until(lambda: len(seen.venue.sockets) == 1)
+    (socket,) = seen.venue.sockets
+    return socket
+
+
 @DIALECTS
 def test_books_stay_live_through_several_lifetimes_that_the_venue_cuts(
     monkeypatch: pytest.MonkeyPatch, dialect: BinanceSpot | BybitLinear
@@ -241,7 +91,7 @@ def test_books_stay_live_through_several_lifetimes_that_the_venue_cuts(
     async def scenario(seen: Observer) -> None:
         assert isinstance(seen, Witness)
         await seen.agree()
-        cutting = asyncio.ensure_future(cut_at_age(seen.venue, 1.6))
+        cutting = asyncio.ensure_future(cut_at_age(seen.venue, 2.4))  # for a machine that is slow
         asked = len(seen.venue.asked)
         try:
             await streaming(seen, lambda: len(seen.venue.connected_at) >= 4)
@@ -262,7 +112,7 @@ def test_a_venue_that_says_it_goes_away_is_left_for_its_successor_in_time(
     async def scenario(seen: Observer) -> None:
         assert isinstance(seen, Witness)
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         await seen.venue.raw('{"e":"serverShutdown","E":1770123456789}')
         await streaming(seen, lambda: first not in seen.venue.sockets)
         await seen.agree()
@@ -280,7 +130,7 @@ def test_a_shutdown_that_cuts_at_once_costs_a_resync_and_no_more(
 
     async def scenario(seen: Observer) -> None:
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         seen.venue.muted.update(seen.natives.values())
         await until(lambda: len(seen.venue.sockets) == 2)
         await first.close(code=1001)
@@ -298,9 +148,9 @@ def test_a_successor_that_is_refused_is_tried_again_while_the_old_one_serves(
 ) -> None:
     async def scenario(seen: Observer) -> None:
         assert isinstance(seen, Witness)
-        await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         seen.venue.hang_up_on = "accept"
+        await seen.agree()
         await streaming(seen, lambda: len(seen.venue.connected_at) >= 4)
         assert first in seen.venue.sockets
         assert seen.seconds_not_live() == 0.0
@@ -320,7 +170,7 @@ def test_a_successor_that_dies_half_way_gives_back_what_it_had(
 
     async def scenario(seen: Observer) -> None:
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         seen.venue.muted.add(silent)  # so that this one is not handed over
 
         async def moved() -> bool:
@@ -349,7 +199,7 @@ def test_many_symbols_are_given_the_time_that_subscribing_takes(
         assert isinstance(seen, Witness)
         await until(lambda: all(seen.venue.subscribed(n) for n in seen.natives.values()))
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         await streaming(seen, lambda: first not in seen.venue.sockets)
         assert seen.seconds_not_live() == 0.0
         assert all(market.gaps == 0 for market in seen.markets.values())
@@ -357,14 +207,14 @@ def test_many_symbols_are_given_the_time_that_subscribing_takes(
     run_hard(monkeypatch, scenario, symbols=20, spec={"limits": slow})
 
 
-def test_the_end_of_the_old_one_is_told_while_its_successor_cannot_connect(
+def test_the_end_of_the_old_one_is_reported_while_its_successor_cannot_connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection that takes for ever to open must not keep dead books LIVE."""
     plain = link_module.open_link
     opened: list[str] = []
 
-    async def hangs(url: str, *arguments: Any, **options: Any) -> Link:  # noqa: ANN401
+    async def hangs(url: str, *arguments: Any, **options: Any) -> WebSocket:  # noqa: ANN401
         opened.append(url)
         if len(opened) == 2:
             await asyncio.Event().wait()
@@ -374,7 +224,7 @@ def test_the_end_of_the_old_one_is_told_while_its_successor_cannot_connect(
 
     async def scenario(seen: Observer) -> None:
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         await until(lambda: len(opened) == 2)
         await first.close(code=1001)
         await until(lambda: all(market.state != "LIVE" for market in seen.markets.values()))
@@ -383,7 +233,7 @@ def test_the_end_of_the_old_one_is_told_while_its_successor_cannot_connect(
     run_hard(monkeypatch, scenario, spec={"limits": lasting(0.6)})
 
 
-def test_no_trade_is_lost_or_told_twice_from_one_connection_to_the_next(
+def test_no_trade_is_lost_or_reported_twice_from_one_connection_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[str] = []
@@ -395,12 +245,12 @@ def test_no_trade_is_lost_or_told_twice_from_one_connection_to_the_next(
             else:
                 super().sink(event, recv_ns)
 
-    monkeypatch.setattr("hard_venue.Observer", Trader)
+    monkeypatch.setattr("hard_feeds.Observer", Trader)
 
     async def scenario(seen: Observer) -> None:
         await seen.agree()
         sent = 0
-        (first,) = seen.venue.sockets
+        first = next(iter(seen.venue.sockets))
 
         async def step() -> bool:
             nonlocal sent
@@ -436,14 +286,15 @@ def test_a_capture_has_one_connection_after_the_other(monkeypatch: pytest.Monkey
             super().__init__(*arguments)
             self.aggregator._tap = lambda _at, kind, conn, _url, _text: opened.append((kind, conn))
 
-    monkeypatch.setattr("hard_venue.Observer", Tapped)
+    monkeypatch.setattr("hard_feeds.Observer", Tapped)
 
     async def scenario(seen: Observer) -> None:
         await seen.agree()
-        (first,) = seen.venue.sockets
+        first = await only_socket(seen)
         await streaming(seen, lambda: first not in seen.venue.sockets)
         await seen.agree()
-        assert opened.count(("open", 0)) == 2
-        assert len(seen.venue.sockets) == 1
+        assert {conn for kind, conn in opened if kind == "open"} == {0}
+        assert opened.count(("open", 0)) >= 2
+        await until(lambda: len(seen.venue.sockets) == 1)
 
-    run_hard(monkeypatch, scenario, spec={"limits": lasting(0.8)})
+    run_hard(monkeypatch, scenario, spec={"limits": lasting(2.0)})

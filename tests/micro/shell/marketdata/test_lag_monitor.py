@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hard_venue import QUICK, BybitLinear, Elsewhere, HardVenue, Observer, until
+from hard_feeds import QUICK, Observer, until
+from hard_venue import BybitLinear, Elsewhere, HardVenue
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -22,7 +23,7 @@ from citadel_micro.core.model.events import TradeTick
 from citadel_micro.shell.marketdata import aggregator as aggregator_module
 from citadel_micro.shell.marketdata import event_queue as outlet_module
 from citadel_micro.shell.marketdata.aggregator import FeedConfig
-from citadel_micro.shell.marketdata.event_queue import Outlet
+from citadel_micro.shell.marketdata.event_queue import EventQueue
 from citadel_micro.shell.marketdata.lag_monitor import (
     BEGIN_NS,
     CALM_NS,
@@ -180,8 +181,8 @@ def test_a_slow_consumer_is_reported_and_loses_nothing_but_superseded_books(
             await until(lambda: seen.aggregator.health()[0].load.overloaded)
             during = seen.aggregator.health()[0].load
             await flooding
-            await until(lambda: seen.agrees(SYMBOL), 30)
-            await until(lambda: len(seen.trades) == trades, 30)
+            await until(lambda: seen.agrees(SYMBOL))
+            await until(lambda: len(seen.trades) == trades)
             await until(lambda: not seen.aggregator.health()[0].load.overloaded)
         after = seen.aggregator.health()[0].load
         assert seen.trades == [n for n in range(changes) if n % (changes // trades) == 0]
@@ -229,7 +230,7 @@ def test_trades_that_do_not_fit_hold_the_venue_back_and_are_never_lost(
     async def scenario(seen: Trader, elsewhere: Elsewhere) -> None:
         seen.slow_s = 0.000_4
         await elsewhere.begin(flood(seen.venue))
-        await until(lambda: len(seen.trades) == trades, 40)
+        await until(lambda: len(seen.trades) == trades)
         assert seen.trades == list(range(trades))
         load = seen.aggregator.health()[0].load
         assert load.conflated == 0
@@ -275,7 +276,7 @@ def test_unread_octets_are_as_old_as_they_are(looks: list[tuple[int, float]]) ->
 def test_one_slow_small_frame_says_nothing_of_large_ones() -> None:
     """An estimate of reading time alone once said 92 s where nothing was 2.5 s late."""
     now = [0]
-    outlet = Outlet(lambda _event, _ns: None, lambda: now[0], {}, None)
+    outlet = EventQueue(lambda _event, _ns: None, lambda: now[0], {}, None)
 
     class Slow:
         load = Load()

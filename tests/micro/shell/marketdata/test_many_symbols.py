@@ -7,10 +7,13 @@ import asyncio
 import pytest
 from crowd_kit import WEIGHT_A_MINUTE, start_crowd
 
+USUAL_S = 10.0
+"""Until all are LIVE, here; a machine that takes longer has time for more of what follows."""
+
 
 @pytest.mark.parametrize("count", [260])
 def test_hundreds_of_symbols_are_live_soon_and_within_the_weight(count: int) -> None:
-    crowd, took_s = asyncio.run(start_crowd(count, 200.0, 30.0, after_s=11.0))
+    crowd, took_s = asyncio.run(start_crowd(count, 200.0, 60.0, after_s=11.0))
     assert took_s is not None, f"{crowd.live()} of {count} LIVE"
     assert crowd.lies == []
     assert crowd.left_live == []
@@ -19,7 +22,7 @@ def test_hundreds_of_symbols_are_live_soon_and_within_the_weight(count: int) -> 
     assert venue.peak <= WEIGHT_A_MINUTE
     # The quick ones first; then whole ones follow, at the rate that the weight leaves.
     assert venue.limits[:count] == [100] * count
-    assert 3 <= venue.limits.count(1_000) <= 15
+    assert 3 <= venue.limits.count(1_000) <= 15 * max(1.0, took_s / USUAL_S)
     assert crowd.deep() >= 3
     # No more than five messages a second and connection.
     for at_s in venue.received:

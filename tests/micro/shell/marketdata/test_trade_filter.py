@@ -75,7 +75,7 @@ class Coinbase:
             await socket.send_str(self.message("snapshot", self.trades[:-101:-1]))
 
 
-def test_coinbase_tells_its_history_at_every_connection_and_it_is_no_news() -> None:
+def test_coinbase_sends_its_history_at_every_connection_and_it_is_no_news() -> None:
     coinbase = Coinbase()
     now_ns = time.time_ns()
     coinbase.trades = [coinbase_trade(n, now_ns - (200 - n) * 10**9) for n in range(100)]
@@ -169,7 +169,7 @@ def test_trades_through_ccxt_are_oldest_first() -> None:
     assert [tick.trade_id for tick in trade_ticks("v", "S", rows, 9)] == list("12345")
 
 
-def test_a_capture_tells_each_trade_once(tmp_path: Path) -> None:
+def test_a_capture_has_each_trade_once(tmp_path: Path) -> None:
     """Offline as live: a doubled message and a history are left out."""
     text = MARKED["kraken-spot"]
     rows = [text, *[text.replace("snapshot", "update").replace("1,", "31,")] * 2]

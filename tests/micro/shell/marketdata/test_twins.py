@@ -14,6 +14,7 @@ from citadel_micro.core.marketdata import kernel
 HERE = Path(__file__).resolve().parent
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("shared_dir")
 def test_the_other_twin_rebuilds_the_recordings_too(tmp_path: Path) -> None:

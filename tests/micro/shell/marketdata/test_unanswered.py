@@ -12,7 +12,7 @@ from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus
 from citadel_micro.shell.marketdata import unanswered as answers
 from citadel_micro.shell.marketdata.spec import venue_spec
-from citadel_micro.shell.marketdata.unanswered import ANSWER_NS, Answers
+from citadel_micro.shell.marketdata.unanswered import ANSWER_NS, Unanswered
 
 if TYPE_CHECKING:
     import pytest
@@ -30,7 +30,7 @@ def snapshot(name: str) -> str:
     return json.dumps({"arg": arg, "action": "snapshot", "data": [book]})
 
 
-def test_what_nothing_answers_is_broken_and_comes_back_when_it_speaks(
+def test_what_nothing_answers_is_broken_and_comes_back_when_messages_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(answers, "ANSWER_NS", SECOND)
@@ -57,7 +57,7 @@ def test_what_nothing_answers_is_broken_and_comes_back_when_it_speaks(
 
         await until(broken)
         assert "GONE-USDT" in books["GONE/USDT"].reason
-        assert "answered nothing" in books["GONE/USDT"].reason
+        assert "without an answer" in books["GONE/USDT"].reason
         assert books["BTC/USDT"].state == "LIVE"
         await server.say(snapshot("GONE-USDT"))
 
@@ -71,20 +71,20 @@ def test_what_nothing_answers_is_broken_and_comes_back_when_it_speaks(
 
 
 def test_the_time_begins_when_it_was_asked_and_asking_again_does_not_prolong_it() -> None:
-    waiting = Answers()
+    waiting = Unanswered()
     waiting.asked(["A", "B"], 0)
     waiting.asked(["A"], ANSWER_NS // 2)
-    waiting.heard("B")
+    waiting.answered("B")
     assert waiting.overdue(ANSWER_NS) == []
     assert waiting.overdue(ANSWER_NS + 1) == [("A", ANSWER_NS + 1)]
     assert waiting.overdue(ANSWER_NS + 2) == [], "said once"
     assert waiting.given_up == {"A"}
-    waiting.heard("A")
+    waiting.answered("A")
     assert not waiting.given_up
 
 
 def test_while_requests_wait_for_their_turn_nothing_is_overdue() -> None:
-    waiting = Answers()
+    waiting = Unanswered()
     waiting.asked(["A"], 0)
     waiting.pause(10 * ANSWER_NS)
     assert waiting.overdue(11 * ANSWER_NS) == []

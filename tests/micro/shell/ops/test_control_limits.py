@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from citadel_micro.shell.config.config import MicroConfig
+    from citadel_micro.core.model.risk_limits import RiskLimits
     from citadel_micro.shell.ops.health import Vitals
 
 
@@ -30,7 +30,7 @@ def server(
     folder: Path,
     posted: list[Any],
     monkeypatch: pytest.MonkeyPatch,
-    reread: Callable[[], MicroConfig] | None,
+    reread: Callable[[], RiskLimits] | None,
 ) -> ControlServer:
     vitals = SimpleNamespace(runner=SimpleNamespace(post=posted.append))
     made = ControlServer(folder, cast("Vitals", vitals), reread)
@@ -46,7 +46,7 @@ def test_the_file_is_read_anew(
     tmp_path: Path, posted: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "micro.toml"
-    control = server(tmp_path, posted, monkeypatch, lambda: load(file))
+    control = server(tmp_path, posted, monkeypatch, lambda: load(file).limits())
     for most in (100, 7):
         file.write_text(f"[risk]\nmax_order_notional = {most}\n")
         assert ask(control)["ok"]
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_changes_nothing_and_says_where(
 ) -> None:
     file = tmp_path / "micro.toml"
     file.write_text("[risk]\nmax_order_notionall = 1\n")
-    answer = ask(server(tmp_path, posted, monkeypatch, lambda: load(file)))
+    answer = ask(server(tmp_path, posted, monkeypatch, lambda: load(file).limits()))
     assert not answer["ok"]
     assert "max_order_notional" in answer["error"]
     assert posted == []

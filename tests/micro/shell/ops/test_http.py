@@ -13,6 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate
+from citadel_micro.core.model.risk_limits import paper_defaults
+from citadel_micro.core.portfolio.foreign import ForeignBook
+from citadel_micro.core.portfolio.pnl_curve import LossCurve
 from citadel_micro.core.risk.circuit_breakers import Breakers, Trip
 from citadel_micro.shell.ops.health import Vitals
 from citadel_micro.shell.ops.http import HttpServer
@@ -47,9 +50,12 @@ class FakeRun:
         self.breakers = self
         self.tripped = Breakers(healthy_ns=1, cooldown_ns=1, probation_parents=1)
         self.executor = self
+        self.sender = self
+        self.blind: dict[str, str] = {}
+        self.foreign = ForeignBook()
+        self.orders_of_others: dict[str, tuple[str, ...]] = {}
         self.venue_down: dict[str, str] = {}
         self.reconciling = False
-        self.lease_soft_ns = 5 * SECOND
         self.unwatched_parents = 0
         self.failed = False
         self.live_children = 2
@@ -58,10 +64,24 @@ class FakeRun:
         self.worth: Decimal | None = Decimal("99.5")
         self.published, self.dropped = 7, 1
         self.drift, self.steps, self.last_step_ns = 0, 0, 0
-        self.limits = self
-        self.max_skew_ns = SECOND // 2
+        self.limits = paper_defaults(
+            dms_venues=("v",),
+            max_daily_loss=Decimal(100),
+            max_rolling_loss=Decimal(100),
+            max_drawdown=Decimal(100),
+        )
+        self.dms_armed = {"v": True}
+        self.config = self
+        self.venues = {"v": None}
         self.macro_skews: dict[str, int] = {}
         self.undecodable = {"signal": 2}
+        self.gained: Decimal | None = Decimal("-12.5")
+        self.curve = LossCurve(SECOND)
+        self.order_store = self
+        self.active: dict[str, object] = {}
+
+    def followed(self) -> list[tuple[tuple[str, str], MarketBook]]:
+        return sorted(self.markets.items())
 
     def now(self) -> int:
         return self.ns
@@ -73,6 +93,9 @@ class FakeRun:
     def unwatched(self, now_ns: int) -> int:
         assert now_ns == self.ns
         return self.unwatched_parents
+
+    def foreign_orders(self) -> dict[str, tuple[str, ...]]:
+        return self.orders_of_others
 
     def drift_ns(self) -> int:
         return self.drift
@@ -87,6 +110,12 @@ class FakeRun:
     def equity(self) -> Decimal | None:
         return self.worth
 
+    def profit(self) -> Decimal | None:
+        return self.gained
+
+    def positions(self) -> tuple[()]:
+        return ()
+
     def skews(self, now_ns: int) -> dict[str, int]:
         del now_ns
         return self.macro_skews
@@ -97,7 +126,7 @@ class FakeRun:
     def listening(self) -> list[dict[str, object]]:
         return [{"address": "tcp://127.0.0.1:5555", "silent_ms": None, "connected_anew": 3}]
 
-    def heard_by(self, now_ns: int) -> list[str]:
+    def received_by(self, now_ns: int) -> list[str]:
         assert now_ns == self.ns
         return ["macro-1"]
 
@@ -159,6 +188,22 @@ def test_a_well_run_is_healthy() -> None:
         assert found["heard_by"] == ["macro-1"]
         assert found["listening"][0]["connected_anew"] == 3
         assert found["refused"] == {"subscribers_disconnected": 2}
+        assert found["foreign"] == {"open_orders": {}, "net_traded": {}, "other_micros_hold": {}}
+
+    serve(body)
+
+
+def test_what_others_do_on_the_account_is_shown_and_is_no_illness() -> None:
+    async def body(server: HttpServer) -> None:
+        run = FakeRun()
+        run.orders_of_others = {"v": ("web_1",)}
+        run.foreign.net["v", "A/B"] = Decimal("-0.20")
+        server.vitals = run.vitals()
+        status, text = await get(server, "/healthz")
+        found = json.loads(text)["foreign"]
+        assert status == 200
+        assert found["open_orders"] == {"v": ["web_1"]}
+        assert found["net_traded"] == {"v:A/B": "-0.20"}
 
     serve(body)
 
@@ -205,6 +250,11 @@ def tripped(code: str, scope: str) -> Callable[[FakeRun, Vitals], None]:
     return trip
 
 
+def deafen(run: FakeRun, vitals: Vitals) -> None:
+    del vitals
+    run.blind["v"] = "its stream is mute"
+
+
 def disconnect(run: FakeRun, vitals: Vitals) -> None:
     del vitals
     run.venue_down["v"] = "socket closed"
@@ -218,6 +268,11 @@ def recover(run: FakeRun, vitals: Vitals) -> None:
 def kill_macro(run: FakeRun, vitals: Vitals) -> None:
     del vitals
     run.unwatched_parents = 2
+
+
+def unguard(run: FakeRun, vitals: Vitals) -> None:
+    del vitals
+    run.dms_armed["v"] = False
 
 
 def test_what_holds_back_a_part_only_is_no_illness() -> None:
@@ -243,7 +298,9 @@ def test_what_holds_back_a_part_only_is_no_illness() -> None:
         (tripped("DAILY_LOSS", "global"), "global is REDUCING: DAILY_LOSS (trip-1): why"),
         (tripped("OPERATOR_PAUSE", "venue:v"), "venue:v is REDUCING"),
         (disconnect, "the order connection of v is down: socket closed"),
+        (deafen, "nothing is placed on v, which does not tell what becomes of our orders"),
         (recover, "recovery is not complete"),
+        (unguard, "no new risk on v, where nothing would cancel our orders"),
         (kill_macro, "the macro of 2 open orders has been silent for more than 5 s"),
         (stop, "micro is stopping"),
         (fail, "halted by a fault"),
@@ -264,12 +321,12 @@ def test_each_illness_is_named(hurt: Callable[[FakeRun, Vitals], None], reason: 
     serve(body)
 
 
-def test_a_macro_that_is_required_must_be_heard() -> None:
+def test_a_macro_that_is_required_must_be_connected() -> None:
     async def body(server: HttpServer) -> None:
         run = FakeRun()
         server.vitals = run.vitals(macro_required=True)
         status, text = await get(server, "/healthz")
-        assert (status, json.loads(text)["reasons"]) == (503, ["macro is never heard"])
+        assert (status, json.loads(text)["reasons"]) == (503, ["macro was never connected"])
         run.macro_ns = SECOND
         status, text = await get(server, "/healthz")
         assert (status, json.loads(text)["macro_age_ms"]) == (200, 1000)
@@ -300,14 +357,20 @@ def test_metrics_are_prometheus_text() -> None:
         assert samples["citadel_signal_to_submit_seconds_bucket", "0.0001"] == 0
         assert samples["citadel_signal_to_submit_seconds_bucket", "0.0002"] == 1
         assert samples["citadel_signal_to_submit_seconds_count",] == 1
-        run.worth = None
+        assert samples["citadel_profit", "USDT"] == -12.5
+        assert samples["citadel_loss", "drawdown"] == 12.5
+        assert samples["citadel_loss_limit", "today"] == 100
+        assert samples["citadel_risk_rank",] == 0
+        run.worth = run.gained = None
         _, text = await get(server, "/metrics")
         assert "citadel_equity{" not in text
+        assert "citadel_loss{" not in text, "what is not known is not 0"
+        assert 'citadel_loss_limit{over="today"}' in text
 
     serve(body)
 
 
-def test_a_port_in_use_is_told_with_its_option() -> None:
+def test_a_port_in_use_is_reported_with_its_option() -> None:
     async def body(server: HttpServer) -> None:
         other = HttpServer("127.0.0.1", server.port)
         with pytest.raises(PeerUnavailable, match=f"{server.port} is in use.*--http"):
@@ -324,7 +387,7 @@ def test_an_address_of_another_machine() -> None:
     asyncio.run(main())
 
 
-def test_clocks_are_told() -> None:
+def test_clocks_are_reported() -> None:
     async def body(server: HttpServer) -> None:
         run = FakeRun()
         run.drift, run.steps, run.last_step_ns = 600 * SECOND, 1, 600 * SECOND
@@ -337,7 +400,7 @@ def test_clocks_are_told() -> None:
         status, text = await get(server, "/healthz")
         assert status == 503
         assert json.loads(text)["reasons"] == [
-            "the clocks of macro-1 and of this machine differ by -3.000 s: no new risk of it"
+            "the clocks of macro-1 and of this machine differ by -3.000 s: no entries of it"
         ]
 
     serve(body)

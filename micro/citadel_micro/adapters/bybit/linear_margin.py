@@ -1,0 +1,193 @@
+"""Margin mode, leverage, tiers and positions of a unified account at Bybit, read and verified.
+
+The margin mode is the whole account's, so it is not changed here: it would change other clients'
+positions. Leverage is a symbol's, and is set as configured.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from citadel_micro.adapters.bybit.codes import code_of, refusal
+from citadel_micro.adapters.bybit.messages import number
+from citadel_micro.adapters.bybit.search import asked
+from citadel_micro.adapters.bybit.session import CHECK
+from citadel_micro.core.model.account_events import MarginTier
+from citadel_micro.core.model.events import MarginTerms
+from citadel_micro.shell.venue.dialect import Unclear
+from citadel_micro.shell.venue.outcomes import Answered, Fate
+from citadel_proto.errors import PeerUnavailable, Refused, VenueViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from citadel_micro.adapters.bybit.requests import BybitRequests
+    from citadel_micro.adapters.bybit.session import BybitRest
+    from citadel_micro.core.model.account_events import MarginMode
+    from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.shell.venue.dialect import Request
+
+T = TypeVar("T")
+UNCHANGED: Final = 110043
+"""The leverage is what was asked for."""
+MODES: Final[Mapping[str, MarginMode]] = {
+    "ISOLATED_MARGIN": "isolated",
+    "REGULAR_MARGIN": "cross",
+}
+"""The account's; portfolio margin is neither."""
+
+
+class Position(msgspec.Struct, rename="camel"):
+    """A position, flat or not. Numbers are texts, and empty where they do not apply."""
+
+    symbol: str
+    side: str
+    size: str
+    leverage: str
+    position_idx: int = 0
+    position_balance: str = "0"
+    """Margin of an isolated one."""
+    updated_time: str = "0"
+
+    @property
+    def amount(self) -> Decimal:
+        """Signed quantity. Raises VenueViolation."""
+        size = number(self.size)
+        if size and self.side not in {"Buy", "Sell"}:
+            raise VenueViolation(f"a position of {self.size} on side {self.side!r}")
+        return -size if self.side == "Sell" else size
+
+
+class Positions(msgspec.Struct):
+    """``/v5/position/list``."""
+
+    rows: list[Position] = msgspec.field(name="list")
+
+
+class _Account(msgspec.Struct, rename="camel"):
+    margin_mode: str
+
+
+class _Tier(msgspec.Struct, rename="camel"):
+    risk_limit_value: str
+    maintenance_margin: str
+    max_leverage: str
+    mm_deduction: str = ""
+
+
+class _Tiers(msgspec.Struct):
+    rows: list[_Tier] = msgspec.field(name="list")
+
+
+class LinearMargin:
+    """The settings that an account must have before the first order.
+
+    Args:
+        venue: id.
+        requests: builds requests.
+        instruments: by unified symbol.
+        leverage: as configured.
+        mode: as configured.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        requests: BybitRequests,
+        instruments: Mapping[str, Instrument],
+        leverage: int,
+        mode: MarginMode,
+    ) -> None:
+        self._venue = venue
+        self._requests = requests
+        self._instruments = instruments
+        self._leverage = leverage
+        self._mode = mode
+
+    async def verified(self, rest: BybitRest) -> list[MarginTerms]:
+        """Verify the account's margin mode, set every symbol's leverage, and read its tiers.
+
+        Raises:
+            PeerUnavailable: the venue does not answer.
+            Refused: the account is in another margin mode or in hedge mode, or the venue refuses the
+                leverage.
+        """
+        account = await self._get(rest, CHECK, _Account)
+        mode = MODES.get(account.margin_mode)
+        if mode != self._mode:
+            raise Refused(
+                f"{self._venue}: the account's margin mode is {account.margin_mode}, and margin_mode is "
+                f"{self._mode}; it is one for the whole account: set it on the venue's website, or "
+                "configure what the account has"
+            )
+        return [await self._terms(rest, symbol) for symbol in self._instruments]
+
+    async def _terms(self, rest: BybitRest, symbol: str) -> MarginTerms:
+        if await self._leverage_of(rest, symbol) != self._leverage:
+            await self._set_leverage(rest, symbol)
+            told = await self._leverage_of(rest, symbol)
+            if told != self._leverage:
+                raise Refused(
+                    f"{self._venue}: {symbol} has leverage {told} after it was set to "
+                    f"{self._leverage}"
+                )
+        tiers = await self._get(rest, self._requests.of_symbol("tiers", symbol), _Tiers)
+        try:
+            read = [
+                MarginTier(
+                    number(row.risk_limit_value),
+                    int(number(row.max_leverage)),
+                    number(row.maintenance_margin),
+                    number(row.mm_deduction),
+                )
+                for row in tiers.rows
+            ]
+        except VenueViolation as error:
+            raise PeerUnavailable(f"{symbol}: the tiers of margin: {error}") from None
+        return MarginTerms(
+            venue=self._venue,
+            symbol=symbol,
+            mode=self._mode,
+            leverage=self._leverage,
+            tiers=tuple(sorted(read, key=lambda tier: tier.max_notional)),
+        )
+
+    async def _leverage_of(self, rest: BybitRest, symbol: str) -> Decimal:
+        """Raises Refused in hedge mode, too."""
+        held = await self._get(rest, self._requests.of_symbol("positions", symbol), Positions)
+        if any(row.position_idx for row in held.rows):
+            raise Refused(
+                f"{self._venue}: {symbol} is in hedge mode, with a long and a short position; set it to "
+                "one-way mode"
+            )
+        if not held.rows:
+            raise PeerUnavailable(f"{self._venue} says nothing of the leverage of {symbol}")
+        return number(held.rows[0].leverage)
+
+    async def _set_leverage(self, rest: BybitRest, symbol: str) -> None:
+        """Set it; what it is afterwards is read again."""
+        text = str(self._leverage)
+        request = self._requests.of_symbol("leverage", symbol, buyLeverage=text, sellLeverage=text)
+        outcome = await rest.ask(request)
+        if not isinstance(outcome, Answered):
+            raise PeerUnavailable(f"leverage: {outcome.reason}")
+        refused = refusal(outcome)
+        if refused is None or code_of(outcome) == UNCHANGED:
+            return
+        if refused.fate is Fate.WAIT or refused.clock:
+            raise PeerUnavailable(f"leverage: {refused.text}")
+        raise Refused(
+            f"{self._venue} does not set leverage {text} of {symbol}: {refused.text}; configure what "
+            "the account has"
+        )
+
+    async def _get(self, rest: BybitRest, request: Request, kind: type[T]) -> T:
+        found = await asked(rest.ask, request, kind)
+        if not isinstance(found, Unclear):
+            return found
+        if found.refusal is not None and found.refusal.key:
+            raise Refused(f"the venue refuses the key: {found.refusal.text}")
+        raise PeerUnavailable(found.text)

@@ -1,0 +1,26 @@
+# Types of the compiled writer and reader of market events; see _deltas.pyx.
+
+from typing import Any, Final, Self
+
+VERSION: Final[int]
+
+class Writer:
+    def __init__(self, depth: type, quote: type, trade: type) -> None: ...
+    def __len__(self) -> int: ...
+    def take(self) -> bytes: ...
+    def group(self, now_ns: int, count: int) -> bool: ...
+    def add(self, now_ns: int, event: tuple[Any, ...]) -> bool: ...
+
+class Reader:
+    def __init__(
+        self,
+        frame: bytes,
+        depth: type,
+        quote: type,
+        trade: type,
+        *,
+        groups: bool = False,
+        symbol: str | None = None,
+    ) -> None: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[int, Any]: ...

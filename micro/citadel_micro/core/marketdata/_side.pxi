@@ -1,0 +1,503 @@
+# One side of a book, included by ``_book``.
+#
+# A side is a sorted array with its best level last, so that what happens near the best price, which is nearly
+# everything, moves few levels. Prices of asks are kept negated, so that both sides are one piece of code.
+# Digits, where a venue's checksum is over them, lie in an array beside. The near part of a deep side without
+# digits is in a window of ticks (``_window``) instead; every level of the window is better than every level
+# of the array.
+
+cdef enum:
+    NEAR = 32  # levels next to the best that are searched first
+    DEEP = 128  # levels of a side that are worth a window
+    FAR = 256  # levels beyond a window that are worth a larger one
+    PLACES = 12  # decimal places of a tick at most
+    TRIES = 8  # times that a tick is learned between two snapshots
+
+cdef double EXACT = 4503599627370496.0  # 2**52: below it ticks and their halves are exact
+cdef double POWERS[PLACES + 1]
+POWERS[:] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12]
+
+
+cdef struct Side:
+    double sign  # 1 for bids, -1 for asks: key = sign * price, and the best key is the last
+    double *keys
+    double *sizes
+    Text *texts
+    Py_ssize_t low  # the levels are [low, high)
+    Py_ssize_t high
+    Py_ssize_t room
+    Window window
+    char *joined  # the digits of the best levels, for a checksum
+    Py_ssize_t joined_room  # levels that fit
+    Py_ssize_t joined_length
+    Py_ssize_t joined_for  # of how many levels it is now; 0 when it must be made anew
+    double joined_worst  # a change of a worse level leaves it as it is
+    uint32_t joined_sum
+    int tries  # how often a tick may still be learned before the next snapshot
+
+
+cdef void _start(Side *side, double sign) noexcept:
+    side.sign = sign
+    side.keys = NULL
+    side.sizes = NULL
+    side.texts = NULL
+    side.low = side.high = side.room = 0
+    side.tries = TRIES
+    side.joined = NULL
+    side.joined_room = side.joined_for = 0
+    side.window.open = False
+    side.window.sizes = NULL
+    side.window.words = NULL
+    side.window.slots = 0
+    side.window.top = -1
+    side.window.count = 0
+
+
+cdef void _free(Side *side) noexcept:
+    PyMem_Free(side.joined)
+    PyMem_Free(side.window.sizes)
+    PyMem_Free(side.keys)
+    PyMem_Free(side.sizes)
+    PyMem_Free(side.texts)
+
+
+cdef inline Py_ssize_t _find(const Side *side, double key) noexcept nogil:
+    """Where the first level that is not worse than ``key`` is, or would be."""
+    cdef const double *base
+    cdef Py_ssize_t left = side.high - side.low, half, near = NEAR
+    if left == 0:
+        return side.low
+    # Most changes are near the best price: widen from there, and leave the rest of it uncached.
+    while near < left and key <= side.keys[side.high - near]:
+        near *= 4
+    if near < left:
+        left = near
+    base = side.keys + side.high - left
+    while left > 1:
+        half = left >> 1
+        base += half if base[half - 1] < key else 0
+        left -= half
+    return (base - side.keys) + (1 if base[0] < key else 0)
+
+
+cdef inline void _shift(Side *side, Py_ssize_t to, Py_ssize_t at, Py_ssize_t count) noexcept nogil:
+    """Move levels within the arrays."""
+    if count > 0:
+        memmove(side.keys + to, side.keys + at, count * sizeof(double))
+        memmove(side.sizes + to, side.sizes + at, count * sizeof(double))
+        if side.texts != NULL:
+            memmove(side.texts + to, side.texts + at, count * sizeof(Text))
+
+
+cdef int _make_room(Side *side, bint texts) except -1:
+    """Space behind the best level."""
+    cdef Py_ssize_t count = side.high - side.low, room
+    cdef void *more
+    if side.low > 64 and side.low > side.room // 2:
+        _shift(side, 0, side.low, count)
+        side.low = 0
+        side.high = count
+        return 0
+    room = 64 if side.room == 0 else 2 * side.room
+    more = PyMem_Realloc(side.keys, room * sizeof(double))
+    if more == NULL:
+        raise MemoryError
+    side.keys = <double *>more
+    more = PyMem_Realloc(side.sizes, room * sizeof(double))
+    if more == NULL:
+        raise MemoryError
+    side.sizes = <double *>more
+    if texts:
+        more = PyMem_Realloc(side.texts, room * sizeof(Text))
+        if more == NULL:
+            raise MemoryError
+        side.texts = <Text *>more
+    side.room = room
+    return 0
+
+
+cdef int _set(Side *side, double price, double size, const Text *text, bint texts) except -1:
+    """One level to this size; 0 deletes it."""
+    cdef double key = side.sign * price
+    cdef Py_ssize_t at = _find(side, key)
+    if at < side.high and side.keys[at] == key:
+        if size == 0.0:
+            if at - side.low < side.high - at:
+                _shift(side, side.low + 1, side.low, at - side.low)
+                side.low += 1
+            else:
+                _shift(side, at, at + 1, side.high - at - 1)
+                side.high -= 1
+            return 0
+    else:
+        if size == 0.0:
+            return 0
+        if side.low > 0 and at - side.low < side.high - at:
+            _shift(side, side.low - 1, side.low, at - side.low)
+            side.low -= 1
+            at -= 1
+        else:
+            if side.high == side.room:
+                at -= side.low
+                _make_room(side, texts)
+                at += side.low
+            _shift(side, at + 1, at, side.high - at)
+            side.high += 1
+        side.keys[at] = key
+    side.sizes[at] = size
+    if texts:
+        if text == NULL:
+            side.texts[at].size_length = 0
+        else:
+            side.texts[at] = text[0]
+    return 0
+
+
+# --- the window -----------------------------------------------------------------------------------
+
+
+cdef void _clear(Side *side) noexcept:
+    side.low = side.high = 0
+    PyMem_Free(side.texts)
+    side.texts = NULL
+    side.joined_for = 0
+    side.window.open = False
+    side.window.top = -1
+    side.window.count = 0
+    side.tries = TRIES
+
+
+cdef inline Py_ssize_t _count(const Side *side) noexcept nogil:
+    return side.high - side.low + side.window.count
+
+
+cdef int _append(Side *side, double key, double size) except -1:
+    """One level to the array, better than all of it."""
+    if side.high == side.room:
+        _make_room(side, False)
+    side.keys[side.high] = key
+    side.sizes[side.high] = size
+    side.high += 1
+    return 0
+
+
+cdef int _give_up(Side *side, int slots) except -1:
+    """The window's first slots to the array."""
+    cdef Window *window = &side.window
+    cdef int slot
+    while window.count:
+        slot = lowest_slot(window)
+        if slot >= slots:
+            break
+        _append(side, key_at(window, slot), window.sizes[slot])
+        set_slot(window, slot, 0.0)
+    return 0
+
+
+cdef int _close(Side *side) except -1:
+    """All levels to the array: a price has come that is no slot's."""
+    _give_up(side, side.window.slots)
+    side.window.open = False
+    return 0
+
+
+cdef int _move(Side *side, int64_t best) except -1:
+    """Let the window lie around its best price, given in ticks."""
+    cdef Window *window = &side.window
+    # Most changes are behind the best price, so that is put three quarters up.
+    cdef int64_t base = (best - 3 * window.slots // 4) & ~<int64_t>63, by = base - window.base, ticks = 0
+    if by > 0:
+        _give_up(side, window.slots if by > window.slots else <int>by)
+    slide(window, base)
+    while side.low < side.high:
+        ticks_of(window, side.keys[side.high - 1], &ticks)
+        if ticks < base:
+            break
+        side.high -= 1
+        set_slot(window, <int>(ticks - base), side.sizes[side.high])
+    return 0
+
+
+cdef bint _learn(Side *side) noexcept nogil:
+    """The largest tick that all prices are multiples of; False when there is none."""
+    cdef Window *window = &side.window
+    cdef int places = 0
+    cdef double whole = 0.0
+    cdef int64_t step = 0, left, rest
+    cdef Py_ssize_t i
+    for i in range(side.low, side.high):
+        while True:
+            whole = <double><int64_t>(fabs(side.keys[i]) * POWERS[places] + 0.5)
+            if whole / POWERS[places] == fabs(side.keys[i]):
+                break
+            places += 1
+            if places > PLACES or fabs(side.keys[i]) * POWERS[places] >= EXACT:
+                return False
+    for i in range(side.low, side.high):
+        if fabs(side.keys[i]) * POWERS[places] >= EXACT:
+            return False
+        left = <int64_t>(fabs(side.keys[i]) * POWERS[places] + 0.5)
+        while left:
+            rest = step % left
+            step = left
+            left = rest
+    window.step = <double>step
+    window.tens = POWERS[places]
+    window.scale = window.tens / window.step
+    window.most = min(EXACT / window.tens, EXACT / 32 / window.scale)
+    return fabs(side.keys[side.low]) < window.most and fabs(side.keys[side.high - 1]) < window.most
+
+
+cdef int _open(Side *side) except -1:
+    """Begin a window, if a tick fits all prices."""
+    cdef Window *window = &side.window
+    cdef int64_t best = 0
+    side.tries -= 1
+    if not _learn(side) or not ticks_of(window, side.keys[side.high - 1], &best):
+        return 0
+    _begin(side, FEWEST, best)
+    return 0
+
+
+cdef int _begin(Side *side, int slots, int64_t best) except -1:
+    """A window of so many slots around the best price, given in ticks; all levels are in the array."""
+    cdef Window *window = &side.window
+    cdef void *more
+    if window.sizes == NULL or slots > window.slots:
+        more = PyMem_Malloc(slots * sizeof(double) + (slots >> 6) * sizeof(uint64_t))
+        if more == NULL:
+            raise MemoryError
+        PyMem_Free(window.sizes)
+        window.slots = slots
+        window.sizes = <double *>more
+        window.words = <uint64_t *>(window.sizes + slots)
+    empty(window)
+    window.open = True
+    window.base = 0
+    _move(side, best)
+    _trim(side)
+    return 0
+
+
+cdef int _trim(Side *side) except -1:
+    """Give back the room of levels that are in the window now."""
+    cdef Py_ssize_t count = side.high - side.low, room = max(64, 2 * count)
+    cdef void *less
+    if 2 * room > side.room:
+        return 0
+    _shift(side, 0, side.low, count)
+    side.low, side.high = 0, count
+    less = PyMem_Realloc(side.keys, room * sizeof(double))
+    if less == NULL:
+        raise MemoryError
+    side.keys = <double *>less
+    less = PyMem_Realloc(side.sizes, room * sizeof(double))
+    if less == NULL:
+        raise MemoryError
+    side.sizes = <double *>less
+    side.room = room
+    return 0
+
+
+cdef int _enlarge(Side *side) except -1:
+    """A window of twice the slots: many levels are beyond this one."""
+    cdef Window *window = &side.window
+    cdef int64_t best = 0
+    _close(side)
+    ticks_of(window, side.keys[side.high - 1], &best)
+    _begin(side, 2 * window.slots, best)
+    return 0
+
+
+cdef int _settle(Side *side) except -1:
+    """After an update: open a window for a deep side, or move it behind a best price that has left it."""
+    cdef Window *window = &side.window
+    cdef int64_t best = 0
+    if not window.open:
+        if side.tries and side.high - side.low >= DEEP and side.texts == NULL:
+            _open(side)
+    elif window.slots < MOST and side.high - side.low > FAR and window.top >= 0:
+        _enlarge(side)
+    elif window.top < window.slots // 2 and side.low < side.high:
+        if window.top >= 0:
+            best = window.base + window.top
+        else:
+            ticks_of(window, side.keys[side.high - 1], &best)
+        _move(side, best)
+    return 0
+
+
+cdef int _set_near(Side *side, double price, double size) except -1:
+    """As ``_set``, of a side with a window."""
+    cdef Window *window = &side.window
+    cdef double key = side.sign * price
+    cdef int64_t ticks = 0
+    if not ticks_of(window, key, &ticks):
+        if size != 0.0:
+            _close(side)
+            return _set(side, price, size, NULL, False)
+        return 0
+    if ticks < window.base:
+        return _set(side, price, size, NULL, False)
+    if ticks >= window.base + window.slots:
+        if size == 0.0:
+            return 0
+        _move(side, ticks)
+    set_slot(window, <int>(ticks - window.base), size)
+    return 0
+
+
+cdef inline int _put(Side *side, double price, double size) except -1:
+    """One level of a side without digits."""
+    if side.window.open:
+        return _set_near(side, price, size)
+    return _set(side, price, size, NULL, False)
+
+
+cdef int _begin_texts(Side *side) except -1:
+    """Digits have come: from now on every level has room for them. They are known of none yet."""
+    cdef Py_ssize_t i
+    if side.window.open:
+        _close(side)
+    if side.room == 0:
+        return 0
+    side.texts = <Text *>PyMem_Malloc(side.room * sizeof(Text))
+    if side.texts == NULL:
+        raise MemoryError
+    for i in range(side.low, side.high):
+        side.texts[i].size_length = 0
+    return 0
+
+
+# --- updates --------------------------------------------------------------------------------------
+
+
+cdef int _forget(Side *side, levels) except -1:
+    """Give up the joined digits if one of these changes is of a level in them."""
+    cdef Py_ssize_t i
+    if side.joined_for == 0:
+        return 0
+    if type(levels) is Levels:
+        for i in range((<Levels>levels).count):
+            if not side.sign * (<Levels>levels).values[2 * i] < side.joined_worst:
+                side.joined_for = 0
+                return 0
+    elif levels:
+        side.joined_for = 0
+    return 0
+
+
+cdef int _apply(Side *side, levels, texts, bint keep) except -1:
+    cdef Py_ssize_t i
+    cdef Levels read
+    cdef Text text
+    if keep:
+        _forget(side, levels)
+    if keep and side.texts == NULL:
+        if texts is None:
+            keep = False  # as long as no digits have come
+        else:
+            _begin_texts(side)
+    if type(levels) is Levels:
+        read = <Levels>levels
+        # Digits that were read with the levels go with them, unless the update leaves them out.
+        if keep and texts is not None and read.texts != NULL:
+            for i in range(read.count):
+                _set(side, read.values[2 * i], read.values[2 * i + 1], &read.texts[i], True)
+        elif keep:
+            for i in range(read.count):
+                _set(side, read.values[2 * i], read.values[2 * i + 1], NULL, True)
+        else:
+            for i in range(read.count):
+                _put(side, read.values[2 * i], read.values[2 * i + 1])
+    elif keep and texts is not None:
+        for (price, size), (price_text, size_text) in zip(levels, texts, strict=True):
+            _set_text(&text, price_text, size_text)
+            _set(side, price, size, &text, True)
+    elif keep:
+        for price, size in levels:
+            _set(side, price, size, NULL, True)
+    else:
+        for price, size in levels:
+            _put(side, price, size)
+    return _settle(side)
+
+
+cdef void _truncate(Side *side, Py_ssize_t depth) noexcept:
+    """Keep the best levels."""
+    cdef Py_ssize_t excess = _count(side) - depth
+    cdef Py_ssize_t listed = side.high - side.low
+    if excess <= 0:
+        return
+    if depth < side.joined_for:
+        side.joined_for = 0
+    if listed >= excess:
+        side.low += excess
+        return
+    side.low = side.high
+    for _ in range(excess - listed):
+        set_slot(&side.window, lowest_slot(&side.window), 0.0)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+cdef struct Level:
+    double key
+    double size
+    int slot  # where it is in the window; -1: in the array
+    Py_ssize_t at  # its place there
+
+
+cdef bint _level(const Side *side, int slot, Py_ssize_t at, Level *level) noexcept nogil:
+    """The level in this slot, or else at this place; False when that is behind the last."""
+    level.slot = slot
+    level.at = at
+    if slot >= 0:
+        level.key = key_at(&side.window, slot)
+        level.size = side.window.sizes[slot]
+        return True
+    if at < side.low:
+        return False
+    level.key = side.keys[at]
+    level.size = side.sizes[at]
+    return True
+
+
+cdef inline bint _first(const Side *side, Level *level) noexcept nogil:
+    """The best level; False when there is none."""
+    return _level(side, side.window.top, side.high - 1, level)
+
+
+cdef inline bint _next(const Side *side, Level *level) noexcept nogil:
+    """The level behind this one; False when it was the last."""
+    if level.slot >= 0:
+        return _level(side, slot_below(&side.window, level.slot), level.at, level)
+    return _level(side, -1, level.at - 1, level)
+
+
+cdef double _size_at(const Side *side, double key) noexcept nogil:
+    cdef const Window *window = &side.window
+    cdef int64_t ticks = 0
+    cdef Py_ssize_t at
+    if window.open and ticks_of(window, key, &ticks) and ticks >= window.base:
+        return window.sizes[ticks - window.base] if ticks < window.base + window.slots else 0.0
+    at = _find(side, key)
+    return side.sizes[at] if at < side.high and side.keys[at] == key else 0.0
+
+
+cdef bint _worse(const Side *side, double key, Level *level) noexcept nogil:
+    """The best level that is worse than ``key``, which need not be a price of the book."""
+    cdef const Window *window = &side.window
+    cdef double tick
+    cdef int slot = window.slots
+    if window.top >= 0 and key > key_at(window, 0):
+        tick = key * window.scale - <double>window.base
+        if tick < window.slots - 2:
+            slot = <int>tick + 2
+        slot = slot_below(window, slot)
+        while slot >= 0 and key_at(window, slot) >= key:
+            slot = slot_below(window, slot)
+        if slot >= 0:
+            return _level(side, slot, side.high - 1, level)
+    return _level(side, -1, _find(side, key) - 1, level)

@@ -1,0 +1,1 @@
+"""What orders have cost, from the journals of their runs: ``citadel tca``."""

@@ -1,0 +1,1 @@
+"""Checks before the first order of a live run, and on request."""

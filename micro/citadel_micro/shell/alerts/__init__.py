@@ -1,0 +1,1 @@
+"""Alerts: what a person must know, when, and how it reaches them."""

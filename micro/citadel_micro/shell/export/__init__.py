@@ -1,0 +1,1 @@
+"""Tables for other tools from journals and tapes: Parquet, or JSON lines."""

@@ -1,0 +1,1 @@
+"""API keys of venues: read from private files, and never shown."""

@@ -1,0 +1,199 @@
+"""Learns the form of a stream's frames from one of them, for the compiled reader of forms.
+
+A venue's decoder gives a frame, the event that it is, and which values of it are which fields of the event. The
+form is the frame's own text around these values. A later frame that differs from that
+text, in its keys, their order or its blanks, is decoded as every frame was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from citadel_micro.core.marketdata import kernel
+from citadel_micro.shell.marketdata.decode import DECODE_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from citadel_micro.core.marketdata._forms import Form, Part, Row
+    from citadel_micro.core.model.events import DepthUpdate
+    from citadel_micro.shell.marketdata.decode import FeedEvent, MarketEvent
+
+Hole = tuple[str, int] | tuple[str, int, int, "Row"]
+"""A kind of value of ``core.marketdata._forms``, and its field of the event; -1: it is checked only."""
+NO_FIELD: Final = -1
+MOST_FORMS: Final = 5_000
+"""Forms that one connection learns: Binance allows 1,024 streams; the rest would be garbage."""
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What is known of a kind of frame before one has come.
+
+    Args:
+        event: the named tuple that it becomes.
+        fields: its fields; those that the frame gives are replaced.
+        recv: the number of the field with the time of receipt.
+        holes: by key, what the frame's values are.
+        same: by key, values that must be these, as JSON; others make it another kind of frame.
+        inside: keys whose value is an object, or a list of one, that has values too.
+        flags: what true and false stand for.
+        rising: two fields of which the first must be below the second.
+        copies: pairs of a field and another, whose value it has too.
+        texts: (field of the digits of levels, of bids, of asks), where the event has them.
+    """
+
+    event: type[tuple[Any, ...]]
+    fields: tuple[object, ...]
+    recv: int
+    holes: Mapping[str, Hole]
+    same: Mapping[str, bytes]
+    inside: frozenset[str] = frozenset()
+    flags: tuple[object, object] = (True, False)
+    rising: tuple[int, int] | None = None
+    copies: tuple[tuple[int, int], ...] = ()
+    texts: tuple[int, int, int] | None = None
+
+
+def learn(shape: Shape, frame: bytes, event: MarketEvent) -> Form | None:
+    """A reader of all frames like this one; None where they cannot be read at once.
+
+    Args:
+        shape: what kind of frame it is.
+        frame: one of them.
+        event: what the decoder of all frames made of it; the form must make the same.
+    """
+    if kernel.FORM is None:
+        return None
+    parts: list[Part] = []
+    text = b""
+    try:
+        for each in _parts(shape, frame):
+            if isinstance(each, bytes):
+                text += each
+            else:
+                parts += [text, each]
+                text = b""
+    except DECODE_ERRORS:
+        return None
+    parts.append(text)
+    if len(parts) > MOST_PARTS:
+        return None
+    form = kernel.FORM(
+        shape.event,
+        shape.fields,
+        recv=shape.recv,
+        parts=parts,
+        flags=shape.flags,
+        rising=shape.rising,
+        copies=shape.copies,
+        texts=shape.texts,
+    )
+    # A key that is repeated or escaped, or a blank, is not in what was put together here.
+    return form if form.read(frame, event.recv_ns) == (event,) else None
+
+
+MOST_PARTS: Final = 40
+"""Texts and values of a form."""
+
+
+def _parts(shape: Shape, members: bytes) -> Iterator[bytes | Hole]:
+    """An object's text and the values in it. Raises ValueError where it is another kind of frame."""
+    text = b"{"
+    for key, raw in _members(members).items():
+        yield text + b'"%s":' % key.encode()
+        value = bytes(raw)
+        if key in shape.same:
+            if value != shape.same[key]:
+                raise ValueError(f"{key} is another")
+            yield value
+        elif key in shape.inside:
+            listed = value.startswith(b"[")
+            yield b"[" if listed else b""
+            yield from _parts(shape, value[1:-1] if listed else value)
+            yield b"]" if listed else b""
+        else:
+            yield shape.holes.get(key, ("skip", NO_FIELD))
+        text = b","
+    yield b"}" if text == b"," else b"{}"
+
+
+if TYPE_CHECKING:
+
+    class FormDecoder:
+        """A decoder of one connection that reads frames of known forms at once.
+
+        What a subclass has in ``decode`` is for all other frames, and adds forms. A form is found
+        by the text between two of a frame's quotes, which must tell its stream.
+
+        Args:
+            first: the number of one of the quotes, counted from 1.
+            last: that of the other.
+        """
+
+        def __init__(self, first: int, last: int) -> None: ...
+
+        @property
+        def forms(self) -> int:
+            """How many forms are known."""
+
+        def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+            """Events of one websocket message. Raises VenueViolation only."""
+
+        def quick(self, data: bytes, recv_ns: int) -> tuple[Any] | None:
+            """The event of a frame of a known form; None for any other frame."""
+
+        def add(self, frame: bytes, form: Form) -> None:
+            """Read frames like this one by a form."""
+
+        def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+            """Events of a frame of no known form. Raises VenueViolation only."""
+
+elif kernel.FORM_DECODER is not None:
+    FormDecoder = kernel.FORM_DECODER
+else:
+
+    class FormDecoder:
+        """The Python twin: no form is ever known."""
+
+        __slots__ = ()
+        forms = 0
+
+        def __init__(self, first: int, last: int) -> None:
+            """Nothing is looked for."""
+
+        def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
+            """Events of one websocket message. Raises VenueViolation only."""
+            return self.decode(data, recv_ns)
+
+        def quick(self, data: bytes, recv_ns: int) -> None:
+            """Never at once."""
+
+
+class LearningDecoder(FormDecoder):
+    """One that tries to learn the form of each stream once. A subclass says its ``shape``."""
+
+    __slots__ = ("_tried",)
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(first, last)
+        self._tried: set[str] = set()
+
+    def learn(self, name: str, frame: bytes, event: DepthUpdate) -> None:
+        """Learn the form of a stream from a change of its book, at the first one."""
+        if name in self._tried or len(self._tried) >= MOST_FORMS:
+            return
+        self._tried.add(name)
+        form = learn(self.shape(name, event), frame, event)
+        if form is not None:
+            self.add(frame, form)
+
+    def shape(self, name: str, event: DepthUpdate) -> Shape:
+        """What the changes of this book are made of."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Building blocks of every live venue's order adapter."""

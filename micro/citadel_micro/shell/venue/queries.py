@@ -1,0 +1,316 @@
+"""Queries of the engine: the state of an order, open orders and balances, trades.
+
+An order is reported as not found only when that is certain: after the request has expired,
+after the venue's own back end can have nothing of it left, and never after the venue has acknowledged it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from citadel_micro.core.model.account_events import AccountTrade, AccountTrades
+from citadel_micro.core.model.events import OrderState, RequestTimedOut, VenueSnapshot
+from citadel_micro.shell.venue.dialect import Absent, Found, PaysFunding, Unclear
+from citadel_micro.shell.venue.facts import Anomaly
+from citadel_micro.shell.venue.forgotten import AGAIN_NS, Forgets, ended
+from citadel_micro.shell.venue.order_ids import OurOrder
+from citadel_micro.shell.venue.patience import patient
+from citadel_micro.shell.venue.sound_facts import of_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from citadel_micro.core.model.account_events import FundingPayment
+    from citadel_micro.core.model.commands import QueryOrder, QueryTrades
+    from citadel_micro.core.model.events import Event
+    from citadel_micro.shell.venue.dialect import Ask, Dialect, OwnedTrade
+    from citadel_micro.shell.venue.facts import OrderFact
+    from citadel_micro.shell.venue.order_ids import OrderIds
+    from citadel_micro.shell.venue.order_reducer import OrderReducer
+    from citadel_micro.shell.venue.outcomes import Refusal
+    from citadel_micro.shell.venue.venue_clock import VenueClock
+
+log: Final = structlog.get_logger("venue")
+
+
+class VenueQueries:
+    """Sends queries, one at a time about each order.
+
+    Args:
+        venue: id.
+        dialect: the venue's protocol.
+        ids: our orders.
+        reducer: handles the answers.
+        ask: sends a request.
+        post: receives the reports.
+        on_refusal: called with refusals that concern all requests.
+        on_anomaly: called with unreadable or impossible answers.
+        on_changed: called with the time of the account's last change, in ns of the venue's time.
+        on_survey: called with all open orders of the account, and the engine time at which they were asked for.
+        now: engine time in ns.
+        clock: the venue's time.
+        window_ns: how long after its sending an order expires, where that is not known.
+        grace_ns: beyond an order's expiry.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        dialect: Dialect,
+        *,
+        ids: OrderIds,
+        reducer: OrderReducer,
+        ask: Ask,
+        post: Callable[[Iterable[Event]], None],
+        on_refusal: Callable[[Refusal], None],
+        on_anomaly: Callable[[Anomaly], None],
+        on_changed: Callable[[int], None],
+        on_survey: Callable[[tuple[OrderFact, ...], int], None],
+        now: Callable[[], int],
+        clock: VenueClock,
+        window_ns: int,
+        grace_ns: int,
+    ) -> None:
+        self._venue = venue
+        self._dialect = dialect
+        self._ids = ids
+        self._reducer = reducer
+        self._ask = ask
+        self._post = post
+        self._on_refusal = on_refusal
+        self._on_anomaly = on_anomaly
+        self._on_changed = on_changed
+        self._on_survey = on_survey
+        self._now = now
+        self._clock = clock
+        self._window_ns = window_ns
+        self._grace_ns = grace_ns
+        self._since_ns = now()
+        self._orders: dict[str, asyncio.Task[None]] = {}
+        self._trades: dict[str, asyncio.Task[None]] = {}
+        self._survey: asyncio.Task[None] | None = None
+        self._survey_due = False
+
+    def order(self, command: QueryOrder) -> None:
+        """Query one order, unless a query is pending."""
+        if command.client_id not in self._orders:
+            self._orders[command.client_id] = asyncio.get_running_loop().create_task(
+                self._find(command.client_id, command.symbol), name=f"find {command.client_id}"
+            )
+
+    def everything(self, *, ready: bool) -> None:
+        """Query open orders and balances, as soon as the venue is up."""
+        if not ready:
+            self._survey_due = True
+        elif self._survey is None:
+            self._survey = asyncio.get_running_loop().create_task(
+                self._survey_account(), name=f"{self._venue} survey"
+            )
+
+    def trades(self, command: QueryTrades) -> None:
+        """Query the account's trades in one symbol, unless a query is pending."""
+        if command.symbol not in self._trades:
+            self._trades[command.symbol] = asyncio.get_running_loop().create_task(
+                self._read_trades(command), name=f"trades {command.symbol}"
+            )
+
+    def ready(self) -> None:
+        """The venue is up: send the queries that had to wait."""
+        if self._survey_due:
+            self._survey_due = False
+            self.everything(ready=True)
+
+    async def close(self) -> None:
+        """Stop querying."""
+        tasks = [*self._orders.values(), *self._trades.values()]
+        if self._survey is not None:
+            tasks.append(self._survey)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # one order
+
+    async def _find(self, client_id: str, symbol: str) -> None:
+        try:
+            order = self._ids.find(client_id) or OurOrder(client_id, symbol, "", 0, 0, 0, 0)
+            asked_ns = self._now()
+            past = asked_ns > self._release_ns(order)
+            deep = past and not order.venue_order_id
+            finding = await of_query(self._dialect.find(self._ask, order, deep=deep))
+            absent = isinstance(finding, Absent)
+            if absent:
+                finding = await self._forgotten(order, asked_ns) or finding
+            if not absent:
+                order.absent_since_ns = 0
+        finally:
+            self._orders.pop(client_id, None)
+        if isinstance(finding, Found):
+            self._found(client_id, finding, asked_ns)
+            return
+        if isinstance(finding, Absent):
+            # An order that was acknowledged meanwhile, by the stream, exists after all.
+            now_known = self._ids.find(client_id)
+            named = now_known is not None and bool(now_known.venue_order_id)
+            if finding.trades_too and deep and not named:
+                self._post(
+                    [
+                        self._absent(client_id, symbol, asked_ns, source)
+                        for source in ("order", "trades")
+                    ]
+                )
+                return
+            log.info("not found yet", order=client_id, why=finding.text, named=named)
+        else:
+            self._unclear(finding, symbol, client_id)
+        self._post(
+            (
+                RequestTimedOut(
+                    venue=self._venue, symbol=symbol, client_id=client_id, request="query"
+                ),
+            )
+        )
+
+    async def _forgotten(self, order: OurOrder, now_ns: int) -> Found | Unclear | None:
+        """The end of an order that the venue has had, once it may have dropped it; else None."""
+        dialect = self._dialect
+        if not isinstance(dialect, Forgets) or not order.venue_order_id or not order.placed_ns:
+            return None
+        order.absent_since_ns = order.absent_since_ns or now_ns
+        dropped = now_ns - order.placed_ns > dialect.forgets_ns
+        if not dropped or now_ns - order.absent_since_ns < AGAIN_NS:
+            return None
+        return await of_query(ended(dialect, patient(self._ask), order, self._clock))
+
+    def _release_ns(self, order: OurOrder) -> int:
+        """Engine time from which the venue's "not found" for an order counts."""
+        expires_ns = order.expires_ns or self._since_ns + self._window_ns
+        return expires_ns + self._clock.error_ns + self._grace_ns
+
+    def _found(self, client_id: str, found: Found, asked_ns: int) -> None:
+        fact = found.order
+        now_ns = self._now()
+        # Its fills first: an end with a total beyond them would be queried again.
+        reports: list[Event] = [*self._reducer.take((*found.trades, fact), now_ns)]
+        reports.append(self._state(client_id, fact, asked_ns))
+        self._post(reports)
+
+    def _state(self, client_id: str, fact: OrderFact, asked_ns: int) -> OrderState:
+        return OrderState(
+            venue=self._venue,
+            symbol=fact.symbol,
+            client_id=client_id,
+            status=fact.standing,
+            source="order",
+            price_ticks=fact.price_ticks,
+            quantity_lots=fact.quantity_lots,
+            cumulative_lots=max(fact.cumulative_lots, 0),
+            # When the statement was made, at the earliest; compared with times of ours.
+            exchange_ns=asked_ns,
+        )
+
+    def _absent(
+        self, client_id: str, symbol: str, asked_ns: int, source: Literal["order", "trades"]
+    ) -> OrderState:
+        return OrderState(
+            venue=self._venue,
+            symbol=symbol,
+            client_id=client_id,
+            status="not_found",
+            source=source,
+            price_ticks=0,
+            quantity_lots=0,
+            cumulative_lots=0,
+            # Compared with the order's expiry, which is a time of ours.
+            exchange_ns=asked_ns,
+        )
+
+    # open orders and balances
+
+    async def _survey_account(self) -> None:
+        try:
+            asked_ns, since_ns = self._now(), self._clock.surely_past_ns()
+            survey = await of_query(self._dialect.survey(patient(self._ask)))
+        finally:
+            self._survey = None
+        if isinstance(survey, Unclear):
+            self._unclear(survey, "", "")
+            return
+        rows: list[OrderState] = []
+        for fact in survey.open_orders:
+            owner = self._ids.owner(fact.symbol, fact.venue_order_id)
+            name = fact.client_id if owner is None else owner.client_id
+            rows.append(self._state(name, fact, asked_ns))
+        self._on_survey(survey.open_orders, asked_ns)
+        if survey.updated_ns:
+            self._on_changed(survey.updated_ns)
+        self._post(
+            (
+                VenueSnapshot(
+                    venue=self._venue,
+                    open_orders=tuple(rows),
+                    balances=survey.balances,
+                    exchange_ns=since_ns,
+                    positions=survey.positions,
+                    isolated=survey.isolated,
+                    changed=survey.changed,
+                ),
+            )
+        )
+
+    # trades
+
+    async def _read_trades(self, command: QueryTrades) -> None:
+        try:
+            until_ns = self._clock.surely_past_ns()
+            asked = (patient(self._ask), command.symbol, command.since_ns)
+            found = await of_query(self._dialect.trades(*asked))
+            funding: list[FundingPayment] | Unclear = []
+            if isinstance(self._dialect, PaysFunding):
+                funding = await of_query(self._dialect.funding(*asked))
+        finally:
+            self._trades.pop(command.symbol, None)
+        if isinstance(found, Unclear):
+            self._unclear(found, command.symbol, "")
+            return
+        if isinstance(funding, Unclear):
+            self._unclear(funding, command.symbol, "")
+            return
+        self._post(
+            (
+                AccountTrades(
+                    venue=self._venue,
+                    symbol=command.symbol,
+                    since_ns=command.since_ns,
+                    trades=tuple(_account_trade(each) for each in found),
+                    exchange_ns=until_ns,
+                    funding=tuple(funding),
+                ),
+            )
+        )
+
+    def _unclear(self, unclear: Unclear, symbol: str, client_id: str) -> None:
+        log.warning("question not answered", order=client_id, symbol=symbol, why=unclear.text)
+        if unclear.refusal is not None:
+            self._on_refusal(unclear.refusal)
+        if unclear.anomaly:
+            self._on_anomaly(Anomaly(symbol=symbol, client_id=client_id, text=unclear.text))
+
+
+def _account_trade(each: OwnedTrade) -> AccountTrade:
+    fact = each.fact
+    return AccountTrade(
+        trade_id=fact.trade_id,
+        venue_order_id=fact.venue_order_id,
+        client_id=fact.client_id,
+        side=each.side,
+        price_ticks=fact.price_ticks,
+        quantity_lots=fact.quantity_lots,
+        fee=fact.fee,
+        fee_currency=fact.fee_currency,
+        liquidity=fact.liquidity,
+        exchange_ns=fact.exchange_ns,
+    )

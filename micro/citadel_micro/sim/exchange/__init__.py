@@ -1,0 +1,1 @@
+"""The exchange's core, pure: matching, accounts, order records, rules. ``exchange.Exchange`` is its interface."""

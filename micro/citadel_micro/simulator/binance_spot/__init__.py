@@ -1,0 +1,1 @@
+"""Binance spot's private protocol over the exchange: REST, websocket API and user data stream."""

@@ -1,0 +1,1 @@
+"""Binance USD-M over the exchange of futures: public data, private protocol, streams."""

@@ -1,0 +1,1 @@
+"""Bybit v5 spot over the exchange: REST, trade websocket, private and public streams."""

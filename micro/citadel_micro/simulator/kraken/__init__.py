@@ -1,0 +1,1 @@
+"""Kraken spot: REST and websocket v2, public and private, over the matching exchange."""

@@ -1,0 +1,1 @@
+"""OKX v5: its public and private protocol on the simulator's exchange."""

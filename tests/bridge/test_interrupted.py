@@ -1,0 +1,83 @@
+"""Ctrl-C while sockets are opened: the program ends, whatever of it was open by then."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from citadel_bridge.channels import Inbox
+from citadel_bridge.config import ConnectorConfig
+from citadel_bridge.interrupts import interrupts_held
+from citadel_bridge.macro_sockets import Channels
+from citadel_proto.codec import decode_market
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+OPENING = ("macro_sockets.py", "sockets.py", "channels.py", "readers.py", "zmq/sugar/context.py")
+
+
+class InterruptAt:
+    """Press Ctrl-C when the ``line``-th line of the modules that open sockets is about to run."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - as of settrace
+        if not frame.f_code.co_filename.endswith(OPENING):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_while_sockets_are_opened_never_hangs() -> None:
+    config = ConnectorConfig(signals="tcp://127.0.0.1:*", market=("tcp://127.0.0.1:1",))
+    threads = threading.active_count()
+    line, opened = 0, None
+    while opened is None:
+        line += 1
+        before = sys.gettrace()
+        at = InterruptAt(line)
+        sys.settrace(at)
+        try:
+            opened = Channels(config, {}, b"answers", Inbox(decode_market, lambda *_: None))
+        except KeyboardInterrupt:
+            assert at.left <= 0
+        finally:
+            sys.settrace(before)
+        if opened is None:
+            assert threading.active_count() == threads
+    assert at.left > 0  # it was opened because it was not interrupted
+    opened.close()
+    assert line > 50
+
+
+def interrupted(done: list[bool], error: Exception | None = None) -> None:
+    with interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+        if error is not None:
+            raise error
+        done.append(True)
+
+
+def test_what_was_held_back_comes_after_the_block() -> None:
+    done: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(done)
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_is_not_lost_beside_an_error() -> None:
+    with pytest.raises(KeyboardInterrupt) as raised:
+        interrupted([], ValueError("of the block"))
+    assert "of the block" in str(raised.value.__context__)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,76 @@
+"""Beside every order that passes as plain, the checks themselves: they must pass it too, on the same book."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from citadel_micro.core.execution.risk_view import EngineRiskView
+from citadel_micro.core.risk.budgets import Budgets
+from citadel_micro.core.risk.check_context import Case
+from citadel_micro.core.risk.plain_orders import PlainOrders
+from citadel_micro.core.risk.table import judge_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from citadel_micro.core.model.risk_limits import RiskLimits
+    from citadel_micro.core.risk.types import JudgedMarket, RiskRequest, RiskView
+
+
+def judged(request: RiskRequest, view: RiskView, limits: RiskLimits, **facts: Any) -> Case:  # noqa: ANN401 - as ``passes``
+    """What every check finds of the same order."""
+    case = Case(
+        request,
+        view,
+        limits,
+        state=facts["breakers"].state(request.venue, request.symbol, request.strategy),
+        dms_armed=facts["armed"],
+        now_ns=facts["now_ns"],
+        order_expires_ns=facts["expires_ns"],
+    )
+    judge_all(case, facts["conduct"], Budgets())
+    return case
+
+
+@dataclass
+class Doubts:
+    """How often an order was looked at, and how often it passed as plain."""
+
+    asked: int = 0
+    passed: int = 0
+
+
+@contextmanager
+def doubting() -> Iterator[Doubts]:
+    """Every gate of this process asks the checks as well."""
+    passes = PlainOrders.passes
+    counts = Doubts()
+
+    def both(
+        self: PlainOrders,
+        request: RiskRequest,
+        view: RiskView,
+        limits: RiskLimits,
+        **facts: Any,  # noqa: ANN401 - as ``passes``
+    ) -> JudgedMarket | None:
+        market = passes(self, request, view, limits, **facts)
+        counts.asked += 1
+        if isinstance(view, EngineRiskView):
+            states = view._inst_states
+            busy = {key: inst for key, inst in states.items() if inst.parents}
+            assert dict(view._busy) == busy, "the index of instruments with parents is wrong"
+        if market is not None:
+            counts.passed += 1
+            case = judged(request, view, limits, **facts)
+            failures = [row for row in case.rows if not row[2]]
+            assert not case.denied, f"passed as plain, though denied: {failures}"
+            assert market is case.market
+        return market
+
+    PlainOrders.passes = both  # type: ignore[method-assign]
+    try:
+        yield counts
+    finally:
+        PlainOrders.passes = passes  # type: ignore[method-assign]

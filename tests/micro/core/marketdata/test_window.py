@@ -1,0 +1,75 @@
+"""Books of thousands of levels, whose near part the compiled twin keeps in a window of ticks."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import pytest
+from book_lives import deep_life
+from effort import examples
+
+from citadel_micro.core.marketdata import kernel
+from citadel_micro.core.marketdata.book import Book
+
+STYLES: tuple[Literal["kraken", "colon"], ...] = ("kraken", "colon")
+pytestmark = pytest.mark.skipif(not kernel.COMPILED, reason="the compiled kernel is not in use")
+
+
+@pytest.mark.long
+def test_both_twins_agree_on_everything_throughout_a_life() -> None:
+    for seed in range(examples(12, 400)):
+        try:
+            deep_life(kernel.Book(), Book(), random.Random(seed))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}") from error
+
+
+def test_a_price_between_two_ticks_ends_the_window_and_loses_nothing() -> None:
+    one, other = kernel.Book(), Book()
+    bids = [(100.0 - at / 10, 1.0 + at) for at in range(1_000)]
+    for book in (one, other):
+        book.replace(bids, [])
+        for price in (99.95, 99.9, 99.123456789, 50.0, 99.95000001):
+            book.apply([(price, 7.0)], [])
+        book.apply([(99.123456789, 0.0)], [])
+    assert one.top(5_000) == other.top(5_000)
+
+
+@pytest.mark.parametrize("far", [1e-7, 1.0, 1e6, 1e15, 1e18])
+def test_one_price_far_from_all_others_changes_nothing_else(far: float) -> None:
+    one, other = kernel.Book(), Book()
+    bids = [(float(1_000_000 - at), 1.0) for at in range(1_000)]
+    asks = [(float(1_000_001 + at), 1.0) for at in range(1_000)]
+    for book in (one, other):
+        book.replace(bids, asks)
+        book.apply([(far, 3.0)], [(far, 4.0)])
+    assert one.top(5_000) == other.top(5_000)
+    for book in (one, other):
+        book.apply([(far, 0.0), (999_999.0, 2.0)], [(far, 0.0)])
+    assert one.top(5_000) == other.top(5_000)
+    assert one.best() == other.best()
+
+
+def test_digits_that_come_late_or_not_at_all_end_the_window() -> None:
+    for seed in range(examples(40, 2_000)):
+        rng = random.Random(seed)
+        one, other = kernel.Book(keep_text=True), Book(keep_text=True)
+        for _ in range(30):
+            count = rng.choice([0, 3, 300])
+            bids, asks = (
+                [(rng.randint(1, 900) / 4, rng.choice([0.0, 1.0, 2.5])) for _ in range(count)]
+                for _ in range(2)
+            )
+            texts = None
+            if rng.random() < 0.3:
+                texts = (
+                    [(str(price), str(size)) for price, size in bids],
+                    [(str(price), str(size)) for price, size in asks],
+                )
+            change = "replace" if rng.random() < 0.1 else "apply"
+            for book in (one, other):
+                getattr(book, change)(bids, asks, texts)
+            assert one.top(9) == other.top(9), seed
+            for style in STYLES:
+                assert one.checksum(style, 10) == other.checksum(style, 10), seed

@@ -1,0 +1,288 @@
+"""Frames that are read at once are read as every frame is decoded, and damaged ones are left to that."""
+
+from __future__ import annotations
+
+import calendar
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from effort import examples
+
+from citadel_micro.adapters.coinbase.market_data import CoinbaseAdvancedDecoder
+from citadel_micro.core.marketdata import kernel
+from citadel_micro.core.marketdata.sequence_verdict import APPLY
+from citadel_micro.core.model.events import QuoteTick
+from citadel_micro.shell.capture.frames import read_capture
+from citadel_micro.shell.marketdata.decode import Symbols, iso_ns
+from citadel_micro.shell.marketdata.forms import Shape, learn
+from citadel_micro.shell.marketdata.spec import venue_spec
+from citadel_proto.errors import VenueViolation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from citadel_micro.shell.marketdata.decode import Decoder
+
+pytestmark = pytest.mark.skipif(not kernel.COMPILED, reason="the compiled kernel is not in use")
+
+CAPTURES = {
+    "binance-spot-2021": "binance-spot",
+    "binance-spot-btcusdt-20240808": "binance-spot",
+    "binance-usdm-2021": "binance-usdm",
+    "binance-usdm-btcusdt-20240808": "binance-usdm",
+    "okx-2026-checksum0.transcoded": "okx",
+    "okx-2026-checksum.transcoded": "okx",
+    "okx-2022": "okx",
+    "kraken-v2.transcoded": "kraken-spot",
+    "coinbase-advanced.transcoded": "coinbase-advanced",
+    "bybit-v5-linear.transcoded": "bybit-linear",
+}
+MOST = 0.5
+"""Of a recording's frames at least: the others are of channels that are not followed, or of odd trades."""
+SPICE = b'0123456789-+.eE"\\{}[],: \x00\xff\ntrue'
+SWAPS = (
+    (b'"b":"', b'"b":"-'),
+    (b'"u":', b'"u":00'),
+    (b'"u":', b'"u": '),
+    (b'"u":', b'"u":99999999999999999999'),
+    (b'"T":1', b'"T":0'),
+    (b'"T":1', b'"T":9999'),
+    (b'"E":1', b'"E":-1'),
+    (b'"E":1', b'"E":99999'),
+    (b"true", b"True"),
+    (b"MARKET", b"INSURANCE_FUND"),
+    (b'","', b'","0'),
+    (b'"],["', b'"],["1e'),
+    (b'"],["', b'","0"],["'),
+    (b'"]', b'000000000000000000000"]'),
+    (b'"]', b'"] '),
+    (b'"p":"', b'"p":"1e'),
+    (b'"q":"', b'"q":"0.0","q":"'),
+    (b'"B":"', b'"B":'),
+    (b'"a":"', b'"a":"0.'),
+    (b"}}", b',"U":7}}'),
+    (b"}}", b"}}}"),
+    (b'"s":"', b'"s":"X'),
+    (b'"ts":"', b'"ts":"0'),
+    (b'"ts":"', b'"ts":'),
+    (b'"checksum":0', b'"checksum":-7'),
+    (b'"seqId":', b'"seqId":-'),
+    (b'"prevSeqId":', b'"x":1,"prevSeqId":'),
+    (b',"0","', b',"0",{},"'),
+    (b',"0","', b',"0",null,"'),
+    (b'"0"]', b"1.5]"),
+    (b'"price":', b'"price":-'),
+    (b'"price":', b'"qty":'),
+    (b',"qty":', b'e3,"qty":'),
+    (b',"qty":', b'.,"qty":'),
+    (b'"qty":', b'"qty":0'),
+    (b'"qty":', b'"qty":"0"},{"price":1,"qty":'),
+    (b'"price":', b'"price":1234567890123456789'),
+    (b"},{", b',"x":[1]},{'),
+    (b'"checksum":', b'"checksum":-'),
+    (b'"checksum":', b'"checksum":null,"x":'),
+    (b"2021-04-17", b"2021-02-29"),
+    (b"2021-04-17", b"2024-02-29"),
+    (b"2021-04-17", b"1969-12-31"),
+    (b"2021-04-17", b"2255-12-31"),
+    (b"2021-04-17T16", b"2021-04-17T24"),
+    (b"2021-04-17T16", b"2021-04-17 16"),
+    (b"2021-04-17T16", b"2021-13-17T16"),
+    (b'Z","sequence', b'","sequence'),
+    (b'Z","sequence', b'0123Z","sequence'),
+    (b'"sequence_num":', b'"sequence_num":1'),
+    (b'"side":"bid"', b'"side":"offer"'),
+    (b'"side":"bid"', b'"side":"ask"'),
+    (b'"side":"offer"', b'"side":"offer" '),
+    (b'"u":', b'"u":1,"x":'),
+    (b'"delta"', b'"snapshot"'),
+    (b'"cts":', b'"cts":0,"x":'),
+    (b'"update"', b'"snapshot"'),
+)
+
+
+def frames_of(shared: Path, capture: str) -> list[bytes]:
+    path = shared / "captures" / f"{capture}.jsonl.gz"
+    return [record.text.encode() for _, record in read_capture(path) if record.kind == "frame"]
+
+
+def decoder(venue: str) -> Any:  # noqa: ANN401 - each venue's own
+    spec = venue_spec(venue)
+    return spec.decoder(Symbols(spec.unify))
+
+
+def outcome(of: Decoder, frame: bytes, at_ns: int) -> object:
+    try:
+        events = of.frame(frame, at_ns)
+    except VenueViolation as error:
+        return str(error)
+    return [(type(event), tuple(map(plain, event))) for event in events]
+
+
+def plain(value: object) -> object:
+    return (type(value), value) if not isinstance(value, kernel.LEVELS) else list(value)
+
+
+def both(monkeypatch: pytest.MonkeyPatch, venue: str, first: list[bytes]) -> tuple[Any, Any]:
+    """Two decoders that know the streams: one reads forms, the other has none."""
+    one, other = decoder(venue), decoder(venue)
+    for frame in first:
+        one.frame(frame, 1)
+    with monkeypatch.context() as without:
+        without.setattr(kernel, "FORM", None)
+        for frame in first:
+            other.frame(frame, 1)
+    assert one.forms
+    assert not other.forms
+    return one, other
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_every_frame_of_a_recording_is_the_same_event(
+    capture: str, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = frames_of(shared_dir, capture)
+    first = min(500, len(frames) // 2)
+    one, other = both(monkeypatch, CAPTURES[capture], frames[:first])
+    quick = 0
+    later = frames[first :: 1 if len(frames) < 20_000 else 3]
+    for number, frame in enumerate(later):
+        quick += one.quick(frame, number) is not None
+        assert outcome(one, frame, number) == outcome(other, frame, number), frame
+    assert quick > MOST * len(later)
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_damaged_frame_is_what_the_decoder_of_all_frames_says(
+    capture: str, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = frames_of(shared_dir, capture)[:3_000]
+    one, other = both(monkeypatch, CAPTURES[capture], frames)
+    if isinstance(one, CoinbaseAdvancedDecoder):
+        # Its frames are numbered by connection: any would be lost or old here.
+        one._judge = other._judge = lambda _seq: APPLY
+    frames = [frame for frame in frames if len(frame) < 8_000 and one.quick(frame, 1) is not None]
+    rng = random.Random(7)
+    for _ in range(examples(4_000, 100_000)):
+        frame = bytearray(rng.choice(frames))
+        for _ in range(rng.randint(1, 3)):
+            if rng.random() < 0.3:
+                frame = bytearray(bytes(frame).replace(*rng.choice(SWAPS), rng.randint(1, 3)))
+                continue
+            # Where the values are, more than in what every frame begins with.
+            at = rng.randrange(len(frame)) if rng.random() < 0.5 else rng.randrange(50, 110)
+            change = rng.randint(0, 2)
+            if change == 0:
+                frame[at : at + 1] = bytes([rng.choice(SPICE)])
+            elif change == 1:
+                del frame[at : at + rng.randint(1, 4)]
+            else:
+                frame[at:at] = rng.choices(SPICE, k=rng.randint(1, 3))
+        assert outcome(one, bytes(frame), 5) == outcome(other, bytes(frame), 5), bytes(frame)
+
+
+QUOTE = b'{"u":7,"b":"1.5","B":"2","a":"1.75","A":"3"}'
+SHAPE = Shape(
+    event=QuoteTick,
+    fields=("venue", "BTC/USDT", 0, 0.0, 0.0, 0.0, 0.0, 0, 0),
+    recv=8,
+    holes={
+        "u": ("whole", 2),
+        "b": ("above", 3),
+        "B": ("number", 4),
+        "a": ("number", 5),
+        "A": ("number", 6),
+    },
+    same={},
+    rising=(3, 5),
+)
+EVENT = QuoteTick("venue", "BTC/USDT", 7, 1.5, 2.0, 1.75, 3.0, 0, 9)
+
+
+def test_a_form_reads_what_differs_in_its_values_only() -> None:
+    form = learn(SHAPE, QUOTE, EVENT)
+    assert form is not None
+    read = form.read
+    assert read(QUOTE.replace(b":7", b":999999999999999999"), 9) == (
+        QuoteTick("venue", "BTC/USDT", 999999999999999999, 1.5, 2.0, 1.75, 3.0, 0, 9),
+    )
+    for old, new in (
+        (b'"u":7', b'"u":07'),
+        (b'"u":7', b'"u":1234567890123456789'),
+        (b'"u":7', b'"u":"7"'),
+        (b"1.5", b"1.75"),  # not below the ask
+        (b"1.5", b"0"),
+        (b"1.5", b"1."),
+        (b"1.5", b".5"),
+        (b"1.5", b"01.5"),
+        (b"1.5", b"1.5e0"),
+        (b'"2"', b"2"),
+        (b'"3"', b'"9007199254740993"'),  # above 2**53: not every integer is a float
+        (b'"3"', b'"1000000000000000001"'),
+        (b"}", b"} "),
+        (b"}", b""),
+        (b"{", b" {"),
+    ):
+        assert read(QUOTE.replace(old, new), 9) is None, (old, new)
+    assert read(bytearray(QUOTE), 9) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'{"u":7, "b":"1.5","B":"2","a":"1.75","A":"3"}',
+        b'{"u":7,"u":7,"b":"1.5","B":"2","a":"1.75","A":"3"}',
+        b'{"u":7,"b":"1.5","B":"2","a":"1.75","A":"3","x":[]}',
+        b'{"u":7,"b":"1.5","B":"2","a":"1.75","A":"3","x":{}}',
+        b'{"\\u0075":7,"b":"1.5","B":"2","a":"1.75","A":"3"}',
+        b'{"u":7,"b":"1.5","B":"2","a":"1.75","A":"3"',
+        b"[]",
+        b"",
+    ],
+)
+def test_nothing_is_learned_from_a_frame_that_is_not_plain(members: bytes) -> None:
+    assert learn(SHAPE, members, EVENT) is None
+
+
+def test_nothing_is_learned_that_the_decoder_reads_in_another_way() -> None:
+    assert learn(SHAPE, QUOTE, EVENT._replace(seq=8)) is None
+
+
+def test_a_time_is_read_as_the_decoder_reads_it_or_not_at_all() -> None:
+    assert kernel.FORM is not None
+    form = kernel.FORM(QuoteTick, SHAPE.fields, recv=8, parts=[b'{"t":', ("time", 7), b"}"])
+    years = (
+        *range(1969, 1974),
+        *range(1999, 2002),
+        *range(2096, 2105),
+        *range(2199, 2202),
+        2255,
+        2256,
+    )
+    read = left = 0
+    for year in years:
+        for month in range(14):
+            for day in (0, 1, 28, 29, 30, 31, 32):
+                text = f"{year}-{month:02}-{day:02}T23:59:{day:02}.{month:0{1 + day % 9}}Z"
+                events = form.read(b'{"t":"%s"}' % text.encode(), 1)
+                if events is None:
+                    left += 1
+                else:
+                    assert events[0].exchange_ns == iso_ns(text), text
+                    read += 1
+    leap = sum(calendar.isleap(year) for year in years[1:-1])
+    assert read == (len(years) - 2) * (2 * 12 + 2 * 11 + 7) + leap
+    assert left
+
+
+def test_a_form_that_cannot_be_is_refused() -> None:
+    assert kernel.FORM is not None
+    wrong = (
+        {"parts": [("whole", 9)]},
+        {"parts": [("whole", 2)], "rising": (3, 5)},
+        {"parts": [b"x"] * 41},
+    )
+    for each in wrong:
+        with pytest.raises(ValueError, match=r"field|rises|parts"):
+            kernel.FORM(QuoteTick, SHAPE.fields, recv=8, **each)
