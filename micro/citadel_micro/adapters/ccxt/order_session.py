@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -132,18 +133,20 @@ class CcxtSession:
             wanted: currencies whose balances are told though they are 0.
         """
         exchange, loop = self.exchange, asyncio.get_running_loop()
-        work: list[Awaitable[None]] = []
+        work: list[Callable[[], Awaitable[None]]] = []
         if self.venue.streams:
             for symbol in self.venue.symbols:
-                work.append(self._watch_orders(symbol))
-                work.append(self._watch_trades(symbol))
+                work.append(partial(self._watch_orders, symbol))
+                work.append(partial(self._watch_trades, symbol))
             if exchange.has.get("watchBalance"):
-                work.append(self._watch_balance(wanted))
-            self._heartbeat = loop.create_task(self._guarded(self._check_alive()))
+                work.append(partial(self._watch_balance, wanted))
+            self._heartbeat = loop.create_task(self._guarded(self._check_alive))
         else:
             poller = Poller(self.venue, self.venue.poll_s, wanted)
             work.append(
-                poller.run(exchange, self.report, lambda: self._clock.surely_past_ns() // MS)
+                lambda: poller.run(
+                    exchange, self.report, lambda: self._clock.surely_past_ns() // MS
+                )
             )
         self._watchers = [loop.create_task(self._guarded(each)) for each in work]
         until_s = loop.time() + SUBSCRIBED_S
@@ -192,9 +195,11 @@ class CcxtSession:
 
     # news of the account
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await (
+                work()
+            )  # called in here: a task that ends before it began would leave it unawaited
         except VenueViolation as error:
             self.report(Frame(ends=str(error)))
             self._end(str(error))

@@ -94,6 +94,9 @@ class RestWire(ABC):
     async def close(self) -> None:
         """Close the connections, for good."""
         self._closed, self.up = True, False
+        # What was sent in this turn of the loop begins to wait first, so that its connection ends with
+        # it: a task that is cancelled before it began would leave both behind.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,6 +129,26 @@ def test_rest_that_was_closed_sends_nothing_more() -> None:
             assert await rest.ask(REQUEST) == NotSent("the connections are closed")
             assert [*up, rest.up] == [False, True, True, False]
             assert venue.requests == ["GET /time"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kept_alive", [True, False])
+def test_rest_that_is_closed_as_it_sends_leaves_nothing_behind(kept_alive: bool) -> None:
+    """A coroutine that nobody awaits is a warning, which fails this."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="{}")
+
+    async def scenario() -> None:
+        async with ScriptedVenue() as venue:
+            venue.on_request = answer
+            rest = Plain(HttpClient(venue.url, "a test"))
+            if kept_alive:
+                assert isinstance(await rest.ask(REQUEST), Answered)
+            rest.send(REQUEST, lambda _outcome: None)
+            await rest.close()
+            gc.collect()
 
     asyncio.run(scenario())
 
