@@ -100,8 +100,6 @@ def test_modules_are_rooms_not_halls(tracked: list[Path], repository: Path) -> N
         str(file.relative_to(repository)): count
         for file in tracked
         if file.suffix == ".py"
-        # One module is tested by one file, however much there is to test.
-        and file.relative_to(repository).parts[0] != "tests"
         and (count := len(file.read_text(encoding="utf-8").splitlines())) > LONGEST_MODULE
     }
     assert long == {}

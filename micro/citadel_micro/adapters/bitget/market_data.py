@@ -17,6 +17,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -104,7 +105,7 @@ _tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
 _NAMED: Final = re.compile(r"instId:([A-Za-z0-9_]+)")
 
 
-class BitgetDecoder:
+class BitgetDecoder(BringsSnapshots):
     """Decodes ``books``, ``trade`` and ``ticker`` of both versions."""
 
     __slots__ = ("_old", "_symbols", "_venue")
@@ -134,10 +135,6 @@ class BitgetDecoder:
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         return ()
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, data: bytes, symbol: str, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)

@@ -16,6 +16,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -121,7 +122,7 @@ _CHECKED_TIME: Final = ("millis", NO_FIELD)
 _BEST_DEPTH: Final = "orderbook.1."
 
 
-class BybitDecoder(LearningDecoder):
+class BybitDecoder(BringsSnapshots, LearningDecoder):
     """Decodes ``orderbook.50``, ``orderbook.1`` (as quotes) and ``publicTrade``."""
 
     __slots__ = ("_symbols", "_venue")
@@ -139,10 +140,6 @@ class BybitDecoder(LearningDecoder):
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)

@@ -18,6 +18,7 @@ from citadel_micro.core.marketdata.sequencing import ConnectionSequence
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
+    BringsSnapshots,
     Control,
     Level,
     Price,
@@ -106,7 +107,7 @@ _tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
 _BOOKS: Final = b'{"channel":"l2_data"'
 
 
-class CoinbaseAdvancedDecoder(LearningDecoder):
+class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
     """Decodes ``l2_data``, ``market_trades`` and ``ticker`` of one connection, in its sequence."""
 
     __slots__ = ("_answered", "_judge", "_sequence", "_symbols", "_venue")
@@ -137,10 +138,6 @@ class CoinbaseAdvancedDecoder(LearningDecoder):
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _in_order(self, seq: int) -> Sequence[FeedEvent] | None:
         """None for the next message, else what to emit instead of its events."""
@@ -306,7 +303,7 @@ _old_match: Final = msgspec.json.Decoder(_OldMatch, strict=False).decode
 _OLD_UPDATE: Final = b'{"type":"l2update"'
 
 
-class CoinbaseExchangeDecoder:
+class CoinbaseExchangeDecoder(BringsSnapshots):
     """Decodes ``level2`` and ``matches`` of the Exchange stream."""
 
     __slots__ = ("_symbols", "_venue")
@@ -323,10 +320,6 @@ class CoinbaseExchangeDecoder:
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _change(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         update = _old_update(data)

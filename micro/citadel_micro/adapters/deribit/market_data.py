@@ -14,6 +14,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -114,7 +115,7 @@ _trades: Final = msgspec.json.Decoder(_TradeFrame).decode
 _ALIVE: Final = '{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}'
 
 
-class DeribitDecoder:
+class DeribitDecoder(BringsSnapshots):
     """Decodes ``book``, ``quote`` and ``trades``."""
 
     __slots__ = ("_symbols", "_venue")
@@ -149,10 +150,6 @@ class DeribitDecoder:
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         return ()
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, book: _Book, recv_ns: int) -> DepthUpdate:
         seq = book.change_id

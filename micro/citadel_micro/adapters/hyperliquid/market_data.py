@@ -14,6 +14,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -83,7 +84,7 @@ _bests: Final = msgspec.json.Decoder(_BestFrame, strict=False).decode
 _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 
 
-class HyperliquidDecoder:
+class HyperliquidDecoder(BringsSnapshots):
     """Decodes ``l2Book``, ``bbo`` and ``trades``."""
 
     __slots__ = ("_symbols", "_venue")
@@ -112,10 +113,6 @@ class HyperliquidDecoder:
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
         return ()
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, book: _Book, recv_ns: int) -> DepthUpdate:
         bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)

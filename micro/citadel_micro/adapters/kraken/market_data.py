@@ -17,6 +17,7 @@ from citadel_micro.adapters.kraken.book_shape import shape_of
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
+    BringsSnapshots,
     Control,
     Price,
     Size,
@@ -117,7 +118,7 @@ def _both(pairs: Iterable[tuple[str, str]]) -> tuple[Levels, TextLevels]:
     return levels, texts
 
 
-class KrakenDecoder(LearningDecoder):
+class KrakenDecoder(BringsSnapshots, LearningDecoder):
     """Decodes v2 ``book``, ``trade`` and ``ticker``.
 
     Args:
@@ -142,10 +143,6 @@ class KrakenDecoder(LearningDecoder):
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)
@@ -257,7 +254,7 @@ class _OldStatus(msgspec.Struct):
 _old_status: Final = msgspec.json.Decoder(_OldStatus).decode
 
 
-class KrakenV1Decoder:
+class KrakenV1Decoder(BringsSnapshots):
     """Decodes v1 ``book-N`` and ``trade``: lists whose last entry is the pair."""
 
     __slots__ = ("_symbols", "_venue")
@@ -279,10 +276,6 @@ class KrakenV1Decoder:
                 return (Control("refused", status.pair, status.errorMessage, status.reqid),)
             return (Control("ack", status.pair, "", status.reqid),)
         return ()
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _listed(self, items: list[Any], recv_ns: int) -> Sequence[FeedEvent]:
         channel, pair = items[-2], items[-1]

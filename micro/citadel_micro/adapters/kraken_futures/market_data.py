@@ -16,6 +16,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -94,7 +95,7 @@ _TODAY: Final = b'{"channel":'
 _CHANGE: Final = b'{"feed":"book",'
 
 
-class KrakenFuturesDecoder:
+class KrakenFuturesDecoder(BringsSnapshots):
     """Decodes ``book``, ``trade`` and ``ticker`` of both protocols."""
 
     __slots__ = ("_symbols", "_today", "_venue")
@@ -117,10 +118,6 @@ class KrakenFuturesDecoder:
             return self._other(head, data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         change = _change(data)

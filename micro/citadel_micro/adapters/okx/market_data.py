@@ -17,6 +17,7 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
     MS_NS,
+    BringsSnapshots,
     Control,
     Millis,
     Price,
@@ -90,7 +91,7 @@ _INSIDE: Final = frozenset({"arg", "data"})
 _NAMED: Final = re.compile(r"instId:([A-Za-z0-9_-]+)")
 
 
-class OkxDecoder(LearningDecoder):
+class OkxDecoder(BringsSnapshots, LearningDecoder):
     """Decodes ``books``, ``bbo-tbt`` and ``trades``."""
 
     __slots__ = ("_symbols", "_venue")
@@ -111,10 +112,6 @@ class OkxDecoder(LearningDecoder):
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
-
-    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
-        """The stream brings its own snapshots."""
-        raise violation(self._venue, data, "no HTTP snapshot is expected")
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)

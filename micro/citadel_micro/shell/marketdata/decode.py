@@ -83,6 +83,17 @@ class Decoder(Protocol):
         """Events of one HTTP answer, a snapshot of this venue symbol. Raises VenueViolation."""
 
 
+class BringsSnapshots:
+    """The part of a decoder whose venue's stream brings its own snapshots: none comes over HTTP."""
+
+    __slots__ = ()
+    _venue: str
+
+    def rest(self, symbol: str, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:  # noqa: ARG002
+        """Raises VenueViolation."""
+        raise violation(self._venue, data, "no HTTP snapshot is expected")
+
+
 class Symbols(dict[str, str]):
     """Venue symbol to unified symbol, filled by rule where no instrument gives it."""
 
