@@ -20,8 +20,9 @@ import msgspec
 from citadel_bridge.durations import seconds_of
 from citadel_bridge.tape_parts import incomplete
 from citadel_proto import tape, topics
-from citadel_proto.codec import decode_market, decode_signal, unpack_levels
+from citadel_proto.codec import decode_market, decode_signal
 from citadel_proto.errors import BadInput, DecodeError
+from citadel_proto.packed_levels import unpack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -28,6 +27,7 @@ from citadel_proto.messages import (
     SignalChannel,
     Trades,
 )
+from citadel_proto.packed_levels import sum_of_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ MAX_DECIMAL_TEXT: Final = 64
 """Longest accepted decimal text. Twice what an 18-decimals token with 12 leading digits needs."""
 
 _INFINITE: Final = frozenset({math.inf, -math.inf})
-_LEVEL_BYTES: Final = 16  # price and size, a float64 each
 _HEX_PREFIX: Final = 16
 _DECIMALS: Final = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]{1,2})?+ )*+")
 """Any count of numbers, each with a blank after it."""
@@ -106,48 +105,9 @@ def parse_decimal(text: str, name: str = "number") -> Decimal:
     return Decimal(text)
 
 
-def pack_levels(levels: list[tuple[float, float]]) -> bytes:
-    """Pack (price, size) pairs as ``BookSnapshot`` carries them: little-endian float64 pairs."""
-    flat = array("d")
-    for level in levels:
-        flat.extend(level)
-    if _BIG_ENDIAN:
-        flat.byteswap()
-    return flat.tobytes()
-
-
-def unpack_levels(packed: bytes) -> list[tuple[float, float]]:
-    """Undo ``pack_levels``; for readers without numpy.
-
-    Raises:
-        DecodeError: when the bytes are not whole levels.
-    """
-    flat = _floats(packed)
-    return list(zip(flat[0::2], flat[1::2], strict=True))
-
-
-_BIG_ENDIAN: Final = array("H", [1]).tobytes() == b"\x00\x01"
-
-
-def _floats(packed: bytes) -> array[float]:
-    if len(packed) % _LEVEL_BYTES:
-        raise DecodeError(f"levels of {len(packed)} bytes are not pairs of float64")
-    flat = array("d")
-    flat.frombytes(packed)
-    if _BIG_ENDIAN:
-        flat.byteswap()
-    return flat
-
-
-def _sum_of(bids: bytes, asks: bytes) -> float:
-    if _BIG_ENDIAN or len(bids) % _LEVEL_BYTES or len(asks) % _LEVEL_BYTES:
-        return sum(_floats(bids)) + sum(_floats(asks))
-    return sum(memoryview(bids + asks).cast("d"))
-
-
 def _check_book(book: BookSnapshot, body: bytes) -> None:
     # One addition per number is the cheapest test: the sum is finite only if every term is.
-    if not math.isfinite(_sum_of(book.bids, book.asks)):
+    if not math.isfinite(sum_of_levels(book.bids, book.asks)):
         raise _bad("BookSnapshot.bids or asks holds a number that is not finite", body)
     if not math.isfinite(book.imbalance + book.signed_flow):
         raise _bad("BookSnapshot.imbalance or signed_flow is not finite", body)
@@ -160,7 +120,7 @@ def _check_book(book: BookSnapshot, body: bytes) -> None:
 
 
 def _check_consolidated(book: ConsolidatedBook, body: bytes) -> None:
-    numbers = _sum_of(book.bids, book.asks)
+    numbers = sum_of_levels(book.bids, book.asks)
     for each in book.venues:
         numbers += each.bid + each.bid_size + each.ask + each.ask_size
     if not math.isfinite(numbers):

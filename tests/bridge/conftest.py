@@ -17,7 +17,7 @@ from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
 from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
-from citadel_proto.codec import decode_signal, pack_levels
+from citadel_proto.codec import decode_signal
 from citadel_proto.messages import (
     Answer,
     Balance,
@@ -30,6 +30,7 @@ from citadel_proto.messages import (
     Signal,
     SignalChannel,
 )
+from citadel_proto.packed_levels import pack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from citadel_bridge.book_view import BookView
-from citadel_proto.codec import pack_levels
 from citadel_proto.messages import BookSnapshot
+from citadel_proto.packed_levels import pack_levels
 
 if TYPE_CHECKING:
     from citadel_proto.messages import BookState

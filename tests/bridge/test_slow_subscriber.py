@@ -7,7 +7,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from citadel_proto.codec import pack_levels
+from citadel_proto.packed_levels import pack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

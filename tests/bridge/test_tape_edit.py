@@ -17,9 +17,10 @@ from citadel_bridge.recorder import Recorder
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.tape_parts import PartsWriter, Rotation, parts_of
 from citadel_proto import topics
-from citadel_proto.codec import encode, pack_levels
+from citadel_proto.codec import encode
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import BookSnapshot, Cancel, RiskState, Trade, Trades
+from citadel_proto.packed_levels import pack_levels
 from citadel_proto.tape import MARKET, SIGNALS, Record, TapeHeader, TapeReader, TapeWriter
 
 if TYPE_CHECKING:

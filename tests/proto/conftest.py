@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from citadel_proto.codec import pack_levels
 from citadel_proto.feed_parts import VenueQuote
 from citadel_proto.messages import (
     Answer,
@@ -29,6 +28,7 @@ from citadel_proto.messages import (
     Trade,
     Trades,
 )
+from citadel_proto.packed_levels import pack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

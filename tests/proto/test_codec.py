@@ -19,9 +19,7 @@ from citadel_proto.codec import (
     decode_market,
     decode_signal,
     encode,
-    pack_levels,
     parse_decimal,
-    unpack_levels,
 )
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import (
@@ -34,6 +32,7 @@ from citadel_proto.messages import (
     Trade,
     Trades,
 )
+from citadel_proto.packed_levels import pack_levels, unpack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

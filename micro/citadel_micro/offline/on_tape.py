@@ -20,9 +20,10 @@ from citadel_micro.shell.bridge.wire_in import event_of
 from citadel_micro.sim.paper import PaperVenue
 from citadel_micro.sim.paper_config import PaperConfig
 from citadel_proto import topics
-from citadel_proto.codec import decode_market, decode_signal, unpack_levels
+from citadel_proto.codec import decode_market, decode_signal
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import BookSnapshot, Signal, Trades
+from citadel_proto.packed_levels import unpack_levels
 from citadel_proto.tape import MARKET, SIGNALS
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from citadel_micro.demo.state import TOO_LARGE, DemoState
 from citadel_micro.demo.view import picture
-from citadel_proto.codec import pack_levels
 from citadel_proto.messages import (
     BookSnapshot,
     ExecutionReport,
@@ -20,6 +19,7 @@ from citadel_proto.messages import (
     MicroHeartbeat,
     RiskState,
 )
+from citadel_proto.packed_levels import pack_levels
 
 
 def fill(number: int) -> Fill:

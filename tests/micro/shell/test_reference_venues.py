@@ -26,7 +26,7 @@ from citadel_micro.shell.ops.health import check
 from citadel_micro.simulator.config import SimulatorConfig
 from citadel_micro.simulator.server import SimulatorServer
 from citadel_proto import topics
-from citadel_proto.codec import decode_market, pack_levels, unpack_levels
+from citadel_proto.codec import decode_market
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import (
     BookSnapshot,
@@ -38,6 +38,7 @@ from citadel_proto.messages import (
     Trade,
     Trades,
 )
+from citadel_proto.packed_levels import pack_levels, unpack_levels
 
 if TYPE_CHECKING:
     import subprocess

@@ -6,6 +6,7 @@ The compiled twin of ``core.marketdata.book``; the same tests run against both, 
 last bit. ``core.marketdata.kernel`` chooses.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport INFINITY, fabs
 from cpython.object cimport PyObject
@@ -27,7 +28,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_side.pxi"
@@ -125,6 +126,18 @@ cdef class Book:
             more = _next(side, &level)
         return found
 
+    def packed(self, Py_ssize_t count, quote=None):
+        cdef Level bid, ask
+        cdef double bid_size = 0.0, ask_size = 0.0
+        bid.key = ask.key = INFINITY
+        bid.size = ask.size = 0.0
+        if quote is not None:
+            bid.key, bid.size, ask.key, ask.size = quote
+            ask.key = -ask.key
+        bids = _packed(&self._bids, count, bid, &bid_size)
+        asks = _packed(&self._asks, count, ask, &ask_size)
+        return bids, asks, bid_size, ask_size
+
     def sizes(self, side):
         cdef Side *one = self._side(side)
         cdef Level level
@@ -167,6 +180,35 @@ cdef class Book:
         if not self.keeps_text or count < 1:
             return -1
         return _kraken_sum(&self._bids, &self._asks, count) if kraken else _colon_sum(&self._bids, &self._asks, count)
+
+
+cdef bytes _packed(Side *side, Py_ssize_t count, Level quote, double *total):
+    """The best levels as little-endian float64, after a quote unless that is infinite; their sizes are added up."""
+    cdef Level level
+    cdef bint more = _first(side, &level)
+    cdef Py_ssize_t size = 0
+    cdef double *flat
+    count = min(count, _count(side) + 1)
+    if count <= 0:
+        return b""
+    flat = <double *>PyMem_Malloc(count * 2 * sizeof(double))
+    if flat == NULL:
+        raise MemoryError
+    if quote.key != INFINITY:
+        flat[0], flat[1] = side.sign * quote.key, quote.size
+        size = 1
+        total[0] = quote.size
+        while more and level.key >= quote.key:
+            more = _next(side, &level)
+    while more and size < count:
+        flat[2 * size], flat[2 * size + 1] = side.sign * level.key, level.size
+        total[0] += level.size
+        size += 1
+        more = _next(side, &level)
+    try:
+        return PyBytes_FromStringAndSize(<char *>flat, size * 2 * sizeof(double))
+    finally:
+        PyMem_Free(flat)
 
 
 def crosses(bids, asks):

@@ -21,6 +21,9 @@ from itertools import chain, zip_longest
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
+from citadel_micro.core.marketdata.rolling_sums import added
+from citadel_proto.packed_levels import pack_levels
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 Level = tuple[float, float]
 Best = tuple[float, float, float, float]
 """(bid, bid size, ask, ask size)"""
+Packed = tuple[bytes, bytes, float, float]
+"""(bids, asks, sum of the bids' sizes, of the asks'), sides as ``citadel_proto.packed_levels`` packs them."""
 
 Style = Literal["kraken", "colon"]
 """How a checksum joins the digits; see ``Book.checksum``."""
@@ -219,6 +224,13 @@ class Book:
             [(price, asks[price]) for price in ask_prices[:count]],
         )
 
+    def packed(self, count: int, quote: Best | None = None) -> Packed:
+        """``top_behind`` a quote, as messages carry it, and the sum of the sizes of each side."""
+        bids, asks = top_behind(quote, self, count)
+        bid_size = added(size for _, size in bids)
+        ask_size = added(size for _, size in asks)
+        return pack_levels(bids), pack_levels(asks), bid_size, ask_size
+
     def sizes(self, side: Side) -> dict[float, float]:
         """Every level of a side, price to size: a copy, in any order."""
         return dict(self._bids if side == "buy" else self._asks)
@@ -317,6 +329,25 @@ class Book:
         prices = sorted(self._asks)
         self._ask_prices[:] = prices[:keep]
         self._ask_limit = prices[keep - 1] if len(prices) > keep else inf
+
+
+def top_behind(quote: Best | None, book: Book, count: int) -> tuple[list[Level], list[Level]]:
+    """Up to ``count`` levels of each side, (bids, asks), best first and beginning with the quote, if any.
+
+    A quote may be newer than the depth: depth levels better than it no longer exist.
+    """
+    bids, asks = book.top(count)
+    if quote is None or count <= 0:
+        return bids, asks
+    bid, bid_size, ask, ask_size = quote
+    deep = count
+    while True:
+        bids = [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count]
+        asks = [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count]
+        if deep > max(book.bid_count, book.ask_count) or len(bids) == count == len(asks):
+            return bids, asks
+        deep *= 2  # as many as were removed are missing at the other end
+        bids, asks = book.top(deep)
 
 
 def _bare(text: tuple[str, str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.marketdata.rolling_sums import CellSums, added
+from citadel_micro.core.marketdata.book import top_behind
+from citadel_micro.core.marketdata.rolling_sums import CellSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,24 +38,14 @@ class Readings:
         return self.book.best()
 
     def top(self, count: int) -> tuple[list[Level], list[Level]]:
-        """Up to ``count`` levels of each side, (bids, asks), best first and beginning at ``best``.
+        """Up to ``count`` levels of each side, (bids, asks), best first and beginning at ``best``."""
+        return top_behind(self._quote, self.book, count)
 
-        A quote may be newer than the depth: depth levels better than it no longer exist.
-        """
-        bids, asks = self.book.top(count)
-        if self._quote is None or count <= 0:
-            return bids, asks
-        bid, bid_size, ask, ask_size = self._quote
-        deep = count
-        while True:
-            bids = [(bid, bid_size), *(level for level in bids if level[0] < bid)][:count]
-            asks = [(ask, ask_size), *(level for level in asks if level[0] > ask)][:count]
-            if deep > max(self.book.bid_count, self.book.ask_count) or (
-                len(bids) == count == len(asks)
-            ):
-                return bids, asks
-            deep *= 2  # as many as were removed are missing at the other end
-            bids, asks = self.book.top(deep)
+    def packed(self, count: int) -> tuple[bytes, bytes, float]:
+        """``top`` as messages carry it, and its ``imbalance``."""
+        bids, asks, bid_size, ask_size = self.book.packed(count, self._quote)
+        total = bid_size + ask_size
+        return bids, asks, (bid_size - ask_size) / total if total > 0 else 0.0
 
     def mid(self) -> float | None:
         """Half-way between best bid and ask, in price units; None if one-sided."""
@@ -80,11 +71,7 @@ class Readings:
 
         In [-1, 1]; positive means more is bid than offered.
         """
-        bids, asks = self.top(count)
-        bid_size = added(size for _, size in bids)
-        ask_size = added(size for _, size in asks)
-        total = bid_size + ask_size
-        return (bid_size - ask_size) / total if total > 0 else 0.0
+        return self.packed(count)[2]
 
     def signed_flow(self, now_ns: int, window_ns: int) -> float:
         """Taker buys minus taker sells of the last ``window_ns``, at most a minute, in size.

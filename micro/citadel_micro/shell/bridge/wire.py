@@ -9,7 +9,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.shell.bridge.wire_in import REASON_LENGTH, event_of
-from citadel_proto.codec import pack_levels
 from citadel_proto.feed_parts import VenueQuote
 from citadel_proto.messages import (
     Answer,
@@ -24,6 +23,7 @@ from citadel_proto.messages import (
     Trade,
     Trades,
 )
+from citadel_proto.packed_levels import pack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ def book_of(
 
     It is consistent: levels start at the best bid and ask from which spread and microprice are computed.
     """
-    bids, asks = market.top(levels)
+    bids, asks, imbalance = market.packed(levels)
     microprice, spread = market.microprice(), market.spread()
     best = market.best()
     if microprice is not None and best is not None and best[0] <= best[2]:
@@ -181,10 +181,10 @@ def book_of(
         exchange_ns=market.exchange_ns,
         recv_ns=market.last_recv_ns,
         venue_seq=market.last_seq,
-        bids=pack_levels(bids),
-        asks=pack_levels(asks),
+        bids=bids,
+        asks=asks,
         microprice=math.nan if microprice is None else microprice,
-        imbalance=market.imbalance(levels),
+        imbalance=imbalance,
         spread=math.nan if spread is None else spread,
         signed_flow=market.signed_flow(now_ns, FLOW_WINDOW_MS * 1_000_000),
         flow_window_ms=FLOW_WINDOW_MS,

@@ -17,9 +17,10 @@ from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.bridge.wire import report_of
 from citadel_micro.shell.journal import records
 from citadel_proto import tape, topics
-from citadel_proto.codec import decode_market, unpack_levels
+from citadel_proto.codec import decode_market
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import Answer, BookSnapshot, ExecutionReport, Trades
+from citadel_proto.packed_levels import unpack_levels
 from citadel_proto.shortfall import Traded, costs, fee_in_quote
 
 if TYPE_CHECKING:

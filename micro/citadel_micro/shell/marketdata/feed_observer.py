@@ -9,7 +9,6 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_proto.codec import unpack_levels
 from citadel_proto.messages import (
     BookSnapshot,
     ConsolidatedBook,
@@ -17,6 +16,7 @@ from citadel_proto.messages import (
     MicroHeartbeat,
     Trades,
 )
+from citadel_proto.packed_levels import unpack_levels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

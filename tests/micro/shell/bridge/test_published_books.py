@@ -12,7 +12,7 @@ from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.order_flow import DEPTHS, FlowFeatures
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick
 from citadel_micro.shell.bridge import wire
-from citadel_proto.codec import unpack_levels
+from citadel_proto.packed_levels import unpack_levels
 
 VENUE, SYMBOL = "binance-spot", "BTC/USDT"
 LEVELS = 20

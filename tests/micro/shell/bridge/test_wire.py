@@ -30,9 +30,9 @@ from citadel_micro.core.model.events import (
 )
 from citadel_micro.shell.bridge import wire
 from citadel_proto import codec
-from citadel_proto.codec import unpack_levels
 from citadel_proto.errors import DecodeError
 from citadel_proto.messages import Cancel, MacroHeartbeat, Query, Signal
+from citadel_proto.packed_levels import unpack_levels
 
 SIGNAL: dict[str, Any] = {
     "signal_id": "s-1",
