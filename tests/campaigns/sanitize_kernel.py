@@ -26,6 +26,7 @@ from citadel_proto.errors import DecodeError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 from book_lives import deep_life
+from digit_lives import digit_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +176,9 @@ def _campaign(built: Path, seed: int, seconds: float) -> int:
             _compare(compiled, rng)
             _market_events(deltas, rng)
             deep_life(compiled.Book(), Book(), rng, updates=20)
-            books += 2
+            kept = compiled.Book(keep_text=True), Book(keep_text=True)
+            digit_life(*kept, rng, read=rng.choice((None, levels.text_pairs)), updates=20)
+            books += 3
         if frames % 50 == 0:
             both = twins("v", "s", rng.choice(INTEGRITY))
             for event in damaged(random_events(rng, 200, "crc"), rng):

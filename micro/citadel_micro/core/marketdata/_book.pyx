@@ -7,12 +7,12 @@ last bit. ``core.marketdata.kernel`` chooses.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport INFINITY, fabs
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
 from citadel_micro.core.marketdata._levels cimport DIGITS, Levels, Text, _set_text
 from citadel_micro.core.marketdata._window cimport (
@@ -28,9 +28,10 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 5
+VERSION = 6
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
+include "_digits.pxi"
 include "_side.pxi"
 include "_sums.pxi"
 
@@ -52,6 +53,10 @@ cdef class Book:
     def __dealloc__(self):
         _free(&self._bids)
         _free(&self._asks)
+
+    def __sizeof__(self):
+        """Bytes of it and of all its levels."""
+        return Book.__basicsize__ + _bytes(&self._bids) + _bytes(&self._asks)
 
     cdef Side *_side(self, side):
         return &self._bids if side == "buy" else &self._asks

@@ -15,7 +15,7 @@ from libc.string cimport memcmp, memcpy
 cdef extern from "Python.h":
     double PyOS_string_to_double(const char *text, char **end, object overflow) except? -1.0
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 cdef double LARGEST = 1e18
@@ -136,6 +136,9 @@ def _levels(pairs, texts):
         levels.values[2 * i] = price
         levels.values[2 * i + 1] = size
         if texts is not None:
+            # As those that were read: books take it from them that the numbers are those of the digits.
+            if float(texts[i][0]) != price or float(texts[i][1]) != size:
+                raise ValueError(f"{texts[i][0]} x {texts[i][1]} is not {price} x {size}")
             _set_text(&levels.texts[i], texts[i][0], texts[i][1])
         levels.count += 1
     return levels

@@ -2,7 +2,7 @@
 #
 # A side is a sorted array with its best level last, so that what happens near the best price, which is nearly
 # everything, moves few levels. Prices of asks are kept negated, so that both sides are one piece of code.
-# Digits, where a venue's checksum is over them, lie in an array beside. The near part of a deep side without
+# Digits, where a venue's checksum is over them, lie beside (``_digits``). The near part of a deep side without
 # digits is in a window of ticks (``_window``) instead; every level of the window is better than every level
 # of the array.
 
@@ -22,7 +22,7 @@ cdef struct Side:
     double sign  # 1 for bids, -1 for asks: key = sign * price, and the best key is the last
     double *keys
     double *sizes
-    Text *texts
+    Digits digits
     Py_ssize_t low  # the levels are [low, high)
     Py_ssize_t high
     Py_ssize_t room
@@ -40,7 +40,9 @@ cdef void _start(Side *side, double sign) noexcept:
     side.sign = sign
     side.keys = NULL
     side.sizes = NULL
-    side.texts = NULL
+    side.digits.lengths = NULL
+    side.digits.texts = NULL
+    _no_digits(&side.digits)
     side.low = side.high = side.room = 0
     side.tries = TRIES
     side.joined = NULL
@@ -58,7 +60,7 @@ cdef void _free(Side *side) noexcept:
     PyMem_Free(side.window.sizes)
     PyMem_Free(side.keys)
     PyMem_Free(side.sizes)
-    PyMem_Free(side.texts)
+    _no_digits(&side.digits)
 
 
 cdef inline Py_ssize_t _find(const Side *side, double key) noexcept nogil:
@@ -85,20 +87,20 @@ cdef inline void _shift(Side *side, Py_ssize_t to, Py_ssize_t at, Py_ssize_t cou
     if count > 0:
         memmove(side.keys + to, side.keys + at, count * sizeof(double))
         memmove(side.sizes + to, side.sizes + at, count * sizeof(double))
-        if side.texts != NULL:
-            memmove(side.texts + to, side.texts + at, count * sizeof(Text))
+        if side.digits.lengths != NULL:
+            memmove(side.digits.lengths + to, side.digits.lengths + at, count * sizeof(Lengths))
 
 
-cdef int _make_room(Side *side, bint texts) except -1:
+cdef int _make_room(Side *side) except -1:
     """Space behind the best level."""
     cdef Py_ssize_t count = side.high - side.low, room
     cdef void *more
-    if side.low > 64 and side.low > side.room // 2:
+    if side.low > side.room // 8:
         _shift(side, 0, side.low, count)
         side.low = 0
         side.high = count
         return 0
-    room = 64 if side.room == 0 else 2 * side.room
+    room = side.room + max(64, side.room // 4)
     more = PyMem_Realloc(side.keys, room * sizeof(double))
     if more == NULL:
         raise MemoryError
@@ -107,21 +109,80 @@ cdef int _make_room(Side *side, bint texts) except -1:
     if more == NULL:
         raise MemoryError
     side.sizes = <double *>more
-    if texts:
-        more = PyMem_Realloc(side.texts, room * sizeof(Text))
+    if side.digits.on and not side.digits.whole:
+        more = PyMem_Realloc(side.digits.lengths, room * sizeof(Lengths))
         if more == NULL:
             raise MemoryError
-        side.texts = <Text *>more
+        side.digits.lengths = <Lengths *>more
     side.room = room
     return 0
 
 
-cdef int _set(Side *side, double price, double size, const Text *text, bint texts) except -1:
+cdef int _keep_whole(Side *side) except -1:
+    """The text of every level, from now on."""
+    cdef Digits *digits = &side.digits
+    cdef Py_ssize_t count = side.high - side.low, at
+    _place(digits, max(LEAST, digits.room, 2 * count), digits.high - digits.low, count - digits.high + digits.low)
+    for at in range(side.high - 1 - (digits.high - digits.low), side.low - 1, -1):
+        digits.low -= 1
+        _write_level(
+            &digits.texts[digits.low], side.sign * side.keys[at], side.sizes[at], digits.lengths[at]
+        )
+    digits.whole = True
+    PyMem_Free(digits.lengths)
+    digits.lengths = NULL
+    return 0
+
+
+cdef int _hold(Side *side, Py_ssize_t count) except -1:
+    """The texts of so many of the best levels, which there are."""
+    cdef Digits *digits = &side.digits
+    cdef Py_ssize_t lack = count - (digits.high - digits.low), at
+    if lack <= 0:
+        return 0
+    if lack > digits.low:
+        _place(digits, max(digits.room, 2 * count), digits.high - digits.low, lack)
+    for at in range(side.high - 1 - (count - lack), side.high - 1 - count, -1):
+        digits.low -= 1
+        _write_level(
+            &digits.texts[digits.low], side.sign * side.keys[at], side.sizes[at], digits.lengths[at]
+        )
+    return 0
+
+
+cdef int _note(Side *side, Py_ssize_t at, const Text *text, Given given, bint new) except -1:
+    """The digits of a level that was just set; without a text they are not known."""
+    cdef Digits *digits = &side.digits
+    cdef Py_ssize_t better = side.high - 1 - at
+    cdef Text unknown
+    if text == NULL:
+        unknown.size_length = unknown.price_length = 0
+        text = &unknown
+    if new:
+        _text_in(digits, better, text)
+    elif better < digits.high - digits.low:
+        digits.texts[digits.high - 1 - better] = text[0]
+    if digits.whole:
+        return 0
+    if text == &unknown or _shortens(text, side.sign * side.keys[at], side.sizes[at], given):
+        digits.lengths[at].price = text.price_length
+        digits.lengths[at].size = text.size_length
+        return 0
+    digits.lengths[at].size = 0
+    _keep_whole(side)
+    digits.texts[digits.high - 1 - better] = text[0]
+    return 0
+
+
+cdef int _set(Side *side, double price, double size, const Text *text, Given given) except -1:
     """One level to this size; 0 deletes it."""
     cdef double key = side.sign * price
     cdef Py_ssize_t at = _find(side, key)
+    cdef bint new = False
     if at < side.high and side.keys[at] == key:
         if size == 0.0:
+            if given != NONE:
+                _text_out(&side.digits, side.high - 1 - at)
             if at - side.low < side.high - at:
                 _shift(side, side.low + 1, side.low, at - side.low)
                 side.low += 1
@@ -139,17 +200,15 @@ cdef int _set(Side *side, double price, double size, const Text *text, bint text
         else:
             if side.high == side.room:
                 at -= side.low
-                _make_room(side, texts)
+                _make_room(side)
                 at += side.low
             _shift(side, at + 1, at, side.high - at)
             side.high += 1
         side.keys[at] = key
+        new = True
     side.sizes[at] = size
-    if texts:
-        if text == NULL:
-            side.texts[at].size_length = 0
-        else:
-            side.texts[at] = text[0]
+    if given != NONE:
+        _note(side, at, text, given, new)
     return 0
 
 
@@ -158,8 +217,7 @@ cdef int _set(Side *side, double price, double size, const Text *text, bint text
 
 cdef void _clear(Side *side) noexcept:
     side.low = side.high = 0
-    PyMem_Free(side.texts)
-    side.texts = NULL
+    _no_digits(&side.digits)
     side.joined_for = 0
     side.window.open = False
     side.window.top = -1
@@ -174,7 +232,7 @@ cdef inline Py_ssize_t _count(const Side *side) noexcept nogil:
 cdef int _append(Side *side, double key, double size) except -1:
     """One level to the array, better than all of it."""
     if side.high == side.room:
-        _make_room(side, False)
+        _make_room(side)
     side.keys[side.high] = key
     side.sizes[side.high] = size
     side.high += 1
@@ -279,6 +337,14 @@ cdef int _begin(Side *side, int slots, int64_t best) except -1:
     return 0
 
 
+cdef Py_ssize_t _bytes(const Side *side) noexcept:
+    """What its levels take."""
+    cdef Py_ssize_t found = side.room * 2 * sizeof(double) + side.digits.room * sizeof(Text)
+    if side.digits.lengths != NULL:
+        found += side.room * sizeof(Lengths)
+    return found + side.joined_room * 2 * DIGITS + side.window.slots * sizeof(double) + side.window.slots // 8
+
+
 cdef int _trim(Side *side) except -1:
     """Give back the room of levels that are in the window now."""
     cdef Py_ssize_t count = side.high - side.low, room = max(64, 2 * count)
@@ -314,7 +380,7 @@ cdef int _settle(Side *side) except -1:
     cdef Window *window = &side.window
     cdef int64_t best = 0
     if not window.open:
-        if side.tries and side.high - side.low >= DEEP and side.texts == NULL:
+        if side.tries and side.high - side.low >= DEEP and not side.digits.on:
             _open(side)
     elif window.slots < MOST and side.high - side.low > FAR and window.top >= 0:
         _enlarge(side)
@@ -335,10 +401,10 @@ cdef int _set_near(Side *side, double price, double size) except -1:
     if not ticks_of(window, key, &ticks):
         if size != 0.0:
             _close(side)
-            return _set(side, price, size, NULL, False)
+            return _set(side, price, size, NULL, NONE)
         return 0
     if ticks < window.base:
-        return _set(side, price, size, NULL, False)
+        return _set(side, price, size, NULL, NONE)
     if ticks >= window.base + window.slots:
         if size == 0.0:
             return 0
@@ -351,21 +417,19 @@ cdef inline int _put(Side *side, double price, double size) except -1:
     """One level of a side without digits."""
     if side.window.open:
         return _set_near(side, price, size)
-    return _set(side, price, size, NULL, False)
+    return _set(side, price, size, NULL, NONE)
 
 
-cdef int _begin_texts(Side *side) except -1:
-    """Digits have come: from now on every level has room for them. They are known of none yet."""
-    cdef Py_ssize_t i
+cdef int _begin_digits(Side *side) except -1:
+    """Digits have come: from now on every level has lengths of them. They are known of none yet."""
     if side.window.open:
         _close(side)
-    if side.room == 0:
-        return 0
-    side.texts = <Text *>PyMem_Malloc(side.room * sizeof(Text))
-    if side.texts == NULL:
-        raise MemoryError
-    for i in range(side.low, side.high):
-        side.texts[i].size_length = 0
+    if side.room:
+        side.digits.lengths = <Lengths *>PyMem_Calloc(side.room, sizeof(Lengths))
+        if side.digits.lengths == NULL:
+            raise MemoryError
+    _place(&side.digits, LEAST, 0, 0)
+    side.digits.on = True
     return 0
 
 
@@ -393,30 +457,30 @@ cdef int _apply(Side *side, levels, texts, bint keep) except -1:
     cdef Text text
     if keep:
         _forget(side, levels)
-    if keep and side.texts == NULL:
+    if keep and not side.digits.on:
         if texts is None:
             keep = False  # as long as no digits have come
         else:
-            _begin_texts(side)
+            _begin_digits(side)
     if type(levels) is Levels:
         read = <Levels>levels
         # Digits that were read with the levels go with them, unless the update leaves them out.
         if keep and texts is not None and read.texts != NULL:
             for i in range(read.count):
-                _set(side, read.values[2 * i], read.values[2 * i + 1], &read.texts[i], True)
+                _set(side, read.values[2 * i], read.values[2 * i + 1], &read.texts[i], READ)
         elif keep:
             for i in range(read.count):
-                _set(side, read.values[2 * i], read.values[2 * i + 1], NULL, True)
+                _set(side, read.values[2 * i], read.values[2 * i + 1], NULL, TOLD)
         else:
             for i in range(read.count):
                 _put(side, read.values[2 * i], read.values[2 * i + 1])
     elif keep and texts is not None:
         for (price, size), (price_text, size_text) in zip(levels, texts, strict=True):
             _set_text(&text, price_text, size_text)
-            _set(side, price, size, &text, True)
+            _set(side, price, size, &text, TOLD)
     elif keep:
         for price, size in levels:
-            _set(side, price, size, NULL, True)
+            _set(side, price, size, NULL, TOLD)
     else:
         for price, size in levels:
             _put(side, price, size)
@@ -433,6 +497,7 @@ cdef void _truncate(Side *side, Py_ssize_t depth) noexcept:
         side.joined_for = 0
     if listed >= excess:
         side.low += excess
+        side.digits.low = max(side.digits.low, side.digits.high - (listed - excess))
         return
     side.low = side.high
     for _ in range(excess - listed):

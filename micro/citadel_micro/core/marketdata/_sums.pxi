@@ -75,16 +75,17 @@ cdef bint _join(Side *side, Py_ssize_t count) except -1:
     cdef void *more
     if side.joined_for == count:
         return True
-    if levels and side.texts == NULL:
+    if levels and not side.digits.on:
         return False
+    _hold(side, levels)
     if side.joined == NULL or levels > side.joined_room:
         more = PyMem_Realloc(side.joined, levels * 2 * DIGITS + 1)
         if more == NULL:
             raise MemoryError
         side.joined = <char *>more
         side.joined_room = levels
-    for i in range(side.high - 1, side.high - 1 - levels, -1):
-        text = &side.texts[i]
+    for i in range(side.digits.high - 1, side.digits.high - 1 - levels, -1):
+        text = &side.digits.texts[i]
         if text.size_length == 0:
             return False
         n += _put_bare(side.joined + n, text.price, text.price_length)
@@ -114,18 +115,20 @@ cdef int64_t _colon_sum(Side *bids, Side *asks, Py_ssize_t count) except? -1:
     cdef Py_ssize_t bid_count = min(count, _count(bids)), ask_count = min(count, _count(asks)), i
     cdef const Text *text
     cdef char *to
-    if (bid_count and bids.texts == NULL) or (ask_count and asks.texts == NULL):
+    if (bid_count and not bids.digits.on) or (ask_count and not asks.digits.on):
         return -1
+    _hold(bids, bid_count)
+    _hold(asks, ask_count)
     _sum_room((bid_count + ask_count) * 2 * (DIGITS + 1) + 1)
     to = sum_text
     for i in range(max(bid_count, ask_count)):
         if i < bid_count:
-            text = &bids.texts[bids.high - 1 - i]
+            text = &bids.digits.texts[bids.digits.high - 1 - i]
             if text.size_length == 0:
                 return -1
             to = _put_colon(_put_colon(to, text.price, text.price_length), text.size, text.size_length)
         if i < ask_count:
-            text = &asks.texts[asks.high - 1 - i]
+            text = &asks.digits.texts[asks.digits.high - 1 - i]
             if text.size_length == 0:
                 return -1
             to = _put_colon(_put_colon(to, text.price, text.price_length), text.size, text.size_length)
