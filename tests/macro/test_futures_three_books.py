@@ -157,6 +157,8 @@ def closed_by_hand(bot: StockFreqtrade, exchange: Exchange, pair: str, *, short:
     assert trade["close_profit_abs"] == pytest.approx(made, abs=1e-6)
 
 
+# Those of spot are in the suite, and so is what Freqtrade does with futures.
+@pytest.mark.campaign
 def test_three_books_of_futures_agree(
     tmp_path: Path,
     exchange: Exchange,

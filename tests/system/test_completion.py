@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from quick_start import COMMAND
+from quick_start import COMMAND, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +18,11 @@ _TOLD: Final = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
 def citadel(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """As a shell calls it: an interpreter of its own, in an environment made for it."""
-    return subprocess.run(
-        [*COMMAND, *words],
-        env=os.environ | _TOLD | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """As a shell calls it, in an environment made for it."""
+    return run(*words, environment=os.environ | _TOLD | environment)
 
 
+@pytest.mark.campaign
 def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     script = citadel("--show-completion", "bash").stdout
     program = tmp_path / "citadel"
@@ -58,10 +52,11 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     assert "backtesting" in " ".join(answers[2:])
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("shell", "asked", "answer"),
     [
+        ("bash", {"COMP_WORDS": "citadel sh", "COMP_CWORD": "1"}, "shadow"),
+        ("bash", {"COMP_WORDS": "citadel shadow report --ma", "COMP_CWORD": "3"}, "--markdown"),
         ("zsh", {"_TYPER_COMPLETE_ARGS": "citadel tape in"}, '"info"'),
         (
             "fish",
@@ -73,7 +68,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_other_shells_are_answered(shell: str, asked: dict[str, str], answer: str) -> None:
+def test_shells_are_answered(shell: str, asked: dict[str, str], answer: str) -> None:
     assert "citadel" in citadel("--show-completion", shell).stdout
     found = citadel(_CITADEL_COMPLETE=f"complete_{shell}", **asked)
     assert answer in found.stdout
@@ -107,6 +102,7 @@ def on_path(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.campaign
 def test_fish_completes_commands_and_options(on_path: Path) -> None:
     (on_path / "completion.fish").write_text(citadel("--show-completion", "fish").stdout)
     asked = 'source completion.fish; complete -C "citadel sh"; complete -C "citadel micro --mo"'
@@ -115,6 +111,7 @@ def test_fish_completes_commands_and_options(on_path: Path) -> None:
     assert "--mode" in said
 
 
+@pytest.mark.campaign
 def test_zsh_loads_the_completion_and_calls_it(on_path: Path) -> None:
     (on_path / "_citadel").write_text(citadel("--show-completion", "zsh").stdout)
     # Outside the line editor nothing is completed: the words that would be evaluated are printed.

@@ -31,6 +31,8 @@ id = "richKeyOfTheDemoAccount"
 secret = "richSecretOfTheDemoAccount"
 permissions = ["trade", "withdraw"]
 """
+# On Binance's futures it is in the suite. What it asks Bybit for has tests of its own.
+pytestmark = pytest.mark.campaign
 Venues = dict[str, dict[str, str]]
 """Their addresses, by the simulator's names."""
 UID = account_uid("demo")
@@ -99,7 +101,6 @@ def test_the_test_order_is_placed_amended_and_canceled(tmp_path: Path, at: Venue
     assert "noSecret" not in text
 
 
-@pytest.mark.campaign
 def test_perpetuals_are_checked_and_tried_too(tmp_path: Path, at: Venues) -> None:
     linear = {"venue": "bybit-linear", "symbol": "BTC/USDT:USDT"}
     code, _, text = checked(tmp_path, at, "good", **linear, settings="leverage = 3\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from key_kit import write_key
 from live_kit import LIMITS
 from process_kit import Program, citadel
@@ -14,6 +15,8 @@ from citadel_micro.simulator.hyperliquid.wallets import wallet_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+# On Binance's futures it is in the suite. What it asks Hyperliquid for has tests of its own.
+pytestmark = pytest.mark.campaign
 SYMBOL = "BTC/USDC:USDC"
 
 

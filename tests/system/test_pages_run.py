@@ -6,11 +6,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
+from contextlib import chdir
 from typing import TYPE_CHECKING, Any, Final
 
+from quick_start import run
+
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from process_kit import Bench
@@ -32,15 +34,9 @@ def ran(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     """One line of a page, in a folder, which is the user's home too."""
     arguments = shlex.split(line.replace("~", str(folder)))
     assert arguments.pop(0) == "citadel"
-    return subprocess.run(
-        [sys.executable, "-m", "citadel_bridge.cli", *arguments],
-        cwd=folder,
-        env={**os.environ, "HOME": str(folder), "NO_COLOR": "1", "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    own = {"HOME": str(folder), "NO_COLOR": "1", "COLUMNS": "120"}
+    with chdir(folder):
+        return run(*arguments, environment=os.environ | own)
 
 
 def lines(text: str, beginning: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import campaign
 from leftovers import forget_failed
 from process_kit import until
 from quick_start import COMMAND, Started, run, start
@@ -43,7 +44,9 @@ def sim(tmp_path: Path) -> Iterator[tuple[Started, Path]]:
     started.wait(60)
 
 
-@pytest.mark.parametrize("words", [REFUSED, TWICE, ("sim", "--no-such"), ("--version",)])
+@pytest.mark.parametrize(
+    "words", [campaign(REFUSED), TWICE, campaign(("sim", "--no-such")), campaign(("--version",))]
+)
 def test_it_says_and_answers_the_same(words: tuple[str, ...]) -> None:
     real = subprocess.run(
         [*COMMAND, *words], capture_output=True, text=True, timeout=120, check=False

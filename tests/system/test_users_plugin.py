@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,6 +31,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.campaign
 def test_the_example_of_the_page_passes(repository: Path, tmp_path: Path) -> None:
     page = (repository / "docs" / "howto" / "record-and-replay.md").read_text()
     example, strategy = re.findall(

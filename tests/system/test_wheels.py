@@ -132,6 +132,7 @@ def test_the_wheel_of_this_platform_is_one_that_an_index_takes(
     assert asked(compiled, tmp_path / "content", question) == "True"
 
 
+@pytest.mark.campaign
 def test_the_wheel_without_the_kernel_suits_every_platform(
     pure: Path, expected: set[str], tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_the_wheel_without_the_kernel_suits_every_platform(
     )
 
 
+@pytest.mark.campaign
 def test_it_goes_into_an_environment_of_freqtrade_without_changing_it(pure: Path) -> None:
     # Nothing is looked up: every requirement of both extras must be met by what is here already.
     shown = python(
