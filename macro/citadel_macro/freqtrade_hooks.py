@@ -27,6 +27,7 @@ from citadel_macro import late_orders as late
 from citadel_macro import manual_orders as byhand
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.reconciliation import reconcile
+from citadel_macro.stopping import StopRequest
 from citadel_macro.wakeup import Budget, WakeUp
 from citadel_proto.errors import BadInput
 
@@ -52,7 +53,8 @@ def check_version() -> str:
         BadInput: it has other insides, so that its books would not follow micro's.
     """
     found = freqtrade.__version__
-    missing = [f"{owner.__name__}.{name}" for owner, name, _ in _HOOKS if name not in vars(owner)]
+    hooks = _hooks(StopRequest())
+    missing = [f"{owner.__name__}.{name}" for owner, name, _ in hooks if name not in vars(owner)]
     if missing:
         raise BadInput(
             f"Freqtrade {found} has no {', '.join(missing)}, which its books are kept true through",
@@ -76,7 +78,7 @@ def installed(bridge: Callable[[], BridgeMixin | None]) -> Iterator[None]:
         bridge: the bridged exchange that is in use, if any.
     """
     with contextlib.ExitStack() as stack:
-        for owner, name, make in _HOOKS:
+        for owner, name, make in _hooks(stack.enter_context(StopRequest())):
             original = owner.__dict__[name]
             function = original.__func__ if isinstance(original, staticmethod) else original
             hook: Any = make(function, bridge)
@@ -284,7 +286,15 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
     return sleep
 
 
-_HOOKS: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
+def _hooks(stop: StopRequest) -> tuple[tuple[Any, str, Callable[[Any, Any], object]], ...]:
+    return (
+        *_OF_TRADING,
+        (Worker, "__init__", stop.listening),
+        (Worker, "_worker", stop.asked_again),
+    )
+
+
+_OF_TRADING: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "startup", _startup),
     (FreqtradeBot, "process", _process),
     (FreqtradeBot, "_refresh_active_whitelist", _refresh_active_whitelist),

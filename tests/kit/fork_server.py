@@ -10,6 +10,7 @@ who could end it. All are, and this ends, when the first socket is closed.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import importlib
 import io
@@ -143,6 +144,9 @@ def _become(start: dict[str, Any], files: list[int]) -> Callable[[], int]:
     sys.stdin = sys.__stdin__ = os.fdopen(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _written(1, "strict", line_buffering=os.isatty(1))  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _written(2, "backslashreplace", line_buffering=True)  # type: ignore[misc]
+
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
 
     from citadel_bridge import cli  # noqa: PLC0415 - not before preload has set its environment
 

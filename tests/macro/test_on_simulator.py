@@ -7,7 +7,9 @@ import json
 import os
 import re
 import shlex
+import signal
 import sqlite3
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -121,13 +123,18 @@ def started(words: list[str], log: Path, **environment: str) -> Iterator[Started
             words,
             stdout=sink,
             stderr=sink,
-            environment=os.environ | environment | {"NO_COLOR": "1"},
+            environment=os.environ | environment | {"NO_COLOR": "1", "PYTHONFAULTHANDLER": "1"},
         )
     try:
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # where each of its threads is goes to its log
+            process.wait(60)
+            pytest.fail(f"it did not stop:\n{log.read_text()[-20_000:]}")
 
 
 def test_the_pages_commands_trade(
