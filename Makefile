@@ -149,6 +149,10 @@ campaign-packets: $(STAMP) ## the same, over IP packets that are lost, doubled a
 campaign-kills: $(STAMP) ## kill -9 a live micro 500 times at a living exchange (ARGS="--kills 50")
 	@$(BIN)/python tests/campaigns/kill_live.py $(ARGS)
 
+.PHONY: campaign-crash
+campaign-crash: $(STAMP) ## kill the engine between any two things that it writes or sends, in every algorithm's story
+	@$(BIN)/python tests/campaigns/kill_everywhere.py $(ARGS)
+
 .PHONY: campaign-hands
 campaign-hands: $(STAMP) ## 500 random sequences of what people do beside Freqtrade (ARGS="--runs 50")
 	@$(BIN)/python tests/campaigns/reach_in.py $(ARGS)

@@ -112,6 +112,13 @@ class Rig:
             self.send(self._unsent.pop(0))
         return commands
 
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Hand over what arrives together."""
+        for event in events:
+            if self.dead():
+                return
+            self.send(event)
+
     def let_go(self) -> None:
         """Now is the moment of sending for what was held back."""
         self.hold_back = False
@@ -226,10 +233,7 @@ class Rig:
             if self.now >= end and min(times) >= end:
                 self.now = end
                 return
-            for report in self.venue.due(self.now):
-                if self.dead():
-                    return
-                self.send(report)
+            self.deliver(self.venue.due(self.now))
             if self.dead():
                 return
             due = self.engine.next_timer()
