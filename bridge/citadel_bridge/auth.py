@@ -80,6 +80,8 @@ class ClientKeys:
     server: bytes
     renew: Callable[[], ClientKeys] | None = field(default=None, compare=False, repr=False)
     """Reads both again."""
+    revoked: Callable[[bytes], bool] = field(default=lambda _key: False, compare=False, repr=False)
+    """Whether a server's public key is revoked by now; what cannot be read revokes nothing."""
 
     def current(self) -> ClientKeys:
         """The keys as they are on disk now; these, while they cannot be read."""
@@ -120,8 +122,14 @@ class KeyStore:
         def read() -> ClientKeys:
             return ClientKeys(self.pair(role), self.public(server))
 
+        def revoked(key: bytes) -> bool:
+            try:
+                return key in self.revoked()
+            except (BadInput, OSError):
+                return False
+
         now = read()
-        return ClientKeys(now.pair, now.server, read)
+        return ClientKeys(now.pair, now.server, read, revoked)
 
     def allowed(self, roles: Iterable[str]) -> frozenset[bytes]:
         """Public keys of these roles, as far as they are in the folder, and of all allowed clients.

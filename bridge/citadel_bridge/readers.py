@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from citadel_bridge.sockets import HIGH_WATER, Context, reconnect, subscriber_socket
+from citadel_bridge.sockets import (
+    HIGH_WATER,
+    Context,
+    Endpoint,
+    connect,
+    disconnect,
+    subscriber_socket,
+)
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
-
-    from citadel_bridge.sockets import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +74,15 @@ class Link:
     ) -> None:
         self.endpoint = endpoint
         self._subscribed = frozenset(subscriptions)
-        self.socket = subscriber_socket(
-            context, [endpoint], self._subscribed, high_water=high_water
-        )
+        self._server_key = b""
+        self._cut = False
+        """Nothing is taken from it: its key is revoked."""
+        self.socket = subscriber_socket(context, [], self._subscribed, high_water=high_water)
+        try:
+            self._connect()
+        except BaseException:
+            self.socket.close(linger=0)
+            raise
         self._monitor = self.socket.get_monitor_socket(_UP | _DOWN)
         self._up = False
         self.received_ns = 0
@@ -89,10 +100,12 @@ class Link:
             except zmq.Again:
                 most = taken
                 break
+            if self._cut:
+                continue
             sink.feed(frame)
             if self.socket.closed:  # the sink may end the run
                 return 0
-        if most:
+        if most and not self._cut:
             self.received_ns = time.monotonic_ns()
             self._pause_ns = 0
         return most
@@ -110,18 +123,32 @@ class Link:
         return now_ns - max(self.received_ns, self._since_ns)
 
     def remake_if_silent(self, after_ns: int, now_ns: int) -> bool:
-        """Reconnect when nothing was received for so long, then at growing intervals."""
-        patience = LONGEST_SILENCE_NS if self._is_up() else max(after_ns, self._pause_ns)
+        """Reconnect when nothing was received for so long, then at growing intervals.
+
+        A publisher with a revoked key is disconnected, however much it sends: what it has sent and
+        nobody has taken yet is discarded, and it is connected again when it has another key.
+        """
+        if not self._cut and self.key_revoked():
+            self._cut = True
+            disconnect(self.socket, self.endpoint)
+            log.warning("no longer listening to %s: its key is revoked", self.endpoint.address)
+            return True
+        up = self._is_up() and not self._cut
+        patience = LONGEST_SILENCE_NS if up else max(after_ns, self._pause_ns)
         if self.silent_ns(now_ns) < patience:
             return False
         self._pause_ns = min(max(2 * self._pause_ns, after_ns), LONGEST_PAUSE_NS)
         self.remake(now_ns)
         self.remade += 1
         text = "nothing received from %s: reconnecting"
-        (log.warning if self.remade == 1 and self.received_ns else log.debug)(
-            text, self.endpoint.address
-        )
+        known = self.remade == 1 and self.received_ns and not self._cut
+        (log.warning if known else log.debug)(text, self.endpoint.address)
         return True
+
+    def key_revoked(self) -> bool:
+        """Whether the key that it was connected by is revoked."""
+        keys = self.endpoint.keys
+        return keys is not None and keys.revoked(self._server_key)
 
     def _is_up(self) -> bool:
         """Whether the connection is up, as far as ZeroMQ knows: the peer may just be quiet."""
@@ -139,7 +166,17 @@ class Link:
     def remake(self, now_ns: int) -> None:
         """Connect anew."""
         self._since_ns = now_ns
-        reconnect(self.socket, [self.endpoint])
+        disconnect(self.socket, self.endpoint)
+        self._connect()
+
+    def _connect(self) -> None:
+        keys = self.endpoint.keys
+        if keys is not None:
+            keys = keys.current()  # as they are on disk now: either side's may have been rotated
+            self._server_key = keys.server
+            self._cut = self.key_revoked()
+        if not self._cut:
+            connect(self.socket, Endpoint(self.endpoint.address, keys))
 
 
 def _drain(links: list[Link], sink: Sink, batch: int) -> list[Link]:
@@ -329,7 +366,7 @@ class SubscriberThread:
     def remake_silent(self, after_ns: int) -> None:
         """Reconnect those from which nothing was received for so long."""
         now_ns = time.monotonic_ns()
-        if any(link.silent_ns(now_ns) >= after_ns for link in self.links):
+        if any(link.silent_ns(now_ns) >= after_ns or link.key_revoked() for link in self.links):
             self._order(str(after_ns).encode())
 
     def subscribe(self, prefixes: frozenset[bytes]) -> None:

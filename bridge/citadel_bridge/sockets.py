@@ -167,16 +167,14 @@ def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
         ) from error
 
 
-def reconnect(socket: zmq.Socket[bytes], endpoints: Iterable[Endpoint]) -> None:
-    """Drop the connections of a SUB socket and reconnect.
+def disconnect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
+    """Drop the connection of a SUB socket, also one that ZeroMQ has given up.
 
-    ZeroMQ reconnects by itself after a lost connection, but gives up after a broken one (a message
+    ZeroMQ connects again by itself after a lost connection, but gives up after a broken one (a message
     beyond ``MAX_MESSAGE``, a garbled frame), without an error.
     """
-    for endpoint in endpoints:
-        try:
-            socket.disconnect(endpoint.address)
-        except zmq.ZMQError as error:
-            if error.errno != errno.ENOENT:  # ZeroMQ had given it up
-                raise
-        connect(socket, endpoint)
+    try:
+        socket.disconnect(endpoint.address)
+    except zmq.ZMQError as error:
+        if error.errno != errno.ENOENT:  # ZeroMQ had given it up
+            raise

@@ -78,6 +78,7 @@ class Upstream:
         scheme, _, rest = address.partition("://")
         port = rest.rpartition(":")[2]
         self._port = int(port) if scheme == "tcp" and port.isdigit() else 0
+        self._path = rest if scheme == "ipc" else ""
         self._known: dict[int, _Subscriber | None] = {}
         self._wary_until_ns = 0
         self._due_ns = 0
@@ -95,8 +96,11 @@ class Upstream:
             self._thread = None
 
     def disconnect_all(self) -> None:
-        """Disconnect every subscriber, from any thread; each may connect again, if it is admitted."""
-        if self._thread is None:
+        """Disconnect every subscriber, from any thread; each may connect again, if it is admitted.
+
+        On Linux; those of an ``ipc://`` address too.
+        """
+        if not (self._port or self._path) or sys.platform != "linux":
             return
         for name in os.listdir(_FDS):  # noqa: PTH208 - as below
             try:
@@ -181,6 +185,9 @@ class Upstream:
             return None  # closed meanwhile
 
     def _is_ours(self, mine: socket.socket) -> bool:
+        if mine.family == socket.AF_UNIX and self._path:
+            mine.getpeername()  # raises for the listening one
+            return bool(mine.getsockname() == self._path)
         if mine.family not in (socket.AF_INET, socket.AF_INET6):
             return False
         if mine.type != socket.SOCK_STREAM or mine.getsockname()[1] != self._port:

@@ -14,7 +14,7 @@ from citadel_bridge.channels import Publisher, SubscriberThread
 from citadel_bridge.cli import main
 from citadel_bridge.exit_codes import Exit
 from citadel_bridge.key_ring import problems, rotate, rows
-from citadel_bridge.sockets import Endpoint, reconnect
+from citadel_bridge.sockets import Endpoint, connect, disconnect
 from citadel_bridge.zap import ZapGuard
 from citadel_proto.errors import BadInput, Refused
 from citadel_proto.messages import RiskState
@@ -325,7 +325,7 @@ def test_a_connection_is_made_again_by_the_rotated_keys(store: KeyStore, until: 
     end = Endpoint(first.publisher.address, store.client("macro", "micro"))
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.SUBSCRIBE, b"")
-    reconnect(socket, [end])
+    connect(socket, end)
     until(lambda: first.say() and socket.poll(20))
     first.close()
     assert keys(store, "rotate", "micro", "--now") == 0
@@ -333,7 +333,8 @@ def test_a_connection_is_made_again_by_the_rotated_keys(store: KeyStore, until: 
     second = Running(store)
     try:
         moved = Endpoint(second.publisher.address, end.keys)
-        reconnect(socket, [moved])
+        disconnect(socket, end)
+        connect(socket, moved)
         while socket.poll(0):
             socket.recv()
         until(lambda: second.say() and socket.poll(20))
