@@ -53,7 +53,9 @@ $(CLIENTS)/.ready: pyproject.toml tests/clients/constraints.txt .ci/setup hatch_
 
 .PHONY: clients
 clients: $(CLIENTS)/.ready ## let clients that nobody here wrote trade on the simulator
-	@CITADEL_CLIENTS=1 $(CLIENTS)/bin/python -m pytest -W default tests/clients $(ARGS)
+	@if [ -n "$(RACE_PYTHON)" ]; then $(MAKE) --no-print-directory $(RACE)/.ready; fi
+	@CITADEL_CLIENTS=1 CITADEL_NAUTILUS=$(if $(RACE_PYTHON),$(RACE)/bin/python) \
+	  $(CLIENTS)/bin/python -m pytest -W default tests/clients $(ARGS)
 
 .PHONY: long
 long: $(STAMP) $(NODE)/.ready ## what `make test` leaves out, and random tests with many more examples
@@ -119,10 +121,11 @@ judge: $(STAMP) $(JUDGE)/.ready ## static orders at our paper venue and at hftba
 	@$(BIN)/python tests/campaigns/judge_paper.py .cache/judge $(ARGS)
 	@$(JUDGE)/bin/python tests/campaigns/judge_hftbacktest.py .cache/judge
 
-# nautilus_trader needs Python 3.12 or later.
+# nautilus_trader needs Python 3.12 or later: the newest that is found, or the one that is named.
 RACE := .venv-race
-RACE_PYTHON ?= python3.13
+RACE_PYTHON ?= $(shell .ci/python 3.12 3.13 2>/dev/null)
 $(RACE)/.ready:
+	@$(if $(RACE_PYTHON),,$(error nautilus_trader needs Python 3.12 or 3.13: name one, RACE_PYTHON=/path/to/python3.13))
 	@$(RACE_PYTHON) -m venv $(RACE) && $(RACE)/bin/pip install --quiet hftbacktest==2.4.4 nautilus_trader==1.231.0 && touch $@
 
 .PHONY: race

@@ -48,7 +48,7 @@ def left() -> list[str]:
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One running ``citadel sim`` for all of them, with an account for each."""
-    accounts = ("sdk", "futures", "python", "depth", "ours", "theirs", "hyper")
+    accounts = ("sdk", "futures", "python", "depth", "ours", "theirs", "hyper", "nautilus", "node")
     program = Program(
         tmp_path_factory.mktemp("exchange"),
         "sim",

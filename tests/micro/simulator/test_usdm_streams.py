@@ -16,7 +16,7 @@ from citadel_micro.simulator.binance_usdm.user_stream import UsdmUserStreams
 Json = Any
 
 
-@pytest.mark.parametrize("speed", ["@100ms", "", "@500ms"])
+@pytest.mark.parametrize("speed", ["@0ms", "@100ms", "", "@500ms"])
 def test_a_book_joins_its_snapshot_and_each_event_names_the_one_before(speed: str) -> None:
     async def body(client: UsdmClient) -> None:
         name = f"btcusdt@depth{speed}"

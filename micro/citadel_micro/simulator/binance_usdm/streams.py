@@ -1,7 +1,8 @@
 """Websocket streams of USD-M: other names, speeds and payloads than spot's, and listen keys.
 
-Names as Binance documents them: ``<symbol>@depth`` (250 ms), ``@depth@100ms``, ``@depth@500ms``, with
-5, 10 or 20 levels likewise, ``@aggTrade``, ``@trade``, ``@bookTicker``, ``@kline_<interval>``,
+Names as Binance documents them: ``<symbol>@depth`` (250 ms), ``@depth@100ms``, ``@depth@500ms``, and
+``@depth@0ms``, which it serves without documenting it (nautilus_trader subscribes to it); with 5, 10 or 20
+levels likewise, ``@aggTrade``, ``@trade``, ``@bookTicker``, ``@kline_<interval>``,
 ``@ticker``, ``@miniTicker``, ``@markPrice`` (3 s), ``@markPrice@1s``, ``@forceOrder``, and the arrays
 ``!ticker@arr``, ``!miniTicker@arr``, ``!markPrice@arr``, ``!markPrice@arr@1s``, ``!forceOrder@arr`` and
 ``!bookTicker``.
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _MS_NS: Final = 1_000_000
-_DEPTH: Final = re.compile(r"depth(5|10|20)?(?:@(100|250|500)ms)?")
+_DEPTH: Final = re.compile(r"depth(5|10|20)?(?:@(0|100|250|500)ms)?")
 _DEFAULT_MS: Final = 250
 _FASTEST_MS: Final = 100
+"""The market moves so often: what is asked for sooner comes no sooner."""
 _SLOW_MARK_S: Final = 3
 _PLAIN: Final = {"trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "forceOrder"}
 _ARRAYS: Final = {"!ticker@arr": "!ticker", "!miniTicker@arr": "!miniTicker"}
@@ -122,7 +124,7 @@ class UsdmStreams(Streams):
             channel.send(payloads.agg_trade(spec, event))
 
     def _send_depth(self, channel: Channel, batch: DepthBatch) -> None:
-        if channel.every_ms == _FASTEST_MS:
+        if channel.every_ms <= _FASTEST_MS:
             self._emit_depth(channel, batch)
             return
         waiting = channel.pending
