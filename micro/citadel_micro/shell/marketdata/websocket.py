@@ -11,6 +11,7 @@ import sys
 import time
 from array import array
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
@@ -242,7 +243,7 @@ class _AiohttpLink:
                 elif message.type is aiohttp.WSMsgType.BINARY:
                     self._on_frame(message.data)
                 elif message.type is aiohttp.WSMsgType.PING:
-                    await _quietly(socket.pong(message.data))
+                    await _quietly(partial(socket.pong, message.data))
                 elif message.type is aiohttp.WSMsgType.PONG:
                     self._pings.pong(bytes(message.data))
                 await self._reading.wait()
@@ -268,11 +269,11 @@ class _AiohttpLink:
 
     def send(self, text: str) -> None:
         if self._socket is not None and not self._socket.closed:
-            self._start(_quietly(self._socket.send_str(text)))
+            self._start(_quietly(partial(self._socket.send_str, text)))
 
     def ping(self) -> None:
         if self._socket is not None and not self._socket.closed:
-            self._start(_quietly(self._socket.ping(self._pings.next())))
+            self._start(_quietly(partial(self._socket.ping, self._pings.next())))
 
     def close(self) -> None:
         if self._socket is not None and not self._socket.closed:
@@ -282,10 +283,10 @@ class _AiohttpLink:
         return await asyncio.shield(self._done)
 
 
-async def _quietly(sending: Awaitable[None]) -> None:
+async def _quietly(send: Callable[[], Awaitable[None]]) -> None:
     """Send; if the connection has ended, the reader reports that."""
     with suppress(ConnectionError, aiohttp.ClientError):
-        await sending
+        await send()
 
 
 async def open_link(
