@@ -18,6 +18,7 @@ import msgspec
 import zstandard
 
 from citadel_proto.errors import BadInput
+from citadel_proto.tape import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +125,13 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield from _members(file, lambda: zlib.decompressobj(_GZIP_WINDOW))
         elif magic == _ZSTD:
             yield from _members(file, zstandard.ZstdDecompressor().decompressobj)
+        elif file.read(len(MAGIC)) == MAGIC:
+            raise BadInput(
+                "a compact capture does not hold the text of frames, which this needs",
+                where=str(path),
+                allowed="a capture: *.jsonl.gz or *.jsonl.zst",
+                mend="record it without --compact",
+            )
         else:
             raise BadInput(
                 "the file is not gzip and not zstd",

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus, StreamProof, TradeTick
+from citadel_micro.shell.capture.compact import compact_lines, is_compact
 from citadel_micro.shell.capture.frames import read_capture
 from citadel_micro.shell.capture.origin import Origin
 from citadel_micro.shell.marketdata.decode import Control, is_beside, make, mentioned
@@ -53,18 +54,27 @@ class Decoded(NamedTuple):
 class CaptureDecoder:
     """Decodes the lines of one capture of one venue; one decoder per connection, as live.
 
-    ``judged``: the receiver of the trades detects repeated ones itself, as a ``MarketBook`` does, so
-    that only history that the venue does not mark is withheld here.
+    Args:
+        spec: the venue.
+        symbols: its names, by default by its rule.
+        judged: the receiver of the trades detects repeated ones itself, as a ``MarketBook`` does, so
+            that only history that the venue does not mark is withheld here.
+        whole: withhold nothing.
     """
 
     def __init__(
-        self, spec: VenueSpec, symbols: Symbols | None = None, *, judged: bool = False
+        self,
+        spec: VenueSpec,
+        symbols: Symbols | None = None,
+        *,
+        judged: bool = False,
+        whole: bool = False,
     ) -> None:
         self.spec = spec
         self.symbols: Symbols = spec.symbols() if symbols is None else symbols
         self._decoders: dict[int, Decoder] = {}
         self._news = TradeNews(unmarked=spec.unmarked_history)
-        self._judges = spec.unmarked_history or not judged
+        self._judges = not whole and (spec.unmarked_history or not judged)
         self._began_ns: dict[int, int] = {}
         self._early_snapshot = b""
         """It came before any message that names its symbol."""
@@ -73,19 +83,32 @@ class CaptureDecoder:
         """Each line decoded. Raises BadInput for a file that is no capture of this venue."""
         origin = Origin(self.spec, str(path))
         frames = 0
-        for number, record in read_capture(path):
-            if record.url:
-                origin.address(record.url)
-            decoded = self.line(number, record)
+        for url, decoded in self._lines(path):
+            if url:
+                origin.address(url)
             if not origin.settled:
                 frames += decoded.is_frame
                 if decoded.error and not origin.first_error:
-                    origin.first_error = f"line {number}: {decoded.error}"
+                    origin.first_error = f"line {decoded.line}: {decoded.error}"
                 origin.take(decoded.events)
                 if not origin.understood and origin.first_error and frames >= RECOGNISED_WITHIN:
                     break
             yield decoded
         origin.judge()
+
+    def _lines(self, path: Path) -> Iterator[tuple[str, Decoded]]:
+        """Each line and the address in it, of either kind of capture."""
+        if is_compact(path):
+            for number, each in enumerate(compact_lines(path, self.spec, self.symbols), 1):
+                conn = each.conn
+                if each.opened or conn not in self._began_ns:
+                    self._began_ns[conn] = each.recv_ns
+                events = self._heard(each.events, conn) if self._judges else each.events
+                fields = (number, each.recv_ns, conn, each.is_frame, events, each.error, each.data)
+                yield each.url, Decoded(*fields, each.opened)
+            return
+        for number, record in read_capture(path):
+            yield record.url, self.line(number, record)
 
     def line(self, line: int, record: Record) -> Decoded:
         """Decode one line. Its problem, if any, is in ``error``.
@@ -120,15 +143,14 @@ class CaptureDecoder:
             # A decoder gives events or a VenueViolation; this one has a bug.
             raise broken_venue(self.spec.venue, error) from error
         if self._judges:
-            for event in events:
-                if type(event) is TradeTick:
-                    events = self._news_of(events, conn)
-                    break
+            events = self._heard(events, conn)
         fields = (line, record.recv_ns, conn, is_frame, events, "", b"", kind == "open")
         return make(Decoded, fields)
 
-    def _news_of(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
-        """Leave out the trades that a live feed would not pass on."""
+    def _heard(self, events: Sequence[FeedEvent], conn: int) -> Sequence[FeedEvent]:
+        """Without the trades that a live feed would not pass on."""
+        if not any(type(event) is TradeTick for event in events):
+            return events
         began_ns, take = self._began_ns[conn], self._news.take
         return [event for event in events if type(event) is not TradeTick or take(event, began_ns)]
 

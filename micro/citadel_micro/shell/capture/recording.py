@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate, FeedStatus
-from citadel_micro.shell.capture.writer import CaptureWriter
+from citadel_micro.shell.capture.writer import CaptureWriter, CompactWriter
 from citadel_micro.shell.marketdata.aggregator import Aggregator
 from citadel_micro.shell.marketdata.spec import venue_spec
 
@@ -29,21 +29,31 @@ class Recording:
     Args:
         config: what to receive.
         out, rotate_bytes, rotate_ns: as for ``CaptureWriter``.
+        compact: as ``CompactWriter`` does it.
     """
 
     def __init__(
-        self, config: FeedConfig, out: Path, *, rotate_bytes: int = 0, rotate_ns: int = 0
+        self,
+        config: FeedConfig,
+        out: Path,
+        *,
+        rotate_bytes: int = 0,
+        rotate_ns: int = 0,
+        compact: bool = False,
     ) -> None:
-        integrity = venue_spec(config.venue).integrity
+        spec = venue_spec(config.venue)
         self._venue = config.venue
         self.markets = {
-            symbol: MarketBook(config.venue, symbol, integrity) for symbol in config.symbols
+            symbol: MarketBook(config.venue, symbol, spec.integrity) for symbol in config.symbols
         }
         self.faults: list[Exception] = []
         self._done = asyncio.Event()
-        self.writer = CaptureWriter(
-            out, rotate_bytes=rotate_bytes, rotate_ns=rotate_ns, on_rotate=self._on_rotate
-        )
+        when: Any = {
+            "rotate_bytes": rotate_bytes,
+            "rotate_ns": rotate_ns,
+            "on_rotate": self._on_rotate,
+        }
+        self.writer = CompactWriter(out, spec, **when) if compact else CaptureWriter(out, **when)
         self.feeds = Aggregator(
             [config], self._sink, time.time_ns, on_fault=self._on_fault, tap=self.writer
         )

@@ -1,13 +1,19 @@
-"""Writes raw traffic in the form that ``frames`` reads: gzip or zstd, each file complete by itself."""
+"""Writes traffic as the tap of a feed, each file complete by itself.
+
+Raw, gzip or zstd, as ``frames`` reads it; or compact, as ``compact`` does.
+"""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
 import msgspec
 import zstandard
 
+from citadel_micro.shell.capture.compact import SUFFIX, CompactFile, Line
+from citadel_micro.shell.capture.frames import Record
+from citadel_micro.shell.capture.offline import CaptureDecoder
 from citadel_micro.shell.marketdata.snapshots import NO_CONNECTION
 from citadel_proto.errors import BadInput, PeerUnavailable
 
@@ -16,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from citadel_micro.shell.marketdata.spec import VenueSpec
+
 BLOCK: Final = 1 << 16
 """Bytes of text that are compressed in one go."""
-SUFFIXES: Final = (".gz", ".zst")
 _GZIP_WINDOW: Final = 31
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -46,6 +53,9 @@ class CaptureWriter:
         BadInput: another suffix, a file that exists, or a folder that does not.
     """
 
+    suffixes: tuple[str, ...] = (".gz", ".zst")
+    allowed = "a name that ends in .jsonl.gz or .jsonl.zst"
+
     def __init__(
         self,
         path: Path,
@@ -54,11 +64,11 @@ class CaptureWriter:
         rotate_ns: int = 0,
         on_rotate: Callable[[], None] = lambda: None,
     ) -> None:
-        if path.suffix not in SUFFIXES:
+        if path.suffix not in self.suffixes:
             raise BadInput(
-                f"{path.name} does not say how to compress",
+                f"{path.name} does not say what it is",
                 where=f"--out {path}",
-                allowed="a name that ends in .jsonl.gz or .jsonl.zst",
+                allowed=self.allowed,
             )
         self._path = path
         self._rotating = rotate_bytes > 0 or rotate_ns > 0
@@ -117,12 +127,15 @@ class CaptureWriter:
         if kind != "open":
             row["text"] = text
         line = _encode(row)
-        self.records += 1
-        self._first_ns = self._first_ns or recv_ns
+        self._count(recv_ns)
         self._lines.append(line)
         self._size += len(line) + 1
         if self._size >= BLOCK:
             self._write(ending=False, force=False)
+
+    def _count(self, recv_ns: int) -> None:
+        self.records += 1
+        self._first_ns = self._first_ns or recv_ns
 
     def _due(self, recv_ns: int) -> bool:
         if self._rotate_bytes and self._written >= self._rotate_bytes:
@@ -149,13 +162,17 @@ class CaptureWriter:
         if self._rotating:
             name, dot, rest = path.name.partition(".")
             path = path.with_name(f"{name}-{len(self.paths) + 1:04d}{dot}{rest}")
-        self._file = path.open("xb")
+        self._first_ns = self._written = 0
+        self._file = path.open("xb", buffering=0)
         self.paths.append(path)
-        if path.suffix == ".gz":
+        self._prepare(self._file)
+
+    def _prepare(self, _file: BinaryIO) -> None:
+        """For a new file. May raise OSError."""
+        if self._path.suffix == ".gz":
             self._compressor = zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW)
         else:
             self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
-        self._first_ns = self._written = 0
 
     def _write(self, *, ending: bool, force: bool) -> None:
         if self._file.closed or self.error is not None:
@@ -182,3 +199,78 @@ class CaptureWriter:
 
     def _failed(self, error: OSError) -> None:
         self.error = PeerUnavailable(f"{self.paths[-1]} cannot be written: {error.strerror}")
+
+
+class CompactWriter(CaptureWriter):
+    """Writes what the venue's decoder reads of the traffic, instead of its text.
+
+    Args:
+        path: ends in ``.tape``, and does not exist.
+        spec: the venue.
+        rotate_bytes, rotate_ns, on_rotate: as for ``CaptureWriter``.
+
+    Raises:
+        BadInput: as ``CaptureWriter``.
+    """
+
+    suffixes = (SUFFIX,)
+    allowed = f"a name that ends in {SUFFIX}"
+
+    def __init__(
+        self,
+        path: Path,
+        spec: VenueSpec,
+        *,
+        rotate_bytes: int = 0,
+        rotate_ns: int = 0,
+        on_rotate: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._spec = spec
+        self._tape: CompactFile
+        super().__init__(path, rotate_bytes=rotate_bytes, rotate_ns=rotate_ns, on_rotate=on_rotate)
+
+    def _prepare(self, file: BinaryIO) -> None:
+        # A file is read without those before it, so it is decoded without them as well.
+        self._decoder = CaptureDecoder(self._spec, whole=True)
+        self._tape = CompactFile(file, self._spec.venue)
+        self._noted()
+
+    def _put(self, recv_ns: int, kind: str, conn: int, url: str, text: str) -> None:
+        self._count(recv_ns)
+        record = Record(
+            recv_ns,
+            cast('Literal["open", "sent", "frame", "rest"]', kind),
+            text,
+            None if conn == NO_CONNECTION else conn,
+            url,
+        )
+        line = self._read(record)
+        try:
+            self._tape.put(line, self._decoder.symbols)
+        except OSError as error:
+            self._failed(error)
+        self._noted()
+
+    def _read(self, record: Record) -> Line:
+        conn, is_frame = record.conn or 0, record.kind == "frame"
+        try:
+            read = self._decoder.line(self.records, record)
+        except BadInput as error:  # the decoder has a bug, which ends the feed by itself
+            data = record.text.encode()
+            return Line(record.recv_ns, conn, is_frame, (), str(error), data, url=record.url)
+        _, recv_ns, _, _, events, why, data, opened = read
+        return Line(recv_ns, conn, is_frame, events, why, data, opened, record.url)
+
+    def _write(self, *, ending: bool, force: bool) -> None:  # noqa: ARG002 - a block is a block
+        if self._file.closed or self.error is not None:
+            return
+        try:
+            self._tape.flush()
+        except OSError as error:
+            self._failed(error)
+        self._noted()
+
+    def _noted(self) -> None:
+        """How much the file has grown."""
+        self.octets += self._tape.octets - self._written
+        self._written = self._tape.octets

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import campaign
 from hard_feeds import unhurried
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,8 +171,9 @@ def seen_enough(recording: Recording) -> bool:
     return all(book.deltas > 10 for book in books) and sum(book.gaps for book in books) > 0
 
 
+@pytest.mark.parametrize("name", ["live.jsonl.zst", campaign("live.tape")])
 def test_a_live_capture_rebuilds_to_the_live_books(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     """With updates lost on purpose, so that snapshots have to be in it, too."""
     unhurried(monkeypatch)
@@ -192,13 +194,14 @@ def test_a_live_capture_rebuilds_to_the_live_books(
                     websocket_url=server.ws_url,
                     rest_url=server.rest_url,
                 ),
-                tmp_path / "live.jsonl.zst",
+                tmp_path / name,
+                compact=name.endswith(".tape"),
             )
             await record(recording, lambda: seen_enough(recording))
             return recording
 
     recording = asyncio.run(main())
-    rebuilt, cut = rebuild(tmp_path / "live.jsonl.zst", VENUE)
+    rebuilt, cut = rebuild(tmp_path / name, VENUE)
     assert cut is None
     assert rebuilt.errors == []
     assert rebuilt.frames == recording.frames
