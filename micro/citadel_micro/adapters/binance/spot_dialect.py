@@ -131,8 +131,7 @@ class SpotDialect(DialectCore):
         self, ask: Ask, order: OurOrder, begin_ns: int
     ) -> Iterable[TradeFact] | Unclear:
         """See ``shell.venue.forgotten.Forgets``; by its id."""
-        del begin_ns
-        return await self._search.fills_of(ask, order.symbol, order.venue_order_id)
+        return await self._search.fills_of(ask, order.symbol, order.venue_order_id, begin_ns // MS)
 
     # connections
 

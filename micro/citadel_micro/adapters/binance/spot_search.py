@@ -156,12 +156,14 @@ class SpotSearch:
             return Unclear("another symbol" if fact is None else fact.text, anomaly=True)
         if fact.cumulative_lots <= order.filled_lots:
             return Found(order=fact, trades=())
-        fills = await self.fills_of(ask, order.symbol, fact.venue_order_id)
+        fills = await self.fills_of(ask, order.symbol, fact.venue_order_id, row.time)
         return fills if isinstance(fills, Unclear) else Found(order=fact, trades=tuple(fills))
 
-    async def fills_of(self, ask: Ask, symbol: str, order_id: str) -> list[TradeFact] | Unclear:
-        """All fills of one order."""
-        rows = await self._trades_of(ask, symbol, order_id)
+    async def fills_of(
+        self, ask: Ask, symbol: str, order_id: str, begin: int
+    ) -> list[TradeFact] | Unclear:
+        """All fills of one order, which was placed at ``begin`` (venue time in ms)."""
+        rows = await self._trades_of(ask, symbol, order_id, begin)
         if isinstance(rows, Unclear):
             return rows
         try:
@@ -170,8 +172,11 @@ class SpotSearch:
             return Unclear(str(error), anomaly=True)
         return [each for each in facts if each is not None]
 
-    async def _trades_of(self, ask: Ask, symbol: str, order_id: str) -> list[Trade] | Unclear:
-        """All fills of one order."""
+    async def _trades_of(
+        self, ask: Ask, symbol: str, order_id: str, begin: int
+    ) -> list[Trade] | Unclear:
+        """All fills of one order, however old."""
+        del begin
         rows = await self.page_of_trades(ask, self._requests.trades_of(symbol, order_id))
         if isinstance(rows, Unclear) or len(rows) < PAGE:
             return rows

@@ -43,11 +43,36 @@ CONNECTING: Final = {"weight": 80}
 """What a connection costs at most: two modes at 30, the settings of a symbol, the listen key."""
 ALL_AT_ONCE: Final = 40
 """From so many symbols on, querying the open orders of all costs less than of each."""
+WEEK_MS: Final = 7 * 86_400_000
+"""What one query of trades covers from its start on."""
+AROUND_MS: Final = 60_000
+"""For clock differences."""
 TIME: Final = simple("time", 1, purpose="upkeep", signed=False)
 
 
 class UsdmSearch(SpotSearch):
-    """Searches for orders as on spot; trades have another form."""
+    """Searches for orders as on spot; trades have another form, and are told of a week at once."""
+
+    async def _trades_of(
+        self, ask: Ask, symbol: str, order_id: str, begin: int
+    ) -> list[Trade] | Unclear:
+        """All fills of one order: asked for by its id, the venue has those of the last week."""
+        rows = await super()._trades_of(ask, symbol, order_id, begin)
+        if isinstance(rows, Unclear) or begin > self._clock.venue_ns() // MS - WEEK_MS + AROUND_MS:
+            return rows
+        return await self._all_trades(ask, symbol, begin)
+
+    async def _all_trades(self, ask: Ask, symbol: str, begin: int) -> list[Trade] | Unclear:
+        """Every trade since a venue time in ms."""
+        rows: dict[int, Trade] = {}
+        now = self._clock.venue_ns() // MS
+        for start in range(begin, max(now, begin + 1), WEEK_MS):
+            request = self._requests.trades_since(symbol, startTime=start)
+            page = await self._pages(ask, symbol, request)
+            if isinstance(page, Unclear):
+                return page
+            rows |= {row.id: row for row in page}
+        return [rows[number] for number in sorted(rows)]
 
     async def page_of_trades(self, ask: Ask, request: Request) -> list[Trade] | Unclear:
         """One answer with trades of the account."""
@@ -194,8 +219,8 @@ class UsdmDialect(DialectCore):
         self, ask: Ask, order: OurOrder, begin_ns: int
     ) -> Iterable[TradeFact] | Unclear:
         """See ``shell.venue.forgotten.Forgets``; by its id."""
-        del begin_ns
-        return await self._search.fills_of(ask, order.symbol, order.venue_order_id)
+        begin = begin_ns // MS
+        return await self._search.fills_of(ask, order.symbol, order.venue_order_id, begin)
 
     # connections
 

@@ -178,9 +178,13 @@ class OkxRequests:
         params |= {"ordId": order_id} if order_id else {}
         return self._query("trade/fills", "fills", params)
 
-    def old_fills(self, symbol: str, *, begin_ms: int, after: str = "") -> Request:
+    def old_fills(
+        self, symbol: str, *, begin_ms: int = 0, order_id: str = "", after: str = ""
+    ) -> Request:
         """Fills of three months, as ``fills``; the newest may come late."""
-        params = self._page(after) | self._of(symbol) | {"begin": str(begin_ms)}
+        params = self._page(after) | self._of(symbol)
+        params |= {"begin": str(begin_ms)} if begin_ms else {}
+        params |= {"ordId": order_id} if order_id else {}
         return self._query("trade/fills-history", "history", params)
 
     def balance(self) -> Request:

@@ -122,13 +122,34 @@ class OkxSearch:
                 return Unclear("an answer about another order", anomaly=True)
             trades: list[TradeFact] = []
             if fact.cumulative_lots:
-                fills = await self._fills(ask, order.symbol, order_id=fact.venue_order_id)
-                if isinstance(fills, Unclear):
-                    return fills
-                trades = [each for row in fills if (each := self._reader.fill(row)) is not None]
+                found = await self._fills_of(ask, fact)
+                if isinstance(found, Unclear):
+                    return found
+                trades = found
         except VenueViolation as error:
             return Unclear(str(error), anomaly=True)
         return Found(order=fact, trades=tuple(trades))
+
+    async def _fills_of(self, ask: Ask, fact: OrderFact) -> list[TradeFact] | Unclear:
+        """Of one order: those that the prompt list has dropped are in the other one."""
+        symbol, order_id = fact.symbol, fact.venue_order_id
+        rows = await self._fills(ask, symbol, order_id=order_id)
+        if isinstance(rows, Unclear):
+            return rows
+        known = self._trades(rows)
+        if sum(each.quantity_lots for each in known.values()) < fact.cumulative_lots:
+            old = await self._pages(
+                ask, lambda after: self._requests.old_fills(symbol, order_id=order_id, after=after)
+            )
+            if isinstance(old, Unclear):
+                return old
+            known = self._trades(old) | known
+        return list(known.values())
+
+    def _trades(self, rows: Iterable[FillRow]) -> dict[str, TradeFact]:
+        """By trade id. Raises VenueViolation."""
+        facts = (self._reader.fill(row) for row in rows)
+        return {each.trade_id: each for each in facts if each is not None}
 
     async def _absent(self, ask: Ask, order: OurOrder, text: str) -> Finding:
         """Not among the orders: whether the fills know it."""

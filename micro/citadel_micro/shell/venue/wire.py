@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from citadel_micro.shell.venue.outcomes import Answered, Fate, NotSent
+from citadel_micro.shell.venue.outcomes import Answered, Fate, NotSent, Unknown
 from citadel_micro.shell.venue.request_socket import RequestSocket
 from citadel_micro.shell.venue.unreadable import UNREADABLE, cut
 
@@ -92,7 +92,7 @@ class RestWire(ABC):
         return outcome
 
     async def close(self) -> None:
-        """Close the connections, for good."""
+        """Close the connections, for good; requests in flight end as ``Unknown``."""
         self._closed, self.up = True, False
         # What was sent in this turn of the loop begins to wait first, so that its connection ends with
         # it: a task that is cancelled before it began would leave both behind.
@@ -112,7 +112,12 @@ class RestWire(ABC):
         """A request, signed and ready to be sent; or why nothing may be."""
 
     async def _carry_out(self, call: Call, done: Callable[[Outcome], None]) -> None:
-        outcome = await call
+        try:
+            outcome = await call
+        except asyncio.CancelledError:
+            if self._closed:  # else the whole loop ends
+                done(Unknown("the connections were closed before its answer came"))
+            raise
         self.up = isinstance(outcome, Answered)
         done(outcome)
 

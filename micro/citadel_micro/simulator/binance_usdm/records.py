@@ -93,13 +93,15 @@ class Records:
         return self._rows(orders)
 
     def user_trades(self, call: Call) -> list[Json]:
-        """Return fills, a week at most."""
+        """Return fills of a week at most, without a time or an id to begin at of the last one."""
         query = call.query
         symbol = query.symbol()
         start, end = _span(query)
         from_id = query.integer("fromId")
         if from_id is not None and (start is not None or end is not None):
             raise ApiError(-1128, "Combination of optional parameters invalid.")
+        if from_id is None:
+            start, end = _week(start, end, self._venue.now_ns)
         fills = self._exchange.my_trades(
             call.account,
             symbol,
@@ -167,6 +169,14 @@ class Records:
             "tranId": number,
             "tradeId": str(item.trade_id) if item.trade_id else "",
         }
+
+
+def _week(start: int | None, end: int | None, now_ns: int) -> tuple[int, int | None]:
+    """Return begin and end in ns of what is listed: from the begin, to the end, or the last week."""
+    week_ns = _WEEK_MS * _MS_NS
+    if start is not None:
+        return start, start + week_ns if end is None else end
+    return (now_ns if end is None else end) - week_ns, end
 
 
 def _span(query: Query) -> tuple[int | None, int | None]:

@@ -47,7 +47,7 @@ def methods(trading: Trading, records: Records) -> dict[str, Method]:
         Method("allOrders", "GET /api/v5/trade/orders-history", records.history),
         Method("allOrders.archive", "GET /api/v5/trade/orders-history-archive", records.history),
         Method("myTrades", "GET /api/v5/trade/fills", records.fills),
-        Method("trades.history", "GET /api/v5/trade/fills-history", records.fills),
+        Method("trades.history", "GET /api/v5/trade/fills-history", records.old_fills),
         Method("account.status", "GET /api/v5/account/balance", records.balance),
         Method("account.config", "GET /api/v5/account/config", records.config),
         Method("account.fees", "GET /api/v5/account/trade-fee", records.trade_fee),

@@ -27,6 +27,8 @@ RowT = TypeVar("RowT")
 MOST_ROWS: Final = 100
 _ALL: Final = 1_000_000
 _MS_NS: Final = 1_000_000
+PROMPT_NS: Final = 3 * 86_400 * 1_000_000_000
+"""``fills`` has those of three days, ``fills-history`` those of three months (here all)."""
 FORGOTTEN_NS: Final = 2 * 3_600 * 1_000_000_000
 """Canceled orders without a fill are kept for two hours."""
 
@@ -100,7 +102,14 @@ class Records:
         return [self.row(each) for each in page(call, rows, lambda each: each.order_id)]
 
     def fills(self, call: Call) -> list[Json]:
+        """Return the fills of the last days."""
+        return self._fills(call, self._venue.now_ns - PROMPT_NS)
+
+    def old_fills(self, call: Call) -> list[Json]:
         """Return fills."""
+        return self._fills(call, 0)
+
+    def _fills(self, call: Call, begin_ns: int) -> list[Json]:
         query, exchange = cast("OkxQuery", call.query), self._venue.exchange
         symbol = self._symbol(call)
         names = list(exchange.rules) if symbol is None else [symbol]
@@ -113,7 +122,7 @@ class Records:
             for each in exchange.my_trades(
                 call.account, name, order_id=int(order_id or 0), limit=_ALL
             )
-            if within(call, each.time_ns)
+            if each.time_ns >= begin_ns and within(call, each.time_ns)
         ]
         found.sort(key=lambda each: each.number)
         rows = []

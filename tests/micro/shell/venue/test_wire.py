@@ -14,7 +14,7 @@ from waiting import until
 from citadel_micro.adapters.binance import error_codes
 from citadel_micro.shell.venue.dialect import Request
 from citadel_micro.shell.venue.http_client import HttpClient
-from citadel_micro.shell.venue.outcomes import Answered, NotSent
+from citadel_micro.shell.venue.outcomes import Answered, NotSent, Unknown
 from citadel_micro.shell.venue.request_budget import RequestBudget
 from citadel_micro.shell.venue.wire import RestWire, WireSocket
 from citadel_proto.errors import PeerUnavailable
@@ -149,6 +149,32 @@ def test_rest_that_is_closed_as_it_sends_leaves_nothing_behind(kept_alive: bool)
             rest.send(REQUEST, lambda _outcome: None)
             await rest.close()
             gc.collect()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_under_way_when_rest_is_closed_ends_as_unknown() -> None:
+    """Whoever waits for an answer would else wait for ever."""
+    arrived = asyncio.Event()
+
+    async def never(_request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def scenario() -> None:
+        async with ScriptedVenue() as venue:
+            venue.on_request = never
+            rest = Plain(HttpClient(venue.url, "a test"))
+            outcomes: list[Outcome] = []
+            rest.send(REQUEST, outcomes.append)
+            asks = asyncio.ensure_future(rest.ask(REQUEST))
+            await arrived.wait()
+            await rest.close()
+            closed = Unknown("the connections were closed before its answer came")
+            assert await asyncio.wait_for(asks, 60) == closed
+            assert outcomes == [closed]
+            assert not rest.up
 
     asyncio.run(scenario())
 
