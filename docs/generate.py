@@ -59,6 +59,12 @@ def exit_codes() -> str:
         "key that may withdraw or may not trade, hedge mode, a symbol that cannot be traded; and with 4 when the\n"
         "venue does not answer. No order was sent in any of these cases. `citadel live check` ends the same way, and\n"
         "with 1 when a step of its test order failed.\n\n"
+        "With `--json` an error is one JSON object, the last line on standard error: `error`, where they are known\n"
+        "`where`, `allowed` and `fix`, and `exit`, the code. Standard output then holds nothing but what the command\n"
+        "says in JSON: one document, or one object a line where it repeats itself or has several to tell of (`status`,\n"
+        "`top`, `page`, `doctor`, `live check`). Every command that says something has it, but for daemons, which write\n"
+        "a `--ready-file`, `tape dump` and `macro demo-config`, which write JSON anyway, `tape export`, whose `--format`\n"
+        "says how, and the commands that are Freqtrade's own.\n\n"
         f"The errors behind them, and whose fault each is:\n\n```\n{tree}\n```\n"
     )
 

@@ -15,7 +15,9 @@ import os
 import re
 import sys
 import traceback
+from dataclasses import dataclass
 from importlib import metadata
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -126,7 +128,8 @@ def main(
         code: int | None = app(arguments, prog_name=prog, standalone_mode=False)
         return code
 
-    return guarded(run)
+    ours = [*takewhile(lambda word: word != "--", arguments)] if arguments[:1] != ["macro"] else []
+    return guarded(run, as_json="--json" in ours)
 
 
 def _keep(app: typer.Typer, asked: Sequence[str]) -> None:
@@ -140,55 +143,79 @@ def _keep(app: typer.Typer, asked: Sequence[str]) -> None:
         app.registered_commands, app.registered_groups = commands, groups
 
 
-def guarded(run: Callable[[], int | None]) -> int:
+def guarded(run: Callable[[], int | None], *, as_json: bool = False) -> int:
     """Call ``run`` and turn its result or exception into an exit code.
 
     Errors of the project's own tree are printed without a traceback, unexpected ones with one.
     Every program of the project ends through this function.
+
+    Args:
+        run: what the program does.
+        as_json: print an error as a JSON object, the last line on standard error.
     """
     try:
         return int(run() or Exit.OK)
     except typer.TyperException as error:
-        if error.format_message():  # empty when no command was given, and help was shown instead
-            _say(_usage(error))
-        return Exit.BAD_INPUT
+        code, told = Exit.BAD_INPUT, _usage(error)
+        if not error.format_message():  # no command was given, and help was shown instead
+            return code
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted")
-        return Exit.INTERRUPTED
+        code, told = Exit.INTERRUPTED, _Told("interrupted", kind="")
     except ModuleNotFoundError as error:
+        code, told = Exit.BAD_INPUT, _Told(explain(error))
         if extra_of(error.name) is None:
-            return _bug()
-        _say(f"error: {explain(error)}")
-        return Exit.BAD_INPUT
+            code, told = Exit.BUG, _bug()
     except CitadelError as error:
         code = exit_of(error)
-        if code is Exit.BUG:
-            return _bug()
-        _say(describe(error))
-        return code
+        told = _bug() if code is Exit.BUG else _described(error)
     except OSError as error:
-        if error.errno not in _SURROUNDINGS:
-            return _bug()
         where = "" if error.filename is None else f"{error.filename}: "
-        _say(f"error: {where}{error.strerror}")
-        return Exit.UNAVAILABLE
+        code, told = Exit.UNAVAILABLE, _Told(f"{where}{error.strerror}")
+        if error.errno not in _SURROUNDINGS:
+            code, told = Exit.BUG, _bug()
     except Exception:  # noqa: BLE001 - the last handler of the process: it reports, and goes on to nothing
-        return _bug()
+        code, told = Exit.BUG, _bug()
     finally:
         # An interrupt that came while Python executed a text (a query of pandas, a new namedtuple) and was
         # handled is remembered by CPython: a program that was started by ``-m`` would be ended by SIGINT
         # instead of with its exit code. Executing another text forgets it.
         exec("")  # noqa: S102
+    told.print(code, as_json=as_json)
+    return code
 
 
-def describe(error: CitadelError) -> str:
-    """The text shown to the user: one line, and one more for each part of a ``BadInput``."""
-    if not isinstance(error, BadInput):
-        return f"error: {error}"
-    parts = (("where", error.where), ("allowed", error.allowed), ("fix", error.mend))
-    return "\n".join(
-        [f"error: {error.what}", *(f"  {name}: {text}" for name, text in parts if text is not None)]
-    )
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is said of an error that ends a command."""
+
+    what: str
+    where: str | None = None
+    allowed: str | None = None
+    mend: str | None = None
+    before: str = ""
+    """Lines that come first: the usage of the command, a traceback."""
+    kind: str = "error: "
+
+    def print(self, code: Exit, *, as_json: bool) -> None:
+        """On standard error, without what the filters take out."""
+        parts = {"where": self.where, "allowed": self.allowed, "fix": self.mend}
+        given = {name: text for name, text in parts.items() if text is not None}
+        if self.before and not (as_json and code is not Exit.BUG):
+            _say(self.before)
+        if as_json:
+            from json import dumps  # noqa: PLC0415 - only then
+
+            clean = {name: _filtered(text) for name, text in {"error": self.what, **given}.items()}
+            print(dumps({**clean, "exit": int(code)}, ensure_ascii=False), file=sys.stderr)
+        else:
+            lines = [f"  {name}: {text}" for name, text in given.items()]
+            _say("\n".join([f"{self.kind}{self.what}", *lines]))
+
+
+def _described(error: CitadelError) -> _Told:
+    if isinstance(error, BadInput):
+        return _Told(error.what, error.where, error.allowed, error.mend)
+    return _Told(str(error))
 
 
 def explain(error: ImportError) -> str:
@@ -215,13 +242,13 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _usage(error: typer.TyperException) -> str:
-    """The message of a usage error, after the usage line of its command."""
+def _usage(error: typer.TyperException) -> _Told:
+    """A usage error, after the usage line of its command."""
     ctx = getattr(error, "ctx", None)
-    message = f"error: {_LIKE_A_KEY.sub('***', error.format_message())}"
+    what = _LIKE_A_KEY.sub("***", error.format_message())
     if ctx is None:
-        return message
-    return f"{ctx.get_usage()}\n{message}\n  fix: see {ctx.command_path} --help"
+        return _Told(what)
+    return _Told(what, mend=f"see {ctx.command_path} --help", before=ctx.get_usage())
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -236,16 +263,20 @@ def filter_text(change: Callable[[str], str]) -> None:
         _filters.append(change)
 
 
-def _bug() -> int:
-    _say(traceback.format_exc().rstrip())
-    _say("error: this is a bug in Stoic Citadel, not in your input")
-    return Exit.BUG
+def _bug() -> _Told:
+    return _Told(
+        "this is a bug in Stoic Citadel, not in your input", before=traceback.format_exc().rstrip()
+    )
 
 
 def _say(text: str) -> None:
+    print(_filtered(text), file=sys.stderr)
+
+
+def _filtered(text: str) -> str:
     for change in _filters:
         text = change(text)
-    print(text, file=sys.stderr)
+    return text
 
 
 if __name__ == "__main__":

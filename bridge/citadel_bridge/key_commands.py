@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROLES = "macro, micro, cli, recorder"
 Folder = Annotated[Path, typer.Argument(help="Key folder.")]
@@ -32,6 +36,7 @@ def make_keys(
     only: Annotated[
         list[str] | None, typer.Option(help=f"Only this role; repeatable. {ROLES}.")
     ] = None,
+    json: Json = False,
 ) -> Exit:
     """Make the key pairs missing in a folder; existing ones are kept.
 
@@ -46,17 +51,31 @@ def make_keys(
         if role not in ALL_ROLES:
             raise BadInput(f"no role is called {role!r}", where="--only", allowed=ROLES)
     made = KeyStore(folder).make(roles)
+    if json:
+        print_json({"folder": str(folder), **_made_and_kept(roles, made)})
+        return Exit.OK
     for role in roles:
         typer.echo(f"{role}: {'made' if role in made else 'kept'}")
     return Exit.OK
 
 
-def show(folder: Folder) -> Exit:
+def _made_and_kept(roles: Iterable[str], made: Iterable[str]) -> dict[str, list[str]]:
+    return {
+        "made": [role for role in roles if role in made],
+        "kept": [role for role in roles if role not in made],
+    }
+
+
+def show(folder: Folder, *, json: Json = False) -> Exit:
     """List the keys in a folder and what each permits; no secret key is shown."""
     from citadel_bridge.auth import KeyStore  # noqa: PLC0415 - imported when invoked
     from citadel_bridge.key_ring import rows  # noqa: PLC0415
 
-    for row in rows(KeyStore(folder)):
+    found = rows(KeyStore(folder))
+    if json:
+        print_json({"folder": str(folder), "keys": found})
+        return Exit.OK
+    for row in found:
         here = "pair  " if row.secret else "public"
         note = f"  REVOKED {row.revoked}" if row.revoked else ""
         typer.echo(f"{row.name:<20} {here} {row.key}  {row.may}{note}")
@@ -67,6 +86,8 @@ def allow(
     folder: Folder,
     name: Annotated[str, typer.Argument(help="What to call the client.")],
     key: Annotated[str, typer.Argument(help="Its public key, or the file that holds it.")],
+    *,
+    json: Json = False,
 ) -> Exit:
     """Admit one more client that observes: a dashboard, a second recorder.
 
@@ -76,13 +97,18 @@ def allow(
     from citadel_bridge.key_ring import allow as admit  # noqa: PLC0415
 
     admit(KeyStore(folder), name, key)
-    typer.echo(f"{name} may observe")
+    if json:
+        print_json({"folder": str(folder), "allowed": name})
+    else:
+        typer.echo(f"{name} may observe")
     return Exit.OK
 
 
 def revoke(
     folder: Folder,
     name: Annotated[str, typer.Argument(help=f"A client that was allowed, or a role: {ROLES}.")],
+    *,
+    json: Json = False,
 ) -> Exit:
     """Admit a key no longer, for good; its connections are cut within a second.
 
@@ -92,7 +118,10 @@ def revoke(
     from citadel_bridge.key_ring import revoke as refuse  # noqa: PLC0415
 
     key = refuse(KeyStore(folder), name)
-    typer.echo(f"{name} is no longer admitted: {key.decode()}")
+    if json:
+        print_json({"folder": str(folder), "revoked": name, "key": key.decode()})
+    else:
+        typer.echo(f"{name} is no longer admitted: {key.decode()}")
     return Exit.OK
 
 
@@ -103,6 +132,7 @@ def rotate(
     now: Annotated[
         bool, typer.Option("--now", help="Revoke the old key at once: it is known to somebody.")
     ] = False,
+    json: Json = False,
 ) -> Exit:
     """Make a new pair for a role.
 
@@ -114,18 +144,24 @@ def rotate(
     from citadel_bridge.key_ring import rotate as renew  # noqa: PLC0415
 
     kept = renew(KeyStore(folder), role, at_once=now)
+    if json:
+        print_json({"folder": str(folder), "rotated": role, "old_key": kept or None})
+        return Exit.OK
     typer.echo(f"{role} has a new pair; restart it")
     if kept:
         typer.echo(f"then: citadel keys revoke {folder} {kept}")
     return Exit.OK
 
 
-def check(folder: Folder) -> Exit:
+def check(folder: Folder, *, json: Json = False) -> Exit:
     """Say what a process would refuse in a folder; ends 1 if there is something."""
     from citadel_bridge.auth import KeyStore  # noqa: PLC0415 - imported when invoked
     from citadel_bridge.key_ring import problems  # noqa: PLC0415
 
     found = problems(KeyStore(folder))
+    if json:
+        print_json({"folder": str(folder), "problems": found})
+        return Exit.DIFFERENCE if found else Exit.OK
     for text in found:
         typer.echo(text)
     if not found:

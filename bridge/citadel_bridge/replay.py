@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERIFIERS: Final = "citadel.verifiers"
-"""Entry-point group: a name is a tape's kind, its object ``verify(path: Path, *, until: str = "") -> int`` (an
-Exit)."""
+"""Entry-point group: a name is a tape's kind, its object ``verify(path: Path, *, until: str = "", as_json:
+bool = False) -> int`` (an Exit)."""
 
 _S: Final = 1_000_000_000
 _SEND_TIMEOUT_MS: Final = 10_000
@@ -133,12 +133,13 @@ class Player:
         self._sockets[direction] = socket
 
 
-def verify(path: Path, until: str = "") -> int:
+def verify(path: Path, until: str = "", *, as_json: bool = False) -> int:
     """Recompute a tape with the verifier of its kind.
 
     Args:
         path: the tape.
         until: stop there and print the state, in the verifier's own words.
+        as_json: print one JSON object.
 
     Returns:
         The verifier's exit code.
@@ -158,4 +159,5 @@ def verify(path: Path, until: str = "") -> int:
             mend="leave out --verify to play it, or see: citadel tape verify",
         )
     check: Callable[..., int] = found[0].load()
-    return check(path, until=until) if until else check(path)
+    asked = {"until": until, "as_json": as_json}
+    return check(path, **{name: value for name, value in asked.items() if value})

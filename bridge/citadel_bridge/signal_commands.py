@@ -9,6 +9,7 @@ import typer
 
 from citadel_bridge.durations import seconds_of
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the annotations
 from citadel_bridge.params import read_param
 from citadel_proto.errors import BadInput
 
@@ -38,7 +39,6 @@ Wait = Annotated[bool, typer.Option(help="Follow the order until it is closed.")
 Connect = Annotated[str | None, typer.Option(help="Where micro publishes. Default: port 5556.")]
 Bind = Annotated[str | None, typer.Option(help="Where to publish the signal. Default: port 5557.")]
 Keys = Annotated[Path | None, typer.Option(help="Key folder, for CURVE.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Timeout = Annotated[str, typer.Option(help="How long to wait for micro.")]
 
 _POLL_S = 0.5

@@ -10,6 +10,7 @@ import typer
 from citadel_bridge import tape_edit_commands
 from citadel_bridge.durations import seconds_of
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from citadel_bridge.sockets import Endpoint
 
 TapeFile = Annotated[Path, typer.Argument(help="The tape, or a journal of micro.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +62,7 @@ def record(
     ] = 0,
     compress: Annotated[bool, typer.Option("--compress", help="Compress with zstd.")] = False,
     keys: Annotated[Path | None, typer.Option(help="Key folder, for CURVE.")] = None,
+    json: Json = False,
 ) -> Exit:
     """Record the traffic of both channels, until Ctrl-C or for a fixed time.
 
@@ -99,6 +100,16 @@ def record(
         signal.signal(number, lambda *_: stopped.set())
     recorder.run(stopped.is_set, seconds)
     counts = recorder.counts
+    if json:
+        print_json(
+            {
+                "signals": counts[tape.SIGNALS],
+                "market": counts[tape.MARKET],
+                "files": [str(path) for path in recorder.paths],
+                "instances": recorder.instances,
+            }
+        )
+        return Exit.OK
     heard = ", ".join(recorder.instances) or "nobody"
     typer.echo(
         f"{counts[tape.SIGNALS]} frames of signals and {counts[tape.MARKET]} of the market in "
@@ -116,7 +127,7 @@ def tape_info(file: TapeFile, *, json: Json = False) -> Exit:
     with TapeReader.open(file) as reader:
         facts = inspection.info(reader, watched(reader, file, "reading"))
     if json:
-        typer.echo(_json(facts))
+        print_json(facts)
         return Exit.OK
     header = facts["header"]
     typer.echo(f"{header['kind']}, format {header['format']}, schema {header['schema']}")
@@ -151,7 +162,7 @@ def tape_dump(
     return Exit.OK
 
 
-def tape_verify(file: TapeFile) -> Exit:
+def tape_verify(file: TapeFile, *, json: Json = False) -> Exit:
     """Check every checksum; ends 1 and names the position, if something is missing or damaged."""
     from citadel_bridge import tape_inspect as inspection  # noqa: PLC0415
     from citadel_bridge.progress import watched  # noqa: PLC0415
@@ -160,6 +171,9 @@ def tape_verify(file: TapeFile) -> Exit:
     with TapeReader.open(file) as reader:
         count = sum(1 for _ in watched(reader, file, "checking"))
         tail = inspection.tail_of(reader)
+    if json:
+        print_json({"records": count, "blocks": reader.blocks, "tail": tail})
+        return Exit.DIFFERENCE if tail else Exit.OK
     typer.echo(f"{count} records in {reader.blocks} blocks are intact")
     _say_tail(tail)
     return Exit.DIFFERENCE if tail else Exit.OK
@@ -192,6 +206,7 @@ def replay(
     wait: Annotated[
         float, typer.Option(min=0, max=86_400, help="Seconds to wait for subscribers.")
     ] = 10.0,
+    json: Json = False,
 ) -> Exit:
     """Play a tape into sockets, byte for byte; or recompute a journal with --verify.
 
@@ -205,7 +220,7 @@ def replay(
     if until == "":
         raise BadInput("no event is named", where="--until", allowed="1200, OrderFilled:3, ~TEXT …")
     if verify or until:
-        return Exit(player.verify(file, until or ""))
+        return Exit(player.verify(file, until or "", as_json=json))
     addresses = {tape.SIGNALS: signals, tape.MARKET: market}
     chosen = {direction: address for direction, address in addresses.items() if address is not None}
     if not chosen:
@@ -232,9 +247,11 @@ def replay(
         finally:
             play.close()
         tail = inspection.tail_of(reader)
-    typer.echo(
-        ", ".join(f"{count} frames of {inspection.name_of(d)}" for d, count in play.sent.items())
-    )
+    sent = {inspection.name_of(direction): count for direction, count in play.sent.items()}
+    if json:
+        print_json({"sent": sent, "tail": tail})
+        return Exit.DIFFERENCE if tail else Exit.OK
+    typer.echo(", ".join(f"{count} frames of {name}" for name, count in sent.items()))
     _say_tail(tail)
     return Exit.DIFFERENCE if tail else Exit.OK
 

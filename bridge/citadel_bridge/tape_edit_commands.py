@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def tape_cut(
         list[str] | None, typer.Option(help="Only topics that begin so; repeatable.")
     ] = None,
     compress: Compress = False,
+    json: Json = False,
 ) -> Exit:
     """Write a part of a tape to a new one, frames and times as they were.
 
@@ -61,7 +63,10 @@ def tape_cut(
     with tape.TapeReader.open(file) as reader:
         rows = watched(reader, file, "cutting")
         count = tape_edit.cut(reader.header, rows, out, choice, compress=compress)
-        typer.echo(f"{count} records in {out}")
+        if json:
+            print_json({"records": count, "file": str(out)})
+        else:
+            typer.echo(f"{count} records in {out}")
         return _ending(file, reader)
 
 
@@ -72,6 +77,7 @@ def tape_merge(
     *,
     out: Out,
     compress: Compress = False,
+    json: Json = False,
 ) -> Exit:
     """Write several recordings as one, in the order in which frames were received.
 
@@ -91,7 +97,10 @@ def tape_merge(
             for reader, path in zip(readers, files, strict=True)
         ]
         count = tape_edit.merge(readers, rows, out, compress=compress)
-        typer.echo(f"{count} records of {len(files)} tapes in {out}")
+        if json:
+            print_json({"records": count, "tapes": [str(each) for each in files], "file": str(out)})
+        else:
+            typer.echo(f"{count} records of {len(files)} tapes in {out}")
         endings = [_ending(path, reader) for path, reader in zip(files, readers, strict=True)]
     return max(endings)
 

@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from citadel_bridge.exit_codes import Exit  # noqa: TC001 - typer reads the annotations
+from citadel_bridge.json_output import Json, print_json
 
 FREQTRADE_COMMANDS: Final = (
     (
@@ -121,6 +122,7 @@ def init(
         Path | None, typer.Option(help="File to write; default: micro.toml, or micro-shadow.toml.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write micro's configuration for an existing one of Freqtrade, and say what to change there.
 
@@ -143,12 +145,16 @@ def init(
         raise Refused(f"{out} exists: name another with --out, or write over it with --force")
     proposal = propose(config, money, shadow=shadow)
     out.write_text(proposal.toml, "utf-8")
+    names = " ".join(f"-c {path}" for path in config)
+    trade = f"trade {SHADOW}" if shadow else "trade"
+    then = (f"citadel micro --config {out}", f"citadel macro {trade} {names}")
+    if as_json:
+        print_json({"file": str(out), "advice": proposal.advice, "then": then})
+        return
     typer.echo(f"wrote {out}" + ("" if shadow else ": read its limits before you use it"))
     for text in proposal.advice:
         typer.echo(f"in Freqtrade's configuration: {text}")
-    names = " ".join(f"-c {path}" for path in config)
-    trade = f"trade {SHADOW}" if shadow else "trade"
-    typer.echo(f"then: citadel micro --config {out}   and   citadel macro {trade} {names}")
+    typer.echo(f"then: {then[0]}   and   {then[1]}")
 
 
 def demo_config(

@@ -77,8 +77,12 @@ def test_an_existing_file_is_kept_unless_asked_otherwise(
     assert main(words) == 3
     assert out.read_text() == "mine"
     assert "--force" in capsys.readouterr().err
-    assert main([*words, "--force"]) == 0
+    assert main([*words, "--force", "--json"]) == 0
     assert out.read_text() != "mine"
+    told = json.loads(capsys.readouterr().out)
+    assert told["file"] == str(out)
+    assert any("dry_run" in text for text in told["advice"])
+    assert told["then"][0] == f"citadel micro --config {out}"
 
 
 def test_an_unlimited_stake_is_shared_by_the_trades(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.timeout(500)
 @pytest.mark.campaign
 def test_two_books_agree_and_there_is_no_third(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    words = ("demo", "--paper", "--minutes", "0.5", "--run-dir", str(folder))
+    words = ("demo", "--paper", "--minutes", "0.5", "--run-dir", str(folder), "--json")
     done = subprocess.run(
         [sys.executable, "-m", "citadel_bridge.cli", *words],
         capture_output=True,
@@ -37,6 +38,8 @@ def test_two_books_agree_and_there_is_no_third(tmp_path: Path) -> None:
     assert done.returncode in {Exit.OK, Exit.DIFFERENCE}, shown
     assert " ended with " not in shown, shown
     assert "differs" not in shown
+    told = json.loads(done.stdout)
+    assert (told["agree"], told["finished"], told["run_dir"]) == (True, True, str(folder))
     assert "exchange's ledger" not in shown
     settings = tomllib.loads((folder / "micro.toml").read_text())
     assert settings["mode"] == "paper"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def demo(
     run_dir: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/demo-<time>.")
     ] = None,
+    json: Json = False,
 ) -> Exit:
     """Run a simulated exchange, micro and Freqtrade together, offline; at the end compare their books.
 
@@ -71,6 +73,7 @@ def demo(
     """
     from citadel_micro.demo.market import FUTURES, SPOT  # noqa: PLC0415
     from citadel_micro.demo.processes import ended_like_ctrl_c  # noqa: PLC0415
+    from citadel_micro.demo.report import as_plain  # noqa: PLC0415
     from citadel_micro.demo.run import DemoRun  # noqa: PLC0415
 
     if futures and (ml or paper):
@@ -79,7 +82,7 @@ def demo(
     folder = _made((run_dir or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")).resolve())
     if ml and minutes < _ML_MINUTES:
         minutes = _ML_MINUTES
-    console = _console()
+    console = _console(stderr=json)  # the end only is for programs
     run = DemoRun(
         folder, seed=seed, machine_learning=ml, paper=paper, market=FUTURES if futures else SPOT
     )
@@ -91,17 +94,20 @@ def demo(
         finally:
             run.stop()
     found, third = run.audit(), run.third_book()
+    missing, wrong = run.missing(), run.venue.wrong()
+    bad = [f"{name} ended with {code}" for name, code in codes.items() if code not in _ENDED]
+    if json:
+        told = {"run_dir": str(folder), "finished": finished, **as_plain(found, third)}
+        print_json({**told, "missing": missing, "wrong": [*wrong, *bad]})
     _print(console, run, found, third)
     if not finished:
         console.print("interrupted: orders working then may differ")
         console.print(f"run folder: {folder}", soft_wrap=True)
         return Exit.INTERRUPTED
-    missing, wrong = run.missing(), run.venue.wrong()
     for text in missing:
         console.print(f"[red]did not happen:[/red] {text}")
     for text in wrong:
         console.print(f"[red]must not be:[/red] {text}")
-    bad = [f"{name} ended with {code}" for name, code in codes.items() if code not in _ENDED]
     for text in bad:
         console.print(f"[red]{text}[/red]")
     console.print(f"run folder: {folder}", soft_wrap=True)
@@ -140,13 +146,9 @@ def audit(
             help="Ledger of the simulated exchange, as a demo leaves it, for a third book."
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> Exit:
     """Compare Freqtrade's books with what micro did. Exit code 0 only if they agree."""
-    from msgspec.json import encode  # noqa: PLC0415
-
     from citadel_micro.demo.audit import compare, read_deleted, read_freqtrade, read_owners  # noqa: PLC0415
     from citadel_micro.demo.journals import read_account, read_micro  # noqa: PLC0415
     from citadel_micro.demo.ledger import read_ledger  # noqa: PLC0415
@@ -168,7 +170,7 @@ def audit(
         account = read_account(journal, MARKETS[told.market].venue)
         third = compare_ledger(told, orders, trades, reports, account)
     if json:
-        typer.echo(encode(as_plain(found, third)).decode())
+        print_json(as_plain(found, third))
         differ = found.differences or (third and third.differences)
         return Exit.DIFFERENCE if differ else Exit.OK
     console = _console()
@@ -180,12 +182,12 @@ def audit(
     return Exit.DIFFERENCE if differ else Exit.OK
 
 
-def _console() -> Console:
+def _console(*, stderr: bool = False) -> Console:
     """A console; without a terminal, one wide enough for the tables."""
     from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
 
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(width=_FILE_WIDTH, stderr=stderr)
 
 
 def _trade(run: DemoRun, console: Console, *, minutes: float, keep: bool) -> bool:

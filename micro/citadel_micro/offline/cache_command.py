@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 
 cache = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Captures that `citadel work` has prepared."
@@ -21,17 +22,12 @@ def group() -> None:
 
 
 @cache.command("show")
-def show(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> Exit:
+def show(*, json: Json = False) -> Exit:
     """Print where the cache is, and what it holds, the file used last first.
 
     A file of another release, or of a capture that has changed since, is not read any more.
     """
     from datetime import UTC, datetime  # noqa: PLC0415 - imported when invoked
-
-    import msgspec  # noqa: PLC0415
 
     from citadel_micro.offline.prepared_cache import held, usual_folder  # noqa: PLC0415
 
@@ -50,9 +46,8 @@ def show(
         for each in files
     ]
     total = sum(each.octets for each in files)
-    if as_json:
-        body = {"folder": str(folder), "bytes": total, "files": rows}
-        typer.echo(msgspec.json.format(msgspec.json.encode(body), indent=1).decode())
+    if json:
+        print_json({"folder": str(folder), "bytes": total, "files": rows})
         return Exit.OK
     typer.echo(f"{folder}: {len(files)} files, {total / 1e6:,.1f} MB")
     for row in rows:
@@ -69,6 +64,7 @@ def clear(
         float, typer.Option(min=0, max=36_500, help="Only what was not used for so long.")
     ] = 0.0,
     stale: Annotated[bool, typer.Option("--stale", help="Only what is not read any more.")] = False,
+    json: Json = False,
 ) -> Exit:
     """Remove prepared captures. The next `citadel work` makes what it needs again."""
     import time  # noqa: PLC0415 - imported when invoked
@@ -84,5 +80,8 @@ def clear(
     for each in gone:
         each.path.unlink(missing_ok=True)
     total = sum(each.octets for each in gone)
+    if json:
+        print_json({"removed": [each.path.name for each in gone], "bytes": total})
+        return Exit.OK
     typer.echo(f"{len(gone)} files removed, {total / 1e6:,.1f} MB")
     return Exit.OK

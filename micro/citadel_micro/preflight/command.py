@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, JsonLines, print_json
 from citadel_proto.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check(
         str | None, typer.Option(help="Symbol of the test order; the first one by default.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 on warnings.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    json: JsonLines = False,
 ) -> Exit:
     """Check everything that a live start depends on: clock, permissions, fees, filters.
 
@@ -78,6 +79,7 @@ def make_key(
     venue: Annotated[str, typer.Option(help="Venue id, as in the configuration.")],
     account: Annotated[str, typer.Option(help="The venue's id of the account.")],
     network: Annotated[str, typer.Option(help="mainnet, testnet or demo.")] = "mainnet",
+    json: Json = False,
 ) -> Exit:
     """Make an Ed25519 key on this machine, and print its public half to register at the venue.
 
@@ -103,6 +105,9 @@ def make_key(
                 "not a name", where=option, allowed="up to 64 letters, digits, . _ : @ -"
             )
     public = make_key_file(file.expanduser(), venue=venue, account=account, network=each)
+    if json:
+        print_json({"file": str(file), "public_key": public})
+        return Exit.OK
     typer.echo(public, nl=False)
     typer.echo(f"Register this public key at the venue, then write its id into {file}", err=True)
     return Exit.OK
@@ -117,6 +122,7 @@ def lift_cap(
     early: Annotated[
         bool, typer.Option("--early", help="Before `live.first_run_orders` orders have filled.")
     ] = False,
+    json: Json = False,
 ) -> Exit:
     """Lift the first run's cap: from now on this account's orders may reach the configured limits.
 
@@ -137,6 +143,9 @@ def lift_cap(
             "(live.first_run_orders); --early lifts it all the same"
         )
     lifted = lift(loaded, reason, time.time_ns())
+    if json:
+        print_json({"lifted": lifted, "filled_orders": filled})
+        return Exit.OK
     for each in lifted:
         typer.echo(f"lifted: {each}")
     if not lifted:
@@ -216,9 +225,7 @@ def show(each: Check) -> None:
 
 def show_json(each: Check) -> None:
     """Print a check as one JSON object."""
-    import msgspec  # noqa: PLC0415 - commands import what they need when invoked
-
-    typer.echo(msgspec.json.encode(each).decode())
+    print_json(each)
 
 
 def exit_of(checks: list[Check], *, strict: bool, quiet: bool) -> Exit:

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit  # noqa: TC001 - typer reads the annotations
+from citadel_bridge.json_output import JsonLines  # noqa: TC001 - likewise
 
 
 def doctor(
     *,
     config: Annotated[Path | None, typer.Option(help="TOML file of micro.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    json: JsonLines = False,
 ) -> Exit:
     """Check versions, disk, addresses and whether the venues can be reached, each with a remedy.
 

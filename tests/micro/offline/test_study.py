@@ -254,6 +254,7 @@ def test_the_command_prints_a_table_and_writes_json(
     written = json.loads(out.read_text())
     assert {line["plan"] for line in written} >= {"cross", "join", "chase", "slow"}
     assert {line["side"] for line in written} == {"buy", "sell", "both"}
+    assert json.loads(citadel("study", what, *words, "--json").stdout) == written
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the annotations
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def study(
     json_file: Annotated[
         Path | None, typer.Option("--json-file", help="Also write every line to this file.")
     ] = None,
+    json_: Json = False,
 ) -> Exit:
     """Work the same orders by several plans on recordings, and compare what they cost.
 
@@ -124,14 +126,18 @@ def study(
             f"- {note}; maker {float(rules.maker_fee) * 1e4:g} bps, taker {float(rules.taker_fee) * 1e4:g}"
         )
         typer.echo(f"{note}, in {time.perf_counter() - began:.0f} s", err=True)
-    typer.echo(markdown(found, sides=False))
-    if sides:
-        typer.echo(markdown(found, sides=True))
+    plain = [line.plain() for line in found]
+    if json_:
+        typer.echo(json.dumps(plain))
+    else:
+        typer.echo(markdown(found, sides=False))
+        if sides:
+            typer.echo(markdown(found, sides=True))
     if page is not None:
         for path in write(page, found, notes):
             typer.echo(f"written: {path}", err=True)
     if json_file is not None:
-        json_file.write_text(json.dumps([line.plain() for line in found], indent=1) + "\n")
+        json_file.write_text(json.dumps(plain, indent=1) + "\n")
     return Exit.OK
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput, PeerUnavailable
 
 alerts = typer.Typer(
@@ -22,6 +23,7 @@ def try_out(
     urls: Annotated[
         Path | None, typer.Option(help="File of Apprise URLs, instead of the configuration's.")
     ] = None,
+    json: Json = False,
 ) -> Exit:
     """Send one message to every service of `alerts.urls_file`, and say which took it.
 
@@ -42,9 +44,12 @@ def try_out(
     missed = sender.send(
         Alert(severity="info", title="Stoic Citadel: a test", body="Alerts arrive here.")
     )
+    if json:
+        print_json({"services": len(sender), "missed": missed})
     if missed:
         raise PeerUnavailable(
             f"not taken by: {', '.join(missed)}; check token, address and network"
         )
-    typer.echo(f"sent to {len(sender)} services")
+    if not json:
+        typer.echo(f"sent to {len(sender)} services")
     return Exit.OK

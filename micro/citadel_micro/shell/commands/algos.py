@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Algorithm, Param
@@ -25,7 +26,7 @@ UNITS: Final = {
 def algos(
     name: Annotated[str | None, typer.Argument(help="One of them; all by default.")] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> Exit:
     """Print the execution algorithms and their parameters.
 

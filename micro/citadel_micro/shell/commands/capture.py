@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def capture(
     ws_url: Annotated[
         str | None, typer.Option(help="Websocket root instead of the venue's: ws://HOST:PORT.")
     ] = None,
+    json: Json = False,
 ) -> Exit:
     """Record a venue's public traffic, as `citadel books`, `work` and `study` read it.
 
@@ -59,11 +61,13 @@ def capture(
     import asyncio  # noqa: PLC0415 - commands import what they need when invoked
 
     from citadel_bridge.durations import seconds_of  # noqa: PLC0415
+    from citadel_micro.shell import logs  # noqa: PLC0415
     from citadel_micro.shell.capture.recording import Recording  # noqa: PLC0415
     from citadel_micro.shell.config.urls import HTTP, WS, checked_url  # noqa: PLC0415
     from citadel_micro.shell.marketdata.aggregator import FeedConfig  # noqa: PLC0415
     from citadel_micro.shell.marketdata.spec import CHANNELS, venue_spec  # noqa: PLC0415
 
+    logs.configure("warning")
     spec = venue_spec(venue)
     names = [name.strip() for name in channels.split(",") if name.strip()]
     chosen = tuple(name for name in CHANNELS if name in names)
@@ -86,7 +90,10 @@ def capture(
     )
     seconds = None if duration is None else seconds_of(duration, "--duration")
     asyncio.run(recording.run(seconds))
-    _say(recording)
+    if json:
+        print_json(_plain(recording))
+    else:
+        _say(recording)
     return Exit.OK if recording.frames else Exit.UNAVAILABLE
 
 
@@ -108,6 +115,26 @@ def _symbols(spec: VenueSpec, text: str) -> dict[str, str]:
     if not found:
         raise BadInput("no symbol given", where="--symbols", allowed="BTC/USDT,ETH/USDT")
     return found
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    return {
+        "frames": recording.frames,
+        "records": recording.writer.records,
+        "bytes": recording.writer.octets,
+        "files": [str(path) for path in recording.writer.paths],
+        "symbols": [
+            {
+                "symbol": market.symbol,
+                "state": market.state,
+                "reason": market.reason,
+                "updates": market.deltas,
+                "gaps": market.gaps,
+                "resyncs": market.resyncs,
+            }
+            for market in recording.markets.values()
+        ],
+    }
 
 
 def _say(recording: Recording) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 
@@ -23,9 +24,7 @@ def export(
     form: Annotated[
         Literal["parquet", "jsonl"], typer.Option("--format", help="Of the files.")
     ] = "parquet",
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output.")
-    ] = False,
+    json: Json = False,
 ) -> Exit:
     """Write orders with their costs, fills, quotes, public trades and the curve of profit as Parquet or JSON lines.
 
@@ -34,8 +33,6 @@ def export(
     """
     from contextlib import ExitStack  # noqa: PLC0415 - commands import what they need when invoked
     from itertools import chain  # noqa: PLC0415
-
-    from msgspec.json import encode  # noqa: PLC0415
 
     from citadel_bridge import tape_inspect  # noqa: PLC0415
     from citadel_bridge.progress import watched  # noqa: PLC0415
@@ -57,13 +54,8 @@ def export(
             folder.add(table, row)
         tail = next(filter(None, map(tape_inspect.tail_of, readers)), None)
     if json:
-        body = {
-            "folder": str(out),
-            "rows": folder.counts,
-            "unreadable": rows.unreadable,
-            "tail": tail,
-        }
-        typer.echo(encode(body).decode())
+        told = {"folder": str(out), "rows": folder.counts}
+        print_json({**told, "unreadable": rows.unreadable, "tail": tail})
     else:
         counts = ", ".join(f"{count} {table}" for table, count in folder.counts.items())
         typer.echo(f"{out}: {counts}")

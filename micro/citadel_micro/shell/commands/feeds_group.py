@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +22,7 @@ def books(
     venue: Annotated[
         str, typer.Option(help="Venue id, such as binance-spot or okx; ccxt-... are live only.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
     trace: Annotated[
         int, typer.Option(min=0, help="Checksum the top every N applied updates (with --json).")
     ] = 0,

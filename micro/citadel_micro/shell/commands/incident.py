@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.journal.incident import Manifest
+    from citadel_proto.tape import TornTail
 
 incident = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +32,7 @@ def pack(
     runs: Annotated[int, typer.Option(min=1, help="Journals of this many last runs.")] = 1,
     tape: Annotated[list[Path] | None, typer.Option(help="A recording; repeatable.")] = None,
     log: Annotated[list[Path] | None, typer.Option(help="A log; repeatable.")] = None,
+    json: Json = False,
 ) -> Exit:
     """Pack journals, recordings, configuration, logs and versions; micro may be running.
 
@@ -65,8 +68,12 @@ def pack(
         texts=texts,
         redact=REDACTOR.text,
     )
+    size = out.stat().st_size
+    if json:
+        print_json({"file": str(out), "bytes": size, "holds": manifest.files})
+        return Exit.OK
     _list(manifest)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+    typer.echo(f"{out}: {size / 1e6:.1f} MB")
     return Exit.OK
 
 
@@ -81,42 +88,76 @@ def replay(
         str | None,
         typer.Option(help="Stop after this event of the newest journal; see citadel replay."),
     ] = None,
+    json: Json = False,
 ) -> Exit:
     """Unpack an incident, check every file, and recompute every decision in its journals.
 
     Ends 1 at the first command that this release computes differently.
     """
-    from citadel_bridge.progress import watched  # noqa: PLC0415 - imported when invoked
-    from citadel_micro.shell.journal import incident as packing  # noqa: PLC0415
+    from citadel_micro.shell.journal import incident as packing  # noqa: PLC0415 - imported when invoked
     from citadel_micro.shell.journal.parts import is_earlier  # noqa: PLC0415
     from citadel_micro.shell.journal.verify import verify_journal  # noqa: PLC0415
-    from citadel_proto.tape import TapeReader  # noqa: PLC0415
 
     folder = to or file.with_name(file.name.partition(".")[0])
     manifest = packing.unpack(file, folder)
-    _list(manifest)
+    if not json:
+        _list(manifest)
     here = packing.versions()
     for name, version in manifest.versions.items():
         if here.get(name) != version:
             typer.echo(f"note: {name} was {version}, here {here.get(name, 'unknown')}", err=True)
-    ended = Exit.OK
     journals = [
         each.name
         for each in manifest.files
         if each.what == "journal" and not is_earlier(folder / each.name)
     ]
     if until is not None:
-        return Exit(verify_journal(folder / max(journals), typer.echo, until=until))
+        newest = folder / max(journals)
+        return Exit(verify_journal(newest, typer.echo, until=until, as_json=json))
+    tapes = [each.name for each in manifest.files if each.what == "tape"]
+    return (_recomputed_json if json else _recomputed)(folder, journals, tapes, manifest)
+
+
+def _recomputed(folder: Path, journals: list[str], tapes: list[str], _: Manifest) -> Exit:
+    """Recompute the journals and read the tapes, and say what was found."""
+    from citadel_micro.shell.journal.verify import verify_journal  # noqa: PLC0415 - when invoked
+
+    ended = Exit.OK
     for name in journals:
         typer.echo(f"{name}:")
         ended = max(ended, Exit(verify_journal(folder / name, typer.echo)))
-    for name in (each.name for each in manifest.files if each.what == "tape"):
-        with TapeReader.open(folder / name) as reader:
-            count = sum(1 for _ in watched(reader, folder / name, "checking"))
-            typer.echo(f"{name}: {count} frames; play it with: citadel replay {folder / name}")
-            if reader.tail is not None:
-                typer.echo(f"note: {reader.tail.reason} at byte {reader.tail.offset}", err=True)
+    for name in tapes:
+        count, tail = _frames(folder / name)
+        typer.echo(f"{name}: {count} frames; play it with: citadel replay {folder / name}")
+        if tail is not None:
+            typer.echo(f"note: {tail.reason} at byte {tail.offset}", err=True)
     return ended
+
+
+def _recomputed_json(
+    folder: Path, journals: list[str], tapes: list[str], manifest: Manifest
+) -> Exit:
+    """The same as one JSON object."""
+    from citadel_micro.shell.journal.verify import as_plain, verify  # noqa: PLC0415 - when invoked
+
+    found = {name: verify(folder / name) for name in journals}
+    print_json(
+        {
+            "folder": str(folder),
+            "holds": manifest.files,
+            "journals": {name: as_plain(each) for name, each in found.items()},
+            "tapes": {name: _frames(folder / name)[0] for name in tapes},
+        }
+    )
+    return max((each.exit for each in found.values()), default=Exit.OK)
+
+
+def _frames(path: Path) -> tuple[int, TornTail | None]:
+    from citadel_bridge.progress import watched  # noqa: PLC0415 - imported when invoked
+    from citadel_proto.tape import TapeReader  # noqa: PLC0415
+
+    with TapeReader.open(path) as reader:
+        return sum(1 for _ in watched(reader, path, "checking")), reader.tail
 
 
 def _list(manifest: Manifest) -> None:

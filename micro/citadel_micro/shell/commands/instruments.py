@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def instruments(
         bool,
         typer.Option("--refresh", help="Fetch from the venue, even if a fresh list is stored."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
     cache_dir: Annotated[
         Path, typer.Option(help="Folder of the stored lists; micro's own by default.")
     ] = Path("runs/micro/instruments"),

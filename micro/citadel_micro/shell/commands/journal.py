@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 journal = typer.Typer(no_args_is_help=True, add_completion=False, help="Journals of former runs.")
@@ -30,6 +31,7 @@ def tidy(
         float, typer.Option(min=0, max=1e6, help="Remove the oldest beyond this size. 0: none.")
     ] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Json = False,
 ) -> Exit:
     """Remove old journals; micro may be running.
 
@@ -44,7 +46,12 @@ def tidy(
     keep = tidying.Keep(runs=keep_runs, days=keep_days, octets=round(keep_gb * 1e9))
     gone = tidying.beyond(folder, keep, time.time_ns())
     for path in gone:
-        typer.echo(f"{'would remove' if dry_run else 'removed'} {path.name}")
+        if not json:
+            typer.echo(f"{'would remove' if dry_run else 'removed'} {path.name}")
         if not dry_run:
             path.unlink(missing_ok=True)
+    if json:
+        print_json({"dry_run": dry_run, "removed": [path.name for path in gone]})
+    elif not gone:
+        typer.echo("nothing to remove")
     return Exit.OK

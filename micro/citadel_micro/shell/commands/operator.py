@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput, Refused
 
 
@@ -44,15 +45,13 @@ def operator(
         ),
     ] = False,
     run_dir: Annotated[Path, typer.Option(help="Run folder of the micro.")] = Path("runs/micro"),
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: Json = False,
 ) -> Exit:
     """Send a command to the micro that runs in a folder, and print the state it is in then.
 
     Works for the user who runs micro, on the same machine. Ends 3 when the command was refused.
     """
-    import msgspec  # noqa: PLC0415 - commands import what they need when invoked
-
-    from citadel_micro.shell.ops.control import ACTIONS, Request, ask  # noqa: PLC0415
+    from citadel_micro.shell.ops.control import ACTIONS, Request, ask  # noqa: PLC0415 - when invoked
 
     if action not in ACTIONS:
         raise BadInput(
@@ -66,7 +65,7 @@ def operator(
         raise BadInput("--keep-trading is for flatten only", where="citadel operator")
     answer = ask(run_dir, Request(action, scope, trip, reason, through_halt, keep_trading))
     if json:
-        typer.echo(msgspec.json.encode(answer).decode())
+        print_json(answer)
     else:
         typer.echo(f"micro {answer['instance']}, run {answer['run']}: {answer['risk']}")
         typer.echo(f"open parent orders: {answer['open_parents']}")

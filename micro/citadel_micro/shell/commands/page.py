@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import JsonLines, print_json
 from citadel_micro.shell.commands.status import RunDir, folders, overview_of
 from citadel_proto.errors import BadInput, PeerUnavailable
 
@@ -18,16 +19,12 @@ def page(
     browser: Annotated[
         bool, typer.Option("--open", help="Open it in this machine's browser, too.")
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per micro and line.")
-    ] = False,
+    json: JsonLines = False,
 ) -> Exit:
     """Print the address of the page of every running micro, with the token to act on it.
 
     Works for the user who runs micro, on the same machine. Whoever has the address can stop trading.
     """
-    import msgspec  # noqa: PLC0415 - commands import what they need when invoked
-
     found: list[str] = []
     for folder in folders(run_dir):
         try:
@@ -48,7 +45,7 @@ def page(
         found.append(f"{here}/#token={token}")
         if json:
             row = {"instance": run["instance"], "run": run["run"], "url": found[-1]}
-            typer.echo(msgspec.json.encode(row).decode())
+            print_json(row)
         else:
             typer.echo(found[-1])
     if not found:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput
 
 paper = typer.Typer(no_args_is_help=True, help="The paper venue.")
@@ -26,6 +27,7 @@ def fit_latency(
     *,
     venue: Annotated[str | None, typer.Option(help="Venue, where there are several.")] = None,
     points: Annotated[int, typer.Option(help="How many quantiles.", min=2, max=1_000)] = 21,
+    json: Json = False,
 ) -> Exit:
     """Print the paper venue's latency as your own orders had it: lines for the configuration.
 
@@ -52,6 +54,10 @@ def fit_latency(
         )
     values = quantiles_ms(times, points)
     middle, last = quantiles_ms(times, 101)[50], quantiles_ms(times, 101)[99]
+    if json:
+        told = {"venue": name, "orders": len(times), "median_ms": middle, "p99_ms": last}
+        print_json({**told, "latency_quantiles_ms": values})
+        return Exit.OK
     typer.echo(
         f"{len(times)} orders of {name}: median {middle:.3f} ms, p99 {last:.3f} ms", err=True
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import Json, print_json
 from citadel_proto.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ risk = typer.Typer(
 )
 
 RunDir = Annotated[Path, typer.Option(help="Run folder of the micro.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 @risk.command("show")
@@ -34,7 +34,7 @@ def show(*, run_dir: RunDir = Path("runs/micro"), json: Json = False) -> Exit:
     if not answer["ok"]:
         raise Refused(answer["error"])
     if json:
-        _json(answer)
+        print_json(answer)
         return Exit.OK
     typer.echo(
         f"micro {answer['instance']}, run {answer['run']}: {answer['risk']}; "
@@ -68,7 +68,7 @@ def reload(
         raise BadInput("reload needs a reason", where="--reason", mend='--reason "why"')
     answer = ask(run_dir, Request("limits", reason=reason))
     if json:
-        _json(answer)
+        print_json(answer)
     if not answer["ok"]:
         raise Refused(answer["error"])
     if not json:
@@ -109,7 +109,9 @@ def explain(
         )
     shown = found if every or len(found) == 1 else [found[0], found[-1]]
     if json:
-        _json({"order": order, "journal": str(path), "judged": [_plain(each) for each in shown]})
+        print_json(
+            {"order": order, "journal": str(path), "judged": [_plain(each) for each in shown]}
+        )
         return Exit.OK
     typer.echo(f"{order} in {path}: judged {len(found)} times")
     for each in shown:
@@ -137,7 +139,7 @@ def what_if(
     others = load(limits, environment={}).limits()
     found = gate_replay.what_if(journal, others)
     if json:
-        _json(
+        print_json(
             {
                 "limits": fingerprint(others),
                 "judged": found.judged,
@@ -242,9 +244,3 @@ def _short(value: object) -> str:
     if isinstance(value, float | Decimal):
         return f"{value:.10g}"
     return str(value)
-
-
-def _json(value: dict[str, Any]) -> None:
-    import msgspec  # noqa: PLC0415 - when invoked
-
-    typer.echo(msgspec.json.encode(value).decode())

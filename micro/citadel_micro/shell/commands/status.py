@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from citadel_bridge.exit_codes import Exit
+from citadel_bridge.json_output import JsonLines, print_json
 from citadel_proto.errors import BadInput, PeerUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
 RUNS: Final = Path("runs")
@@ -28,16 +33,13 @@ def status(
     *,
     run_dir: RunDir = None,
     wide: Wide = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per micro and line.")
-    ] = False,
+    json: JsonLines = False,
 ) -> Exit:
     """Print state and trips, profit, positions, orders and books of running micros, once.
 
     Works for the user who runs micro, on the same machine. Ends 3 when a micro is unhealthy.
     """
-    import msgspec  # noqa: PLC0415 - commands import what they need when invoked
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
 
     console = Console(highlight=False)
     well = True
@@ -53,7 +55,7 @@ def status(
         answered = True
         well = well and not run["reasons"]
         if json:
-            typer.echo(msgspec.json.encode(run).decode())
+            print_json(run)
         else:
             console.print(_picture(run, wide=wide))
     if not answered:
@@ -69,25 +71,41 @@ def top(
     count: Annotated[
         int | None, typer.Option(help="End after so many looks; default: until Ctrl-C.", min=1)
     ] = None,
+    json: JsonLines = False,
 ) -> Exit:
     """Show the same live, until Ctrl-C. A micro that ends is said, and shown again when it is back."""
-    from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
-    from rich.live import Live  # noqa: PLC0415
-
     named = folders(run_dir)
-    console = Console(highlight=False)
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        looks = 0
-        try:
-            while True:
-                live.update(_all(named, wide=wide), refresh=True)
-                looks += 1
-                if count is not None and looks >= count:
-                    break
-                time.sleep(every)
-        except KeyboardInterrupt:
+    with suppress(KeyboardInterrupt):
+        if json:
+            _look(lambda: _print_all(named), every, count)
             return Exit.OK
+        from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
+        from rich.live import Live  # noqa: PLC0415
+
+        console = Console(highlight=False)
+        with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+            _look(lambda: live.update(_all(named, wide=wide), refresh=True), every, count)
     return Exit.OK
+
+
+def _look(show: Callable[[], object], every_s: float, count: int | None) -> None:
+    """Show again and again; None is without end."""
+    looks = 0
+    while True:
+        show()
+        looks += 1
+        if looks == count:
+            return
+        time.sleep(every_s)
+
+
+def _print_all(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            print_json(overview_of(folder))
+        except PeerUnavailable as error:
+            print_json({"run_dir": str(folder), "error": str(error)})
+    sys.stdout.flush()
 
 
 def _all(folders: list[Path], *, wide: bool) -> RenderableType:

@@ -56,6 +56,11 @@ class Verification:
     stopped: Stopped | None = None
     """Where it was stopped, if that was asked for, and the place came before any difference."""
 
+    @property
+    def exit(self) -> Exit:
+        """DIFFERENCE at a command that is computed differently, and for a damaged file."""
+        return Exit.DIFFERENCE if self.difference or self.damaged else Exit.OK
+
 
 @dataclass(slots=True)
 class _Group:
@@ -135,13 +140,16 @@ def verify(path: Path, until: Until | None = None) -> Verification:
     )
 
 
-def verify_journal(path: Path, say: Callable[[str], object] = print, *, until: str = "") -> int:
+def verify_journal(
+    path: Path, say: Callable[[str], object] = print, *, until: str = "", as_json: bool = False
+) -> int:
     """Verify a journal and print the result; the body of ``citadel replay JOURNAL --verify``.
 
     Args:
         path: the journal.
         say: prints a line.
         until: stop there, and print the event, its commands and the engine's state as JSON.
+        as_json: print one JSON object instead, see ``as_plain``.
 
     Returns:
         0 when every command agreed, 1 at the first difference and for a damaged file.
@@ -149,31 +157,49 @@ def verify_journal(path: Path, say: Callable[[str], object] = print, *, until: s
     Raises:
         BadInput, DecodeError: as ``verify``; BadInput when there is no such place to stop at.
     """
-    found = verify(path, read_until(until) if until else None)
+    found = verify_until(path, until)
+    if as_json:
+        say(msgspec.json.encode(as_plain(found)).decode())
+        return found.exit
     for note in found.notes:
         say(f"note: {note}")
     if found.stopped is not None:
         say(msgspec.json.format(msgspec.json.encode(_plain(found.stopped)), indent=2).decode())
-        return Exit.OK
-    if found.difference is None and until and not found.damaged:
-        raise BadInput(
-            f"the journal has no such event: {until}",
-            where="--until",
-            allowed=f"its {found.events} events; {ALLOWED}",
-        )
+        return found.exit
     if found.difference is None:
         say(f"{found.events} events, {found.commands} commands agreed")
         if found.damaged:
             say(f"damaged: {found.damaged}; what follows is unknown")
-            return Exit.DIFFERENCE
-        return Exit.OK
+        return found.exit
     say(f"record {found.difference.record} differs, after {found.commands} commands that agreed")
     say(f"  event:    {found.difference.event}")
     say(f"  expected: {found.difference.expected}")
     say(f"  got:      {found.difference.got}")
     for place in found.difference.places:
         say(f"  differs:  {place}")
-    return Exit.DIFFERENCE
+    return found.exit
+
+
+def verify_until(path: Path, until: str = "") -> Verification:
+    """As ``verify``, with the place to stop at as it is typed.
+
+    Raises:
+        BadInput, DecodeError: as ``verify``; BadInput when there is no such place to stop at.
+    """
+    found = verify(path, read_until(until) if until else None)
+    nowhere = found.stopped is None and found.difference is None and not found.damaged
+    if until and nowhere:
+        raise BadInput(
+            f"the journal has no such event: {until}",
+            where="--until",
+            allowed=f"its {found.events} events; {ALLOWED}",
+        )
+    return found
+
+
+def as_plain(found: Verification) -> dict[str, Any]:
+    """A result fit for JSON; its exit code is not in it."""
+    return {each.name: _plain(getattr(found, each.name)) for each in fields(found)}
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[_Group]:
@@ -249,7 +275,7 @@ def _stopped(engine: Engine, group: _Group) -> Stopped:
 def _plain(value: object) -> object:
     """Fit for JSON: NaN, which says that there is no value, as null."""
     match value:
-        case Stopped():
+        case Stopped() | Difference():
             return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
         case dict():
             return {str(key): _plain(item) for key, item in value.items()}
