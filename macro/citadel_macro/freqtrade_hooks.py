@@ -28,6 +28,7 @@ from citadel_macro import manual_orders as byhand
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.reconciliation import reconcile
 from citadel_macro.stopping import StopRequest
+from citadel_macro.trade_lock import TradeLock
 from citadel_macro.wakeup import Budget, WakeUp
 from citadel_proto.errors import BadInput
 
@@ -95,6 +96,8 @@ def set_retry(settings: BridgeSettings) -> None:
 
 def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
     def startup(bot: FreqtradeBot) -> None:
+        if isinstance(bot.exchange, BridgeMixin):
+            bot._exit_lock = TradeLock(bot._exit_lock)  # type: ignore[assignment] # noqa: SLF001 - all its users are to have it
         original(bot)
         if isinstance(bot.exchange, BridgeMixin):
             books.name_owner(bot.exchange)

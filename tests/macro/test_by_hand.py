@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from freqtrade.enums import SignalDirection, State
-from freqtrade.persistence import PairLocks
+from freqtrade.persistence import PairLocks, Trade
 from freqtrade.rpc.api_server import ApiServer
 from freqtrade.rpc.rpc import RPC, RPCException
 from freqtrade.rpc.telegram import Telegram
@@ -129,6 +129,19 @@ def test_one_refusal_does_not_keep_the_other_trades_from_leaving(rig: Rig) -> No
     status, text = post(rig, "forceexit", tradeid="all")
     assert status == 200, text
     rig.until(lambda: rig.trade("BTC/USDT") is None)
+
+
+def test_the_loop_sees_what_a_person_did_while_it_held_the_trade(rig: Rig) -> None:
+    """Else it takes the fill of her exit for a sale by others."""
+    trade = rig.trade("BTC/USDT") or entered(rig, "BTC/USDT")
+    assert not any(order.ft_order_side == "sell" for order in trade.orders)
+    rig.micro.scripts["BTC/USDT", "sell"] = Script(fraction="0")
+    status, text = post(rig, "forceexit", tradeid=str(trade.id))
+    assert status == 200, text
+    with rig.bot._exit_lock:
+        (open_trade,) = [each for each in Trade.get_open_trades() if each.pair == "BTC/USDT"]
+        assert [order.ft_order_side for order in open_trade.open_orders] == ["sell"]
+    rig.micro.scripts.clear()
 
 
 def test_telegram_can_show_the_reason(rig: Rig) -> None:

@@ -149,7 +149,7 @@ class Citadel:
 
     def refuse(self, capture: Path, *more: str | Path, **changes: str) -> str:
         """Message of a run that has to end with 2, with nothing on standard output."""
-        done = self(*self.arguments(capture, **changes), *more, "--json")
+        done = self(*self.arguments(capture, **changes), *more)
         assert done.returncode == 2, (done.stdout, done.stderr)
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
