@@ -102,12 +102,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
+    count: Counter[Path] = Counter(item.path for item in items)
+    groups = {path: pytest.mark.xdist_group(str(path.relative_to(ROOT))) for path in count}
     for item in items:
         # Tests of a file share what is slow to start, and some go on where another has ended. Random ones
         # of a file are the longest of the campaign, and stand alone.
         if not is_hypothesis_test(getattr(item, "obj", None)):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-    count: Counter[Path] = Counter(item.path for item in items)
+            item.add_marker(groups[item.path])
     limit: Counter[Path] = Counter()
     for item in items:
         marker = item.get_closest_marker("timeout")
@@ -116,14 +117,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # One after the other: what the tests of a folder share ends with the last of them.
     slow = ("micro/shell/instruments", "micro", "system", "macro")
     programs = {ROOT / "tests" / name: -place for place, name in enumerate(slow, 1)}
-    items.sort(
-        key=lambda item: (
-            -limit[item.path],
-            programs.get(item.path.parent, 0),
-            -count[item.path],
-            item.path,
-        )
+    order = sorted(
+        count, key=lambda path: (-limit[path], programs.get(path.parent, 0), -count[path], path)
     )
+    place = {path: number for number, path in enumerate(order)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.campaign
 def test_every_page_is_there_and_shows_no_markup(site: Path) -> None:
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
     assert len(pages) > 30
@@ -51,6 +52,7 @@ def test_every_page_is_there_and_shows_no_markup(site: Path) -> None:
     ).read_text(encoding="utf-8")
 
 
+@pytest.mark.campaign
 def test_nothing_is_loaded_from_elsewhere_when_it_is_read(site: Path) -> None:
     for page in site.rglob("*.html"):
         loaded = re.findall(

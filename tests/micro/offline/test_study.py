@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from effort import campaign
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,7 +220,7 @@ def table(folder: Path, kind: str = "depth") -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["depth", "bbo"])
+@pytest.mark.parametrize("kind", [campaign("depth"), "bbo"])
 def test_a_table_of_messages_is_a_recording(tmp_path: Path, kind: str) -> None:
     tape = load(table(tmp_path, kind), "bitstamp-spot", "BTC/USD")
     assert tape.trades == 40

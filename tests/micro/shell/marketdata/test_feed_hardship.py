@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import campaign
 from hard_feeds import QUICK, Observer, run_hard, unhurried, until
 from hard_venue import BinanceSpot, Blackhole, BybitLinear, Elsewhere, HardVenue
 from hardship_kit import A_LINEAR, A, B, limits
@@ -156,7 +157,7 @@ def test_a_loop_that_was_blocked_does_not_take_itself_for_a_silent_venue(
         elsewhere.stop()
 
 
-@pytest.mark.parametrize(("per_connection", "connections"), [(1_000, 1), (300, 4)])
+@pytest.mark.parametrize(("per_connection", "connections"), [campaign(1_000, 1), (300, 4)])
 def test_a_thousand_symbols(
     monkeypatch: pytest.MonkeyPatch, per_connection: int, connections: int
 ) -> None:

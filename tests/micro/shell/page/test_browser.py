@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import campaign
 from engine_kit import MS, SYMBOL, signal
 from page_kit import PageRun, Served, served
 from page_probes import CONTRAST, DRAWN, LONG, OVER, WHERE, WIDTHS
@@ -241,7 +242,7 @@ def test_a_restart_is_seen_and_leaves_no_ghost(stage: Stage, tmp_path: Path) -> 
     stage.show(tmp_path, body, allowed=("ERR_CONNECTION_REFUSED", "WebSocket"), port=lasting_port())
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, campaign(True)], ids=["light", "dark"])
 def test_it_fits_every_width_and_can_be_read(
     stage: Stage, tmp_path: Path, pictures: Path, *, dark: bool
 ) -> None:
