@@ -23,11 +23,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socket_server import Play, serve
 
 from citadel_micro.shell.capture.frames import read_capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
 
 HERE = Path(__file__).resolve().parent
 START_S = 30.0
@@ -159,16 +163,42 @@ def _round(
     play: Play, path: str, job: dict[str, Any], python: str, script: str
 ) -> tuple[dict[str, Any], int]:
     """One client, one server. Returns the client's result, and how many frames were played."""
+    frames = len(play.frames()) * play.loops
+    given = {**job, "path": path, "frames": frames}
+    return against(
+        serve, play, given, python=python, script=script, seconds=_length_s(play)
+    ), frames
+
+
+def against(
+    serve_it: Callable[[Connection, Any], None],
+    play: object,
+    job: dict[str, Any],
+    *,
+    python: str,
+    script: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """A client's result with a server of its own.
+
+    Args:
+        serve_it: the server's process: it says its port first.
+        play: what it plays.
+        job: of the client, but for address and limit; its ``path`` is that of the address.
+        python: the client's interpreter.
+        script: the client.
+        seconds: how long it is played.
+    """
     ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, play))
+    server = multiprocessing.get_context("spawn").Process(target=serve_it, args=(theirs, play))
     server.start()
     theirs.close()
     try:
         if not ours.poll(START_S):
-            return {"error": "the server does not start"}, 0
-        port, frames = ours.recv()
-        limit_s = _length_s(play) + SPARE_S
-        given = {**job, "url": f"ws://127.0.0.1:{port}{path}", "frames": frames, "limit_s": limit_s}
+            return {"error": "the server does not start"}
+        port = ours.recv()
+        limit_s = seconds + SPARE_S
+        given = {**job, "url": f"ws://127.0.0.1:{port}{job['path']}", "limit_s": limit_s}
         try:
             done = subprocess.run(
                 [python, str(HERE / script)],
@@ -179,11 +209,12 @@ def _round(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return {"error": "it does not end"}, frames
+            return {"error": "it does not end"}
         try:
-            return json.loads(done.stdout.strip().splitlines()[-1]), frames
+            result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         except (IndexError, ValueError):
-            return {"error": f"it failed: {done.stderr[-500:]}"}, frames
+            return {"error": f"it failed: {done.stderr[-500:]}"}
+        return result
     finally:
         ours.close()
         server.join(5.0)

@@ -29,6 +29,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
     natives = {spec.unify(native): native for native in job["natives"]}
     markets = {symbol: MarketBook(spec.venue, symbol, spec.integrity) for symbol in natives}
     expected: int = job["frames"]
+    first: int = job.get("first", 1)
     seen = 0
     best: object = None
     start_s = end_s = start_cpu_s = end_cpu_s = 0.0
@@ -46,7 +47,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
             if seen == expected:
                 end_s, end_cpu_s = time.monotonic(), time.process_time()
                 done.set()
-            elif seen == 1:
+            elif seen == first:
                 start_s, start_cpu_s = time.monotonic(), time.process_time()
         elif isinstance(event, FeedStatus):
             markets[event.symbol].on_status(event)

@@ -52,7 +52,7 @@ class Play:
 
 
 def serve(pipe: Connection, play: Play) -> None:
-    """Say (port, frames in all) and play to whoever connects, until told to stop."""
+    """Say the port and play to whoever connects, until told to stop."""
     asyncio.run(_serve(pipe, play))
 
 
@@ -76,7 +76,7 @@ async def _serve(pipe: Connection, play: Play) -> None:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pipe.send((runner.addresses[0][1], len(frames) * play.loops))
+    pipe.send(runner.addresses[0][1])
     try:
         await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
     except EOFError:
@@ -86,24 +86,31 @@ async def _serve(pipe: Connection, play: Play) -> None:
 
 
 async def _subscribed(client: web.WebSocketResponse, wanted: set[str]) -> None:
-    """Answer requests as OKX and Bybit do, until all symbols were asked for."""
+    """Answer requests until all symbols were asked for."""
     while wanted:
         message = await client.receive()
         if message.type is not WSMsgType.TEXT:
             raise ConnectionError("the client went away")
-        if message.data == "ping":
-            await client.send_str("pong")
-            continue
-        request: dict[str, Any] = json.loads(message.data)
-        for topic in request.get("args", ()):
-            if isinstance(topic, dict):
-                await client.send_json({"event": "subscribe", "arg": topic, "connId": "1"})
-                wanted.discard(topic["instId"])
-            else:
-                wanted.discard(topic.rpartition(".")[2])
-        if "req_id" in request:
-            answer = {"success": True, "ret_msg": "", "conn_id": "1", "op": request["op"]}
-            await client.send_json({**answer, "req_id": request["req_id"]})
+        wanted -= await answered(client, message.data)
+
+
+async def answered(client: web.WebSocketResponse, text: str) -> set[str]:
+    """Answer a request as OKX and Bybit do; the symbols that it asks for."""
+    if text == "ping":
+        await client.send_str("pong")
+        return set()
+    found = set()
+    request: dict[str, Any] = json.loads(text)
+    for topic in request.get("args", ()):
+        if isinstance(topic, dict):
+            await client.send_json({"event": "subscribe", "arg": topic, "connId": "1"})
+            found.add(topic["instId"])
+        else:
+            found.add(topic.rpartition(".")[2])
+    if "req_id" in request:
+        answer = {"success": True, "ret_msg": "", "conn_id": "1", "op": request["op"]}
+        await client.send_json({**answer, "req_id": request["req_id"]})
+    return found
 
 
 async def _play(
