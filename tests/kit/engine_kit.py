@@ -278,5 +278,10 @@ class Rig:
         """(time, request) of one kind that were sent to the exchange."""
         return [(at, request) for at, request in self.venue.requests if isinstance(request, kind)]
 
+    def queries_of(self, client_id: str) -> int:
+        """How often the exchange was asked for one order."""
+        asked = [request for _, request in self.venue.requests if isinstance(request, QueryOrder)]
+        return sum(request.client_id == client_id for request in asked)
+
     def events_noted(self) -> list[str]:
         return [note.event for note in self.notes]

@@ -118,6 +118,7 @@ def draw_config(chance: Random, venue: type[VirtualVenue], integrity: str) -> En
         quarantine_ns=chance.choice((15, 30)) * SECOND,
         audit_ns=5 * SECOND,
         compare_ns=chance.choice((5, 20)) * SECOND,
+        late_reject_ends=True,
     )
 
 

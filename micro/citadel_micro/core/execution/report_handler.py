@@ -55,6 +55,7 @@ _REFUSABLE: Final = (
 )
 _UNSEEN: Final = (ChildState.REJECTED, ChildState.LOST)
 _UNSURE: Final = (ChildState.UNKNOWN, ChildState.QUARANTINED)
+_REFUSED: Final = "found refused at the venue"
 POST_ONLY_BACKOFF_NS: Final = 50 * MS
 POST_ONLY_PAUSE_NS: Final = 1_000 * MS
 CANCEL_PAUSE_NS: Final = 250_000_000
@@ -243,9 +244,13 @@ class ReportHandler:
             if not child.terminal:
                 if child.state in _REFUSABLE and not child.acknowledged:
                     child.step(ChildEvent.REJECTED)
-                    self._ended(child, "found refused at the venue", now_ns)
+                    self._ended(child, _REFUSED, now_ns)
+                elif self._config.late_reject_ends:
+                    # Some acknowledge first and judge then; the end was told while nobody listened.
+                    told = report.cumulative_lots
+                    self.proven(child, ChildEvent.PROVEN_CANCELED, told, _REFUSED, now_ns)
                 else:
-                    self._sender.mark_unknown(parent, child, now_ns, "found refused at the venue")
+                    self._sender.mark_unknown(parent, child, now_ns, _REFUSED)
         elif not child.terminal:
             self._not_found(parent, child, report, now_ns)
 

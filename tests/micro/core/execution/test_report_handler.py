@@ -127,6 +127,27 @@ def test_what_stays_unknown_is_quarantined_and_still_reserved() -> None:
     assert child(rig).state is ChildState.CANCELED
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_acknowledged_order_that_is_found_rejected_has_ended(ends: bool) -> None:
+    """Bybit and OKX acknowledge a post-only order, and then judge it: the end was told while nobody listened."""
+    rig = Rig(config(VenueConfig(shows_own_orders=False), late_reject_ends=ends))
+    rig.send(signal(algo="limit", limit_price=Decimal(60_000)))
+    rig.run(10 * MS)
+    rig.venue.mute = True
+    rig.restart()
+    assert (child(rig).state, child(rig).acknowledged) == (ChildState.UNKNOWN, True)
+    rig.send(state("rejected", at_ns=rig.now))
+    if not ends:  # journals of earlier versions replay so
+        assert child(rig).state is ChildState.UNKNOWN
+        return
+    assert child(rig).state is ChildState.CANCELED
+    assert child(rig).fills_complete
+    assert child(rig).reserved == 0
+    asked = rig.queries_of(CHILD)
+    rig.run(60 * SECOND)
+    assert rig.queries_of(CHILD) == asked
+
+
 def test_an_order_taken_for_absent_that_lives_is_adopted() -> None:
     rig = silent()
     rig.run(3_100 * MS)
