@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 say = sys.stdout.write
 PAIR: Final = "BTC/USDT"
-STEP: Final = Decimal("0.0001")
+STEP: Final = Decimal("0.00001")
 LOOK_S: Final = 0.02
 
 
@@ -111,9 +111,8 @@ class Person:
         )
 
     def _held(self) -> Decimal:
-        amount = Decimal(repr(Trade.get_open_trades()[0].amount))
-        Trade.session.remove()
-        return amount // STEP * STEP
+        """All that is there: of less, coins that are no trade's would go first."""
+        return self._hands.coins("BTC") // STEP * STEP
 
     def _by_command(self) -> None:
         """Until it is sold: on a busy machine a book may be late for an order."""
@@ -139,7 +138,7 @@ class Person:
 
     def _trade_coins(self, side: str) -> None:
         """Coins that are no trade's."""
-        self._hands.at_exchange(PAIR, side, Decimal("0.01") if side == "buy" else Decimal("0.0099"))
+        self._hands.at_exchange(PAIR, side, Decimal("0.01") if side == "buy" else self._held())
 
     def _flatten(self) -> list[str]:
         answer = self._operator(Request("flatten", reason="by hand"))

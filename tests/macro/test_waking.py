@@ -3,7 +3,9 @@ from __future__ import annotations
 import threading
 import time
 
-from citadel_macro.wakeup import BURST, PER_S, Budget, WakeUp
+import pytest
+
+from citadel_macro.wakeup import BURST, MOST_PER_S, PER_S, SHARE, Budget, WakeUp
 
 
 def test_news_before_the_sleep_is_not_slept_over() -> None:
@@ -53,5 +55,47 @@ def test_news_without_end_does_not_end_every_sleep() -> None:
     while time.monotonic() - started < 2:
         WakeUp(event, lambda: True, budget).sleep(5)
         loops += 1
-    assert loops <= BURST + 2 * PER_S + 1
+    assert loops <= BURST + 2 * MOST_PER_S + 1
     assert loops >= BURST
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.worked_s = 0.0
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "per_s"),
+    [
+        (0.0, MOST_PER_S),
+        (0.02, MOST_PER_S),
+        (SHARE / 2, 2.0),
+        (SHARE / PER_S, PER_S),
+        (3.0, PER_S),
+    ],
+)
+def test_how_often_it_ends_early_depends_on_what_a_loop_costs(cost_s: float, per_s: float) -> None:
+    clock = Clock()
+    budget = Budget(lambda: clock.now_s, lambda: clock.worked_s)
+    began, loops = 0.0, 0
+    while clock.now_s < 1_000:
+        clock.now_s += budget.spend()
+        budget.loop_begins()
+        clock.worked_s += cost_s  # in no time: how long it takes on a busy machine is no matter
+        budget.loop_ended()
+        loops += 1
+        if loops == BURST:
+            assert clock.now_s == 0, "those come at once"
+            began = clock.now_s
+    assert (loops - BURST) / (clock.now_s - began) == pytest.approx(per_s, rel=0.01)
+
+
+def test_what_was_saved_in_a_quiet_hour_is_no_more_than_a_burst() -> None:
+    clock = Clock()
+    budget = Budget(lambda: clock.now_s, lambda: clock.worked_s)
+    clock.now_s = 3_600.0
+    assert [budget.spend() for _ in range(int(BURST))] == [0.0] * int(BURST)
+    assert budget.spend() == 1 / PER_S
