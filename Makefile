@@ -171,7 +171,7 @@ $(PYTHONS)/%/.ready:
 	@! command -v npm >/dev/null || npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-save --loglevel=error pyodide@$* >/dev/null
 
 .PHONY: pythons
-pythons: $(STAMP) $(PYTHONS)/0.27.7/.ready $(PYTHONS)/0.29.4/.ready ## the same events in every Python there is: the same commands
+pythons: $(STAMP) $(PYTHONS)/0.27.7/.ready $(PYTHONS)/0.29.4/.ready ## the same events in every Python there is: the same commands and journals
 	@$(BIN)/python tests/campaigns/pythons.py $(ARGS)
 
 .PHONY: study

@@ -3,7 +3,8 @@
 Random lives of the engine at the paper venue, with faults and crashes (``chaos_kit``), are recorded in this Python
 and recomputed in each other one: by ``python3.12`` and later on the path or of pyenv, and by the CPython of Pyodide
 packages (WebAssembly, 32 bits) where ``make`` could install them. There is nothing but the standard library
-in those, so the engine's own room is what is run. Ends 1 when a digest differs.
+in those, so the engine's own room is what is run. The lives' journals are then written by each Python that a few
+packages could be installed for, octet for octet. Ends 1 when a digest differs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,9 @@ from citadel_micro.sim.faults import SCENARIOS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REPLAY: Final = Path(__file__).with_name("pythons_replay.py")
+JOURNAL: Final = Path(__file__).with_name("pythons_journal.py")
+PACKAGES: Final = ("msgspec", "zstandard", "structlog", "Cython", "setuptools", "hatchling")
+"""What a journal is written with, and a kernel compiled."""
 WASM: Final = Path(__file__).with_name("pythons_wasm.js")
 INSTALLED: Final = ("python3.12", "python3.13", "python3.14")
 SEEDS: Final = ("0", "1", "4242")
@@ -59,6 +64,38 @@ def interpreters() -> list[str]:
     return list(found.values())
 
 
+def packages_for(python: str, cache: Path) -> Path | None:
+    """A folder with ``PACKAGES`` for another Python, installed once; None where they cannot be had."""
+    folder = cache / f"packages-{Path(python).name}"
+    if not folder.is_dir():
+        words = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        words += ["--target", str(folder), "-c", str(ROOT / "constraints.txt"), *PACKAGES]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(
+                f"no packages for {python}, so it writes no journal: {done.stderr.strip()[-200:]}"
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+    return folder
+
+
+def journals(lives: Path, cache: Path, others: list[str]) -> dict[str, list[str]]:
+    """Digest of the lives' journals by each Python, kernel and hash seed."""
+    found: dict[str, list[str]] = {}
+    places = {name: packages_for(name, cache) for name in others}
+    # This one has its packages beside it.
+    usable = [(sys.executable, "")]
+    usable += [(name, str(place)) for name, place in places.items() if place is not None]
+    for name, path in usable:
+        for kernel in ("compiled", "python"):
+            for seed in SEEDS:
+                words = [name, "-B", str(JOURNAL), str(ROOT), str(lives), str(cache)]
+                row = told(words, PYTHONHASHSEED=seed, CITADEL_KERNEL=kernel, PYTHONPATH=path)
+                found[f"journal by {row[4]}, {row[3]} kernel, hash seed {seed}"] = row
+    return found
+
+
 def told(words: list[str], **environment: str) -> list[str]:
     """What a program prints, word by word."""
     done = subprocess.run(
@@ -74,7 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=1, help="seeds of each scenario")
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--wasm", type=Path, default=ROOT / ".cache" / "pythons")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "pythons")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lives = Path(folder) / "lives.pickle"
@@ -90,11 +127,18 @@ def main() -> int:
                 words = [name, "-S", "-B", str(REPLAY), str(ROOT), str(lives)]
                 row = told(words, PYTHONHASHSEED=seed, CITADEL_KERNEL="python")
                 found[f"{row[4]}, {row[3]} kernel, hash seed {seed}"] = row
-            for package in sorted(given.wasm.glob("*/node_modules/pyodide")):
+            for package in sorted(given.cache.glob("*/node_modules/pyodide")):
                 row = told(["node", str(WASM), str(package), str(ROOT), folder, seed])
                 found[f"{row[4]} in WebAssembly, hash seed {seed}"] = row
+        written = journals(lives, given.cache, others)
     first = next(iter(found.values()))
     print(f"{count} lives, {first[1]} events, {first[2]} commands")
+    return max(compared(found), compared(written))
+
+
+def compared(found: dict[str, list[str]]) -> int:
+    """Print how each compares with the first; 1 when one differs."""
+    first = next(iter(found.values()))
     for name, row in found.items():
         print(f"{'same' if row[:3] == first[:3] else 'DIFFERS'}  {row[0][:16]}  {name}")
     return int(any(row[:3] != first[:3] for row in found.values()))
