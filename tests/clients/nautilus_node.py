@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.adapters.binance import (
@@ -28,7 +29,7 @@ from nautilus_trader.config import (
 )
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.data import BarType
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.enums import OrderSide, TrailingOffsetType
 from nautilus_trader.model.identifiers import InstrumentId, TraderId
 from nautilus_trader.trading.strategy import Strategy
 
@@ -150,6 +151,16 @@ class Walk(Strategy):  # type: ignore[misc]
         ]
         if self._futures:
             self._last.append(make.stop_market(self._pair, sell, quantity, stop, reduce_only=True))
+            trailing = make.trailing_stop_market(
+                self._pair,
+                sell,
+                quantity,
+                trailing_offset=Decimal(150),
+                trailing_offset_type=TrailingOffsetType.BASIS_POINTS,
+                activation_price=self._price(1.2),
+                reduce_only=True,
+            )
+            self._last.append(trailing)
         for order in self._last:
             self.submit_order(order)
 

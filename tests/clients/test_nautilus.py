@@ -87,7 +87,9 @@ def test_spot(exchange: Exchange) -> None:
 def test_usdm(exchange: Exchange, account: str, kind: str) -> None:
     """With Ed25519 by a session of the websocket API, with HMAC by a listen key over REST."""
     told = walk(exchange, account, kind, futures=True)
-    assert told["resting"] == ["LIMIT", "STOP_LIMIT", "STOP_MARKET"]
+    assert told["resting"] == [
+        *("LIMIT", "STOP_LIMIT", "STOP_MARKET", "TRAILING_STOP_MARKET"),
+    ]
     assert told["moved"][0] == told["moved"][1]
     check_against_the_ledger(told, exchange.operate("GET", f"ledger?account={account}&market=usdm"))
     assert Decimal(told["held"]) == Decimal("0.006")

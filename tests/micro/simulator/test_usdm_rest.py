@@ -339,6 +339,27 @@ def test_a_conditional_order_waits_apart_and_places_an_order_when_it_triggers() 
     trade(body)
 
 
+def test_a_trailing_stop_is_asked_for_with_its_rate() -> None:
+    async def body(client: UsdmClient) -> None:
+        ask = {
+            "symbol": SYMBOL, "algoType": "CONDITIONAL", "side": "SELL", "type": "TRAILING_STOP_MARKET",
+            "quantity": "0.01", "clientAlgoId": "trail",
+        }  # fmt: skip
+        for rate, code in ((None, -1102), ("0.09", -2007), ("10.01", -2007), ("1.005", -2007)):
+            more = {} if rate is None else {"callbackRate": rate}
+            told = await client.send("POST", "/fapi/v1/algoOrder", ask | more)
+            assert told.body["code"] == code
+        now = ask | {"callbackRate": "1.5", "activatePrice": client.price(0.95)}
+        assert (await client.send("POST", "/fapi/v1/algoOrder", now)).body["code"] == -2021
+        wait = now | {"activatePrice": client.price(1.05)}
+        placed = (await client.send("POST", "/fapi/v1/algoOrder", wait)).body
+        assert (placed["algoStatus"], placed["callbackRate"]) == ("NEW", "1.5")
+        assert float(placed["activatePrice"]) == float(client.price(1.05))
+        assert float(placed["triggerPrice"]) == 0
+
+    trade(body)
+
+
 def test_funding_at_a_short_interval_is_paid_and_told() -> None:
     async def body(client: UsdmClient) -> None:
         await client.market("BUY")

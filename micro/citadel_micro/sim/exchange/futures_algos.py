@@ -1,8 +1,9 @@
 """Conditional orders of futures: they wait outside the book, with ids and a list of their own.
 
 A trigger is the last price or the mark price. What triggers places an ordinary order; a stop of a buy
-waits for a rise, its take profit for a fall, and a sell's the other way round. Nothing is locked while
-one waits: margin is judged when it triggers.
+waits for a rise, its take profit for a fall, and a sell's the other way round. A trailing stop is active
+from its trigger price on, and fires when the price comes back from its best since by a share of it. Nothing
+is locked while one waits: margin is judged when it triggers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from citadel_micro.sim.exchange.rules import SymbolRules
 
-AlgoType = Literal["STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"]
+AlgoType = Literal[
+    "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"
+]
 AlgoStatus = Literal[
     "NEW", "TRIGGERING", "TRIGGERED", "FINISHED", "CANCELED", "REJECTED", "EXPIRED"
 ]
@@ -42,7 +45,8 @@ KEPT: Final = 10_000
 class AlgoRequest:
     """A conditional order as it is asked for; amounts and prices in 1e-8.
 
-    ``close_position`` closes what is held when it triggers, and has no quantity.
+    ``close_position`` closes what is held when it triggers, and has no quantity. ``trail_e4`` is of a
+    trailing stop: how far it follows, in 1e-4 of the best price; its trigger is 0 where it is active at once.
     """
 
     symbol: str
@@ -58,6 +62,7 @@ class AlgoRequest:
     stp: StpMode | None = None
     good_till_ns: int = 0
     client_id: str = ""
+    trail_e4: int = 0
 
     @property
     def rising(self) -> bool:
@@ -68,10 +73,25 @@ class AlgoRequest:
         """Whether prices between two would trigger it."""
         return high_e8 >= self.trigger_e8 if self.rising else low_e8 <= self.trigger_e8
 
+    def turned(self, best_e8: int, low_e8: int, high_e8: int) -> bool:
+        """Whether a trailing stop's price has come back far enough from its best."""
+        if self.side == "SELL":
+            return low_e8 * 10_000 <= best_e8 * (10_000 - self.trail_e4)
+        return high_e8 * 10_000 >= best_e8 * (10_000 + self.trail_e4)
+
+    def best(self, best_e8: int, low_e8: int, high_e8: int) -> int:
+        """A trailing stop's best price after prices between two; 0: none before."""
+        if self.side == "SELL":
+            return max(best_e8, high_e8)
+        return min(best_e8 or low_e8, low_e8)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlgoOrder:
-    """A conditional order as it stands. ``order_id`` is what it placed, 0 before."""
+    """A conditional order as it stands. ``order_id`` is what it placed, 0 before.
+
+    ``best_e8`` is a trailing stop's best price since it is active, 0 before.
+    """
 
     account_id: str
     algo_id: int
@@ -83,6 +103,7 @@ class AlgoOrder:
     trigger_ns: int = 0
     order_id: int = 0
     reason: str = ""
+    best_e8: int = 0
 
     @property
     def open(self) -> bool:
@@ -126,9 +147,10 @@ class AlgoOrders:
             OrderRefused: FILTER, DUPLICATE_CLIENT_ID, WOULD_TRIGGER, BAD_COMBINATION.
         """
         rules = self._rules[request.symbol]
-        self._judge(rules, account_id, request)
         price = prices[0] if request.working == "CONTRACT_PRICE" else prices[1]
-        if request.triggers(price, price):
+        self._judge(rules, account_id, request, price)
+        active = not request.trigger_e8
+        if not active and request.triggers(price, price):
             raise OrderRefused("WOULD_TRIGGER")
         algo_id = self._next_id()
         algo = AlgoOrder(
@@ -139,12 +161,15 @@ class AlgoOrders:
             status="NEW",
             create_ns=now_ns,
             update_ns=now_ns,
+            best_e8=price if active else 0,
         )
         self._waiting[request.symbol][algo.algo_id] = algo
         self._keep(algo)
         return algo
 
-    def _judge(self, rules: SymbolRules, account_id: str, request: AlgoRequest) -> None:
+    def _judge(
+        self, rules: SymbolRules, account_id: str, request: AlgoRequest, price_e8: int
+    ) -> None:
         waiting = [
             each for each in self._waiting[request.symbol].values() if each.account_id == account_id
         ]
@@ -156,9 +181,10 @@ class AlgoOrders:
             raise OrderRefused("FILTER", filter_name="MAX_NUM_ALGO_ORDERS")
         if request.close_position == bool(request.quantity_e8):
             raise OrderRefused("BAD_COMBINATION", "either a quantity or closePosition")
-        judge_price(rules, request.trigger_e8)
+        if request.trigger_e8:
+            judge_price(rules, request.trigger_e8)
         if request.quantity_e8:
-            price = request.price_e8 or request.trigger_e8
+            price = request.price_e8 or request.trigger_e8 or price_e8
             judge_size(
                 rules, request.side, request.quantity_e8, price, reduce_only=request.reduce_only
             )
@@ -215,11 +241,22 @@ class AlgoOrders:
         due = [
             each
             for each in self._waiting[symbol].values()
-            if each.request.working == working and each.request.triggers(*span_e8)
+            if each.request.working == working and self._is_due(each, *span_e8)
         ]
         for algo in due:
             if algo.algo_id in self._waiting[symbol]:  # not gone by what another one did
                 self._fire(algo, now_ns)
+
+    def _is_due(self, algo: AlgoOrder, low_e8: int, high_e8: int) -> bool:
+        request = algo.request
+        if not request.trail_e4:
+            return request.triggers(low_e8, high_e8)
+        if algo.best_e8 and request.turned(algo.best_e8, low_e8, high_e8):
+            return True
+        if algo.best_e8 or request.triggers(low_e8, high_e8):
+            followed = replace(algo, best_e8=request.best(algo.best_e8, low_e8, high_e8))
+            self._waiting[request.symbol][algo.algo_id] = self._all[algo.algo_id] = followed
+        return False
 
     def _fire(self, algo: AlgoOrder, now_ns: int) -> None:
         del self._waiting[algo.request.symbol][algo.algo_id]

@@ -11,6 +11,7 @@ from citadel_micro.simulator.binance_usdm.order_params import (
     amount,
     check_position_side,
     flag,
+    mandatory,
     order_name,
     read_good_till,
     read_time_in_force,
@@ -19,6 +20,7 @@ from citadel_micro.simulator.binance_usdm.order_params import (
 )
 from citadel_micro.simulator.binance_usdm.refusals import refusal
 from citadel_micro.simulator.binance_usdm.texts import cut, decimals, plain, size
+from citadel_micro.simulator.private.params import decimal_e8
 from citadel_micro.simulator.query import ApiError
 
 if TYPE_CHECKING:
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _MS_NS: Final = 1_000_000
-_TYPES: Final = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET")
+_TRAILING: Final = "TRAILING_STOP_MARKET"
+_TYPES: Final = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", _TRAILING)
+_HUNDREDTH_E8: Final = 1_000_000
+"""``callbackRate`` is in percent, and is kept in hundredths of one: 0.1 to 10 %."""
+_RATES_E8: Final = (10_000_000, 1_000_000_000)
 
 
 class Algos:
@@ -66,10 +72,15 @@ class Algos:
         if working not in {"CONTRACT_PRICE", "MARK_PRICE"}:
             raise ApiError(-1130, "Data sent for parameter 'workingType' is not valid.")
         no_price = ApiError(-4001, "Price less than 0.")
-        trigger = amount(query, "triggerPrice", spec.tick_e8, no_price)
+        trail_e4 = _trail_e4(query) if kind == _TRAILING else 0
+        if trail_e4:
+            known = query.optional("activatePrice") is not None
+            trigger = amount(query, "activatePrice", spec.tick_e8, no_price) if known else 0
+        else:
+            trigger = amount(query, "triggerPrice", spec.tick_e8, no_price)
         close = flag(query, "closePosition")
         reduce_only = flag(query, "reduceOnly")
-        if close and (kind in LIMITED or query.optional("quantity") or reduce_only):
+        if close and (trail_e4 or kind in LIMITED or query.optional("quantity") or reduce_only):
             raise ApiError(
                 -4136, f"Target strategy invalid for orderType {kind},closePosition true"
             )
@@ -93,6 +104,7 @@ class Algos:
             stp=stp_mode(query),
             good_till_ns=read_good_till(query, self._venue.now_ns) if is_gtd else 0,
             client_id=order_name(query, "clientAlgoId"),
+            trail_e4=trail_e4,
         )
 
     # ------------------------------------------------------------------ cancel
@@ -165,12 +177,32 @@ def _which(query: Query) -> tuple[int, str]:
     return algo_id, name
 
 
+def _trail_e4(query: Query) -> int:
+    """Return how far a trailing stop follows, in 1e-4.
+
+    Raises:
+        ApiError: -1102 without a rate, -2007 for one that is not between 0.1 and 10 percent.
+    """
+    rate_e8 = decimal_e8(query, "callbackRate")
+    if rate_e8 is None:
+        raise mandatory("callbackRate")
+    if not _RATES_E8[0] <= rate_e8 <= _RATES_E8[1] or rate_e8 % _HUNDREDTH_E8:
+        raise ApiError(-2007, "Invalid callBack rate.")
+    return rate_e8 // _HUNDREDTH_E8
+
+
 def algo_json(exchange: FuturesExchange, algo: AlgoOrder) -> Json:
     """Return a conditional order as queries and answers show it."""
     request = algo.request
     spec = exchange.rules[request.symbol].spec
     places = decimals(spec.tick_e8)
     actual = _actual(exchange, algo)
+    trailing: Json = {}
+    if request.trail_e4:
+        trailing = {
+            "activatePrice": cut(request.trigger_e8, places),
+            "callbackRate": plain(request.trail_e4 * _HUNDREDTH_E8),
+        }
     return {
         "algoId": algo.algo_id,
         "clientAlgoId": algo.client_id,
@@ -184,7 +216,7 @@ def algo_json(exchange: FuturesExchange, algo: AlgoOrder) -> Json:
         "algoStatus": algo.status,
         "actualOrderId": actual[0],
         "actualPrice": actual[1],
-        "triggerPrice": cut(request.trigger_e8, places),
+        "triggerPrice": cut(0 if trailing else request.trigger_e8, places),
         "price": cut(request.price_e8, places),
         "icebergQuantity": None,
         "tpTriggerPrice": "0.0",
@@ -202,6 +234,7 @@ def algo_json(exchange: FuturesExchange, algo: AlgoOrder) -> Json:
         "updateTime": algo.update_ns // _MS_NS,
         "triggerTime": algo.trigger_ns // _MS_NS,
         "goodTillDate": request.good_till_ns // _MS_NS,
+        **trailing,
     }
 
 

@@ -81,7 +81,7 @@ def symbol_info(rules: SymbolRules, status: SymbolStatus) -> Json:
         "marketTakeBound": "0.05",
         "maxMoveOrderLimit": rules.max_amends,
         "filters": _filters(rules),
-        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
+        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
         "permissionSets": ["GRID", "COPY"],
     }  # fmt: skip

@@ -38,6 +38,42 @@ def push(pit: Pit, ticks: int) -> None:
     pit.place("bob", "SELL", lots, ticks, time_in_force="IOC")
 
 
+def test_a_trailing_stop_follows_from_its_activation_on() -> None:
+    pit = Pit()
+    bid, ask = pit.best()
+    tick = pit.feed.specs[BTC].tick_e8
+    wait = algo(pit, "SELL", "TRAILING_STOP_MARKET", ask + 1_000, trail_e4=100)
+    added = pit.exchange.add_algo("ann", wait)
+    algos = pit.exchange.algos
+
+    def at(low: int, high: int) -> str:
+        algos.trigger(BTC, "CONTRACT_PRICE", (low * tick, high * tick), pit.exchange.now_ns)
+        return algos.find("ann", added.algo_id, "").status
+
+    top = ask + 50_000
+    edge = top - -(-top // 100)
+    assert at(bid // 2, bid) == "NEW"  # not active
+    assert at(bid, ask + 1_000) == "NEW"  # active from here on
+    assert at(ask, top) == "NEW"  # it follows; what came before its best counts for nothing
+    assert algos.find("ann", added.algo_id, "").best_e8 == top * tick
+    assert at(edge + 1, top - 1) == "NEW"
+    assert at(edge, top - 1) != "NEW"
+    assert pit.lots() == -100
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_a_trailing_stop_without_a_price_is_active_at_once(side: Side) -> None:
+    pit = Pit()
+    last = pit.exchange.last_ticks(BTC)
+    tick = pit.feed.specs[BTC].tick_e8
+    added = pit.exchange.add_algo("ann", algo(pit, side, "TRAILING_STOP_MARKET", 0, trail_e4=10))
+    assert added.best_e8 == last * tick
+    off = last // 1_000 + 1
+    low, high = (last, last + off) if side == "BUY" else (last - off, last)
+    pit.exchange.algos.trigger(BTC, "CONTRACT_PRICE", (low * tick, high * tick), 1)
+    assert abs(pit.lots()) == 100
+
+
 def test_the_mark_is_a_median_that_one_book_cannot_push() -> None:
     feed = synthetic()
     index = 90_000 * E8
