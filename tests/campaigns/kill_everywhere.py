@@ -41,7 +41,7 @@ def play(case: Case) -> tuple[int, str]:
             case.name, case.amends, die_at=case.die_at, again=case.again, down_ns=case.down_ns
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-        return 0, f"{type(error).__name__}: {str(error)[:600]}"
+        return 0, f"{type(error).__name__}: {str(error)[:300]}"
     return len(rig.deaths), ""
 
 

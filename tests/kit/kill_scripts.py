@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FAR: Final = START + 3_600 * SECOND
 TIME: Final = {"time_limit_ms": 6_000}
-PARTS: Final = TIME | {"late": "cross", "max_chase_bps": 200.0}
+PARTS: Final = TIME | {"late": "cross", "max_chase_bps": 200.0, "on_timeout": "cross_ioc"}
 DOWN_NS: Final = (0, 300 * MS, 20 * SECOND)
 """How long it may be away."""
 AMENDS: Final[dict[str, dict[str, Any]]] = {
