@@ -5,111 +5,30 @@ Nothing is executed that should not be, everything is told in words that help, a
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import time
-import urllib.request
-from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-import zmq
+from effort import campaign
 from ports import free_port
 from process_kit import SYMBOL, Bench, citadel, health, until
+from stand_kit import Stand, order
 
-from citadel_bridge.channels import Inbox, SubscriberThread
-from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
-from citadel_proto.codec import MAX_FRAME, decode_market, encode
+from citadel_proto.codec import MAX_FRAME, encode
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
     ExecutionReport,
-    MacroHeartbeat,
-    Signal,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-S = 1_000_000_000
 ZERO = Decimal(0)
-
-
-class Stand:
-    """A micro that is up, and how to reach it."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.ready = bench.up()
-
-    def signal(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
-        """(exit code, report, standard error) of ``citadel signal``."""
-        done = citadel(*self.bench.signal(*arguments))
-        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
-
-    def metric(self, name: str) -> float:
-        """Sum of a metric over its labels."""
-        with urllib.request.urlopen(self.ready["http"] + "/metrics", timeout=20) as response:  # noqa: S310 - loopback
-            lines = response.read().decode().splitlines()
-        return sum(
-            float(line.rpartition(" ")[2])
-            for line in lines
-            if line.startswith((name + "{", name + " "))
-        )
-
-    @contextmanager
-    def macro(self) -> Iterator[Macro]:
-        """A bare publisher in the place of the command line."""
-        with closing(Macro(self.bench)) as made:
-            yield made
-
-
-class Macro:
-    """Sends what it is told to, byte for byte, and keeps the reports that come back."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.publisher = self.context.socket(zmq.XPUB)
-        until(self._bound(bench.commands))
-        self.reports: list[ExecutionReport] = []
-        self.heard = 0
-        inbox = Inbox(decode_market, self._on_message)
-        self.reader = SubscriberThread(
-            self.context, [Endpoint(bench.market)], [topics.ALL], inbox, name="macro"
-        )
-        self.reader.start()
-        # Both ways are open: what is sent before that is lost, and so is what comes back.
-        until(lambda: self.publisher.poll(100))
-        until(lambda: self.heard)
-
-    def _bound(self, address: str) -> Callable[[], bool]:
-        def bind() -> bool:
-            try:
-                self.publisher.bind(address)
-            except zmq.ZMQError:
-                return False  # the one before is still closing
-            return True
-
-        return bind
-
-    def _on_message(self, _topic: bytes, message: object) -> None:
-        self.heard += 1
-        if isinstance(message, ExecutionReport):
-            self.reports.append(message)
-
-    def send(self, message: Signal | MacroHeartbeat) -> None:
-        self.publisher.send(topics.join(topics.topic_of(message), encode(message)))
-
-    def of(self, signal_id: str) -> list[ExecutionReport]:
-        return [report for report in self.reports if report.signal_id == signal_id]
-
-    def close(self) -> None:
-        self.reader.close()
-        self.context.destroy(linger=0)
 
 
 @pytest.fixture(scope="module")
@@ -121,42 +40,33 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         bench.close()
 
 
-def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by name
-    now = time.time_ns()
-    values: dict[str, Any] = {
-        "signal_id": signal_id,
-        "strategy": "test",
-        "venue": "binance-spot",
-        "symbol": SYMBOL,
-        "side": "buy",
-        "quantity": "0.01",
-        "kind": "order",
-        "order_type": "limit",
-        "limit_price": None,
-        "stop_price": None,
-        "time_in_force": "GTC",
-        "reduce_only": False,
-        "leverage": "1",
-        "algo": "marketable_limit",
-        "params": {},
-        "confidence": None,
-        "model_id": "",
-        "tag": "",
-        "candle_ns": 0,
-        "created_ns": now,
-        "expires_ns": now + 10 * S,
-        "epoch": now,
-        "seq": 1,
-    }
-    return Signal(**values | changes)
-
-
 # --- the command line ---------------------------------------------------------------------------
+
+
+NO_SENSE = "BAD_PARAMETER"
+BELOW = ["--param", "take_profits=1000001", "--param", "entry=auto"]
+AROUND = ["--param", "take_profits_bps=5"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        ([SYMBOL, "0.1", "--algo", "vwap"], NO_SENSE, "no volume to weigh by"),
+        campaign(
+            [SYMBOL, "0.1", "--algo", "vwap", "--param", "profile=0,0"],
+            NO_SENSE,
+            "no volume at all",
+        ),
+        campaign([SYMBOL, "0.1", "--algo", "pov", "--param", "rate_pct=80"], NO_SENSE, "0.1 to 50"),
+        ([SYMBOL, "0.1", "--algo", "twap", "--param", "slices=0"], NO_SENSE, "1 to 1000"),
+        (
+            [SYMBOL, "0.1", "--algo", "bracket", "--param", "stop_price=1000000", *BELOW],
+            NO_SENSE,
+            "wrong side of a buy",
+        ),
+        campaign([SYMBOL, "0.1", "--algo", "bracket", *AROUND], NO_SENSE, "one stop"),
+        campaign([SYMBOL, "0.1", "--algo", "scaled"], NO_SENSE, "limit_price"),
+        ([SYMBOL, "0.1", "--algo", "stop"], NO_SENSE, "kind 'stop'"),
         (["ZZZ/USDT", "1"], "SYMBOL_DISALLOWED", SYMBOL),
         ([SYMBOL, "0.1", "--venue", "nowhere"], "VENUE_DISALLOWED", "binance-spot"),
         ([SYMBOL, "0.000001"], "BELOW_MIN", "minimum"),
@@ -170,11 +80,13 @@ def order(signal_id: str, **changes: Any) -> Signal:  # noqa: ANN401 - fields by
 def test_micro_refuses_with_a_code_and_a_reason(
     stand: Stand, arguments: list[str], code: str, words: str
 ) -> None:
+    before = stand.account()
     exit_code, report, _ = stand.signal("buy", *arguments)
     assert exit_code == 3
     assert (report["status"], report["reason_code"]) == ("rejected", code)
     assert words in report["reason"]
     assert report["fills"] == []
+    assert stand.account() == before
 
 
 @pytest.mark.parametrize(
@@ -197,6 +109,69 @@ def test_what_cannot_be_meant_is_not_sent(stand: Stand, arguments: list[str], wo
     assert words in error
     assert "Traceback" not in error
     assert before > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["reset"], 2, "reset needs a reason"),
+        campaign(["reset", "--trip", "t1", "--reason", "  "], 2, "reset needs a reason"),
+        (["reset", "--trip", "t99", "--reason", "looked at it"], 3, "no trip"),
+        campaign(["reset", "--reason", "looked at it"], 3, "no trip"),
+        campaign(["halt"], 2, "halt needs a reason"),
+        (["halt", "--scope", "planet:mars", "--reason", "odd"], 3, "planet:mars"),
+        campaign(["resume", "--reason", "why not"], 2, "no action 'resume'"),
+    ],
+)
+def test_an_operator_that_cannot_be_meant_changes_nothing(
+    stand: Stand, arguments: list[str], code: int, words: str
+) -> None:
+    before = stand.account()
+    ended = citadel("operator", *arguments, "--run-dir", str(stand.bench.run_dir))
+    assert (ended.returncode, words in ended.stderr) == (code, True), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert stand.account() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("max_order_notional = -1", ["max_order_notional is -1", "0 or more"]),
+        ("max_order_notional = nan", ["max_order_notional is nan", "finite"]),
+        campaign("max_drawdown = 1e30", ["max_drawdown", "10^18"]),
+        campaign(
+            "lease_hard_ms = 1\nlease_soft_ms = 9", ["lease_hard", "no shorter than the soft one"]
+        ),
+        ("warn_fraction = 80", ["warn_fraction is 80", "not in percent"]),
+        campaign("sizing = {'*' = 'all in'}", ["all in", "kelly"]),
+        campaign("max_open_orders = 'many'", ["max_open_orders", "many"]),
+        ("max_order_notoinal = 5", ["max_order_notoinal", "did you mean"]),
+    ],
+)
+def test_limits_that_are_impossible_start_nothing_and_change_nothing(
+    stand: Stand, tmp_path: Path, line: str, words: list[str]
+) -> None:
+    path = tmp_path / "micro.toml"
+    path.write_text(f"[risk]\n{line}\n")
+    new = citadel("micro", "--config", str(path), "--run-dir", str(tmp_path / "run"))
+    assert new.returncode == 2, new.stderr
+    assert list(tmp_path.glob("run/journal-*")) == []
+    before, running = stand.account(), stand.bench.folder / "unhurried.toml"
+    was = running.read_text()
+    running.write_text(path.read_text())
+    try:
+        old = citadel(
+            *("operator", "limits", "--reason", "new ones"),
+            *("--run-dir", str(stand.bench.run_dir)),
+        )
+    finally:
+        running.write_text(was)
+    assert old.returncode == 3, old.stderr
+    assert stand.account() == before
+    for said in (new.stderr, old.stderr):
+        assert "Traceback" not in said
+        for word in words:
+            assert word in said
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -392,7 +367,6 @@ def test_a_run_folder_that_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[risk]\nmax_order_notoinal = 5\n", ["max_order_notoinal", "did you mean"]),
         ("[risk\n", ["micro.toml"]),
         ("[paper]\nqueue_model = 'lucky'\n", ["queue_model", "pessimistic"]),
         ("[bridge]\nmarket = 'tcp://0.0.0.0:5556'\n", ["citadel keys make"]),

@@ -54,6 +54,10 @@ ALGORITHMS: Final[dict[str, type[Algorithm]]] = {
     "trailing_stop": TrailingStop,
     "oco": Oco,
 }
+LISTS_OF_NUMBERS: Final = frozenset(
+    param.name for kind in ALGORITHMS.values() for param in kind.params if param.numbers
+)
+"""Parameters that are text with numbers, in every algorithm that has one of that name."""
 
 
 def with_present_defaults(

@@ -78,6 +78,12 @@ def test_a_signal_keeps_every_digit_and_sorts_its_params() -> None:
     assert (event.created_ns, event.expires_ns, event.epoch, event.seq) == (1, 2, 3, 4)
 
 
+def test_one_number_where_a_list_is_meant_is_a_list_of_one() -> None:
+    event = wire.event_of(signal(params={"take_profits": 61_000, "shares": 0.5, "stop_bps": 5.0}))
+    assert isinstance(event, SignalReceived)
+    assert dict(event.params) == {"take_profits": "61000", "shares": "0.5", "stop_bps": 5.0}
+
+
 @pytest.mark.parametrize(
     "quantity",
     [
