@@ -54,6 +54,9 @@ class Ladder(Algorithm):
             return self.on_unfit_book(live[0] if live else None, inst, now_ns)
         self.on_fit_book()
         bid, ask = map(inst.instrument.ticks_of_float, (best[0], best[2]))
+        outer = inst.external_best(parent.signal.side, best)
+        if outer is not None:
+            bid, ask = (outer, ask) if sign > 0 else (bid, outer)
         near, far = (bid, ask) if sign > 0 else (-ask, -bid)
         top = resting_price(parent, near, far)
         if isinstance(top, Finish):
