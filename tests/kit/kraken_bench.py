@@ -39,12 +39,12 @@ ACCOUNT = public_account_id("demo").replace(" ", "")
 MARK = "abc123"
 
 
-def kraken_rules() -> Instrument:
+def kraken_rules(symbol: str = SYMBOL) -> Instrument:
     """Those of the simulator."""
     return make_instrument(
         venue=VENUE,
-        symbol=SYMBOL,
-        native=SYMBOL,
+        symbol=symbol,
+        native=symbol,
         kind="spot",
         tick=Decimal("0.01"),
         lot=Decimal("0.00001"),
@@ -162,7 +162,7 @@ class KrakenDesk(SpotDesk):
             "[bridge]\nmarket = 'tcp://127.0.0.1:0'\nmacros = []\ncommand_lines = []\n"
             "macro_required = false\n"
             "[http]\nport = 0\n[journal]\nfsync = false\n[reconcile]\ninterval_s = 2\n"
-            f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n"
+            f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n{self.of_venue}"
             f"key_file = '{write_key(self.folder / 'keys', text)}'\n"
             f"rest_url = '{at['rest']}'\nws_url = '{at['ws']}'\n"
             f"private_rest_url = '{at['rest']}'\nws_api_url = '{at['ws_api']}'\n{ROOMY}"

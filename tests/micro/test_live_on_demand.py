@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import campaign
+from kraken_bench import KrakenDesk
 from live_desk import Desk
-from spot_kit import SYMBOL, VENUE
+from spot_kit import SYMBOL
 from waiting import until
 
 from citadel_micro.core.orders.order_states import ParentState
@@ -28,19 +30,22 @@ ETH, SOL, XRP = "ETH/USDT", "SOL/USDT", "XRP/USDT"
 def named(desk: Desk, *pairs: str) -> None:
     """What a macro's heartbeat names."""
     assert desk.micro.uplink.on_pairs is not None
-    desk.micro.uplink.on_pairs("macro-1", tuple((VENUE, pair) for pair in pairs))
+    desk.micro.uplink.on_pairs("macro-1", tuple((desk.venue, pair) for pair in pairs))
 
 
 async def follows(desk: Desk, *pairs: str) -> None:
     def so() -> bool:
         named(desk, *pairs)
-        return all(desk.micro.engine.markets[VENUE, each].state == "LIVE" for each in pairs)
+        return all(desk.micro.engine.markets[desk.venue, each].state == "LIVE" for each in pairs)
 
     await until(so)
 
 
+@pytest.mark.parametrize(
+    ("kind", "beside"), [(Desk, ()), campaign(KrakenDesk, ("kraken",), id="kraken")]
+)
 def test_pairs_come_and_go_live_and_only_trades_of_what_is_ours_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Desk], beside: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(follower, "TURN_S", 0.02)
 
@@ -58,11 +63,11 @@ def test_pairs_come_and_go_live_and_only_trades_of_what_is_ours_are_read(
 
         # What is held is followed before any macro is heard, and only its trades are read.
         await desk.start()
-        await until(lambda: desk.micro.engine.markets[VENUE, ETH].state == "LIVE")
+        await until(lambda: desk.micro.engine.markets[desk.venue, ETH].state == "LIVE")
         foreign = desk.micro.engine.portfolio.foreign
         assert {symbol for _, symbol in foreign.known_ns} == {SYMBOL, ETH}
-        held = desk.micro.engine.portfolio.quantity(VENUE, ETH)
-        step = desk.micro.engine.inst_states[VENUE, ETH].instrument.lot
+        held = desk.micro.engine.portfolio.quantity(desk.venue, ETH)
+        step = desk.micro.engine.inst_states[desk.venue, ETH].instrument.lot
         quantity = str(held // step * step)
         sold = await desk.ended(desk.signal("sell", quantity, algo="marketable_limit", symbol=ETH))
         assert sold.state is ParentState.FILLED, sold.reason
@@ -76,9 +81,10 @@ def test_pairs_come_and_go_live_and_only_trades_of_what_is_ours_are_read(
             assert verify_journal(path, said.append) == 0, said
 
     async def main() -> None:
-        config = SimulatorConfig(symbols=(SYMBOL, ETH, SOL, XRP), history_days=1, warm_minutes=1)
+        pairs = (SYMBOL, ETH, SOL, XRP)
+        config = SimulatorConfig(symbols=pairs, history_days=1, warm_minutes=1, venues=beside)
         async with SimulatorServer(config) as server:
-            desk = Desk(server, tmp_path, "hmac")
+            desk = kind(server, tmp_path, "hmac")
             desk.of_venue = "on_demand = ['*/USDT']\n"
             try:
                 await desk.start()
@@ -101,6 +107,6 @@ def test_where_each_pair_is_prepared_at_the_start_it_has_a_name(tmp_path: Path) 
         live = config.model_copy(update={"mode": "live"})
         with pytest.raises(BadInput, match="on demand live at binance-usdm") as refused:
             Micro(live)
-        assert "live at binance-spot; on paper anywhere" in str(refused.value)
+        assert "live at binance-spot, kraken-spot; on paper anywhere" in str(refused.value)
 
     asyncio.run(main())

@@ -101,6 +101,7 @@ def _kraken() -> LiveVenue:
         adapter_of=orders.adapter_of,
         inspector=KrakenInspector(),
         cancel_desk=KrakenCancelDesk,
+        on_demand=True,
     )
 
 

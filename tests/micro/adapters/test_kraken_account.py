@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kraken_bench import ACCOUNT, KrakenBench, kraken_bench, kraken_key, kraken_rules
 from kraken_kit import SYMBOL, addresses, kraken_config, side_of
 from waiting import until
 
+from citadel_micro.adapters.kraken import account_facts
 from citadel_micro.adapters.kraken import orders as kraken_orders
 from citadel_micro.adapters.kraken.account_facts import KrakenInspector
 from citadel_micro.adapters.kraken.orders import VENUE
@@ -66,9 +67,12 @@ def on(
     body: Callable[[SimulatorServer], Awaitable[None]],
     *faults: str,
     accounts: tuple[AccountConfig, ...] = (),
+    symbols: tuple[str, ...] = (SYMBOL,),
 ) -> None:
     async def main() -> None:
-        more = {"accounts": accounts} if accounts else {}
+        more: dict[str, Any] = {"symbols": symbols}
+        if accounts:
+            more["accounts"] = accounts
         async with asyncio.timeout(150), SimulatorServer(kraken_config(*faults, **more)) as server:
             await body(server)
 
@@ -98,6 +102,21 @@ def test_the_account_is_read_and_judged() -> None:
         assert verdicts["withdrawals"] == "ok"
 
     on(body)
+
+
+@pytest.mark.parametrize("part", [1, 2, 100])
+def test_many_pairs_are_asked_about_in_parts_and_an_unknown_one_spoils_none(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_facts, "PART", part)
+    rules = {name: kraken_rules(name) for name in (SYMBOL, "ETH/USDT", "NONE/USDT")}
+
+    async def body(server: SimulatorServer) -> None:
+        facts = await KrakenInspector().facts(replace(query_of(server), instruments=rules))
+        assert set(facts.symbols) == {SYMBOL, "ETH/USDT"}
+        assert all(each.taker_fee is not None for each in facts.symbols.values())
+
+    on(body, symbols=(SYMBOL, "ETH/USDT"))
 
 
 def test_a_key_that_may_withdraw_is_refused() -> None:

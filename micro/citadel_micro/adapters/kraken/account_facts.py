@@ -31,7 +31,7 @@ from citadel_proto.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from citadel_micro.shell.account_facts import AccountQuery
 
@@ -57,6 +57,16 @@ class _Pair(msgspec.Struct):
 
 class _Fee(msgspec.Struct):
     fee: Decimal
+
+
+PART: Final = 100
+"""Pairs in one query: with pairs on demand there may be several hundred, in an address. Each query about
+fees counts, of 15 calls that a small account has at once."""
+
+
+def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Parts of at most so many."""
+    return (names[first : first + size] for first in range(0, len(names), size))
 
 
 class _Volume(msgspec.Struct):
@@ -164,26 +174,29 @@ class KrakenFacts:
             await dialect.close()
 
     async def _pairs(self) -> list[_Pair]:
-        """Those that exist: one unknown pair fails the query about all."""
+        """Those that exist: one unknown pair fails the query about all that are asked about with it."""
         names = [pair_name(each) for each in self._query.instruments.values()]
         found: list[_Pair] = []
-        for some in (names, *([name] for name in names)):
-            try:
-                told = await self._get("AssetPairs", dict[str, _Pair], pair=",".join(some))
-            except VenueViolation as error:
-                if _NO_SUCH_PAIR in str(error):
-                    continue
-                raise
-            found += told.values()
-            if some is names:
-                break
+        for some in batched(names, PART):
+            for part in (some, *([name] for name in some)):
+                try:
+                    told = await self._get("AssetPairs", dict[str, _Pair], pair=",".join(part))
+                except VenueViolation as error:
+                    if _NO_SUCH_PAIR in str(error):
+                        continue
+                    raise
+                found += told.values()
+                if part is some:
+                    break
         return found
 
     async def _volume(self, pairs: list[_Pair]) -> _Volume:
-        if not pairs:
-            return _Volume()
-        names = ",".join(each.altname for each in pairs)
-        return await self._get("TradeVolume", _Volume, pair=names)
+        found = _Volume()
+        for some in batched([each.altname for each in pairs], PART):
+            told = await self._get("TradeVolume", _Volume, pair=",".join(some))
+            found.fees.update(told.fees)
+            found.fees_maker.update(told.fees_maker)
+        return found
 
     async def _get(self, name: str, kind: type[T], **params: str) -> T:
         """One result."""

@@ -74,7 +74,8 @@ class VenueSection(Section):
     on_demand: Names = Field(default=[])
     """Further symbols that may be traded, each followed only while a macro names it (for Freqtrade's
     pair lists that change). Patterns such as `*/USDT` stand for all that the venue lists at the
-    start. On paper everywhere; live at `binance-spot`."""
+    start. On paper everywhere; live at `binance-spot` and
+    `kraken-spot`."""
     on_demand_most: int = Field(default=40, ge=1, le=500)
     """Followed at once of `on_demand`. More are refused until others leave."""
     rest_url: HttpUrl | None = None
