@@ -11,12 +11,13 @@ import ast
 import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 ROOM = "citadel_micro.core.risk"
 MODULES = ("checks_market", "checks_exposure", "checks_margin", "checks_conduct", "budgets")
@@ -65,8 +66,7 @@ def mutants(modules: Sequence[str] = MODULES) -> list[Mutant]:
     """Every mutant of every check."""
     found: list[Mutant] = []
     for name in modules:
-        tree = ast.parse(inspect.getsource(import_module(f"{ROOM}.{name}")))
-        for place, (function, node) in enumerate(_comparisons(tree)):
+        for place, (function, node) in enumerate(_read(name)[1]):
             for number, operator in enumerate(node.ops):
                 for moved, table in ((False, _TURNED), (True, _MOVED)):
                     if type(operator) in table:
@@ -80,12 +80,15 @@ def mutants(modules: Sequence[str] = MODULES) -> list[Mutant]:
 def in_place(mutant: Mutant) -> Iterator[None]:
     """The gate with this mutant instead of the original."""
     module = import_module(f"{ROOM}.{mutant.module}")
-    tree = ast.parse(inspect.getsource(module))
-    for place, (_, node) in enumerate(_comparisons(tree)):
-        if place == mutant.place:
-            table = _MOVED if mutant.moved else _TURNED
-            node.ops[mutant.operator] = table[type(node.ops[mutant.operator])]()
-    with _replaced(module, tree):
+    tree, comparisons = _read(mutant.module)
+    operators = comparisons[mutant.place][1].ops
+    before = operators[mutant.operator]
+    operators[mutant.operator] = (_MOVED if mutant.moved else _TURNED)[type(before)]()
+    try:
+        code = compile(tree, module.__name__, "exec")
+    finally:
+        operators[mutant.operator] = before
+    with _replaced(module, code):
         yield
 
 
@@ -113,6 +116,13 @@ def without(code: str) -> Iterator[None]:
             setattr(Case, name, originals[name])
 
 
+@cache
+def _read(name: str) -> tuple[ast.Module, list[tuple[str, ast.Compare]]]:
+    """A module of the room, and its comparisons in order."""
+    tree = ast.parse(inspect.getsource(import_module(f"{ROOM}.{name}")))
+    return tree, list(_comparisons(tree))
+
+
 def _comparisons(tree: ast.Module) -> Iterator[tuple[str, ast.Compare]]:
     """(function, comparison) of all that is compared in functions, in order."""
     for top in tree.body:
@@ -129,10 +139,10 @@ def _comparisons(tree: ast.Module) -> Iterator[tuple[str, ast.Compare]]:
 
 
 @contextmanager
-def _replaced(module: ModuleType, tree: ast.Module) -> Iterator[None]:
+def _replaced(module: ModuleType, code: CodeType) -> Iterator[None]:
     """The functions and classes of a module, compiled anew, wherever the room uses them."""
     space: dict[str, Any] = {"__name__": module.__name__}
-    exec(compile(ast.fix_missing_locations(tree), module.__name__, "exec"), space)  # noqa: S102 - our own source
+    exec(code, space)  # noqa: S102 - our own source
     rooms = [import_module(f"{ROOM}.{name}") for name in (*MODULES, "table", SIZING, *PLAIN)]
     olds: list[tuple[ModuleType, str, object]] = []
     try:
