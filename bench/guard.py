@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.core.marketdata import deltas, kernel
+from citadel_micro.core.marketdata.book import Book
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.journal import records
 from citadel_micro.shell.marketdata import levels
@@ -136,10 +137,20 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
     def compiled() -> object:
         return levels.pairs(raw)
 
+    snapshot = _side([(610_000 - n / 10, 1 + n / 1_000) for n in range(5_000)])
+    pairs = list(snapshot)
+
+    def twin_book() -> None:
+        Book().replace(pairs, ())
+
+    def compiled_book() -> None:
+        kernel.Book().replace(snapshot, ())
+
     return [
         compare("journal: a record an event, against differences", 1.6, plain, packed, rounds),
         compare("reading it back", 1.8, read_plain, read_packed, rounds),
         compare("levels: Python, against the compiled twin", 1.4, twin, compiled, rounds),
+        compare("a snapshot of 5,000 bids: the same", 1.7, twin_book, compiled_book, rounds),
         # Not a time: the same on every machine.
         Ratio(
             "bytes of the journal",

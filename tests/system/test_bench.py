@@ -87,4 +87,4 @@ def test_compiled_code_and_short_records_save_what_they_must(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(out.read_text())) == 4
+    assert len(json.loads(out.read_text())) == 5

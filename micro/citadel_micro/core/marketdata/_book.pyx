@@ -28,7 +28,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 6
+VERSION = 7
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"

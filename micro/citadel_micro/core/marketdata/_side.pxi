@@ -93,14 +93,31 @@ cdef inline void _shift(Side *side, Py_ssize_t to, Py_ssize_t at, Py_ssize_t cou
 
 cdef int _make_room(Side *side) except -1:
     """Space behind the best level."""
-    cdef Py_ssize_t count = side.high - side.low, room
-    cdef void *more
     if side.low > side.room // 8:
-        _shift(side, 0, side.low, count)
-        side.low = 0
-        side.high = count
+        _slide_to(side, side.low // 2)
         return 0
-    room = side.room + max(64, side.room // 4)
+    return _more_room(side)
+
+
+cdef int _make_front(Side *side) except -1:
+    """Space before the worst level: a snapshot begins with the best."""
+    if side.room - side.high <= side.room // 8:
+        _more_room(side)
+    _slide_to(side, (side.room - side.high + 1) // 2)
+    return 0
+
+
+cdef inline void _slide_to(Side *side, Py_ssize_t low) noexcept nogil:
+    """Move all levels within the arrays."""
+    cdef Py_ssize_t count = side.high - side.low
+    _shift(side, low, side.low, count)
+    side.low = low
+    side.high = low + count
+
+
+cdef int _more_room(Side *side) except -1:
+    cdef Py_ssize_t room = side.room + max(64, side.room // 4)
+    cdef void *more
     more = PyMem_Realloc(side.keys, room * sizeof(double))
     if more == NULL:
         raise MemoryError
@@ -193,7 +210,10 @@ cdef int _set(Side *side, double price, double size, const Text *text, Given giv
     else:
         if size == 0.0:
             return 0
-        if side.low > 0 and at - side.low < side.high - at:
+        if at - side.low < side.high - at:
+            if side.low == 0:
+                _make_front(side)
+                at += side.low
             _shift(side, side.low - 1, side.low, at - side.low)
             side.low -= 1
             at -= 1

@@ -73,3 +73,33 @@ def test_digits_that_come_late_or_not_at_all_end_the_window() -> None:
             assert one.top(9) == other.top(9), seed
             for style in STYLES:
                 assert one.checksum(style, 10) == other.checksum(style, 10), seed
+
+
+@pytest.mark.parametrize("order", ["best first", "worst first", "from the middle", "any"])
+@pytest.mark.parametrize("digits", [False, True])
+def test_a_book_is_the_same_in_whatever_order_its_levels_came(order: str, *, digits: bool) -> None:
+    rng = random.Random(order)
+    for count in (1, 60, 130, 700, 3_000):
+        bids = [(6_000.0 - at / 10, 1.0 + at) for at in range(count)]
+        asks = [(6_000.1 + at / 10, 1.0 + at) for at in range(count)]
+        for side in (bids, asks):
+            if order == "worst first":
+                side.reverse()
+            elif order == "from the middle":
+                side.sort(key=lambda level: abs(level[1] - count / 2))
+            elif order == "any":
+                rng.shuffle(side)
+        one, other = kernel.Book(keep_text=digits), Book(keep_text=digits)
+        texts: tuple[list[tuple[str, str]], list[tuple[str, str]]] | None = None
+        if digits:
+            texts = ([(f"{price:.1f}", f"{size:.2f}") for price, size in bids], [])
+        for book in (one, other):
+            book.replace(bids, asks if not digits else [], texts)
+            # Up and down again at both ends.
+            for step in range(count // 3):
+                book.apply([(6_000.1 + step / 10, 2.0), (6_000.0 - (count + step) / 10, 3.0)], [])
+                book.apply([(6_000.0 - step / 10, 0.0)], [])
+        assert one.top(10_000) == other.top(10_000)
+        for style in STYLES:
+            assert one.checksum(style, 25) == other.checksum(style, 25)
+            assert one.checksum(style, 1_000) == other.checksum(style, 1_000)
