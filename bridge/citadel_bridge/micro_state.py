@@ -151,6 +151,8 @@ class MicroStateCache:
             case Answer():
                 self._answer(topic, message)
             case MicroHeartbeat():
+                if lost > 0:  # a report may be lost as well, and be the last one of its topic
+                    self.on_lost(f"{lost} heartbeats of {message.instance} missing")
                 self._heartbeat(message)
             case RiskState():
                 self.risk.setdefault(micro_of(message.instance), {})[message.scope] = message

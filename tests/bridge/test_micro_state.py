@@ -98,6 +98,16 @@ def test_an_instance_that_appears_may_have_said_something_before() -> None:
     assert reasons[1:] == ["2 messages missing on report/s/x"]
 
 
+def test_missing_heartbeats_say_that_the_last_report_of_a_topic_may_be_lost() -> None:
+    """Such a loss shows in no later report, and of an order that micro made itself nobody would ask."""
+    reasons: list[str] = []
+    mirror = MicroStateCache()
+    mirror.on_lost = reasons.append
+    for seq in (1, 2, 5, 5, 6):
+        mirror.apply(topics.HEARTBEAT, beat("m", seq))
+    assert reasons[1:] == ["2 heartbeats of m missing"]
+
+
 def test_balances_are_there_before_the_report_that_carries_them() -> None:
     mirror = MicroStateCache()
     seen: list[str] = []
