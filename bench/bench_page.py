@@ -2,6 +2,8 @@
 
 Twenty symbols, each with ten updates a second, all of them on the screen. The server's share is the
 difference between a time with a viewer and one without. Needs Chromium: ``apt-get install chromium``.
+Ends with 1 when either side takes more of a core than is allowed, three times in a row: a busy machine
+makes work longer, never shorter.
 
     .venv/bin/python bench/bench_page.py [SECONDS]
 """
@@ -34,6 +36,9 @@ SYMBOLS = tuple(f"C{number:02}/USDT" for number in range(20))
 EVERY_S = 0.1
 LEVELS = 50
 WHOLE = True
+MOST = 0.10
+"""Of a core, on either side."""
+TRIES = 3
 
 
 class ManyBooks(PageRun):
@@ -125,8 +130,8 @@ def worked_s(pid: int) -> float:
     return total
 
 
-async def measure(seconds: float, url: str, server: int, folder: Path) -> None:
-    """Print the table."""
+async def measure(seconds: float, url: str, server: int, folder: Path) -> bool:
+    """Print the table. Whether both sides take no more than they may."""
     await asyncio.sleep(1)
     before = worked_s(server)
     await asyncio.sleep(seconds)
@@ -147,27 +152,36 @@ async def measure(seconds: float, url: str, server: int, folder: Path) -> None:
         print(f"server with one             {watched:6.1%}, so the page {watched - alone:.1%}")
         print(f"browser, the page's thread  {script:6.1%}")
         print(f"browser, all its processes  {whole:6.1%}")
+        return max(watched - alone, whole) <= MOST
 
 
-def main() -> None:
+def main() -> int:
     """Start the server, then measure."""
     if not any(shutil.which(name) for name in NAMES):
         print("no Chromium here, so what a viewer costs is not measured")
-        return
+        return 0
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours, its = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=serve, args=(its, folder))
         process.start()
-        asyncio.run(measure(seconds, ours.recv(), int(process.pid or 0), folder))
+        url, within = ours.recv(), False
+        for number in range(TRIES):
+            profile = folder / f"try-{number}"
+            profile.mkdir()
+            within = asyncio.run(measure(seconds, url, int(process.pid or 0), profile))
+            if within:
+                break
         ours.send("end")
         turns = ours.recv()
         process.join()
         for share in (0.5, 0.99, 1.0):
             at = turns[min(len(turns) - 1, int(share * len(turns)))]
             print(f"one turn on the loop, {share:.0%} of them within {at * 1e3:.2f} ms")
+    print(f"allowed: {MOST:.0%} on either side" + ("" if within else ", which was exceeded"))
+    return 0 if within else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from chromium import NAMES
 
 from citadel_micro.core.marketdata import kernel
 
@@ -71,6 +73,22 @@ def test_a_run_writes_a_page_and_data(tmp_path: Path) -> None:
     assert found["benches"]["bench_fake"]["exit"] == 3
     assert json.loads(json.dumps(found)) == found
     assert "## bench_fake\n\nsome text\n| order" in module.page_of(found)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="no Chromium here")
+def test_a_viewer_of_the_page_costs_either_side_what_it_may_at_most() -> None:
+    """Twenty books, ten updates a second: by processor time, which what else runs lengthens a little."""
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "bench_page.py"), "6"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 books at 10 updates a second" in done.stdout
 
 
 def test_compiled_code_and_short_records_save_what_they_must(tmp_path: Path) -> None:
