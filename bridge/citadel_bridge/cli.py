@@ -38,6 +38,21 @@ _DISTRIBUTION_OF: Final = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
 """Distributions whose name differs from their module's."""
 
 
+PANELS: Final = {
+    "To begin with": ("init", "doctor", "demo", "micro", "macro", "sim"),
+    "To watch and to act": (
+        *("status", "top", "page", "feeds", "operator", "risk", "signal", "alerts"),
+    ),
+    "For live money": ("live", "watchdog", "keys"),
+    "Afterwards": (
+        *("audit", "tca", "shadow", "export", "journal", "incident", "record", "replay", "tape"),
+    ),
+    "Execution without money": (
+        *("algos", "instruments", "capture", "books", "work", "study", "cache", "paper"),
+    ),
+}
+"""Every command by what it is for, in the order in which help lists them."""
+
 _LIKE_A_KEY: Final = re.compile(r"[A-Za-z0-9+=_-]{40,}")
 """A key given as an argument; a service's log would keep an error about it."""
 
@@ -54,6 +69,12 @@ _SURROUNDINGS: Final = frozenset(
 
 class _Root(TyperGroup):
     """The command group; maps a run's result to its exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - as below
+        """Those that help lists, in the order of ``PANELS``."""
+        order = [name for names in PANELS.values() for name in names]
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps the type of its context private
         try:
@@ -106,7 +127,17 @@ def build(only: str | None = None) -> typer.Typer:
             )
             continue
         register(app)
+    _arrange(app)
     return app
+
+
+def _arrange(app: typer.Typer) -> None:
+    """Put every command where help lists it."""
+    places = {name: panel for panel, names in PANELS.items() for name in names}
+    for command in app.registered_commands:
+        command.rich_help_panel = places.get(str(command.name), "Others")
+    for group in app.registered_groups:
+        group.rich_help_panel = places.get(str(group.name), "Others")
 
 
 def main(

@@ -239,6 +239,19 @@ def test_only_the_command_that_is_asked_for_is_built(
     assert "union" in capsys.readouterr().err.lower()
 
 
+def test_help_lists_every_command_by_what_it_is_for() -> None:
+    app = cli.build()
+    here = {each.name for each in app.registered_commands}
+    here |= {each.name for each in app.registered_groups}
+    listed = [name for names in cli.PANELS.values() for name in names]
+    assert here == set(listed)
+    assert len(listed) == len(set(listed))
+    shown = citadel("--help").stdout
+    places = [shown.index(panel) for panel in cli.PANELS]
+    assert places == sorted(places)
+    assert "Others" not in shown
+
+
 def test_version_names_the_distribution() -> None:
     shown = citadel("--version")
     assert shown.returncode == 0
