@@ -1,7 +1,8 @@
 """The wire alone: a round trip over our sockets, against blocking pyzmq's with the same frames, in turns.
 
 Each side is a process. A request is a signal, its answer a report of it, encoded and decoded on both sides where they are
-ours; the plain side passes on bytes that were made before. No journal, no engine.
+ours; the plain side passes on bytes that were made before. No journal, no engine. "Without a thread" reads the socket in
+the thread that waits, so what is left of "both ours" is what passing an answer from thread to thread costs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ROUNDS = 5
 TRIPS = 2_000
 WARM = 200
+ALONE = "both ours, without a thread"
 
 SIGNAL = Signal(
     signal_id="bench-1",
@@ -128,9 +130,29 @@ async def answer(side: Side, pipe: Connection) -> None:
     await asyncio.Event().wait()
 
 
-def trips(side: Side, pipe: Connection, *, ours: bool) -> Iterator[float]:
+def alone(side: Side, pipe: Connection) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Macro's side with our publisher and decoder, and no receive thread: how to send, and to receive."""
+    got: list[object] = []
+    publisher = Publisher(side.context, "tcp://127.0.0.1:0", stamp={"epoch": 1}, keys=side.server)
+    pipe.send(publisher.address)
+    inbox = Inbox(decode_market, lambda _topic, message: got.append(message))
+    socket = subscriber_socket(side.context, [side.end(pipe)], [topics.ALL])
+
+    def receive() -> object:
+        while not got:
+            inbox.feed(socket.recv())
+        return got.pop()
+
+    return lambda: publisher.publish(SIGNAL), receive
+
+
+def trips(side: Side, pipe: Connection, *, ours: bool, thread: bool) -> Iterator[float]:
     """Endless round trips of macro's side, in seconds each."""
-    if ours:
+    send: Callable[[], object]
+    receive: Callable[[], object]
+    if ours and not thread:
+        send, receive = alone(side, pipe)
+    elif ours:
         got: queue.SimpleQueue[object] = queue.SimpleQueue()
         publisher = Publisher(
             side.context, "tcp://127.0.0.1:0", stamp={"epoch": 1}, keys=side.server
@@ -138,8 +160,7 @@ def trips(side: Side, pipe: Connection, *, ours: bool) -> Iterator[float]:
         pipe.send(publisher.address)
         inbox = Inbox(decode_market, lambda _topic, message: got.put(message))
         SubscriberThread(side.context, [side.end(pipe)], [topics.ALL], inbox).start()
-        send: Callable[[], object] = lambda: publisher.publish(SIGNAL)  # noqa: E731 - beside the other one
-        receive: Callable[[], object] = got.get
+        send, receive = lambda: publisher.publish(SIGNAL), got.get
     else:
         send, receive = side.plain(pipe, frame_of(SIGNAL))
     time.sleep(1.0)  # subscriptions arrive
@@ -157,6 +178,7 @@ def main() -> None:
         "micro's side ours": (True, False, False),
         "macro's side ours": (False, True, False),
         "both ours": (True, True, False),
+        ALONE: (True, True, False),
         "blocking pyzmq, CURVE": (False, False, True),
         "both ours, CURVE": (True, True, True),
     }
@@ -179,7 +201,7 @@ def main() -> None:
         running: dict[str, Iterator[float]] = {}
         for name, (_, theirs, curve) in kinds.items():
             side = Side("macro", "micro", keys if curve else "")
-            running[name] = trips(side, pipes[name], ours=theirs)
+            running[name] = trips(side, pipes[name], ours=theirs, thread=name != ALONE)
             for _ in range(WARM):
                 next(running[name])
         found: dict[str, list[float]] = {name: [] for name in kinds}
