@@ -81,6 +81,10 @@ run_dir = "runs/micro"
 [venues.{venue_of(config)}]
 symbols = [{symbols}]
 
+[paper]
+# What the account on paper begins with: Freqtrade takes this for its wallet.
+balances = {{ "{currency}" = "{_text(_opening(config, stake * many, money))}" }}
+
 [risk]
 # Freqtrade stakes up to {_text(stake)} {currency} a trade, {many} at once, of {_text(money)} {currency}.
 reporting_currency = "{currency}"
@@ -188,6 +192,13 @@ def _sizes(
         )
     ratio = Decimal(str(config.get("tradable_balance_ratio", 0.99)))
     return wallet * ratio / many, many, wallet
+
+
+def _opening(config: Mapping[str, Any], staked: Decimal, money: Decimal) -> Decimal:
+    """What a paper account needs: an unlimited stake is shared out of it, fixed ones need fees beside them."""
+    if isinstance(config.get("stake_amount"), int | float):
+        return max(money, Decimal(_round(staked * SPARE)))
+    return money
 
 
 def _leverage(config: Mapping[str, Any]) -> Decimal:

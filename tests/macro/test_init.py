@@ -108,6 +108,31 @@ def test_later_files_are_over_earlier_ones(tmp_path: Path) -> None:
     config = load(out)
     assert list(config.venues) == ["kraken-spot"]
     assert risk_of(out).reporting_currency == "EUR"
+    assert config.paper.balances == {"EUR": 1_000}, "else nothing could be bought on paper"
+
+
+@pytest.mark.parametrize(
+    ("over", "words", "opening"),
+    [
+        ({}, [], 1_000),
+        (
+            {"dry_run_wallet": 0},
+            [],
+            750,
+        ),  # three of 200, with room for fees and what Freqtrade keeps
+        ({"stake_amount": "unlimited"}, ["--capital", "900"], 900),
+        ({"stake_amount": "unlimited"}, [], 1_000),
+    ],
+)
+def test_the_paper_account_holds_what_freqtrade_counts_on(
+    tmp_path: Path, over: dict[str, Any], words: list[str], opening: int
+) -> None:
+    """An unlimited stake is shared out of the wallet: of more, each order would be beyond its limit."""
+    out = tmp_path / "micro.toml"
+    assert main(["init", "-c", str(freqtrade(tmp_path, **over)), *words, "--out", str(out)]) == 0
+    assert load(out).paper.balances == {"USDT": opening}
+    stake = opening * Decimal("0.99") / 3 if "stake_amount" in over else Decimal(200)
+    assert risk_of(out).max_order_notional >= stake
 
 
 @pytest.mark.parametrize(
