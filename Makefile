@@ -36,12 +36,12 @@ NODE := .cache/node
 $(NODE)/.ready: .ci/node $(wildcard tests/system/wire_clients/package*.json)
 	@.ci/node $(NODE)
 
-# Six workers for two cores: a good part of the time is waiting for other processes. A file stays in one
+# Eight workers for two cores: a good part of the time is waiting for other processes. A file stays in one
 # worker, with what it shares. One process, to debug: make test ARGS="-n 0 -k chase --pdb"
 # The plugin of anyio, which Freqtrade brings, looks at every test and fixture, and none is for it.
 .PHONY: test
 test: $(STAMP) $(NODE)/.ready ## run the tests, but for what `make long` does
-	@$(BIN)/python -m pytest -p no:anyio -n 6 --dist loadfile --no-loadscope-reorder -m "not campaign" $(ARGS)
+	@$(BIN)/python -m pytest -p no:anyio -n 8 --dist loadfile --no-loadscope-reorder -m "not campaign" $(ARGS)
 
 # Other clients need other versions of what we need too. The environment has no Freqtrade.
 CLIENTS := .venv-clients
