@@ -13,6 +13,7 @@ from waiting import until
 from citadel_micro.adapters.binance import usdm_dialect
 from citadel_micro.core.model.events import OrderAccepted
 from citadel_micro.shell.venue.dialect import Found, Unclear
+from citadel_micro.shell.venue.outcomes import Answered
 from citadel_micro.simulator.binance_usdm import records as usdm_records
 from citadel_micro.simulator.okx import records as okx_records
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from spot_kit import LiveBench
 
     from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.shell.venue.dialect import Request
     from citadel_micro.shell.venue.order_ids import OurOrder
+    from citadel_micro.shell.venue.outcomes import Outcome
 
 SYMBOL = "BTC/USDT"
 WEEK_MS = 200
@@ -80,3 +83,23 @@ def test_usdm_is_asked_a_week_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
             assert [each.fact.quantity_lots for each in owned] == [30]
 
     asyncio.run(scenario())
+
+
+def test_a_time_that_the_venue_says_wrongly_costs_no_more_than_half_a_year() -> None:
+    """Of an order of 1970 there would be a query for each of 2,900 weeks, and a ban."""
+    asked: list[Request] = []
+
+    async def ask(request: Request) -> Outcome:
+        asked.append(request)
+        return Answered(status=200, body=b"[]", headers={})
+
+    async def scenario() -> None:
+        async with usdm_bench() as bench:
+            await bench.begin()
+            _, known = await _filled(bench)
+            dialect = bench.adapter._dialect
+            assert isinstance(dialect, usdm_dialect.UsdmDialect)
+            assert await dialect.fills_of(ask, known, 0) == []
+
+    asyncio.run(scenario())
+    assert 26 <= len(asked) <= 29

@@ -45,6 +45,8 @@ ALL_AT_ONCE: Final = 40
 """From so many symbols on, querying the open orders of all costs less than of each."""
 WEEK_MS: Final = 7 * 86_400_000
 """What one query of trades covers from its start on."""
+KEPT_MS: Final = 183 * 86_400_000
+"""How far back there are trades: half a year."""
 AROUND_MS: Final = 60_000
 """For clock differences."""
 TIME: Final = simple("time", 1, purpose="upkeep", signed=False)
@@ -63,10 +65,11 @@ class UsdmSearch(SpotSearch):
         return await self._all_trades(ask, symbol, begin)
 
     async def _all_trades(self, ask: Ask, symbol: str, begin: int) -> list[Trade] | Unclear:
-        """Every trade since a venue time in ms."""
+        """Every trade since a venue time in ms; one that the venue says wrongly costs no more than half a year."""
         rows: dict[int, Trade] = {}
         now = self._clock.venue_ns() // MS
-        for start in range(begin, max(now, begin + 1), WEEK_MS):
+        first = max(begin, now - KEPT_MS)
+        for start in range(first, max(now, first + 1), WEEK_MS):
             request = self._requests.trades_since(symbol, startTime=start)
             page = await self._pages(ask, symbol, request)
             if isinstance(page, Unclear):

@@ -197,9 +197,8 @@ class CcxtSession:
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await (
-                work()
-            )  # called in here: a task that ends before it began would leave it unawaited
+            # Called in here: a task that ends before it began would leave it unawaited.
+            await work()
         except VenueViolation as error:
             self.report(Frame(ends=str(error)))
             self._end(str(error))
