@@ -52,7 +52,11 @@ class Row:
 
 
 def rows(store: KeyStore) -> list[Row]:
-    """Every key in the folder. Raises BadInput for what cannot be used."""
+    """Every key in the folder. Raises BadInput for what cannot be used, and where there is no folder."""
+    if not store.folder.is_dir():
+        raise BadInput(
+            "no such folder", where=str(store.folder), mend=f"citadel keys make {store.folder}"
+        )
     revoked = store.revoked()
     found = []
     for role in ROLES:

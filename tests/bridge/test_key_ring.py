@@ -194,6 +194,14 @@ def test_a_pair_is_rotated_where_its_secret_is(store: KeyStore) -> None:
             rotate(store, role)
 
 
+def test_no_keys_are_listed_of_a_folder_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keys(KeyStore(tmp_path / "kyes"), "show") == Exit.BAD_INPUT
+    printed = capsys.readouterr()
+    assert (printed.out, "kyes" in printed.err) == ("", True)
+
+
 def test_a_check_says_what_is_missing(tmp_path: Path) -> None:
     assert problems(KeyStore(tmp_path / "none")) == [
         f"{tmp_path}/none: no such folder; citadel keys make {tmp_path}/none"
