@@ -29,6 +29,7 @@ from citadel_micro.sim.exchange.model import OrderRequest
 from citadel_micro.simulator.accounts import AccountConfig
 from citadel_micro.simulator.keys import ApiKey as SimKey
 from citadel_micro.simulator.keys import Permission
+from citadel_micro.simulator.kraken import counters
 from citadel_micro.simulator.server import SimulatorServer
 from citadel_proto.errors import BadInput, PeerUnavailable, Refused
 
@@ -117,6 +118,25 @@ def test_many_pairs_are_asked_about_in_parts_and_an_unknown_one_spoils_none(
         assert all(each.taker_fee is not None for each in facts.symbols.values())
 
     on(body, symbols=(SYMBOL, "ETH/USDT"))
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_a_start_waits_for_the_calls_that_those_before_it_have_used_up(
+    gives_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A micro that was killed twice within a minute must come back: its orders may be open."""
+    monkeypatch.setattr(counters, "CALLS", (2.0, 50.0 if gives_back else 0.0))
+    monkeypatch.setattr(account_facts, "PAUSES_S", (0.05, 0.2, 0.8))
+
+    async def body(server: SimulatorServer) -> None:
+        if gives_back:
+            facts = await KrakenInspector().facts(query_of(server))
+            assert facts.account == ACCOUNT
+        else:
+            with pytest.raises(PeerUnavailable, match="Rate limit exceeded"):
+                await KrakenInspector().facts(query_of(server))
+
+    on(body)
 
 
 def test_a_key_that_may_withdraw_is_refused() -> None:

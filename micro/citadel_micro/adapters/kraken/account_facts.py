@@ -6,12 +6,14 @@ names a withdrawal permits one. An answer without a list refuses the live run.
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+import structlog
 
-from citadel_micro.adapters.kraken.codes import CALLS, NONCE, refusal
+from citadel_micro.adapters.kraken.codes import CALLS, NONCE, USED_UP, refusal
 from citadel_micro.adapters.kraken.messages import Held, coin_of, pair_name
 from citadel_micro.adapters.kraken.orders import budget_of, kraken_dialect
 from citadel_micro.adapters.kraken.requests import query
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from citadel_micro.shell.account_facts import AccountQuery
 
 T = TypeVar("T")
+log: Final = structlog.get_logger("preflight")
 PERCENT: Final = Decimal(100)
 _NO_SUCH_PAIR: Final = "asset pair"
 _ALLOWLIST: Final = ("ip_allowlist", "ipAllowlist", "ip_whitelist")
@@ -59,6 +62,9 @@ class _Fee(msgspec.Struct):
     fee: Decimal
 
 
+PAUSES_S: Final = (15.0, 15.0, 30.0)
+"""Before a call is made again where the account has used up its own. A small account gets one back every three
+seconds and a start needs about ten: the third start within a minute has none left, and orders may be open."""
 PART: Final = 100
 """Pairs in one query: with pairs on demand there may be several hundred, in an address. Each query about
 fees counts, of 15 calls that a small account has at once."""
@@ -154,6 +160,18 @@ class KrakenFacts:
 
     async def _measure_clock(self) -> None:
         """By the websocket: REST has whole seconds only. It also shows that the key opens one."""
+        for pause_s in PAUSES_S:
+            try:
+                await self._open_once()
+            except PeerUnavailable as error:
+                if USED_UP not in str(error):
+                    raise
+                await self._calls_come_back(str(error), pause_s)
+            else:
+                return
+        await self._open_once()
+
+    async def _open_once(self) -> None:
         query_ = self._query
         dialect = kraken_dialect(
             query_.venue,
@@ -172,6 +190,10 @@ class KrakenFacts:
             raise self._rejected(str(error)) from error
         finally:
             await dialect.close()
+
+    async def _calls_come_back(self, why: str, pause_s: float) -> None:
+        log.warning("waiting for calls", venue=self._query.venue, why=why, seconds=pause_s)
+        await asyncio.sleep(pause_s)
 
     async def _pairs(self) -> list[_Pair]:
         """Those that exist: one unknown pair fails the query about all that are asked about with it."""
@@ -206,6 +228,12 @@ class KrakenFacts:
         elif params:
             request = Request(purpose="query", method=name, params=params, costs={CALLS: 1})
         outcome = await self._rest.ask(request)
+        for pause_s in PAUSES_S:
+            refused = refusal(outcome) if isinstance(outcome, Answered) else None
+            if refused is None or refused.text != USED_UP:
+                break
+            await self._calls_come_back(f"{name}: {refused.text}", pause_s)
+            outcome = await self._rest.ask(request)
         if not isinstance(outcome, Answered):
             raise PeerUnavailable(f"{self._root}: {name}: {outcome.reason}")
         self._accept(name, outcome)

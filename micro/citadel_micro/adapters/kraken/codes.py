@@ -65,7 +65,7 @@ KEY: Final = frozenset({"EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:
 NONCE: Final = "EAPI:Invalid nonce"
 SESSION: Final = "ESession:Invalid session"
 """The token no longer holds: another connection gets another one, if the key still holds."""
-_TOO_MANY_CALLS: Final = "EAPI:Rate limit exceeded"
+USED_UP: Final = "EAPI:Rate limit exceeded"
 """Of REST alone: orders and cancels over the websocket have limits of their own."""
 _LOCKOUT: Final = "EGeneral:Temporary lockout"
 _ORDERS: Final = frozenset({"EOrder:Rate limit exceeded", "EOrder:Domain rate limit exceeded"})
@@ -109,6 +109,6 @@ def refusal(answer: Answered) -> Refusal | None:
         retry_after_s=LOCKOUT_S
         if text == _LOCKOUT
         else seconds(answer.headers.get("retry-after", "")),
-        counter=CALLS if text == _TOO_MANY_CALLS else "",
+        counter=CALLS if text == USED_UP else "",
         orders_only=text in _ORDERS,
     )
