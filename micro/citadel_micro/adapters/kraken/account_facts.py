@@ -21,6 +21,7 @@ from citadel_micro.adapters.kraken.session import REST_TIMEOUT_S, KrakenRest, Re
 from citadel_micro.adapters.kraken.trial_desk import KrakenTrialDesk
 from citadel_micro.shell.account_facts import AccountFacts, KeyRights, RateLimit, SymbolFacts
 from citadel_micro.shell.venue.addresses import address_of
+from citadel_micro.shell.venue.asking import in_parts
 from citadel_micro.shell.venue.dialect import Request
 from citadel_micro.shell.venue.http_client import HttpClient
 from citadel_micro.shell.venue.outcomes import Answered, Fate
@@ -33,7 +34,7 @@ from citadel_proto.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from citadel_micro.shell.account_facts import AccountQuery
 
@@ -68,11 +69,6 @@ seconds and a start needs about ten: the third start within a minute has none le
 PART: Final = 100
 """Pairs in one query: with pairs on demand there may be several hundred, in an address. Each query about
 fees counts, of 15 calls that a small account has at once."""
-
-
-def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Parts of at most so many."""
-    return (names[first : first + size] for first in range(0, len(names), size))
 
 
 class _Volume(msgspec.Struct):
@@ -199,7 +195,7 @@ class KrakenFacts:
         """Those that exist: one unknown pair fails the query about all that are asked about with it."""
         names = [pair_name(each) for each in self._query.instruments.values()]
         found: list[_Pair] = []
-        for some in batched(names, PART):
+        for some in in_parts(names, PART):
             for part in (some, *([name] for name in some)):
                 try:
                     told = await self._get("AssetPairs", dict[str, _Pair], pair=",".join(part))
@@ -214,7 +210,7 @@ class KrakenFacts:
 
     async def _volume(self, pairs: list[_Pair]) -> _Volume:
         found = _Volume()
-        for some in batched([each.altname for each in pairs], PART):
+        for some in in_parts([each.altname for each in pairs], PART):
             told = await self._get("TradeVolume", _Volume, pair=",".join(some))
             found.fees.update(told.fees)
             found.fees_maker.update(told.fees_maker)

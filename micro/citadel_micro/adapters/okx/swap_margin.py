@@ -20,12 +20,13 @@ from citadel_micro.adapters.okx.requests import MOST_FAMILIES, MOST_INSTRUMENTS
 from citadel_micro.adapters.okx.search import asked
 from citadel_micro.core.model.account_events import MarginTier
 from citadel_micro.core.model.events import MarginTerms
+from citadel_micro.shell.venue.asking import in_parts
 from citadel_micro.shell.venue.dialect import Unclear
 from citadel_micro.shell.venue.outcomes import Answered, Fate
 from citadel_proto.errors import PeerUnavailable, Refused, VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from citadel_micro.adapters.okx.requests import OkxRequests
     from citadel_micro.core.model.account_events import MarginMode
@@ -120,7 +121,7 @@ class SwapMargin:
         marks = {row.instId: row.markPx for row in await self._get(self._requests.marks(), _Mark)}
         tiers: list[_Tier] = []
         families = [_family(each) for each in self._instruments.values()]
-        for some in _parts(families, MOST_FAMILIES):
+        for some in in_parts(families, MOST_FAMILIES):
             tiers += await self._get(self._requests.tiers(some), _Tier)
         return [self._terms(each, tiers, marks) for each in self._instruments.values()]
 
@@ -154,7 +155,7 @@ class SwapMargin:
     async def _leverages(self) -> dict[str, Decimal]:
         found: dict[str, Decimal] = {}
         names = {each.venue_symbol: symbol for symbol, each in self._instruments.items()}
-        for some in _parts(list(self._instruments), MOST_INSTRUMENTS):
+        for some in in_parts(list(self._instruments), MOST_INSTRUMENTS):
             for row in await self._get(self._requests.leverages(some), _Leverage):
                 if row.posSide != "net":
                     raise Refused(hedged(self._venue))
@@ -208,7 +209,3 @@ def _waits(found: object) -> bool:
 
 def _family(rules: Instrument) -> str:
     return f"{rules.base}-{rules.quote}"
-
-
-def _parts(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    return (names[first : first + most] for first in range(0, len(names), most))

@@ -1,4 +1,4 @@
-"""What a dialect does with the answer to a query: decode it, or say why there is nothing to decode."""
+"""What dialects do alike when they ask: names in parts, an answer decoded or why there is nothing to decode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from citadel_micro.shell.venue.outcomes import Answered
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from citadel_micro.shell.venue.dialect import Ask, Request
     from citadel_micro.shell.venue.facts import OrderFact
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = TypeVar("Row")
+
+
+def in_parts(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """Names for several queries, at most so many in each."""
+    return (names[first : first + most] for first in range(0, len(names), most))
 
 
 async def decoded_answer(
