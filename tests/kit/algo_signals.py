@@ -38,6 +38,7 @@ def params_of(name: str, chance: Random, at: float = 60_000.0) -> dict[str, Any]
     parts = {
         "urgency": chance.choice(("passive", "normal", "high", "cross")),
         "late": chance.choice(("carry", "cross")),
+        "late_by_end": True,
         "on_timeout": chance.choice(("cancel", "cross_ioc")),
         "max_chase_bps": chance.choice((1.0, 200.0)),
     }

@@ -178,6 +178,8 @@ class ChaseLimit(Algorithm):
         """When it began, where that is not the parent's acceptance: a part of a larger order."""
         self.endless = False
         """It goes on at its last stage after the time limit; something else ends it."""
+        self.cross_ns = FAR
+        """CROSS begins then at the latest."""
 
     @classmethod
     def make(cls, given: Iterable[tuple[str, Value]]) -> ChaseLimit:
@@ -220,7 +222,8 @@ class ChaseLimit(Algorithm):
         self.on_fit_book()
         self._best = best
         decision = self._price(parent, inst, child, best, elapsed=elapsed, now_ns=now_ns)
-        self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed))
+        cross_ns = self.cross_ns if now_ns < self.cross_ns else FAR
+        self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed), cross_ns)
         return decision
 
     # a fit market
@@ -245,7 +248,7 @@ class ChaseLimit(Algorithm):
                 return KEEP
         else:
             near = sign * external
-        stage = self._stage(elapsed)
+        stage = CROSS if now_ns >= self.cross_ns else self._stage(elapsed)
         if (
             stage == CROSS
             or (self._on_cap == "cross" and far <= cap < far + self._retreat)

@@ -27,7 +27,7 @@ from citadel_micro.core.algos.base import (
 )
 from citadel_micro.core.algos.chase_limit import CROSS_GRACE_NS, URGENCY, ChaseLimit
 from citadel_micro.core.algos.derived import WHOLE, ten_thousandths
-from citadel_micro.core.model.time_units import FAR
+from citadel_micro.core.model.time_units import FAR, MS, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,18 @@ if TYPE_CHECKING:
 
 CROSS_AT: Final = 0.9
 """Share of a part's time after which it crosses, with ``late = cross``."""
+CROSS_NS: Final = SECOND
+"""And this long before the end of the order at least: a cancel and an order take two round trips. Of a short
+order a tenth of its time, as of a part."""
 COMMON: Final = (
     Param("urgency", "normal", "Schedule of the chase of each part", choices=tuple(URGENCY)),
     Param("late", "carry", "What a part does at the end of its time", choices=("carry", "cross")),
+    Param(
+        "late_by_end",
+        default=True,
+        text="With late = cross: the order's end ends every part's time, and a restart begins none anew",
+        before=False,
+    ),
     Param("max_chase_bps", 200.0, "Worst price, from the mid at arrival", 0, 1_000),
     Param("max_cross_bps", 10.0, "Worst price of a crossing, from the touch", 0, 1_000),
     Param("on_timeout", "cancel", "At the end of its time", choices=("cancel", "cross_ioc")),
@@ -65,6 +74,11 @@ class Sliced(Algorithm):
             )
         )
         self._chase.endless = True
+        part_ns = max(1, min(part_ms * MS, self.working_ns))
+        least_ns = min(CROSS_NS, self.working_ns // 10)
+        self._keeps_time = late and bool(values["late_by_end"])
+        """The time at which a part began is durable, and none is too late to cross before the end."""
+        self._before_end_ns = max(part_ns - int(part_ns * CROSS_AT), least_ns)
         self._cross_bps = self.real("max_cross_bps")
         self._crosses = values["on_timeout"] == "cross_ioc"
         self.grace_ns = CROSS_GRACE_NS if self._crosses else 0
@@ -95,12 +109,15 @@ class Sliced(Algorithm):
         touch = inst.touch_ticks() if inst.fit else None
         if touch is not None:
             due = whole_part(due, parent, inst, touch)
+        if self._keeps_time:
+            self._chase.cross_ns = parent.accepted_ns + self.working_ns - self._before_end_ns
+            self._chase.began_ns = int(str(parent.algo_state.get("began_ns", 0)))
         if due <= 0 and child is None:
-            self._chase.began_ns = 0
+            self._begin(parent, 0)
             self.wake_ns = self.next_ns
             return KEEP
         if not self._chase.began_ns:
-            self._chase.began_ns = now_ns
+            self._begin(parent, now_ns)
             self._chase.forget()
         decision = self._chase.decide(parent, inst, now_ns)
         self.wake_ns = min(self._chase.wake_ns, self.next_ns)
@@ -110,6 +127,12 @@ class Sliced(Algorithm):
         if isinstance(decision, Finish) and child is None:
             return Wait(decision.code, decision.reason)  # its time is not over
         return KEEP if isinstance(decision, Finish) else decision
+
+    def _begin(self, parent: Parent, now_ns: int) -> None:
+        """A part's time begins; 0: none is worked."""
+        if self._keeps_time and now_ns != self._chase.began_ns:
+            parent.algo_state = {**parent.algo_state, "began_ns": now_ns}
+        self._chase.began_ns = now_ns
 
     def _take_rest(self, parent: Parent, inst: InstrumentState) -> Decision:
         """Time is up: cross with everything that is left, until the executor ends it."""
@@ -207,7 +230,7 @@ class ByVolume(Sliced):
         if self._seen is None:
             self._volume = known
             # The market's own count begins anew with every run, as does that at arrival.
-            self._seen = traded if parent.algo_state else parent.arrival_traded
+            self._seen = traded if "volume" in parent.algo_state else parent.arrival_traded
         self._volume += max(0.0, traded - self._seen)
         self._seen = traded
         lots = int(str(parent.algo_state.get("lots", 0)))
@@ -215,7 +238,8 @@ class ByVolume(Sliced):
         clip = max(1, parent.target * self._clip_pct // 100)
         if more - lots >= clip or (more >= parent.target > lots):
             lots = more
-            parent.algo_state = {"volume": self._volume, "lots": lots}
+            seen = {"volume": self._volume, "lots": lots}
+            parent.algo_state = {**parent.algo_state, **seen}
         return lots
 
 

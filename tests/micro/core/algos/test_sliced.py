@@ -238,6 +238,77 @@ def test_a_vwap_without_volume_or_with_a_wrong_one_is_rejected(
     assert rig.venue.placed == []
 
 
+# --- late parts -----------------------------------------------------------------------------------
+
+LATE: dict[str, dict[str, Any]] = {
+    "twap": {"time_limit_ms": 10_000, "slices": 5, "random_pct": 100},
+    "vwap": {"time_limit_ms": 10_000, "slices": 5, "random_pct": 100, "profile": "1, 2"},
+    "pov": {"time_limit_ms": 10_000, "part_ms": 60_000, "rate_pct": 50.0, "clip_pct": 1},
+}
+"""Each with a part whose own time reaches beyond the order's."""
+
+
+def crossed_ms(rig: Rig, until_ms: int) -> list[int]:
+    """When immediate orders were sent, while whatever is released rests and does not fill."""
+    rig.venue.partial_share = 0.0
+    at, seen = [], 0
+    while rig.now < START + until_ms * MS:
+        rig.run(10 * MS)
+        rig.book(rig.bid, rig.ask)
+        sent = sum(order.time_in_force == "IOC" for order in rig.venue.placed)
+        at += [(rig.now - START) // MS] * (sent - seen)
+        seen = sent
+    return at
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("name", LATE)
+def test_a_part_with_more_time_than_its_order_crosses_before_the_end(name: str, side: str) -> None:
+    rig = Rig()
+    send(rig, name, side=side, late="cross", late_by_end=True, **LATE[name])
+    rig.trade(60_000.0, 0.2)
+    at = crossed_ms(rig, 9_700)
+    assert at
+    assert 8_900 <= at[-1] < 9_200
+    assert (rig.report().status, rig.report().filled) == ("filled", Decimal("0.100"))
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_in_a_journal_of_before_its_order_ended_first(name: str) -> None:
+    rig = Rig()
+    send(rig, name, late="cross", **LATE[name])
+    rig.trade(60_000.0, 0.2)
+    assert all(ms < 8_900 for ms in crossed_ms(rig, 11_000))
+    assert rig.report().status == "expired"
+    assert rig.report().filled < Decimal("0.1")
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_part_carried_on_is_not_crossed(name: str) -> None:
+    rig = Rig()
+    send(rig, name, late="carry", late_by_end=True, **LATE[name])
+    rig.trade(60_000.0, 0.2)
+    assert crossed_ms(rig, 11_000) == []
+    assert rig.report().status == "expired"
+
+
+@pytest.mark.parametrize(("keeps", "crosses"), [(True, 5_400), (False, 9_000)])
+@pytest.mark.parametrize("name", ["twap", "pov"])
+def test_a_restart_begins_the_time_of_no_part_anew(name: str, keeps: bool, crosses: int) -> None:
+    its: dict[str, Any] = {"slices": 5, "random_pct": 0}
+    if name == "pov":
+        its = {"part_ms": 6_000}
+    rig = Rig()
+    limit_ms = 30_000 if name == "twap" else 60_000
+    send(rig, name, late="cross", late_by_end=keeps, time_limit_ms=limit_ms, **its)
+    rig.trade(60_000.0, 0.2)
+    rig.run(3_600 * MS, refresh_ns=500 * MS)
+    rig.restart()
+    at = crossed_ms(rig, 10_000)
+    assert at
+    assert crosses <= at[0] < crosses + 100
+
+
 # --- all of them ----------------------------------------------------------------------------------
 
 
