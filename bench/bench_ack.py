@@ -72,12 +72,12 @@ def micro(marks_file: Path, words: Sequence[str]) -> int:
     marks: Marks = {}
     current = ""
 
-    def received(self: uplink.Uplink, topic: bytes, message: Any) -> None:  # noqa: ANN401
+    def received(self: uplink.Uplink, way: Any, topic: bytes, message: Any) -> None:  # noqa: ANN401
         nonlocal current
         if isinstance(message, Signal):
             current = message.signal_id
             marks.setdefault(current, {}).setdefault("received", time.monotonic_ns())
-        inner_received(self, topic, message)
+        inner_received(self, way, topic, message)
         current = ""
 
     def synced(self: journal.Journal) -> None:
@@ -183,7 +183,8 @@ def run(folder: Path, orders: int, sync_intents: Any) -> tuple[Marks, list[float
         stack.callback(disk.close)
         connector.start()
         if not connector.wait_ready(20):
-            raise SystemExit("micro did not answer")
+            log = (folder / "micro.log").read_text()[-2000:]
+            raise SystemExit(f"{log}\nmicro did not answer")
         time.sleep(SETTLE_S)
         watch = Watch(connector)
         for number in range(WARM_UP + orders):

@@ -95,6 +95,10 @@ class Desk:
         book = DepthUpdate(VENUE, f"{coin}/USDT", whole, seq, seq, -1, None, bids, asks, now, now)
         self.send(book)
 
+    def sent(self) -> PlaceOrder | None:
+        """The order that was sent last."""
+        return self.order
+
     def later(self, ms: int) -> None:
         self.now += ms * MS
         self.send(TimerFired())
@@ -128,7 +132,7 @@ class Desk:
         signal["algo"] = "chase_limit"
         self.order = None
         self.send(SignalReceived(**signal))
-        order = self.order
+        order = self.sent()
         if order is None:
             raise SystemExit(f"no order of {coin} was sent: {self._why()}")
         if fill:

@@ -84,11 +84,11 @@ def phase(folder: Path, seconds: float, *, wake_up: bool) -> dict[str, list[floa
         )
         wait_for(up, start(stack, folder / "micro.log", "-m", "citadel_bridge.cli", *words))
         made = folder / "config.json"
-        words = (
+        asked = (
             *("macro", "demo-config", "--sim", sim["rest"], "--signals", signals),
             *("--market", market, "--user-dir", str(folder / "user"), "--out", str(made)),
         )
-        subprocess.run([sys.executable, "-m", "citadel_bridge.cli", *words], check=True)
+        subprocess.run([sys.executable, "-m", "citadel_bridge.cli", *asked], check=True)
         config = json.loads(made.read_text())
         config["internals"] = {"process_throttle_secs": 5}
         config["citadel"]["wake_up"] = wake_up

@@ -62,16 +62,26 @@ class ManyBooks(PageRun):
         self.seq += 1
         for number, symbol in enumerate(SYMBOLS):
             bid = 60_000.0 + (self.seq * (number + 3)) % 97 / 10
-            levels = [
+            bids, asks = (
                 [
                     (round(bid + sign * n / 10 + (sign > 0) / 10, 1), 1.0 + (n * self.seq) % 7)
                     for n in range(LEVELS)
                 ]
                 for sign in (-1, 1)
-            ]
+            )
             self.send(
                 DepthUpdate(
-                    VENUE, symbol, WHOLE, self.seq, self.seq, -1, None, *levels, self.now, self.now
+                    VENUE,
+                    symbol,
+                    WHOLE,
+                    self.seq,
+                    self.seq,
+                    -1,
+                    None,
+                    bids,
+                    asks,
+                    self.now,
+                    self.now,
                 )
             )
         self.send(TimerFired())

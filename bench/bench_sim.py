@@ -46,7 +46,7 @@ class _Answer(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
-class Trader(WSListener):  # type: ignore[misc] # picows is not typed
+class Trader(WSListener):
     """One client."""
 
     def __init__(self, name: str) -> None:

@@ -36,7 +36,7 @@ class Count:
             self.done.set()
 
 
-class Bare(WSListener):  # type: ignore[misc] # picows has no types
+class Bare(WSListener):
     """Takes the payload of a frame as bytes, and drops it."""
 
     def __init__(self, count: Count, requests: list[str]) -> None:

@@ -132,7 +132,7 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
         return list(deltas.read_events(frame))
 
     def twin() -> object:
-        return levels.PYTHON["pairs"](raw)
+        return levels.PYTHON["pairs"](raw)  # type: ignore[operator] # readers of several kinds
 
     def compiled() -> object:
         return levels.pairs(raw)

@@ -93,7 +93,7 @@ class Ours:
 
     def snapshot(self, frame: Frame) -> None:
         for event in self.decoder.rest(self.natives[0], frame.data, frame.recv_ns):
-            self.markets[event.symbol].on_depth(event)  # type: ignore[arg-type, union-attr]
+            self.markets[event.symbol].on_depth(event)  # type: ignore[arg-type]
 
     def run(self, frames: Sequence[Frame]) -> None:
         decode, markets = self.decoder.frame, self.markets

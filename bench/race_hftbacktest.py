@@ -52,7 +52,7 @@ def events_of(frames: list[list[Any]]) -> np.ndarray:
     return np.array(rows, dtype=event_dtype)
 
 
-@njit
+@njit  # type: ignore[untyped-decorator] # it has no types
 def play(market: Any, price: float, quantity: float) -> tuple[int, float, float]:  # noqa: ANN401 - compiled
     """(times woken, best bid, best ask) with one order that is looked at every time."""
     woken, placed = 0, False

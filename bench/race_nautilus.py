@@ -69,7 +69,7 @@ def deltas_of(now: int, what: object, levels: list[list[Any]], precisions: tuple
     return OrderBookDeltas(ID, rows) if rows else None
 
 
-class Rests(Strategy):
+class Rests(Strategy):  # type: ignore[misc] # it has no types
     """One order, and what came."""
 
     def __init__(self, price: Price, quantity: Quantity) -> None:

@@ -24,7 +24,7 @@ from nautilus_trader.model.enums import BookType
 try:
     from uvloop import run as run_loop
 except ImportError:
-    from asyncio import run as run_loop
+    from asyncio import run as run_loop  # type: ignore[assignment] # it takes more
 
 VENUES = {"okx": "OKX", "bybit-linear": "BYBIT"}
 

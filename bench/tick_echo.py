@@ -14,7 +14,7 @@ from tick_control import Control, connect
 ORDER = b'{"id":17,"method":"order.place","params":{"x":"' + b"y" * 330 + b'"}}'
 
 
-class _Echo(WSListener):  # type: ignore[misc] # picows is not typed
+class _Echo(WSListener):
     def __init__(self) -> None:
         self.orders: WSTransport | None = None
         self.control: Control | None = None
@@ -25,13 +25,18 @@ class _Echo(WSListener):  # type: ignore[misc] # picows is not typed
             self.orders.send(WSMsgType.TEXT, ORDER)
             self.control.ready()
 
+    def on_mode(self, _mode: str) -> None:
+        """A measurement begins."""
+        if self.control is not None:
+            self.control.ready()
+
 
 async def main(port: int) -> None:
     """Echo until the relay ends."""
     echo = _Echo()
     market, _ = await ws_connect(lambda: echo, f"ws://127.0.0.1:{port}/market")
     echo.orders, _ = await ws_connect(WSListener, f"ws://127.0.0.1:{port}/order")
-    echo.control = await connect(port, lambda _mode: echo.control and echo.control.ready())
+    echo.control = await connect(port, echo.on_mode)
     await market.wait_disconnected()
 
 
