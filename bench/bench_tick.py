@@ -35,6 +35,8 @@ GAPS: Final = (0.005, 0.0)
 LEAD_IN: Final = 3
 """Frames of each turn that are not counted: the client has been idle before."""
 CONNECT_S: Final = 90.0
+ORDER_LIMITS: Final = {10.0: 280, 60.0: 1_150}
+"""Seconds and orders: a little below what USD-M takes of one account, whose limits the simulator keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,12 +182,33 @@ def start_clients(stack: ExitStack, folder: Path, relay: Relay) -> None:
         time.sleep(0.2)
 
 
+class Pace:
+    """Keeps the orders of each account below the venue's limits; waits between turns, never within one."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, list[tuple[float, int]]] = {}
+
+    def wait(self, client: str, count: int) -> None:
+        """Wait until so many more orders are within the limits, and count them."""
+        turns = self._turns.setdefault(client, [])
+        while any(
+            count + sum(orders for at, orders in turns if time.monotonic() - at < seconds) > most
+            for seconds, most in ORDER_LIMITS.items()
+        ):
+            time.sleep(0.1)
+
+    def count(self, client: str, count: int) -> None:
+        """So many orders have left by now."""
+        self._turns.setdefault(client, []).append((time.monotonic(), count))
+
+
 def measure(
     relay: Relay, lines: Sequence[Line], rounds: int, frames: int
 ) -> tuple[dict[tuple[str, float], list[float]], dict[str, int]]:
     """(text, gap) -> times in µs, and by text how many orders did not come."""
     times: dict[tuple[str, float], list[float]] = {}
     missed: dict[str, int] = {}
+    pace = Pace()
     for _ in range(rounds):
         for line in lines:
             for gap_s in GAPS:
@@ -197,7 +220,10 @@ def measure(
                     "mode": line.mode,
                     "move": line.move,
                 }
+                if "spot" not in line.client:
+                    pace.wait(line.client, frames + LEAD_IN)
                 found = relay.ask(order)
+                pace.count(line.client, frames + LEAD_IN)
                 own = times.setdefault((line.text, gap_s), [])
                 own += [each / 1000 for each in found["times"][LEAD_IN:]]
                 missed[line.text] = missed.get(line.text, 0) + found["missed"]
