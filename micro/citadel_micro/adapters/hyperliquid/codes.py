@@ -55,6 +55,7 @@ class _Data(msgspec.Struct):
 
 
 class _Done(msgspec.Struct):
+    type: str = ""
     data: _Data = msgspec.field(default_factory=_Data)
 
 
@@ -88,6 +89,24 @@ def refusal(answer: Answered) -> Refusal | None:
         return None
     first = statuses[0] if statuses else ""
     return _by_text(first.error) if isinstance(first, _Error) and first.error else None
+
+
+def is_done(answer: Answered) -> bool:
+    """Whether an answer says that an action which is about no order was carried out."""
+    try:
+        outcome = _outcome(answer.body)
+        return outcome.status == "ok" and _done(outcome.response).type == "default"
+    except msgspec.MsgspecError:
+        return False
+
+
+def succeeded(answer: Answered) -> bool:
+    """Whether an answer says "success" of the one order that a request named."""
+    try:
+        outcome = _outcome(answer.body)
+        return outcome.status == "ok" and _done(outcome.response).data.statuses == ["success"]
+    except msgspec.MsgspecError:
+        return False
 
 
 def _plain(raw: msgspec.Raw) -> str:

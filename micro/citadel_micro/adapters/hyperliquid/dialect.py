@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from citadel_micro.adapters.hyperliquid.codes import NOT_MATCHED, refusal
+from citadel_micro.adapters.hyperliquid.codes import NOT_MATCHED, is_done, refusal, succeeded
 from citadel_micro.adapters.hyperliquid.messages import (
     Clearing,
     Funding,
@@ -22,7 +22,7 @@ from citadel_micro.core.model.events import FundingDue
 from citadel_micro.core.model.time_units import MS
 from citadel_micro.shell.venue.dialect import Survey, Unclear
 from citadel_micro.shell.venue.dialect_core import DialectCore
-from citadel_micro.shell.venue.facts import OrderFact
+from citadel_micro.shell.venue.facts import OrderFact, RequestAccepted
 from citadel_micro.shell.venue.outcomes import Answered, Fate, Refusal
 from citadel_proto.errors import VenueViolation
 
@@ -101,6 +101,7 @@ class HyperDialect(DialectCore):
         """Set the orders that are ours, and who receives marks, margin terms and funding."""
         self._requests.ids = ids
         self._reader.ours = ids.ours
+        self._reader.is_ours = ids.is_ours
         self._report = report
 
     # requests and answers
@@ -113,12 +114,19 @@ class HyperDialect(DialectCore):
                 return [self._unmatched(request)]
             return refused
         if request.method != "order":
-            # "success": it is canceled. With what total filled, the stream says, or a query.
-            return [] if b'"success"' in answer.body else _not_understood("no success")
+            return self._canceled(request, answer)
         try:
             return self._reader.placed(answer.body, request, self._clock.venue_ns())
         except (msgspec.MsgspecError, VenueViolation, IndexError) as error:
             return _not_understood(str(error))
+
+    @staticmethod
+    def _canceled(request: Request, answer: Answered) -> list[Fact] | Refusal:
+        """It is canceled. With what total filled, the stream says, or a query."""
+        if not succeeded(answer):
+            return _not_understood("no success")
+        named = request.params.get("oid")
+        return [] if named is None else [RequestAccepted(venue_order_id=str(named), closed=True)]
 
     def _unmatched(self, request: Request) -> OrderFact:
         """An immediate order of which nothing could fill: the answer gives it no id."""
@@ -210,13 +218,14 @@ class HyperDialect(DialectCore):
             page = await asked(ask, request, list[Funding])
             if isinstance(page, Unclear):
                 return page
+            known = len(found)
             found.update({(row.delta.coin, row.time): row for row in page})
-            last_ms = max((row.time for row in page), default=start_ms)
-            if len(page) < MOST_PAYMENTS:
+            # As with fills: the last page is the one after which there is nothing new.
+            if len(found) == known and len(page) < MOST_PAYMENTS:
                 return list(found.values())
-            if last_ms == start_ms:
+            if len(found) == known:
                 break
-            start_ms = last_ms
+            start_ms = max(row.time for row in page)
         return Unclear("more payments of funding than can be read")
 
     # connections
@@ -277,7 +286,7 @@ class HyperTimer:
         """Whether the venue has done it."""
         del request
         refused = refusal(answer)
-        if refused is None and b'"ok"' not in answer.body:
+        if refused is None and not is_done(answer):
             return _not_understood("no success")
         return refused
 

@@ -201,8 +201,10 @@ class _Placed(msgspec.Struct):
     response: _Response
 
 
-class _UserFills(msgspec.Struct):
+class _UserFills(msgspec.Struct, rename="camel"):
     fills: list[Fill]
+    is_snapshot: bool = False
+    """The account's last fills, of whatever age, which begin a subscription."""
 
 
 class _Payment(msgspec.Struct):
@@ -251,6 +253,8 @@ class HyperReader:
         self._account = account
         self.ours: Callable[[str], str] = str
         """Our id of the venue's form of it."""
+        self.is_ours: Callable[[str, str, str], bool] = lambda _symbol, _name, _order_id: True
+        """Whether an order, by symbol and both ids, is one that we know."""
 
     def rules(self, coin: str) -> Instrument | None:
         """The perpetual of a coin; None where it is not one of ours."""
@@ -374,14 +378,30 @@ class HyperReader:
                     facts.append(found or StreamAlive(exchange_ns=each.status_timestamp * MS_NS))
                 return facts
             if frame.channel == "userFills":
-                found_all = [self.trade(fill) for fill in _fills(frame.data).fills]
-                return [each for each in found_all if each is not None]
+                return self._user_fills(_fills(frame.data))
         except (msgspec.MsgspecError, VenueViolation) as error:
             # From here on our state of the orders is uncertain.
             return [
                 StreamEnds(reason=f"a frame of the stream is not understood: {error}", blind=True)
             ]
         return []
+
+    def _user_fills(self, told: _UserFills) -> list[Fact]:
+        """Fills; of those that begin a subscription, our own that may have been missed.
+
+        A liquidation of last week among them would halt its symbol with every connection. What others
+        did meanwhile, the account's trades show.
+        """
+        found = [self.trade(fill) for fill in told.fills]
+        return [
+            each
+            for each in found
+            if each is not None
+            and not (
+                told.is_snapshot
+                and not self.is_ours(each.symbol, each.client_id, each.venue_order_id)
+            )
+        ]
 
     @staticmethod
     def funded_ns(data: bytes) -> int:

@@ -157,13 +157,14 @@ class HyperSearch:
             page = await asked(ask, self._requests.fills_since(start_ms), list[Fill])
             if isinstance(page, Unclear):
                 return page
+            known = len(found)
             found.update({(row.oid, row.tid): row for row in page})
-            if len(page) < PAGE:
+            # A page may end early: it is the last one when the next has nothing new.
+            if len(found) == known and len(page) < PAGE:
                 return sorted(found.values(), key=lambda row: (row.time, row.tid))
-            last_ms = max(row.time for row in page)
-            if last_ms == start_ms:
+            if len(found) == known:
                 break
-            start_ms = last_ms
+            start_ms = max(row.time for row in page)
         return Unclear(f"more than {MOST_PAGES * PAGE} fills since then")
 
     # trades

@@ -81,7 +81,8 @@ def error_of(answer: Answered) -> str | None:
     try:
         said = msgspec.json.decode(answer.body, type=_Answer)
     except msgspec.MsgspecError:
-        return None if answer.status in _OK else f"HTTP {answer.status}"
+        # A page of what stands before the venue, whatever status it has.
+        return f"HTTP {answer.status}" + (": not as documented" if answer.status in _OK else "")
     if isinstance(said.error, list):
         # Warnings begin with W and come with a result.
         errors = [each for each in said.error if not each.startswith("W")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.adapters.kraken.codes import CALLS, refusal
-from citadel_micro.adapters.kraken.messages import Held, KrakenReader, OrderRow, coin_of
+from citadel_micro.adapters.kraken.messages import ZERO, Held, KrakenReader, coin_of
 from citadel_micro.adapters.kraken.requests import (
     AMEND,
     CANCEL,
@@ -16,7 +16,8 @@ from citadel_micro.adapters.kraken.requests import (
     KrakenRequests,
     timer,
 )
-from citadel_micro.adapters.kraken.search import KrakenSearch, asked
+from citadel_micro.adapters.kraken.search import KrakenSearch, Open, asked
+from citadel_micro.adapters.kraken.sequence import Gaps
 from citadel_micro.adapters.kraken.session import KrakenSession
 from citadel_micro.shell.marketdata.decode import iso_ns
 from citadel_micro.shell.venue.asking import orders_in
@@ -44,15 +45,22 @@ CONNECTING: Final = {CALLS: 1}
 class _Placed(msgspec.Struct, frozen=True):
     order_id: str = ""
     cl_ord_id: str = ""
+    count: int = 0
+    """Over REST: of canceled orders."""
 
 
 class _Answer(msgspec.Struct):
-    result: _Placed = _Placed()
+    result: _Placed
     time_out: str = ""
 
 
-class _Open(msgspec.Struct):
-    open: dict[str, OrderRow] = {}
+class _Timer(msgspec.Struct):
+    currentTime: str  # noqa: N815 - the venue's names
+    triggerTime: str = ""  # noqa: N815
+
+
+class _Armed(msgspec.Struct):
+    result: _Timer
 
 
 class KrakenDialect(DialectCore):
@@ -86,6 +94,7 @@ class KrakenDialect(DialectCore):
         self._budget = budget
         self._rest = rest
         self._now = now
+        self._gaps = Gaps(now)
         self._reader = KrakenReader(instruments)
         self._requests = KrakenRequests(instruments, str, now)
         self._search = KrakenSearch(self._reader, self._requests, clock, now)
@@ -120,6 +129,8 @@ class KrakenDialect(DialectCore):
         params = request.params
         named = said.result.order_id or str(params.get("order_id", ""))
         if request.method == CANCEL:
+            if said.result == _Placed():
+                return Refusal(fate=Fate.UNKNOWN, text="an answer that names no order")
             return [RequestAccepted(venue_order_id=named, closed=True)] if named else []
         other = (said.result.cl_ord_id, said.result.order_id)
         asked_for = (params.get("cl_ord_id"), params.get("order_id"))
@@ -163,7 +174,7 @@ class KrakenDialect(DialectCore):
 
         The orders come first: an order that fills in between is then explained by the balances.
         """
-        rows = await asked(ask, self._requests.open_orders(), _Open)
+        rows = await asked(ask, self._requests.open_orders(), Open)
         if isinstance(rows, Unclear):
             return rows
         facts = orders_in(rows.open.items(), lambda row: self._reader.order(*row))
@@ -175,11 +186,13 @@ class KrakenDialect(DialectCore):
             return held
         ours = {each.base for each in self._instruments.values()}
         ours |= {each.quote for each in self._instruments.values()}
-        balances = tuple(
-            (coin, each.balance - each.hold_trade, each.hold_trade)
+        told = {
+            coin: (coin, each.balance - each.hold_trade, each.hold_trade)
             for asset, each in held.items()
             if (coin := coin_of(asset)) in ours or each.balance
-        )
+        }
+        # What is not listed is not held.
+        balances = (*told.values(), *((coin, ZERO, ZERO) for coin in sorted(ours - told.keys())))
         totals = [(coin, free + used) for coin, free, used in balances]
         self._reader.holdings.stated(totals, asked_ns)
         return Survey(open_orders=tuple(facts), balances=balances)
@@ -201,7 +214,14 @@ class KrakenDialect(DialectCore):
 
     async def _open(self, on_frame: Callable[[bytes], None]) -> KrakenSession:
         self._budget.check_connecting(CONNECTING, self._clock.venue_ns())
-        session = KrakenSession(self._rest, self._clock, self._budget, self._instruments, on_frame)
+        session = KrakenSession(
+            self._rest,
+            self._clock,
+            self._budget,
+            self._instruments,
+            on_frame,
+            gaps=self._gaps,
+        )
         await session.open(self._url, self._where, now=self._now)
         return session
 
@@ -216,5 +236,13 @@ class KrakenTimer:
 
     def confirmed(self, request: Request, answer: Answered) -> Refusal | None:
         """Whether the venue has done it."""
-        del request
-        return refusal(answer)
+        refused = refusal(answer)
+        if refused is not None:
+            return refused
+        try:
+            told = msgspec.json.decode(answer.body, type=_Armed).result
+        except msgspec.MsgspecError as error:
+            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: not as documented: {error}")
+        if request.params["timeout"] and told.triggerTime in {"", "0"}:
+            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: it names no time")
+        return None

@@ -45,21 +45,24 @@ DAY_NS: Final = 86_400 * SECOND
 """How far back an order without a known time is searched."""
 
 
-class _Open(msgspec.Struct):
-    open: dict[str, OrderRow] = {}
+class Open(msgspec.Struct):
+    """The result of OpenOrders. Without a list it is no empty one."""
+
+    open: dict[str, OrderRow]
 
 
 class _Closed(msgspec.Struct):
-    closed: dict[str, OrderRow] = {}
+    closed: dict[str, OrderRow]
 
 
 class _Trades(msgspec.Struct):
-    trades: dict[str, TradeRow] = {}
-    count: int = 0
+    trades: dict[str, TradeRow]
+    count: int
+    """Of all pages."""
 
 
 class _Result(msgspec.Struct):
-    result: msgspec.Raw = msgspec.Raw(b"{}")
+    result: msgspec.Raw
 
 
 class KrakenSearch:
@@ -111,7 +114,7 @@ class KrakenSearch:
     async def _by_name(
         self, ask: Ask, order: OurOrder, *, deep: bool
     ) -> dict[str, OrderRow] | Unclear:
-        opened = await asked(ask, self._requests.open_of(order.client_id, deep=deep), _Open)
+        opened = await asked(ask, self._requests.open_of(order.client_id, deep=deep), Open)
         if isinstance(opened, Unclear) or self._ours(opened.open, order) is not None:
             return opened if isinstance(opened, Unclear) else opened.open
         closed = await asked(ask, self._requests.closed_of(order.client_id), _Closed)
@@ -208,15 +211,19 @@ class KrakenSearch:
         )  # the venue's times have microseconds, and start is not in
         start_s = f"{start // 1_000_000}.{start % 1_000_000:06d}"
         rows: dict[str, TradeRow] = {}
+        passed = 0
         for page in range(MOST_PAGES):
             paid = purpose == "query" and not page  # by ``open_of``
-            request = self._requests.trades_since(start_s, page * PAGE, purpose=purpose, paid=paid)
+            request = self._requests.trades_since(start_s, passed, purpose=purpose, paid=paid)
             told = await asked(ask, request, _Trades)
             if isinstance(told, Unclear):
                 return told
             rows |= told.trades
-            if len(told.trades) < PAGE:
+            passed += len(told.trades)
+            if passed >= told.count:
                 return rows
+            if not told.trades:
+                return Unclear(f"a page without trades, at {passed} of {told.count}")
         return Unclear(f"more than {MOST_PAGES * PAGE} trades since then")
 
     async def _named(

@@ -24,6 +24,7 @@ from citadel_micro.adapters.kraken.requests import (
     query,
     trading,
 )
+from citadel_micro.adapters.kraken.sequence import Gaps, Numbers
 from citadel_micro.core.model.time_units import MS
 from citadel_micro.shell.marketdata.decode import iso_ns
 from citadel_micro.shell.venue.outcomes import Answered, NotSent
@@ -166,6 +167,7 @@ class KrakenSession(WireSocket):
         budget: of this account.
         symbols: unified, that are traded.
         on_event: receives frames that are no answers.
+        gaps: of this account's connections.
     """
 
     def __init__(
@@ -175,8 +177,13 @@ class KrakenSession(WireSocket):
         budget: RequestBudget,
         symbols: Iterable[str],
         on_event: Callable[[bytes], None],
+        *,
+        gaps: Gaps,
     ) -> None:
-        super().__init__(on_event)
+        super().__init__(self._event)
+        self._on_event = on_event
+        self._gaps = gaps
+        self._numbers = Numbers()
         self._rest = rest
         self._clock = clock
         self._budget = budget
@@ -305,6 +312,14 @@ class KrakenSession(WireSocket):
             if text in KEY:
                 self._end(f"the venue refuses the key: {text}")
                 return
+
+    def _event(self, data: bytes) -> None:
+        """Pass it on; where others before it are missing, the next connection's account shows of what."""
+        missed = self._numbers.missed(data)
+        self._on_event(data)
+        if missed and not self._why and self._gaps.believed():
+            self._why = missed
+            asyncio.get_running_loop().call_soon(self._socket.close)
 
     def _read(self, data: bytes) -> tuple[int, Answered] | None:
         try:

@@ -33,7 +33,7 @@ class _Open(msgspec.Struct):
 
 
 class _OpenRows(msgspec.Struct):
-    data: list[_Open] = []
+    data: list[_Open]
 
 
 class _Time(msgspec.Struct):
@@ -41,7 +41,7 @@ class _Time(msgspec.Struct):
 
 
 class _TimeRows(msgspec.Struct):
-    data: list[_Time] = []
+    data: list[_Time]
 
 
 class OkxCancelDesk(RestCancelDesk):

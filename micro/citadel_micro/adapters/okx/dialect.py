@@ -50,6 +50,15 @@ class _Acks(msgspec.Struct):
     data: list[Ack]
 
 
+class _Timer(msgspec.Struct):
+    triggerTime: str  # noqa: N815
+
+
+class _Timers(msgspec.Struct):
+    data: list[_Timer]
+
+
+_timers: Final = msgspec.json.Decoder(_Timers).decode
 _acks: Final = msgspec.json.Decoder(_Acks).decode
 
 
@@ -179,8 +188,17 @@ class OkxDialect(DialectCore):
 
     def confirmed(self, request: Request, answer: Answered) -> Refusal | None:
         """Whether the venue has started or stopped it."""
-        del request
-        return refusal(answer)
+        refused = refusal(answer)
+        if refused is not None:
+            return refused
+        try:
+            told = _timers(answer.body).data
+        except msgspec.MsgspecError as error:
+            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: not as documented: {error}")
+        armed = [each for each in told if each.triggerTime not in {"", "0"}]
+        if not told or (str(request.params["timeOut"]) != "0" and not armed):
+            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: it names no time")
+        return None
 
     # queries
 

@@ -40,7 +40,8 @@ EARLIER_NS: Final = 5 * SECOND
 
 
 class _Envelope(msgspec.Struct):
-    data: msgspec.Raw = msgspec.Raw(b"[]")
+    data: msgspec.Raw
+    """Without it, nothing is said: no empty list."""
 
 
 _envelope: Final = msgspec.json.Decoder(_Envelope).decode
