@@ -10,18 +10,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import msgspec
 
+from citadel_micro.shell.http.public import fetch
 from citadel_micro.shell.instruments.markets import Market, MarketList
 from citadel_micro.shell.instruments.rules import Kind, make_instrument
-from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
+from citadel_proto.errors import BadInput, VenueViolation
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
 
 REQUEST_TIMEOUT_S: Final = 20.0
-_OK: Final = 200
 
 INFO_PATHS: Final = {
     "binance-spot": "/api/v3/exchangeInfo",
@@ -146,14 +145,4 @@ def _binance_instrument(venue: str, each: _Symbol) -> Instrument:
 
 async def get(url: str) -> bytes:
     """The body of an answer. Raises PeerUnavailable when there is none, or an error instead."""
-    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            body = await response.read()
-            status = response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise PeerUnavailable(f"cannot fetch {url}: {str(error) or type(error).__name__}") from None
-    if status != _OK:
-        words = body[:300].decode("utf-8", "replace")
-        raise PeerUnavailable(f"{url} answered {status}: {words}")
-    return body
+    return await fetch(url, timeout_s=REQUEST_TIMEOUT_S)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from citadel_micro.core.model.events import FeedStatus
+from citadel_micro.shell.http.public import fetch
 from citadel_micro.shell.marketdata.backoff import Backoff
 from citadel_micro.shell.marketdata.conflating_queue import strategy_of
 from citadel_micro.shell.marketdata.context import Counts
@@ -20,7 +21,6 @@ from citadel_micro.shell.marketdata.handover import Handover
 from citadel_micro.shell.marketdata.health import ConnectionHealth
 from citadel_micro.shell.marketdata.lag_monitor import Load
 from citadel_micro.shell.marketdata.session import RENEWED, FeedSession
-from citadel_micro.shell.marketdata.websocket import post
 from citadel_proto.errors import PeerUnavailable
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SETTLED_S: Final = 20.0
 """A connection that lasted this long was a good one: the next failure retries quickly."""
 HANDOVER_S: Final = 10.0
 """Symbols without traffic for this long on either connection are handed over."""
+TICKET_TIMEOUT_S: Final = 10.0
+"""Of the request for an address, where a venue assigns one."""
 LINGER_S: Final = 1.0
 """The old one is read for this long after its last book, for trades still in transit."""
 _CHECK_S: Final = 0.01
@@ -159,7 +161,8 @@ class Connection:
         spec = self._spec
         if not spec.ticket or self._shared.given_url:
             return self._shared.url
-        answer = await post(self._shared.rest_url.rstrip("/") + spec.ticket)
+        url = self._shared.rest_url.rstrip("/") + spec.ticket
+        answer = await fetch(url, timeout_s=TICKET_TIMEOUT_S, method="POST")
         try:
             return spec.ticket_url(answer)
         except DECODE_ERRORS as error:

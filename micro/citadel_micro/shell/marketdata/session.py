@@ -20,7 +20,8 @@ from citadel_micro.shell.marketdata.quiet_symbols import MUTES, QuietSymbols
 from citadel_micro.shell.marketdata.spec import broken_venue
 from citadel_micro.shell.marketdata.subscriptions import Subscriptions
 from citadel_micro.shell.marketdata.unanswered import Unanswered
-from citadel_micro.shell.marketdata.websocket import CLOSE_TIMEOUT_S, WebSocket, open_link
+from citadel_micro.shell.marketdata.websocket import WebSocket, open_link
+from citadel_micro.shell.marketdata.websocket_parts import CLOSE_TIMEOUT_S
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:

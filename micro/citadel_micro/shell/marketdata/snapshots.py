@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import structlog
 
 from citadel_micro.core.marketdata.snapshot_buffer import FEW_LEVELS
 from citadel_micro.core.model.events import BookLook, DepthUpdate, FeedStatus
+from citadel_micro.shell.http.public import PublicHost
 from citadel_micro.shell.marketdata.backoff import Backoff, Pacer
-from citadel_proto.errors import VenueViolation
+from citadel_proto.errors import PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     import random
@@ -83,7 +83,7 @@ class SnapshotFetcher:
         self._background: asyncio.Task[None] | None = None
         self._backoffs: dict[str, Backoff] = {}
         self._last_s: dict[str, float] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._host = PublicHost(self._rest_url, REQUEST_TIMEOUT_S)
         self._log = structlog.get_logger("feeds").bind(venue=spec.venue)
         self.fetched = 0
         self.failures = 0
@@ -126,9 +126,7 @@ class SnapshotFetcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._host.close()
 
     async def _run(self, native: str, symbol: str) -> None:
         loop = asyncio.get_running_loop()
@@ -141,7 +139,7 @@ class SnapshotFetcher:
             without = max(len(self._tasks), self._symbols - len(self._fetched))
             quick = self._spec.quick_snapshot is not None and without > CROWD
             await self._pacer.turn(self._spec.quick_cost if quick else 1.0)
-            body = await self._get(symbol, self._url(native, quick=quick))
+            body = await self._get(symbol, self._path(native, quick=quick))
             if body is not None:
                 break
             self.failures += 1
@@ -152,7 +150,7 @@ class SnapshotFetcher:
         self._shallow.pop(native, None)
         self._fetched.add(native)
         if body:
-            levels = self._take(native, symbol, body, self._url(native, quick=quick))
+            levels = self._take(native, symbol, body, self._path(native, quick=quick))
             if quick and levels >= FEW_LEVELS:
                 self._shallow[native] = symbol
                 self._begin_background()
@@ -182,18 +180,17 @@ class SnapshotFetcher:
                 symbol = self._shallow.pop(native)
                 await self._pacer.turn()
                 if native not in self._tasks:
-                    url = self._url(native)
-                    body = await self._get(symbol, url)
+                    path = self._path(native)
+                    body = await self._get(symbol, path)
                     if body and native not in self._tasks:
-                        self._take(native, symbol, body, url)
+                        self._take(native, symbol, body, path)
 
     async def _poll(self, native: str, symbol: str, answered: Callable[[str], None]) -> None:
         make_path = self._spec.poll
         if make_path is None:
             return
         await self._pacer.turn(self._spec.quick_cost)
-        url = self._rest_url + make_path(native)
-        body = await self._get(symbol, url)
+        body = await self._get(symbol, make_path(native))
         if not body:
             return
         now_ns = self._clock()
@@ -210,25 +207,19 @@ class SnapshotFetcher:
                 self._emit(poll, now_ns)
         answered(symbol)
 
-    def _url(self, native: str, *, quick: bool = False) -> str:
+    def _path(self, native: str, *, quick: bool = False) -> str:
         make_path = self._spec.quick_snapshot if quick else self._spec.snapshot
         assert make_path is not None  # noqa: S101 - nobody asks where there is none
-        return self._rest_url + make_path(native)
+        return make_path(native)
 
-    async def _get(self, symbol: str, url: str) -> bytes | None:
+    async def _get(self, symbol: str, path: str) -> bytes | None:
         """Body of the snapshot; empty when the venue will never give one; None to retry."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-            )
         try:
-            async with self._session.get(url) as response:
-                body = await response.read()
-                status = response.status
-                retry_after = response.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._log.warning("snapshot failed", symbol=symbol, error=str(error) or repr(error))
+            answer = await self._host.ask(path)
+        except PeerUnavailable as error:
+            self._log.warning("snapshot failed", symbol=symbol, error=str(error))
             return None
+        status, body = answer.status, answer.body
         if status == _OK:
             return body
         words = body[:300].decode("utf-8", "replace")
@@ -237,14 +228,16 @@ class SnapshotFetcher:
             self._status(symbol, f"snapshot refused, HTTP {status}: {words}", refused=True)
             return b""
         if status in _SLOW_DOWN:
+            retry_after = answer.headers.get("retry-after", "")
             self._pacer.hold(float(retry_after) if retry_after.isdigit() else 5.0)
         return None
 
-    def _take(self, native: str, symbol: str, body: bytes, url: str) -> int:
+    def _take(self, native: str, symbol: str, body: bytes, path: str) -> int:
         """Emit a snapshot. Returns the levels of its longer side; 0 for none."""
         now_ns = self._clock()
         if self._tap is not None:
-            self._tap(now_ns, "rest", NO_CONNECTION, url, body.decode("utf-8", "replace"))
+            text = body.decode("utf-8", "replace")
+            self._tap(now_ns, "rest", NO_CONNECTION, self._rest_url + path, text)
         try:
             events = self._decoder.rest(native, body, now_ns)
         except VenueViolation as error:

@@ -7,40 +7,26 @@ complete message, ``on_round_trip`` with the duration of each ping, in ns; they 
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
-from array import array
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import aiohttp
 from picows import WSCloseCode, WSError, WSListener, WSMsgType, ws_connect
 
 from citadel_micro.shell.dial import dial_websocket
+from citadel_micro.shell.marketdata.websocket_parts import (
+    CLOSE_TIMEOUT_S,
+    MAX_MESSAGE,
+    PING_S,
+    Pings,
+    unread_of,
+)
 from citadel_proto.errors import PeerUnavailable
 
-if sys.platform != "win32":
-    import fcntl
-    import termios
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from picows import WSFrame, WSTransport
 
-    OnFrame = Callable[[bytes], None]
-    OnRoundTrip = Callable[[int], None]
+    from citadel_micro.shell.marketdata.websocket_parts import OnFrame, OnRoundTrip
 
-MAX_MESSAGE: Final = 32 << 20
-"""Bytes. The largest snapshots so far are under 4 MiB; a larger message is not a book."""
 CONNECT_TIMEOUT_S: Final = 10.0
-PING_S: Final = 10.0
-"""An idle peer is pinged after this, and has as long to answer: finds half-open TCP."""
-
-
-CLOSE_TIMEOUT_S: Final = 1.0
-"""A peer that does not answer a close within this is dropped."""
 
 
 class WebSocket(Protocol):
@@ -65,31 +51,10 @@ class WebSocket(Protocol):
         """Wait for the end and return the reason."""
 
 
-class _Pings:
-    """Our own pings, distinguished by their payload from those that keep a connection alive."""
-
-    def __init__(self, on_round_trip: OnRoundTrip) -> None:
-        self._on_round_trip = on_round_trip
-        self._number = 0
-        self._sent_ns = 0
-
-    def next(self) -> bytes:
-        """Payload of the next ping; one still in flight no longer counts."""
-        self._number += 1
-        self._sent_ns = time.monotonic_ns()
-        return b"citadel %d" % self._number
-
-    def pong(self, payload: bytes) -> None:
-        """A pong came."""
-        if self._sent_ns and payload == b"citadel %d" % self._number:
-            self._on_round_trip(time.monotonic_ns() - self._sent_ns)
-            self._sent_ns = 0
-
-
 class _PicowsLink(WSListener):
     def __init__(self, on_frame: OnFrame, on_round_trip: OnRoundTrip) -> None:
         self._on_frame = on_frame
-        self._pings = _Pings(on_round_trip)
+        self._pings = Pings(on_round_trip)
         self._transport: WSTransport | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -151,7 +116,7 @@ class _PicowsLink(WSListener):
         transport = self._transport
         if transport is None or self._done.done():
             return 0
-        return _unread(transport.underlying_transport.get_extra_info("socket"))
+        return unread_of(transport.underlying_transport.get_extra_info("socket"))
 
     def hold(self, *, held: bool) -> None:
         if self._transport is not None and not self._done.done():
@@ -188,20 +153,6 @@ class _PicowsLink(WSListener):
         return why
 
 
-def _unread(socket: Any) -> int:  # noqa: ANN401 - a socket, or what a loop has instead of it
-    """Octets in the receive buffer of a socket; 0 where the system does not say."""
-    if sys.platform == "win32":
-        return 0
-    if socket is None or (number := socket.fileno()) < 0:
-        return 0
-    count = array("i", [0])
-    try:
-        fcntl.ioctl(number, termios.FIONREAD, count)
-    except OSError:
-        return 0
-    return count[0]
-
-
 def _ignore(_data: bytes) -> None:
     """Drops the data of a connection that was given up."""
 
@@ -209,84 +160,6 @@ def _ignore(_data: bytes) -> None:
 def _reason(frame: WSFrame) -> str:
     raw = frame.get_close_message()
     return raw.decode("utf-8", "replace") if raw else ""
-
-
-class _AiohttpLink:
-    def __init__(
-        self, session: aiohttp.ClientSession, on_frame: OnFrame, on_round_trip: OnRoundTrip
-    ) -> None:
-        self._session = session
-        self._on_frame = on_frame
-        self._pings = _Pings(on_round_trip)
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._reading = asyncio.Event()
-        self._reading.set()
-        self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def open(self, url: str) -> None:
-        self._socket = await self._session.ws_connect(
-            url,
-            heartbeat=PING_S,
-            autoping=False,
-            max_msg_size=MAX_MESSAGE,
-            compress=15,
-            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
-        )
-        self._start(self._read(self._socket))
-
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        try:
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    self._on_frame(message.data.encode())
-                elif message.type is aiohttp.WSMsgType.BINARY:
-                    self._on_frame(message.data)
-                elif message.type is aiohttp.WSMsgType.PING:
-                    await _quietly(partial(socket.pong, message.data))
-                elif message.type is aiohttp.WSMsgType.PONG:
-                    self._pings.pong(bytes(message.data))
-                await self._reading.wait()
-        finally:
-            await self._session.close()
-            if not self._done.done():
-                code = socket.close_code
-                self._done.set_result(f"closed: {code}" if code else "connection lost")
-
-    def unread(self) -> int:
-        return 0 if self._socket is None else _unread(self._socket.get_extra_info("socket"))
-
-    def hold(self, *, held: bool) -> None:
-        if held:
-            self._reading.clear()
-        else:
-            self._reading.set()
-
-    def _start(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def send(self, text: str) -> None:
-        if self._socket is not None and not self._socket.closed:
-            self._start(_quietly(partial(self._socket.send_str, text)))
-
-    def ping(self) -> None:
-        if self._socket is not None and not self._socket.closed:
-            self._start(_quietly(partial(self._socket.ping, self._pings.next())))
-
-    def close(self) -> None:
-        if self._socket is not None and not self._socket.closed:
-            self._start(self._socket.close())
-
-    async def closed(self) -> str:
-        return await asyncio.shield(self._done)
-
-
-async def _quietly(send: Callable[[], Awaitable[None]]) -> None:
-    """Send; if the connection has ended, the reader reports that."""
-    with suppress(ConnectionError, aiohttp.ClientError):
-        await send()
 
 
 async def open_link(
@@ -300,14 +173,9 @@ async def open_link(
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if deflate:
-                session = aiohttp.ClientSession()
-                link = _AiohttpLink(session, on_frame, on_round_trip)
-                try:
-                    await link.open(url)
-                except BaseException:
-                    await session.close()
-                    raise
-                return link
+                from citadel_micro.shell.marketdata import inflating  # noqa: PLC0415 - a client more
+
+                return await inflating.opened(url, on_frame, on_round_trip)
             listener = _PicowsLink(on_frame, on_round_trip)
             try:
                 await ws_connect(
@@ -328,18 +196,6 @@ async def open_link(
                 # picows returns as usual from one that its peer closed before the handshake.
                 raise PeerUnavailable(f"cannot connect to {url}: closed before the handshake")
             return listener
-    except (OSError, TimeoutError, WSError, aiohttp.ClientError) as error:
+    except (OSError, TimeoutError, WSError) as error:
         why = str(error) or type(error).__name__
         raise PeerUnavailable(f"cannot connect to {url}: {why}") from None
-
-
-async def post(url: str) -> bytes:
-    """Body of the answer to an empty HTTP POST. Raises PeerUnavailable."""
-    timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url) as answer:
-            answer.raise_for_status()
-            return await answer.read()
-    except (OSError, TimeoutError, aiohttp.ClientError) as error:
-        why = str(error) or type(error).__name__
-        raise PeerUnavailable(f"cannot post to {url}: {why}") from None

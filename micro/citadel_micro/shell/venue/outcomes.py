@@ -6,20 +6,10 @@ did not come is ``Unknown``: it is queried, and never sent a second time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """The venue has answered, whatever the answer."""
-
-    status: int
-    """As of HTTP; websocket protocols have the same numbers, or none (0)."""
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Names in small letters; none of a websocket's answer."""
+from citadel_micro.shell.http.answers import Answered as Answered  # noqa: PLC0414 - offered from here
 
 
 @dataclass(frozen=True, slots=True)

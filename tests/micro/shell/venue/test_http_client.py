@@ -10,9 +10,10 @@ from aiohttp import web
 from http_host import OK, Host
 from scripted_venue import ScriptedVenue
 
+from citadel_micro.shell.http import pool
+from citadel_micro.shell.http.link import HttpLink
 from citadel_micro.shell.venue import http_client
 from citadel_micro.shell.venue.http_client import HttpClient
-from citadel_micro.shell.venue.http_link import HttpLink
 from citadel_micro.shell.venue.outcomes import Answered, NotSent, Unknown
 from citadel_proto.errors import BadInput
 
@@ -134,7 +135,7 @@ def test_what_is_closed_stays_closed() -> None:
             assert isinstance(await client.send("POST", SIGNED), Answered)
             await client.close()
             assert isinstance(await client.send("POST", SIGNED), NotSent)
-            assert client._links == []
+            assert client._pool.links == []
             assert len(venue.requests) == 1
             await client.close()
 
@@ -149,10 +150,10 @@ def test_one_after_another_have_one_connection_and_the_second_is_written_at_once
         host = Host()
         async with host as client:
             assert isinstance(await client.send("GET", "/a"), Answered)
-            (link,) = client._links
+            (link,) = client._pool.links
             assert not link.waits
             sent = client.send("POST", "/b", headers={"K": "v"})
-            assert client._links[0].waits, "it is under way before anybody waits for it"
+            assert client._pool.links[0].waits, "it is under way before anybody waits for it"
             assert isinstance(await sent, Answered)
             assert host.connections == 1
             assert host.requests[0].startswith(b"GET /base/a HTTP/1.1\r\nHost: 127.0.0.1:")
@@ -216,7 +217,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(
         host = Host()
         async with host as client:
             await client.send("GET", "/a")
-            monkeypatch.setattr(http_client, "KEEP_ALIVE_S", -1.0)
+            monkeypatch.setattr(pool, "KEEP_ALIVE_S", -1.0)
             assert isinstance(await client.send("POST", "/b"), Answered)
             assert host.connections == 2
 

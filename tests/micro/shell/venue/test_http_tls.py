@@ -104,7 +104,7 @@ def test_a_host_that_ends_each_connection_is_asked_over_another(
             for number in range(5):
                 assert isinstance(await client.send("POST", f"/{number}"), Answered)
                 # what it said last has come
-                await until(lambda: not any(link.ready for link in client._links))
+                await until(lambda: not any(link.ready for link in client._pool.links))
             assert (host.connections, len(host.requests)) == (5, 5)
 
     run(scenario())

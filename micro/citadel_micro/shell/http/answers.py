@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
-
-from citadel_micro.shell.venue.outcomes import Answered
 
 MOST_HEAD: Final = 64 << 10
 """Bytes of a status line and headers."""
@@ -25,6 +25,17 @@ _FINAL: Final = 200
 _SWITCHED: Final = 101
 _EITHER: Final = 32 + zlib.MAX_WBITS
 """Of zlib: a gzip or a zlib header, whichever is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The other side has answered, whatever the answer."""
+
+    status: int
+    """As of HTTP; websocket protocols have the same numbers, or none (0)."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in small letters; none of a websocket's answer."""
 
 
 class _Part(Enum):

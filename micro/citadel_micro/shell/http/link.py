@@ -6,10 +6,10 @@ import asyncio
 import select
 from typing import TYPE_CHECKING, cast
 
-from citadel_micro.shell.venue.http_answers import AnswerReader
+from citadel_micro.shell.http.answers import AnswerReader
 
 if TYPE_CHECKING:
-    from citadel_micro.shell.venue.outcomes import Answered
+    from citadel_micro.shell.http.answers import Answered
 
 
 def _seen(answer: asyncio.Future[Answered]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from citadel_micro.shell.venue.http_answers import AnswerReader
+from citadel_micro.shell.http.answers import AnswerReader
 
 if TYPE_CHECKING:
     from citadel_micro.shell.venue.outcomes import Answered
