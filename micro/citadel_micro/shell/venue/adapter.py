@@ -138,6 +138,7 @@ class LiveAdapter:
             on_refusal=self._apply_refusal,
             on_anomaly=self._halt_symbol,
             on_changed=lambda changed_ns: self._watch.expect_account(changed_ns, self._now()),
+            on_found=self._found,
             on_survey=self._surveyed,
             now=self._now,
             clock=clock,
@@ -323,6 +324,13 @@ class LiveAdapter:
             self.clock.forget()
             self.entry.replace()
 
+    def _found(self, fact: OrderFact) -> None:
+        """A query has found an order: where it has ended, the stream says so too, or is mute."""
+        if fact.standing in TERMINAL and fact.venue_order_id:
+            self._watch.expect_end(
+                fact.venue_order_id, ended_ns=fact.exchange_ns, now_ns=self._now()
+            )
+
     def _surveyed(self, open_orders: tuple[OrderFact, ...], asked_ns: int) -> None:
         """All open orders of the account: a timer is armed now, since the first order may come next."""
         self.dead_man.surveyed(open_orders, asked_ns)
@@ -369,7 +377,8 @@ class LiveAdapter:
             self.entry.replace()
 
     def _stream_up(self, _session: WireSession) -> None:
-        self._watch.begin(self.clock.surely_past_ns())
+        surely_ns = self.clock.venue_ns() + self.clock.error_ns
+        self._watch.begin(self.clock.surely_past_ns(), surely_ns)
         self._report_status()
 
     def _stream_down(self, why: str) -> None:

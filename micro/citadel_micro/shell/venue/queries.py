@@ -49,6 +49,7 @@ class VenueQueries:
         on_refusal: called with refusals that concern all requests.
         on_anomaly: called with unreadable or impossible answers.
         on_changed: called with the time of the account's last change, in ns of the venue's time.
+        on_found: called with the state of an order that a query has found.
         on_survey: called with all open orders of the account, and the engine time at which they were asked for.
         now: engine time in ns.
         clock: the venue's time.
@@ -68,6 +69,7 @@ class VenueQueries:
         on_refusal: Callable[[Refusal], None],
         on_anomaly: Callable[[Anomaly], None],
         on_changed: Callable[[int], None],
+        on_found: Callable[[OrderFact], None],
         on_survey: Callable[[tuple[OrderFact, ...], int], None],
         now: Callable[[], int],
         clock: VenueClock,
@@ -83,6 +85,7 @@ class VenueQueries:
         self._on_refusal = on_refusal
         self._on_anomaly = on_anomaly
         self._on_changed = on_changed
+        self._on_found = on_found
         self._on_survey = on_survey
         self._now = now
         self._clock = clock
@@ -144,11 +147,13 @@ class VenueQueries:
             absent = isinstance(finding, Absent)
             if absent:
                 finding = await self._forgotten(order, asked_ns) or finding
-            if not absent:
+            else:
                 order.absent_since_ns = 0
         finally:
             self._orders.pop(client_id, None)
         if isinstance(finding, Found):
+            if not absent:  # else nobody has told when it ended
+                self._on_found(finding.order)
             self._found(client_id, finding, asked_ns)
             return
         if isinstance(finding, Absent):

@@ -30,12 +30,19 @@ class StreamWatch:
         self._account_said_ns = 0
         self._newest_ns = 0
         """Newest venue time that the stream has reported."""
+        self._heard_ns = 0
+        """Venue time from which on the stream surely reports everything."""
 
     def expect_order(self, venue_order_id: str, *, closed: bool, now_ns: int) -> None:
         """An answer shows that this order is open, or closed."""
         key = (venue_order_id, "closed" if closed else "open")
         if key not in self._seen:
             self._expected.setdefault(key, now_ns + self._within_ns)
+
+    def expect_end(self, venue_order_id: str, *, ended_ns: int, now_ns: int) -> None:
+        """The answer to a query shows that this order has ended at that time of the venue."""
+        if ended_ns > self._heard_ns:
+            self.expect_order(venue_order_id, closed=True, now_ns=now_ns)
 
     def saw_order(self, venue_order_id: str, *, closed: bool) -> None:
         """The stream has reported this order."""
@@ -74,8 +81,14 @@ class StreamWatch:
             return "the account has changed, and the stream has said nothing since"
         return ""
 
-    def begin(self, venue_ns: int) -> None:
-        """Another stream: nothing from before this time of the venue is expected."""
+    def begin(self, venue_ns: int, surely_ns: int = 0) -> None:
+        """Another stream: nothing from before this time of the venue is expected.
+
+        Args:
+            venue_ns: which the venue's clock has certainly reached.
+            surely_ns: which it has certainly not passed; the same where 0.
+        """
+        self._heard_ns = max(venue_ns, surely_ns)
         self._expected.clear()
         self._account_due_ns = 0
         self._newest_ns = max(self._newest_ns, venue_ns)
