@@ -1,8 +1,9 @@
 """The wire alone: a round trip over our sockets, against blocking pyzmq's with the same frames, in turns.
 
 Each side is a process. A request is a signal, its answer a report of it, encoded and decoded on both sides where they are
-ours; the plain side passes on bytes that were made before. No journal, no engine. "Without a thread" reads the socket in
-the thread that waits, so what is left of "both ours" is what passing an answer from thread to thread costs.
+ours; the plain side passes on bytes that were made before. No journal, no engine. In "both ours" the thread that waits
+reads the socket, in turns with the receive thread; "passed on" is what it takes where the receive thread reads it and
+wakes the other, and "without a thread" where there is only one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-import queue
 import statistics
 import tempfile
 import time
@@ -25,6 +25,7 @@ from bench_bridge import report_of
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD, SubscriberThread
 from citadel_bridge.sockets import Endpoint, publisher_socket, subscriber_socket
+from citadel_bridge.turns import Waiter
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 from citadel_proto.codec import decode_market, decode_signal, encode
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 ROUNDS = 5
 TRIPS = 2_000
 WARM = 200
+PASSED_ON = "both ours, passed on"
 ALONE = "both ours, without a thread"
 
 SIGNAL = Signal(
@@ -146,21 +148,38 @@ def alone(side: Side, pipe: Connection) -> tuple[Callable[[], object], Callable[
     return lambda: publisher.publish(SIGNAL), receive
 
 
-def trips(side: Side, pipe: Connection, *, ours: bool, thread: bool) -> Iterator[float]:
+def in_turns(
+    side: Side, pipe: Connection, *, passed_on: bool
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Macro's side as its connector has it: how to send, and to receive."""
+    waiter = Waiter()
+    publisher = Publisher(side.context, "tcp://127.0.0.1:0", stamp={"epoch": 1}, keys=side.server)
+    pipe.send(publisher.address)
+    inbox = Inbox(decode_market, lambda _topic, _message: waiter.set())
+    reader = SubscriberThread(side.context, [side.end(pipe)], [topics.ALL], inbox)
+    reader.start()
+
+    def send() -> None:
+        nonlocal waiter
+        waiter = Waiter()
+        publisher.publish(SIGNAL)
+
+    def receive() -> None:
+        while passed_on and not waiter.done:
+            waiter.wait(10)
+        reader.wait(waiter, 10)
+
+    return send, receive
+
+
+def trips(side: Side, pipe: Connection, *, ours: bool, name: str) -> Iterator[float]:
     """Endless round trips of macro's side, in seconds each."""
     send: Callable[[], object]
     receive: Callable[[], object]
-    if ours and not thread:
+    if ours and name == ALONE:
         send, receive = alone(side, pipe)
     elif ours:
-        got: queue.SimpleQueue[object] = queue.SimpleQueue()
-        publisher = Publisher(
-            side.context, "tcp://127.0.0.1:0", stamp={"epoch": 1}, keys=side.server
-        )
-        pipe.send(publisher.address)
-        inbox = Inbox(decode_market, lambda _topic, message: got.put(message))
-        SubscriberThread(side.context, [side.end(pipe)], [topics.ALL], inbox).start()
-        send, receive = lambda: publisher.publish(SIGNAL), got.get
+        send, receive = in_turns(side, pipe, passed_on=name == PASSED_ON)
     else:
         send, receive = side.plain(pipe, frame_of(SIGNAL))
     time.sleep(1.0)  # subscriptions arrive
@@ -178,6 +197,7 @@ def main() -> None:
         "micro's side ours": (True, False, False),
         "macro's side ours": (False, True, False),
         "both ours": (True, True, False),
+        PASSED_ON: (True, True, False),
         ALONE: (True, True, False),
         "blocking pyzmq, CURVE": (False, False, True),
         "both ours, CURVE": (True, True, True),
@@ -201,7 +221,7 @@ def main() -> None:
         running: dict[str, Iterator[float]] = {}
         for name, (_, theirs, curve) in kinds.items():
             side = Side("macro", "micro", keys if curve else "")
-            running[name] = trips(side, pipes[name], ours=theirs, thread=name != ALONE)
+            running[name] = trips(side, pipes[name], ours=theirs, name=name)
             for _ in range(WARM):
                 next(running[name])
         found: dict[str, list[float]] = {name: [] for name in kinds}

@@ -1,6 +1,7 @@
 """Publishing and receiving messages: the publisher, and the sink that decodes received frames.
 
-``Inbox`` decodes, conflates books and counts invalid frames; the readers are in ``readers``.
+``Inbox`` decodes, conflates books and counts invalid frames; the readers are in
+``readers`` and ``receiver``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 import zmq
 
-from citadel_bridge.readers import BATCH, Sink, SubscriberFD, SubscriberThread
+from citadel_bridge.readers import BATCH, Sink, SubscriberFD
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import HIGH_WATER, Context, publisher_socket
 from citadel_bridge.upstream import Upstream
 from citadel_proto import topics

@@ -1,8 +1,9 @@
 """HybridConnector: macro's only interface to micro.
 
-Threads: any number of callers; one that receives (and is the only writer of the mirror); one for
-heartbeats, retransmission, queries and the disk. A signal is recorded, published and awaited by the
-calling thread itself, so that no other thread delays it.
+Threads: any number of callers; one that receives; one for heartbeats, retransmission, queries and the
+disk. A signal is recorded, published and awaited by the calling thread itself, which reads the sockets
+while it waits, so that no other thread delays it. One thread reads at a time, and it alone writes the
+mirror.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from citadel_bridge.query_api import MicroQueries
 from citadel_bridge.requests import PendingQueries, QueryFields
 from citadel_bridge.retransmitter import Retransmitter
 from citadel_bridge.routing import Routing
+from citadel_bridge.turns import Waiter
 from citadel_proto import topics
 from citadel_proto.base36 import base36
 from citadel_proto.codec import decode_market
@@ -105,9 +107,9 @@ class HybridConnector(MicroQueries):
         self.state: str = "starting"
         self._count = 0
         self._closed = False
-        self._waiters: dict[str, threading.Event] = {}
+        self._waiters: dict[str, Waiter] = {}
         self.questions = PendingQueries(
-            self.instance, self.epoch, self._post_query, self._take_query
+            self.instance, self.epoch, self._post_query, self._take_query, self._wait
         )
         self._ready = threading.Event()
         self._introduced: frozenset[str] = frozenset()
@@ -206,7 +208,7 @@ class HybridConnector(MicroQueries):
         self._require_micro(new.venue, new.symbol, reduce_only=new.reduce_only)
         signal = self._signal(new)
         signal_id = signal.signal_id
-        waiter = threading.Event()
+        waiter = Waiter()
         self._waiters[signal_id] = waiter
         try:
             self.intents.record(signal)
@@ -229,23 +231,23 @@ class HybridConnector(MicroQueries):
             return report
         return report if self.intents.get(report.signal_id) is None else None
 
-    def _await_report(self, signal: Signal, waiter: threading.Event) -> None:
+    def _await_report(self, signal: Signal, waiter: Waiter) -> None:
         """Wait for the first report; from now on the signal is published again until it comes.
 
-        Micro is processing meanwhile, and the background thread would compete with the receive
-        thread for the interpreter: it is woken only for work that cannot wait.
+        Micro is processing meanwhile, and the background thread would compete with this one for the
+        interpreter: it is woken only for work that cannot wait.
         """
         with self.lock:
-            # The receive thread stores a report before it takes the lock to stop the retransmission.
+            # Who reads stores a report before it takes the lock to stop the retransmission.
             if self.ours(self.report(signal.signal_id)) is None:
                 self._keeper.post_signal(signal, sent=True)
         if self.config.sync_intents == "overlapped":
             self._keeper.nudge()
         patience = self.config.ack_timeout
         soon = min(self.config.resend_first, patience)
-        if not waiter.wait(soon):
+        if not self._wait(waiter, soon):
             self._keeper.nudge()  # to publish it again
-            waiter.wait(patience - soon)
+            self._wait(waiter, patience - soon)
         self._keeper.nudge()  # to record the acknowledgement
 
     def cancel(
@@ -274,7 +276,7 @@ class HybridConnector(MicroQueries):
             venue=order.venue if order is not None else "",
             symbol=order.symbol if order is not None else "",
         )
-        waiter = threading.Event()
+        waiter = Waiter()
         key = f"terminal {signal_id}"
         self._waiters[key] = waiter
         try:
@@ -285,12 +287,16 @@ class HybridConnector(MicroQueries):
                 self.intents.withdraw(signal_id)
             self.publisher.publish(message)
             self._keeper.ask_about(signal_id)
-            waiter.wait(wait)
+            self._wait(waiter, wait)
         finally:
             del self._waiters[key]
         return self.ours(self.report(signal_id))
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _wait(self, waiter: Waiter, seconds: float) -> bool:
+        """Wait for what a message of micro sets, reading the messages meanwhile."""
+        return self._reader.wait(waiter, seconds)
 
     def _require_micro(
         self, venue: str = "", symbol: str = "", *, reduce_only: bool = True
@@ -416,7 +422,7 @@ class HybridConnector(MicroQueries):
         )
 
     def _on_report(self, report: ExecutionReport) -> None:
-        """In the receive thread, for every new revision."""
+        """By who reads, for every new revision."""
         if report.owner not in ("", self.owner) and self.config.role != OPERATOR_ROLE:
             return  # another owner's: micro publishes to everybody
         signal_id = report.signal_id
@@ -432,7 +438,7 @@ class HybridConnector(MicroQueries):
         self._keeper.on_report(report, hurry=not awaited)
 
     def _on_answer(self, answer: Answer) -> None:
-        """In the receive thread; its reports are in the mirror already."""
+        """By who reads; its reports are in the mirror already."""
         self._keeper.answered(answer)
         self.questions.answered(answer)
 

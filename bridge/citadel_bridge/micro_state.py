@@ -1,7 +1,7 @@
 """Micro's state as macro knows it, kept current by the messages of the market channel.
 
-One thread writes (the receive thread), any thread reads without a lock: every read is one dict
-lookup of an immutable value.
+One thread at a time writes (whoever receives), any thread reads without a lock: every read is one
+dict lookup of an immutable value.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from citadel_bridge.errors import MicroUnavailable
+from citadel_bridge.turns import Waiter
 from citadel_proto.messages import Answer, Query, QueryKind
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class PendingQueries:
         epoch: of this run.
         post: publishes a query now, and again until ``withdraw`` or for so many seconds.
         withdraw: stops that.
+        wait: waits for what an answer sets, at most for so many seconds.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class PendingQueries:
         epoch: int,
         post: Callable[[Query, float], None],
         withdraw: Callable[[Query], None],
+        wait: Callable[[Waiter, float], object],
     ) -> None:
         self._instance = instance
         self._epoch = epoch
         self._post = post
         self._withdraw = withdraw
+        self._wait = wait
         self._numbers = itertools.count(1)
         self._waiting: dict[str, _Wait] = {}
 
@@ -76,7 +79,7 @@ class PendingQueries:
         wait = self._waiting[query.query_id] = _Wait(query, instances)
         try:
             self._post(query, timeout)
-            wait.event.wait(timeout)
+            self._wait(wait.waiter, timeout)
         finally:
             del self._waiting[query.query_id]
             self._withdraw(query)
@@ -98,19 +101,19 @@ class PendingQueries:
         return answers
 
     def answered(self, answer: Answer) -> None:
-        """Handle an answer, in the receive thread."""
+        """Handle an answer, in the thread that reads."""
         wait = self._waiting.get(answer.query_id)
         if wait is not None:
             wait.take(answer)
 
 
 class _Wait:
-    __slots__ = ("_instances", "_query", "answers", "event")
+    __slots__ = ("_instances", "_query", "answers", "waiter")
 
     def __init__(self, query: Query, instances: frozenset[str]) -> None:
         self._query = query
         self._instances = instances
-        self.event = threading.Event()
+        self.waiter = Waiter()
         self.answers: dict[str, Answer] = {}
         """By who gave it."""
 
@@ -119,7 +122,7 @@ class _Wait:
             return
         self.answers.setdefault(answer.instance, answer)
         if self.is_enough(answer) or self._instances <= self.answers.keys():
-            self.event.set()
+            self.waiter.set()
 
     def is_enough(self, answer: Answer) -> bool:
         return self._query.kind == "order" and answer.found and not answer.error

@@ -10,6 +10,7 @@ Every message class declares its own, as ``TOPIC``: ``("book", "venue", "symbol"
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, get_args
 
 from citadel_proto.errors import BadInput, DecodeError
@@ -124,6 +125,7 @@ def split(frame: bytes) -> tuple[bytes, bytes]:
     return frame[:end], frame[end + 1 :]
 
 
+@lru_cache(maxsize=4_096)
 def _topic(*parts: str) -> bytes:
     text = "/".join(parts)
     topic = text.encode()

@@ -22,13 +22,14 @@ OPENING = ("macro_sockets.py", "sockets.py", "channels.py", "readers.py", "zmq/s
 
 
 class InterruptAt:
-    """Press Ctrl-C when the ``line``-th line of the modules that open sockets is about to run."""
+    """Press Ctrl-C when the ``line``-th line of these files is about to run."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, files: tuple[str, ...] = OPENING) -> None:
         self.left = line
+        self._files = files
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - as of settrace
-        if not frame.f_code.co_filename.endswith(OPENING):
+        if not frame.f_code.co_filename.endswith(self._files):
             return None
         if event == "line":
             self.left -= 1
@@ -81,3 +82,23 @@ def test_an_interrupt_is_not_lost_beside_an_error() -> None:
         interrupted([], ValueError("of the block"))
     assert "of the block" in str(raised.value.__context__)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_at_any_step_of_a_hold_leaves_no_handler_behind() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    line, left = 0, 0
+    while left <= 0:
+        line += 1
+        at = InterruptAt(line, ("interrupts.py",))
+        traced = sys.gettrace()
+        sys.settrace(at)
+        try:
+            with interrupts_held():
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(traced)
+        left = at.left
+        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before, line
+    assert line > 10
