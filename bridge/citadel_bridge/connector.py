@@ -23,6 +23,7 @@ from citadel_bridge.query_api import MicroQueries
 from citadel_bridge.requests import PendingQueries, QueryFields
 from citadel_bridge.retransmitter import Retransmitter
 from citadel_bridge.routing import Routing
+from citadel_bridge.signal_ids import SignalIds
 from citadel_bridge.turns import Waiter
 from citadel_proto import topics
 from citadel_proto.base36 import base36
@@ -95,6 +96,7 @@ class HybridConnector(MicroQueries):
         """Start of this run (ns); larger than that of every earlier run."""
         self.instance = f"{config.role}-{base36(self.epoch)}"
         """Name of this run; answers to it are published under it."""
+        self._ids = SignalIds(self.epoch)
         self.owner = self.intents.owner
         """Permanent id of the intent log: the owner of these orders."""
         super().__init__(MicroStateCache(self.instance), config.dead_after, len(config.market))
@@ -105,7 +107,6 @@ class HybridConnector(MicroQueries):
         self.strategy = config.strategy
         self._pairs: tuple[tuple[str, str], ...] = ()
         self.state: str = "starting"
-        self._count = 0
         self._closed = False
         self._waiters: dict[str, Waiter] = {}
         self.questions = PendingQueries(
@@ -203,7 +204,7 @@ class HybridConnector(MicroQueries):
         Raises:
             MicroUnavailable: no live micro, or one of another schema; nothing was recorded.
             ClockSkew: the clocks differ too much for new risk; nothing was recorded.
-            BadInput: the ``signal_id`` was used before.
+            BadInput: the ``signal_id`` was used before, or is of the kind that is made here.
         """
         self._require_micro(new.venue, new.symbol, reduce_only=new.reduce_only)
         signal = self._signal(new)
@@ -211,7 +212,7 @@ class HybridConnector(MicroQueries):
         waiter = Waiter()
         self._waiters[signal_id] = waiter
         try:
-            self.intents.record(signal)
+            self.intents.record(signal, new_id=not new.signal_id)
             if self.config.sync_intents == "before_publish":
                 self.intents.sync()
             self._introduce()
@@ -328,11 +329,8 @@ class HybridConnector(MicroQueries):
             raise MicroUnavailable("the bridge of this process is closed")
 
     def _signal(self, new: NewSignal) -> Signal:
-        with self.lock:
-            self._count += 1
-            count = self._count
         return new.signal(
-            signal_id=new.signal_id or f"{base36(self.epoch // 1000)}-{count}",
+            signal_id=self._ids.own(new.signal_id) if new.signal_id else self._ids.make(),
             strategy=new.strategy or self.strategy,
             now_ns=time.time_ns(),
             epoch=self.epoch,

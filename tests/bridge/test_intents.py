@@ -15,6 +15,7 @@ import pytest
 
 from citadel_bridge.errors import IntentsUnwritable, PortTaken
 from citadel_bridge.intents import IntentLog
+from citadel_bridge.signal_ids import SignalIds
 from citadel_proto.errors import BadInput
 from citadel_proto.messages import Signal
 
@@ -70,7 +71,31 @@ def test_the_epoch_grows_even_when_the_clock_goes_back(path: Path) -> None:
         log = IntentLog(path)
         epochs.append(log.next_epoch(wall))
         log.close()
-    assert epochs == [1000, 1001, 1002, 2000]
+    assert epochs == [1000, 2000, 3000, 4000]
+    assert len({SignalIds(epoch).make() for epoch in epochs}) == 4
+
+
+def test_an_id_is_looked_up_unless_it_was_made_for_this_run(path: Path) -> None:
+    before = IntentLog(path)
+    before.record(signal("a"), new_id=True)
+    with pytest.raises(BadInput, match="used before"):
+        before.record(signal("a"), new_id=True)  # not in the database yet
+    before.close()
+    after = IntentLog(path)
+    with pytest.raises(BadInput, match="used before"):
+        after.record(signal("a"))
+    after.close()
+
+
+def test_an_id_of_this_run_cannot_be_chosen() -> None:
+    ids = SignalIds(1_700_000_000_000_000_000)
+    made = ids.make()
+    for taken in (made, made[:-1] + "2"):
+        with pytest.raises(BadInput, match="used before, or will be"):
+            ids.own(taken)
+    assert ids.own(f"{made}-flat1") == f"{made}-flat1"  # as of a position that is flattened
+    assert ids.own("mine-1") == "mine-1"
+    assert ids.make() == made[:-1] + "2"
 
 
 def test_an_id_is_used_once(log: IntentLog) -> None:
