@@ -28,7 +28,7 @@ from citadel_macro import manual_orders as byhand
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.reconciliation import reconcile
 from citadel_macro.stopping import StopRequest
-from citadel_macro.trade_lock import TradeLock
+from citadel_macro.trade_lock import TradeLock, under_lock
 from citadel_macro.wakeup import Budget, WakeUp
 from citadel_proto.errors import BadInput
 
@@ -94,10 +94,22 @@ def set_retry(settings: BridgeSettings) -> None:
     freqtrade.worker.RETRY_TIMEOUT = settings.retry_s  # type: ignore[assignment]
 
 
+def _init(lock: TradeLock) -> Callable[[Callable[..., None], Any], object]:
+    """Give each bot of this process the same lock: a reload makes another one while people may act on the old."""
+
+    def hook(original: Callable[..., None], _: object) -> object:
+        def __init__(bot: FreqtradeBot, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, N807 - Freqtrade's
+            original(bot, *args, **kwargs)
+            if isinstance(bot.exchange, BridgeMixin):
+                bot._exit_lock = lock  # type: ignore[assignment] # noqa: SLF001 - all its users are to have it
+
+        return __init__
+
+    return hook
+
+
 def _startup(original: Callable[[FreqtradeBot], None], _: object) -> object:
     def startup(bot: FreqtradeBot) -> None:
-        if isinstance(bot.exchange, BridgeMixin):
-            bot._exit_lock = TradeLock(bot._exit_lock)  # type: ignore[assignment] # noqa: SLF001 - all its users are to have it
         original(bot)
         if isinstance(bot.exchange, BridgeMixin):
             books.name_owner(bot.exchange)
@@ -141,7 +153,8 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
                     late.settle(bot, bot.exchange)
             bot.exchange.no_news(ended)
         finally:
-            bot.exchange.settle_committed()
+            with bot._exit_lock:  # noqa: SLF001 - a person may have sent an order that is not committed yet
+                bot.exchange.settle_committed()
 
     return process
 
@@ -259,7 +272,7 @@ def _update_trade_state(original: Callable[..., bool], _: object) -> object:
 def _delete(original: Callable[[Trade], None], bridge: Callable[[], BridgeMixin | None]) -> object:
     def delete(trade: Trade) -> None:
         exchange = bridge()
-        left = late.deserted(exchange, trade) if exchange is not None else []
+        left = late.leave(exchange, trade) if exchange is not None else []
         if exchange is not None:
             books.note_deleted(trade)
         original(trade)
@@ -283,6 +296,7 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
             lambda: early and bool(exchange.news() or others.due(exchange)),
             budget,
             exchange.notices.check,
+            exchange.take_request,
         )
         news.sleep(sleep_duration)
 
@@ -291,11 +305,24 @@ def _sleep(_: object, bridge: Callable[[], BridgeMixin | None]) -> object:
 
 def _hooks(stop: StopRequest) -> tuple[tuple[Any, str, Callable[[Any, Any], object]], ...]:
     return (
+        (FreqtradeBot, "__init__", _init(TradeLock())),
         *_OF_TRADING,
+        *((owner, name, under_lock(bot_of)) for owner, name, bot_of in _UNLOCKED),
         (Worker, "__init__", stop.listening),
         (Worker, "_worker", stop.asked_again),
     )
 
+
+_UNLOCKED: Final[tuple[tuple[Any, str, Callable[[Any], FreqtradeBot]], ...]] = (
+    (FreqtradeBot, "startup_backpopulate_precision", lambda bot: bot),
+    (FreqtradeBot, "startup_update_open_orders", lambda bot: bot),
+    (FreqtradeBot, "update_trades_without_assigned_fees", lambda bot: bot),
+    (FreqtradeBot, "update_funding_fees", lambda bot: bot),
+    (FreqtradeBot, "update_all_liquidation_prices", lambda bot: bot),
+    (FreqtradeBot, "cancel_all_open_orders", lambda bot: bot),
+    (RPC, "_rpc_reload_trade_from_exchange", lambda rpc: rpc._freqtrade),  # noqa: SLF001 - as its own class does
+)
+"""What changes trades and takes no lock of its own."""
 
 _OF_TRADING: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "startup", _startup),
@@ -309,6 +336,10 @@ _OF_TRADING: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "update_trade_state", _update_trade_state),
     (Trade, "delete", _delete),
     (Worker, "_sleep", _sleep),
+    *(
+        (RPC, f"_rpc_{name}", byhand.at_once)
+        for name in ("start", "stop", "pause", "reload_config")
+    ),
     (RPC, "_rpc_force_entry", byhand.force_entry),
     (RPC, "_rpc_force_exit", byhand.force_exit),
 )

@@ -59,11 +59,19 @@ def withdraw(exchange: BridgeMixin, trade: Trade) -> None:
             exchange.late_due = True
 
 
-def deserted(exchange: BridgeMixin, trade: Trade) -> list[str]:
-    """Ids of the orders of a trade, about to be deleted, that micro may still fill."""
-    return [
-        order.order_id for order in trade.orders if order.ft_is_open and _is_open(exchange, order)
-    ]
+def leave(exchange: BridgeMixin, trade: Trade) -> list[str]:
+    """Give up the orders of a trade that is about to be deleted; ids of those that micro may still fill.
+
+    The others are nobody's from now on: a person who deletes a trade before Freqtrade's loop has seen its
+    order would otherwise find that order, after the next reload, on the next trade of its pair.
+    """
+    still_open = []
+    for order in trade.orders:
+        if order.ft_is_open and _is_open(exchange, order):
+            still_open.append(order.order_id)
+        else:
+            exchange.link.settle(order.order_id, "deleted")
+    return still_open
 
 
 def _is_open(exchange: BridgeMixin, order: Order) -> bool:

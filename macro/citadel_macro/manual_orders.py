@@ -43,6 +43,22 @@ class Answered(RPCException):
         return self._shown
 
 
+def at_once(original: Callable[..., Any], _: object) -> object:
+    """A request for another state of the bot (/stop, /reload_config …), and the end of the pause it is in.
+
+    Freqtrade looks at its state only when a pause is over, which is five seconds by default.
+    """
+
+    def request(rpc: RPC) -> object:
+        exchange = rpc._freqtrade.exchange  # noqa: SLF001 - as its own class does
+        answer = original(rpc)
+        if isinstance(exchange, BridgeMixin):
+            exchange.request()
+        return answer
+
+    return request
+
+
 def force_entry(original: Callable[..., Any], _: object) -> object:
     """``RPC._rpc_force_entry`` with the reason of every reject."""
 

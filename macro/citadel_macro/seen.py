@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -53,7 +54,19 @@ class SeenMixin(AccountMixin):
         trade that has been deleted, and must not be booked on the next of its pair."""
         self.unsellable: set[str] = set()
         """Pairs whose rest is below the venue's minimum according to micro."""
+        self._requested = threading.Event()
         super().__init__(*args, **kwargs)
+
+    def request(self) -> None:
+        """A person wants another state of the bot: its pause is over."""
+        self._requested.set()
+        self.link.wake.set()
+
+    def take_request(self) -> bool:
+        """Whether a person has asked for one since the last call."""
+        asked = self._requested.is_set()
+        self._requested.clear()
+        return asked
 
     def held_back(self, pair: str, side: str, kind: str = "order") -> str:
         """Why such an order may not be sent yet; empty when it may."""

@@ -1,4 +1,4 @@
-"""End Freqtrade's pause between two loops as soon as an order has filled and closed.
+"""End Freqtrade's pause between two loops as soon as an order has filled and closed, or a person asks.
 
 Freqtrade sleeps ``process_throttle_secs`` between loops, five seconds by default, so a fill would
 reach its database two and a half seconds late on average. The worker waits on the connector's event
@@ -82,6 +82,8 @@ class WakeUp:
         news: whether anything changed that Freqtrade has not fetched yet.
         budget: of early ends, kept from one sleep to the next.
         watch: called now and then while it sleeps.
+        asked: whether a person has asked for something that waits for the end of the pause; no budget
+            is needed for it.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class WakeUp:
         news: Callable[[], bool],
         budget: Budget | None = None,
         watch: Callable[[], object] = lambda: None,
+        asked: Callable[[], bool] = lambda: False,
     ) -> None:
         self._event = event
         self._news = news
         self._watch = watch
+        self._asked = asked
         self._budget = budget or Budget()
 
     def sleep(self, seconds: float) -> None:
@@ -112,10 +116,20 @@ class WakeUp:
         while True:
             self._event.clear()
             remaining = deadline - time.monotonic()
+            if self._asked():
+                return
             if self._news():
-                time.sleep(max(0.0, min(self._budget.spend(), remaining)))
+                self._until(time.monotonic() + min(self._budget.spend(), remaining))
                 return
             if remaining <= 0:
                 return
             self._watch()
             self._event.wait(min(remaining, WATCH_S))
+
+    def _until(self, deadline: float) -> None:
+        """Sleep through further news, for which there is no budget, but not through what a person asks."""
+        while (remaining := deadline - time.monotonic()) > 0:
+            self._event.clear()
+            if self._asked():
+                return
+            self._event.wait(remaining)

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 
 from freqtrade.persistence import PairLocks, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
+from hands_audit import audit
 from hands_kit import PATIENCE_S, VENUE, Hands
 
 from citadel_bridge.config import NewSignal
@@ -32,6 +33,8 @@ from citadel_micro.shell.ops.control import ask as operate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from freqtrade.worker import Worker
 
 say = sys.stdout.write
 PAIR: Final = "BTC/USDT"
@@ -48,15 +51,32 @@ class Person:
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
-        self._rpc = RPC(hands.rig.bot)
         self.took_s: defaultdict[str, list[float]] = defaultdict(list)
+        self._turned: tuple[object, str] = (None, "")
+
+    @property
+    def _rpc(self) -> RPC:
+        """A reload makes another bot."""
+        return RPC(self._hands.rig.bot)
 
     def round(self) -> None:
         """Every action once."""
         self._enter()
-        number = str(Trade.get_open_trades()[0].id)
-        Trade.session.remove()
-        self._timed("/forceexit", lambda: self._rpc._rpc_force_exit(number, None))
+        self._reload()
+        self._timed("/stop", self._rpc._rpc_stop, lambda: self._turns("_process_stopped"))
+        self._timed("/start", self._rpc._rpc_start, lambda: self._turns("_process_running"))
+        number, amount = self._trade()
+        self._timed(
+            "/forceexit of a part",
+            lambda: self._rpc._rpc_force_exit(str(number), None, amount=amount / 2),
+            lambda: self._settled() and self._trade()[1] < amount * 0.7,
+        )
+        self._timed("/forceexit", lambda: self._rpc._rpc_force_exit(str(number), None))
+        self._cancel()
+        self._enter()
+        number, _ = self._trade()
+        self._timed("a trade deleted", lambda: self._rpc._rpc_delete(number))
+        self._timed("its coins sold", lambda: self._trade_coins("sell"))
         for name, act in (
             ("sold by the command line", self._by_command),
             ("sold at the exchange", self._at_exchange),
@@ -72,7 +92,10 @@ class Person:
         for each in trips:
             self._operator(Request("reset", trip_id=each, reason="go on"))
 
-    def _timed(self, name: str, act: Callable[[], object], *, opens: bool = False) -> None:
+    def _timed(
+        self, name: str, act: Callable[[], object], when: Callable[[], bool] | None = None
+    ) -> None:
+        """Take the time until all agree and ``when`` is true; without it, until there is no trade."""
         act()
         Trade.session.remove()
         began_s = time.monotonic()
@@ -81,33 +104,72 @@ class Person:
             if time.monotonic() - began_s > PATIENCE_S:
                 raise AssertionError(f"{name}: {wrong}")
             time.sleep(LOOK_S)
-            if self._is(opened=opens):
-                if not opens:  # what the steps of the pair have left of a trade is nobody's
+            if when() if when else not self._trades():
+                if not when:  # what the steps of the pair have left of a trade is nobody's
                     self._hands.stock[PAIR] = self._hands.coins("BTC")
                 wrong = self._hands.wrong()
             Trade.session.remove()
         self.took_s[name].append(time.monotonic() - began_s)
 
-    def _enter(self) -> None:
+    def _enter(self, price: float | None = None) -> None:
         refused = True
         while refused:
             PairLocks.unlock_pair(PAIR)
             try:
-                self._rpc._rpc_force_entry(PAIR, None)
+                self._rpc._rpc_force_entry(PAIR, price)
                 refused = False
             except RPCException:  # on a busy machine a book may be late
                 time.sleep(1)
-        self._timed("/forceenter", lambda: None, opens=True)
+        if price is None:
+            self._timed("/forceenter", lambda: None, self._settled)
 
-    def _is(self, *, opened: bool) -> bool:
-        """Whether there is a trade whose orders are all over but its stop; or none."""
-        trades = [each for each in Trade.get_open_trades() if each.pair == PAIR]
-        if not opened:
-            return not trades
+    def _cancel(self) -> None:
+        self._enter(float(self._hands.price(PAIR)) * 0.98)
+        number, _ = self._trade()
+        self._timed("an entry canceled", lambda: self._rpc._rpc_cancel_open_order(number))
+
+    def _reload(self) -> None:
+        before = self._hands.rig.bot
+        self._timed(
+            "/reload_config",
+            self._rpc._rpc_reload_config,
+            lambda: (
+                self._hands.rig.bot is not before
+                and self._turns("_process_running")
+                and self._settled()
+            ),
+        )
+
+    def watch(self, worker: Worker) -> None:
+        """Note what its loop turns, as soon as it does."""
+        throttle = worker._throttle
+
+        def noted(func: Callable[[], object], **kwargs: Any) -> object:  # noqa: ANN401 - Freqtrade's
+            self._turned = (self._hands.rig.bot, func.__name__)
+            return throttle(func, **kwargs)
+
+        worker._throttle = noted  # type: ignore[assignment,method-assign]
+
+    def _turns(self, wanted: str) -> bool:
+        """Whether Freqtrade's loop has taken note of the state that a person asked for."""
+        return self._turned == (self._hands.rig.bot, wanted)
+
+    def _trades(self) -> list[Trade]:
+        return [each for each in Trade.get_open_trades() if each.pair == PAIR]
+
+    def _trade(self) -> tuple[int, float]:
+        """Number and amount of the open trade."""
+        (trade,) = self._trades()
+        found = trade.id, trade.amount
+        Trade.session.remove()
+        return found
+
+    def _settled(self) -> bool:
+        """Whether there is a trade whose orders are all closed but its stop."""
         return any(
             each.has_open_position
             and not any(o.ft_is_open and o.ft_order_side != "stoploss" for o in each.orders)
-            for each in trades
+            for each in self._trades()
         )
 
     def _held(self) -> Decimal:
@@ -163,6 +225,7 @@ def main() -> int:
         hands.agree()
         hands.rig.worker._throttle_secs = given.throttle
         person, over = Person(hands), threading.Event()
+        person.watch(hands.rig.worker)
 
         def act() -> None:
             try:
@@ -181,7 +244,7 @@ def main() -> int:
         thread.join()
         if failed:
             raise failed[0]
-        differences = hands.audit()
+        differences = audit(hands)
     shutil.rmtree(folder)
     for name, took_s in person.took_s.items():
         say(f"{name:26} {len(took_s):4} {median(took_s):6.2f} s, {max(took_s):.2f} s at most\n")

@@ -16,11 +16,13 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 
+from hands_audit import audit
 from hands_kit import Hands
 from hands_plays import play
 
@@ -36,7 +38,7 @@ def main() -> int:
     parser.add_argument("--together", type=int, default=25, help="sequences on one system")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    done: Counter[str] = Counter()
+    took_s: defaultdict[str, list[float]] = defaultdict(list)
     failures, slowest_s, turns = 0, 0.0, 0
     last = given.first + given.runs
     for first in range(given.first, last, given.together):
@@ -47,12 +49,12 @@ def main() -> int:
             with Hands(folder, first) as hands:
                 hands.agree()
                 for seed in range(first, min(first + given.together, last)):
-                    wrong = play(hands, seed, given.actions, done)
+                    wrong = play(hands, seed, given.actions, took_s)
                     if wrong:
                         break
                 slowest_s = max(slowest_s, hands.slowest_s)
                 turns = max(turns, hands.most_turns)
-                wrong += [] if wrong else hands.audit()
+                wrong += [] if wrong else audit(hands)
         except Exception:  # noqa: BLE001 - a campaign goes on, and says what it met
             wrong.append(traceback.format_exc())
         if wrong:
@@ -65,9 +67,10 @@ def main() -> int:
             f"to seed {seed}: {failures} failed; agreed after {turns} loops, {slowest_s:.2f} s at most\n"
         )
         sys.stdout.flush()
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(done.items()))
+    for name, each_s in sorted(took_s.items()):
+        say(f"{name:26} {len(each_s):5} {median(each_s):6.2f} s, {max(each_s):.2f} s at most\n")
     say(
-        f"{given.runs} sequences, {failures} failed; agreed after {turns} loops, {slowest_s:.2f} s at most; {counts}\n"
+        f"{given.runs} sequences, {failures} failed; agreed after {turns} loops, {slowest_s:.2f} s at most\n"
     )
     return 1 if failures else 0
 

@@ -80,7 +80,9 @@ class Rig:
         """One turn of Freqtrade's own worker loop."""
         self.state = self.worker._worker(old_state=self.state)
         if self.state == State.RELOAD_CONFIG:
+            throttle = self.worker._throttle_secs
             self.worker._reconfigure()
+            self.worker._throttle_secs = throttle  # the configuration takes whole seconds only
 
     def until(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:  # noqa: ANN401 - what it returns
         """Turn until ``what`` is true; fail after ``seconds``."""

@@ -28,8 +28,6 @@ from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
 from citadel_macro.closed_by_others import _expected
 from citadel_macro.demo import ccxt_config
-from citadel_micro.demo.audit import compare, read_deleted, read_freqtrade, read_owners
-from citadel_micro.demo.journals import read_micro
 from citadel_micro.shell.ops.control import Request
 from citadel_micro.shell.ops.control import ask as operate
 from citadel_micro.simulator.binance_spot.records import account_uid
@@ -224,21 +222,43 @@ class Hands:
                 )
         return found
 
-    def agree(self, *, began_s: float | None = None) -> None:
-        """Turn Freqtrade's loop until everything agrees; how long that took counts."""
-        began = time.monotonic() if began_s is None else began_s
+    def agree(self) -> float:
+        """Turn Freqtrade's loop until everything agrees; the seconds that took."""
+        began_s = time.monotonic()
         wrong: list[str] = ["not looked at"]
         turns = 0
         while wrong:
-            assert time.monotonic() - began < PATIENCE_S, "\n".join(wrong)
-            self.rig.step()
-            self.rig.worker._throttle_secs = 0.1  # a reload has set it to a second
+            assert time.monotonic() - began_s < PATIENCE_S, "\n".join(wrong)
+            agreed_s = self._turn()
             turns += 1
             wrong = self.wrong()
+        took_s = agreed_s - began_s
         self.most_turns = max(self.most_turns, turns)
-        self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+        self.slowest_s = max(self.slowest_s, took_s)
         for pair in PAIRS:  # dust that trades have left is nobody's from now on
             self.stock[pair] = self.coins(pair.partition("/")[0]) - self.traded(pair)
+        return took_s
+
+    def _turn(self) -> float:
+        """Turn Freqtrade's loop once; since when everything agrees, if it does.
+
+        What agrees before the pause at the end of the turn does not take as long as that pause, which is
+        a second where a new candle is near.
+        """
+        worker, agreed_s = self.rig.worker, 0.0
+
+        def look(seconds: float) -> None:
+            nonlocal agreed_s
+            agreed_s = 0.0 if self.wrong() else time.monotonic()
+            pause(seconds)
+
+        pause = worker._sleep
+        worker._sleep = look  # type: ignore[assignment,method-assign]
+        try:
+            self.rig.step()
+        finally:
+            del worker._sleep
+        return agreed_s or time.monotonic()
 
     def quiet(self) -> None:
         """Turn until no order of Freqtrade is open but stops."""
@@ -414,36 +434,3 @@ class Hands:
             self.stock[pair] += quantity - fee
         else:
             self.stock[pair] = max(_ZERO, self.stock[pair] - quantity)
-
-    # --- at the end ------------------------------------------------------------------------------
-
-    def audit(self) -> list[str]:
-        """End micro, and compare all books; differences in words."""
-        database = self.folder / "trades.sqlite"
-        fills = self.exchange.ledger(ACCOUNT)["fills"]
-        assert self.micro.process is not None
-        self.micro.process.terminate()
-        ended = self.micro.process.wait(30)
-        reports = read_micro(self.folder / "run")
-        orders, trades = read_freqtrade(database)
-        audit = compare(orders, trades, reports, read_owners(database), read_deleted(database))
-        found = list(audit.differences)
-        if ended:
-            found.append(f"micro ended with {ended}")
-        ours = {
-            (view.trade_id, view.child_id): (view.price, view.quantity, view.fee)
-            for report in reports.values()
-            for view in report.fills
-        }
-        theirs = {
-            (str(fill["tradeId"]), fill["clientOrderId"]): tuple(
-                Decimal(fill[name]) for name in ("price", "quantity", "fee")
-            )
-            for fill in fills
-        }
-        found += [
-            f"fill {name}: {ours.get(name)} in micro, {theirs.get(name)} at the exchange"
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
-        ]
-        return found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from hands_kit import PAIRS, Hands
 
 if TYPE_CHECKING:
-    from collections import Counter
+    from collections import defaultdict
     from collections.abc import Callable
 
 ACTIONS: Final = (
@@ -82,21 +81,20 @@ def act(hands: Hands, action: str, pair: str, part: float) -> bool:
     return True
 
 
-def play(hands: Hands, seed: int, count: int, done: Counter[str]) -> list[str]:
-    """One sequence on a system that is up; what is wrong, in words."""
+def play(hands: Hands, seed: int, count: int, took_s: defaultdict[str, list[float]]) -> list[str]:
+    """One sequence on a system that is up; what is wrong, in words.
+
+    ``took_s`` gets how long each action took until everything agreed.
+    """
     told: list[str] = []
     for action, pair, part in actions(seed, count):
-        began = time.monotonic()
         if not act(hands, action, pair, part):
             continue
-        done[action] += 1
         told.append(f"{action} {pair}")
         try:
-            hands.agree()
+            took_s[action].append(hands.agree())
             hands.quiet()
             hands.agree()
         except AssertionError as error:
             return [f"after {', '.join(told)}:", *str(error).splitlines()]
-        took_ms = round((time.monotonic() - began) * 1_000)
-        done["slowest ms"] = max(done["slowest ms"], took_ms)
     return []

@@ -216,3 +216,35 @@ def test_micro_gone_is_an_answer_too(rig: Rig) -> None:
     with pytest.raises(RPCException, match="was not sent"):
         RPC(rig.bot)._rpc_force_entry("ADA/USDT", None)
     rig.restart_micro()
+
+
+def test_a_bot_that_was_stopped_trades_again_after_a_start(rig: Rig) -> None:
+    """Whichever thread asks, and however long the pauses of its loop are."""
+    throttle = rig.worker._throttle_secs
+    rig.worker._throttle_secs = 100
+    began = time.monotonic()
+    try:
+        for path, state in (
+            ("stop", State.STOPPED),
+            ("start", State.RUNNING),
+            ("pause", State.PAUSED),
+            ("start", State.RUNNING),
+        ):
+            status, text = post(rig, path)
+            assert status == 200, text
+            rig.step()
+            assert rig.state == state
+    finally:
+        rig.worker._throttle_secs = throttle
+    assert time.monotonic() - began < 90, "not one of the pauses was ended"
+    entered(rig, "ETH/USDT")
+    before = rig.bot
+    status, text = post(rig, "reload_config")
+    assert status == 200, text
+    rig.step()
+    assert rig.bot is not before
+    assert rig.bot._exit_lock is before._exit_lock
+    rig.until(lambda: rig.state == State.RUNNING)
+    status, text = post(rig, "forceexit", tradeid=str(rig.trade("ETH/USDT").id))
+    assert status == 200, text
+    rig.until(lambda: rig.trade("ETH/USDT") is None)

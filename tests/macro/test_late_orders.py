@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from freqtrade.enums import State
+from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC
 from freqtrade_kit import running
 from scripted_orders import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from freqtrade_kit import Rig, Simulator
 
@@ -32,6 +33,7 @@ def rig(
         },
         # A further entry stays out for as long as a test wants it to.
         "unfilledtimeout": {"entry": 300, "exit": 300, "unit": "seconds"},
+        "force_entry_enable": True,
     }
     with running(simulator, tmp_path_factory.mktemp("late"), signals_port, **over) as rig:
         rig.until(lambda: rig.bot.state == State.RUNNING)
@@ -177,3 +179,127 @@ def test_what_a_deleted_trade_leaves_at_work_is_not_lost(rig: Rig) -> None:
     assert trade.amount > 0
     rig.strategy.leave = {pair}
     rig.until(lambda: rig.trade(pair) is None)
+
+
+def entered_by_hand(rig: Rig, pair: str) -> Any:  # noqa: ANN401 - a Trade
+    """A trade that a person has opened, and that no turn of the loop has seen."""
+    RPC(rig.bot)._rpc_force_entry(pair, None)
+    trade = rig.trade(pair)
+    assert trade.has_open_position
+    return trade
+
+
+def test_a_trade_that_is_deleted_before_the_loop_has_seen_it_stays_deleted(rig: Rig) -> None:
+    """Its entry would be an orphan of the next reload, and be booked on the next trade of the pair."""
+    pair = "ADA/USDT"
+    RPC(rig.bot)._rpc_delete(entered_by_hand(rig, pair).id)
+    rig.step()
+    rig.exchange.reconcile_due = True
+    rig.step()
+    assert not rig.exchange.reconcile_due
+    assert rig.trade(pair) is None
+
+
+class Deletion:
+    """Another thread deletes a trade as soon as a call has returned, or waits for who holds the lock.
+
+    Args:
+        rig: the system.
+        number: of the trade.
+    """
+
+    def __init__(self, rig: Rig, number: int) -> None:
+        self._bot, self._number = rig.bot, number
+        self._went_on = threading.Event()
+        self._thread = threading.Thread(target=self._delete)
+
+    def after(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, with the deletion behind it, once."""
+
+        def called(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Freqtrade's
+            answer = call(*args, **kwargs)
+            if self._thread.ident is None:
+                self._thread.start()
+                assert self._went_on.wait(60)
+            return answer
+
+        return called
+
+    def join(self) -> None:
+        """Wait until it is deleted."""
+        assert self._thread.ident is not None, "the call was never made"
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _delete(self) -> None:
+        lock = self._bot._exit_lock._lock
+        if lock.acquire(blocking=False):
+            lock.release()
+        else:
+            self._went_on.set()
+        try:
+            RPC(self._bot)._rpc_delete(self._number)
+        finally:
+            Trade.session.remove()
+            self._went_on.set()
+
+
+FEES: Final = "update_trades_without_assigned_fees"
+
+
+def _with_a_stop(rig: Rig, trade: Any) -> None:  # noqa: ANN401 - a Trade
+    rig.until(lambda: trade.has_open_sl_orders)
+
+
+def _without_fees(_: Rig, trade: Any) -> None:  # noqa: ANN401 - a Trade
+    trade.fee_open_currency = None
+
+
+def _closed_without_fees(rig: Rig, trade: Any) -> None:  # noqa: ANN401 - a Trade
+    RPC(rig.bot)._rpc_force_exit(str(trade.id), None)
+    rig.until(lambda: not trade.is_open)
+    trade.fee_close_currency = None
+
+
+@pytest.mark.parametrize(
+    ("prepare", "work", "moment"),
+    [
+        (_without_fees, FEES, (Trade, "get_open_trades_without_assigned_fees")),
+        (_closed_without_fees, FEES, (Trade, "get_closed_trades_without_assigned_fees")),
+        (_closed_without_fees, FEES, (None, "fetch_order")),
+        (_with_a_stop, "update_funding_fees", (None, "get_funding_fees")),
+        (_with_a_stop, "startup_update_open_orders", (Order, "get_open_orders")),
+        (_with_a_stop, "startup_update_open_orders", (None, "fetch_order")),
+        (_with_a_stop, "cancel_all_open_orders", (Trade, "get_open_trades")),
+        (_with_a_stop, "reload_trade_from_exchange", (None, "fetch_orders")),
+        (_with_a_stop, "process", (Trade, "get_open_trades")),
+    ],
+)
+def test_a_trade_can_be_deleted_while_something_else_works_on_it(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Rig, Any], None],
+    work: str,
+    moment: tuple[Any, str],
+) -> None:
+    """An error of the database ends the bot."""
+    owner, name = moment
+    trade = entered_by_hand(rig, "XRP/USDT")
+    number = trade.id
+    prepare(rig, trade)
+    Trade.commit()  # type: ignore[no-untyped-call]
+    deletion = Deletion(rig, number)
+    at = owner or rig.exchange
+    hooked = deletion.after(getattr(at, name))
+    with monkeypatch.context() as patch:
+        patch.setattr(at, name, staticmethod(hooked) if owner else hooked)
+        if work == "update_funding_fees":
+            patch.setattr(rig.bot, "trading_mode", TradingMode.FUTURES)
+        if work == "reload_trade_from_exchange":
+            RPC(rig.bot)._rpc_reload_trade_from_exchange(number)
+        else:
+            getattr(rig.bot, work)()
+        Trade.commit()  # type: ignore[no-untyped-call]
+    deletion.join()
+    rig.step()
+    assert numbered(number) is None

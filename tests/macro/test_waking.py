@@ -99,3 +99,29 @@ def test_what_was_saved_in_a_quiet_hour_is_no_more_than_a_burst() -> None:
     clock.now_s = 3_600.0
     assert [budget.spend() for _ in range(int(BURST))] == [0.0] * int(BURST)
     assert budget.spend() == 1 / PER_S
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_a_person_asks_ends_it_whatever_the_budget_says(busy: bool) -> None:
+    event, asked, watched = threading.Event(), threading.Event(), threading.Event()
+
+    def ask() -> None:
+        assert watched.wait(60)
+        asked.set()
+        event.set()
+
+    def news() -> bool:
+        watched.set()
+        return busy
+
+    budget = Budget()
+    while not budget.spend():
+        pass  # all of them are used up
+    for _ in range(60):
+        budget.spend()
+    person = threading.Thread(target=ask)
+    person.start()
+    started = time.monotonic()
+    WakeUp(event, news, budget, asked=asked.is_set).sleep(50)
+    assert time.monotonic() - started < 40
+    person.join()
