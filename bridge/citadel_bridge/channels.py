@@ -84,6 +84,8 @@ class Publisher:
         """Messages that ZeroMQ would not take without blocking."""
         self.oversize = 0
         """Messages larger than ``MAX_FRAME``: logged, not sent."""
+        self.reports = 0
+        """Sequences given to reports, under all topics together."""
 
     def publish(self, message: SignalChannel | MarketChannel, reply_to: str = "") -> int:
         """Send one message; its ``seq`` and the stamped fields are replaced.
@@ -113,6 +115,7 @@ class Publisher:
                 return 0
             # The number is used up even if the send fails: to a reader it is a lost message.
             self._seq[topic] = seq
+            self.reports += topic.startswith(topics.REPORTS)
             # libzmq processes subscriptions inside send, so a flood of them shows here.
             self.upstream.busy_ns = time.monotonic_ns()
             try:

@@ -75,6 +75,37 @@ class Sequences:
             del self._last[key]
 
 
+class Totals:
+    """Detects lost messages by how many their sender says that it has sent: also the last before a silence.
+
+    What it says comes after all that it had sent by then, since messages arrive in order.
+    """
+
+    def __init__(self) -> None:
+        self._received: dict[Hashable, int] = {}
+        self._before: dict[Hashable, int] = {}
+        """Sent before the first that could be received, and those told as lost."""
+
+    def received(self, sender: Hashable) -> None:
+        """One message has come."""
+        self._received[sender] = self._received.get(sender, 0) + 1
+
+    def said(self, sender: Hashable, total: int) -> int:
+        """A sender says how many it has sent; returns how many are lost that were not told before.
+
+        What was sent before it said so for the first time may have been sent to others.
+        """
+        apart = total - self._received.get(sender, 0)
+        lost = max(apart - self._before.get(sender, apart), 0)
+        self._before[sender] = self._before.get(sender, apart) + lost
+        return lost
+
+    def forget(self, sender: Hashable) -> None:
+        """Drop the state of a sender that has ended."""
+        self._received.pop(sender, None)
+        self._before.pop(sender, None)
+
+
 class SkewMeter:
     """Difference of two wall clocks, from heartbeats that carry both clocks of the sender.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from citadel_bridge.book_view import BookView
-from citadel_bridge.gap_detector import Sequences, SkewMeter
+from citadel_bridge.gap_detector import Sequences, SkewMeter, Totals
 from citadel_proto import topics
 from citadel_proto.messages import (
     SCHEMA_VERSION,
@@ -120,6 +120,7 @@ class MicroStateCache:
         self.positions: dict[tuple[str, str], Position] = {}
         self.peers: dict[str, Peer] = {}
         self.sequences = Sequences()
+        self._totals = Totals()
         self.stale_reports = 0
         """Reports that were not newer than a known one."""
         self.wake = threading.Event()
@@ -145,6 +146,8 @@ class MicroStateCache:
             case ExecutionReport():
                 if lost > 0:
                     self.on_lost(f"{lost} messages missing on {topic.decode('utf-8', 'replace')}")
+                if lost >= 0:
+                    self._totals.received(message.instance)
                 self.apply_report(message)
             case Trades():
                 self._trades(message)
@@ -219,6 +222,10 @@ class MicroStateCache:
         peer.refuses_us = next((why for name, why in beat.macros_refused if name == self.macro), "")
         if len(beat.serves) != len(peer.serves) or not peer.serves.issuperset(beat.serves):
             peer.serves = frozenset(beat.serves)
+        if beat.reports is not None:
+            lost = self._totals.said(beat.instance, beat.reports)
+            if lost:
+                self.on_lost(f"{lost} reports of {beat.instance} missing")
         if new:
             peer.first_mono_ns = now_mono
             # A restarted micro starts its sequences again; its earlier messages may be incomplete.
@@ -254,6 +261,7 @@ class MicroStateCache:
                 self.peers = {name: p for name, p in self.peers.items() if name != instance}
                 self._hearing.discard(instance)
                 self.sequences.forget(instance)
+                self._totals.forget(instance)
 
     def _answer(self, topic: bytes, answer: Answer) -> None:
         if topic != topics.answer(self.macro):

@@ -300,8 +300,9 @@ subscription has arrived is lost. So loss is normal, and what matters is repeate
 - **Cancels**: as signals, until a report says that the order is closed. An id that micro does not know yet is
   remembered, and its signal is refused when it comes.
 - **Reports**: each holds the whole state of its order. The highest `revision` counts, others are ignored. A
-  client that has missed some asks for `orders`: after a gap of their topic, and of the heartbeats', since
-  the lost report may have been the last of its topic.
+  client that has missed some asks for `orders`: after a gap of their topic, and when a heartbeat's `reports`
+  has grown by more than have come, since the lost one may have been the last of its topic. (A micro of
+  before that field: after a gap of the heartbeats.)
 - **Queries**: published again until the answer with their `query_id` comes.
 
 ## Heartbeats

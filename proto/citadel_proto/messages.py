@@ -406,6 +406,10 @@ class MicroHeartbeat(_Message, frozen=True, kw_only=True):
     serves: Annotated[tuple[tuple[Name, Name], ...], msgspec.Meta(max_length=4_096)] = ()
     """(venue, symbol) of the orders that it takes, as one of several micros, each with its own pairs.
     Empty from one that is alone: it answers every order, if only with a reject."""
+    reports: Count | None = None
+    """ExecutionReports that this run has published so far, under all topics together. Messages arrive in
+    order, so a subscriber of all reports that has fewer has lost some, the last of a topic too, after
+    which no gap shows; it queries. None from a micro that does not count."""
 
 
 class ConsolidatedBook(_Message, frozen=True, kw_only=True):

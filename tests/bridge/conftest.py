@@ -90,6 +90,8 @@ class FakeMicro:
         self.received: list[SignalChannel] = []
         self.macros: dict[str, int] = {}
         self.balances: tuple[Balance, ...] = ()
+        self.counts_reports = False
+        """Whether its heartbeats say how many reports it has published; from one thread only."""
         self.context = context or zmq.Context()
         self.publisher = Publisher(self.context, market, stamp={"instance": instance}, keys=keys)
         self.address = self.publisher.address
@@ -173,8 +175,14 @@ class FakeMicro:
                 macros_seen=seen,
                 schema=self.schema,
                 serves=self.serves,
+                reports=self.publisher.reports if self.counts_reports else None,
             )
         )
+
+    def beat_by_hand(self) -> None:
+        """Send no more heartbeats but those that are asked for."""
+        self._stop.set()
+        self._beating.join()
 
     def _beats(self) -> None:
         while not self._stop.wait(self.beat):

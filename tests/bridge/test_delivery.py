@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import zmq
 
 from citadel_bridge.conclusions import NEVER_RECEIVED, WITHDRAWN
 from citadel_bridge.retransmitter import Retransmitter
@@ -18,6 +19,7 @@ from citadel_proto.messages import (
     Cancel,
     ExecutionReport,
     MacroHeartbeat,
+    Query,
     RiskState,
     Signal,
 )
@@ -289,6 +291,48 @@ def test_an_answer_to_somebody_else_is_not_ours(pair: Pair) -> None:
     assert "q" not in taken
     pair.connector.mirror.apply(ours, foreign)
     assert "q" in taken
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "of-an-older-micro"])
+def test_the_last_report_before_a_silence_is_missed_at_the_next_heartbeat(
+    make_pair: MakePair, buy: Buy, until: Until, monkeypatch: pytest.MonkeyPatch, *, counts: bool
+) -> None:
+    pair = make_pair(audit=3600.0, dead_after=3500.0)
+    connector, micro = pair.connector, pair.micro
+    sent = connector.submit(buy())
+    micro.beat_by_hand()
+    micro.counts_reports = counts
+    until(lambda: not connector.outbox)  # the query of the start is answered
+
+    def heard() -> None:
+        """Send a heartbeat, and wait until it has come."""
+        before = connector.peers()[0].beat_seq
+        micro.send_beat()
+        until(lambda: connector.peers()[0].beat_seq > before)
+
+    heard()
+    asked = len(micro.of(Query))
+    with monkeypatch.context() as lost:
+        lost.setattr(micro.publisher, "_socket", Full())
+        micro.publish_report(sent.signal_id, filled="0.5", status="filled")
+    heard()
+    if counts:
+        until(lambda: connector.report(sent.signal_id).status == "filled")  # type: ignore[union-attr]
+        assert len(micro.of(Query)) > asked
+        until(lambda: not connector.outbox)
+        asked = len(micro.of(Query))
+    heard()  # it is told once
+    connector.query_limits()
+    assert [query.kind for query in micro.of(Query)[asked:]] == ["limits"]
+
+
+class Full:
+    """A socket that takes nothing."""
+
+    closed = False
+
+    def send(self, _frame: bytes, _flags: int) -> None:
+        raise zmq.Again
 
 
 def test_a_flood_of_books_does_not_hold_up_a_report(pair: Pair, buy: Buy, until: Until) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citadel_bridge.gap_detector import MOST_SEQUENCES, Sequences, SkewMeter
+from citadel_bridge.gap_detector import MOST_SEQUENCES, Sequences, SkewMeter, Totals
 
 
 def test_in_order_is_no_gap() -> None:
@@ -82,3 +82,28 @@ def test_what_is_followed_is_bounded() -> None:
         assert seen.observe(sender, b"t", 1) == 0
     assert seen.observe(MOST_SEQUENCES, b"t", 3) == 1
     assert seen.observe(0, b"t", 9) == 0, "the longest known was dropped and begins anew"
+
+
+def test_what_is_lost_is_told_once_by_how_many_were_sent() -> None:
+    totals = Totals()
+    totals.received("m")
+    assert totals.said("m", 41) == 0  # 40 of them before this reader came
+    assert totals.said("m", 41) == 0
+    totals.received("m")
+    assert totals.said("m", 44) == 2
+    assert totals.said("m", 44) == 0
+    totals.received("m")
+    totals.received("m")
+    assert totals.said("m", 47) == 1
+    assert totals.said("other", 9) == 0
+    totals.forget("m")
+    assert totals.said("m", 3) == 0
+
+
+def test_a_total_that_is_behind_what_has_come_is_no_loss_later() -> None:
+    totals = Totals()
+    assert totals.said("m", 10) == 0
+    totals.received("m")
+    assert totals.said("m", 10) == 0
+    assert totals.said("m", 11) == 0
+    assert totals.said("m", 12) == 1

@@ -297,6 +297,7 @@ _GROWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "Answer+cursor": {"truncated": True, "cursor": "1f-b"},
     "MicroHeartbeat+refused": {"macros_refused": (("macro-c", "its owner is heard"),)},
     "MicroHeartbeat+clock": {"clock_drift_ns": -3_000_000_000},
+    "MicroHeartbeat+reports": {"reports": 70_000},
 }
 """Fields that were appended later, by message and what came with them."""
 GROWN: Final[Mapping[str, SignalChannel | MarketChannel]] = {

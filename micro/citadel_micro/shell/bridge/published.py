@@ -64,6 +64,8 @@ class Sources:
     """State of the connection that serves a book, to be published with the book's."""
     serves: tuple[tuple[str, str], ...] = ()
     """As one of several micros: (venue, symbol) of the orders that it takes."""
+    reports: int = 0
+    """Published so far, counted before a heartbeat."""
     drift_ns: int = 0
     """Wall clock minus engine time, measured before a heartbeat."""
 
@@ -142,6 +144,7 @@ def _beat(source: Sources, command: PublishBeat, now_ns: int) -> MicroHeartbeat:
         macros_refused=tuple(reasons.items()),
         clock_drift_ns=source.drift_ns,
         serves=source.serves,
+        reports=source.reports,
     )
 
 

@@ -188,6 +188,11 @@ class Uplink:
         return self._publisher.published
 
     @property
+    def reports(self) -> int:
+        """Reports among them, and those that were not sent."""
+        return self._publisher.reports
+
+    @property
     def dropped(self) -> int:
         """Messages that were not sent, because no room was left or they were too large."""
         return self._publisher.dropped + self._publisher.oversize
@@ -307,6 +312,7 @@ class Uplink:
         """Publish a command's message; never waits."""
         if isinstance(command, PublishBeat):
             self._check_clock()
+            self._sources.reports = self.reports
         message = ENCODE[type(command)](self._sources, command, now_ns)
         if message is not None:
             reply_to = command.reply_to if isinstance(command, PublishAnswer) else ""

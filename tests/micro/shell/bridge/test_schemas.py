@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uplink_kit import Macro, Micro
 
 from citadel_micro.shell.journal.verify import verify
-from citadel_proto.messages import Cancel
+from citadel_proto.messages import Cancel, ExecutionReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,10 @@ def test_orders_of_another_schema_are_refused_and_cancels_taken(tmp_path: Path) 
             assert upgraded is not None
             assert upgraded.reason_code != "SCHEMA_MISMATCH"
             assert micro.undecodable == 0
+
+            # Heartbeats say how many reports there were.
+            await micro.until(lambda: micro.beats()[-1].reports == micro.uplink.reports)
+            assert micro.uplink.reports == len(micro.of(ExecutionReport)) >= 3
         finally:
             micro.close()
             later.close()
