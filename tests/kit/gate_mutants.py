@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOM = "citadel_micro.core.risk"
 MODULES = ("checks_market", "checks_exposure", "checks_margin", "checks_conduct", "budgets")
-PLAIN = ("plain_orders", "plain_margin")
+PLAIN = ("plain_orders", "plain_bounds", "plain_margin")
 """The orders that pass without the checks, with scenes of their own."""
 SIZING = "sizing"
 """The step before the gate, with scenes of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from citadel_micro.core.execution.risk_view import EngineRiskView
@@ -34,6 +35,25 @@ def judged(request: RiskRequest, view: RiskView, limits: RiskLimits, **facts: An
     return case
 
 
+def _same_standing(view: EngineRiskView, request: RiskRequest) -> None:
+    """What is counted once is what counting every order again finds."""
+    said = view.standing(request.venue, request.symbol, request.side, request.parent_id)
+    if said is None:
+        return
+    here, states = (request.venue, request.symbol), view._inst_states
+    pending = {(venue, symbol): lots for venue, symbol, lots in view.active_symbols()}
+    elsewhere = [
+        (states[key].instrument, lots["buy"], lots["sell"])
+        for key, lots in pending.items()
+        if key != here
+    ]
+    key = attrgetter("venue", "symbol")
+    assert sorted(said[4], key=lambda row: key(row[0])) == sorted(
+        elsewhere, key=lambda row: key(row[0])
+    )
+    assert said[3] == sum(len(inst.parents) for inst in states.values())
+
+
 @dataclass
 class Doubts:
     """How often an order was looked at, and how often it passed as plain."""
@@ -60,7 +80,8 @@ def doubting() -> Iterator[Doubts]:
         if isinstance(view, EngineRiskView):
             states = view._inst_states
             busy = {key: inst for key, inst in states.items() if inst.parents}
-            assert dict(view._busy) == busy, "the index of instruments with parents is wrong"
+            assert view._open.busy == busy, "the index of instruments with parents is wrong"
+            _same_standing(view, request)
         if market is not None:
             counts.passed += 1
             case = judged(request, view, limits, **facts)

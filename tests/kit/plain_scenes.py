@@ -304,6 +304,15 @@ def remembers_too_long() -> bool:
     found += [passes(wide, view)]
     view.instruments[VENUE, BTC] = replace(rules(), min_lots=101)
     found += [not passes(wide, view)]
+    view = calm("0", "20")
+    found += [passes(narrow, view)]
+    view.pending[VENUE, ETH, "buy"] = 400
+    found += [not passes(narrow, view)]
+    view.pending.clear()
+    view.instruments[VENUE, ETH] = replace(rules(ETH), contract_size=Decimal(2))
+    for mark in (50.5, 50.0):
+        view.portfolio.mark(VENUE, ETH, mark)
+    found += [not passes(narrow, view)]
     return not all(found)
 
 

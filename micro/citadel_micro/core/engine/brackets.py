@@ -136,7 +136,7 @@ class Brackets:
             rules = entry.instrument
             quantity = rules.amount(last.target + missing)
             last.signal, last.signal_row = replace(last.signal, quantity=quantity), None
-            last.target += missing
+            last.retarget(last.target + missing)
             self._order_store.touch(last)
             self._executor.advance(last, now_ns)
             return []

@@ -59,6 +59,7 @@ from citadel_micro.core.model.events import (
 )
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.instrument_state import InstrumentState
+from citadel_micro.core.orders.open_orders import OpenOrders
 from citadel_micro.core.orders.order_store import OrderStore
 from citadel_micro.core.portfolio.portfolio import Portfolio
 from citadel_micro.core.risk.manager import RiskManager
@@ -94,7 +95,7 @@ class Engine:
         self.config = config
         self.markets: dict[tuple[str, str], MarketBook] = {}
         self._inst_states: dict[tuple[str, str], InstrumentState] = {}
-        busy: dict[tuple[str, str], InstrumentState] = {}
+        open_orders = OpenOrders[InstrumentState]()
         for key, instrument in instruments.items():
             venue = config.venues.get(key[0])
             if venue is None:
@@ -111,7 +112,7 @@ class Engine:
                 venue,
                 stale_cancel_ns=config.stale_cancel_ns,
                 features=FlowFeatures(market) if config.book_publish_interval_ns > 0 else None,
-                busy=busy,
+                open_orders=open_orders,
             )
         limits = config.limits
         self.portfolio = Portfolio(
@@ -121,7 +122,7 @@ class Engine:
             two_hop_rates=config.wide_valuation,
         )
         self.risk = RiskManager(limits)
-        self.view = EngineRiskView(self._inst_states, self.portfolio, busy)
+        self.view = EngineRiskView(self._inst_states, self.portfolio, open_orders)
         self._out = CommandBuffer()
         traded = [(each.instrument, each.market) for each in self._inst_states.values()]
         self.references = ReferenceBooks(config, traded, self._out)

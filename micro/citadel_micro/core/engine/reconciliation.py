@@ -322,7 +322,7 @@ class Reconciliation:
                 if not parent.terminal:
                     self._lost(parent, str(error))
             if parent.ending is not None and not parent.terminal:
-                parent.verdict = ParentEvent(parent.ending[0])  # its time is over
+                parent.rule(ParentEvent(parent.ending[0]))  # its time is over
                 parent.reason_code = ""
         elif inst is None and not parent.terminal and parent.state is not ParentState.GATING:
             self._lost(parent, f"{signal.venue} {signal.symbol} is no longer configured")

@@ -96,9 +96,10 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     where = f"signal {parent.id}"
     if not signal.quantity.is_finite() or signal.quantity <= 0:
         raise BadInput(f"quantity is {signal.quantity}", where=where, allowed="above 0")
-    parent.target = rules.lots(rules.units(signal.quantity), "floor")
+    lots = rules.lots(rules.units(signal.quantity), "floor")
     if parent.sized and parent.permitted is not None:
-        parent.target = min(parent.target, parent.permitted)  # it was given less before a restart
+        lots = min(lots, parent.permitted)  # it was given less before a restart
+    parent.retarget(lots)
     if signal.limit_price is not None:
         if not signal.limit_price.is_finite() or signal.limit_price <= 0:
             raise BadInput(f"limit price is {signal.limit_price}", where=where, allowed="above 0")
@@ -163,7 +164,8 @@ def give(parent: Parent, request: RiskRequest, size: Size) -> RiskRequest:
     """
     asked = parent.target
     amount, base = parent.rules.amount, parent.rules.base
-    parent.target = parent.permitted = size.lots
+    parent.permitted = size.lots
+    parent.retarget(size.lots)
     parent.sized = f"{size.why}; given {amount(size.lots)} of the {amount(asked)} {base} asked for"
     judged = size.lots or asked
     return replace(

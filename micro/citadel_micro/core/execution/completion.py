@@ -87,7 +87,7 @@ class Completion:
             return False
         put_off = (parent.verdict, parent.reason_code, parent.reason)
         parent.step(ParentEvent.RESUME)
-        parent.verdict = None
+        parent.rule(None)
         parent.resume_ns = 0
         self._put_off(parent, put_off, need, now_ns + COMPLETE_NS)
         self._executor.advance(parent, now_ns)

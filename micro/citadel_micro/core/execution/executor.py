@@ -352,7 +352,7 @@ class SmartOrderExecutor:
             return
         self.order_store.touch(parent)
         parent.reason_code, parent.reason = code, reason
-        parent.verdict = end
+        parent.rule(end)
         if parent.phase not in (_P.HELD, _P.GATING):
             parent.step(_V.CLOSE)
         self._wind_up(parent, now_ns)
@@ -384,7 +384,7 @@ class SmartOrderExecutor:
         """End it now: nothing of it may be live, except for an anomaly."""
         admitted = parent.phase is not _P.GATING
         parent.step(end)
-        parent.verdict = None
+        parent.rule(None)
         parent.reason_code, parent.reason = code, reason
         parent.done_ns = now_ns
         if parent.instrument is not None:

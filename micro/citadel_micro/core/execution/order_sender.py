@@ -203,9 +203,7 @@ class OrderSender:
         child.step(ChildEvent.AMEND_SENT)
         child.amends_until_ns = max(child.amends_until_ns, child.amend_expires_ns)
         child.repriced = True
-        child.amend_price_ticks = order.price_ticks
-        child.amend_quantity_lots = order.quantity_lots
-        child.amend_expires_ns = order.expires_ns
+        child.begin_amend(order.price_ticks, order.quantity_lots, order.expires_ns)
         child.answer_due_ns = now_ns + self._config.request_timeout_ns
         child.capped = work.capped
         parent.changed(child)

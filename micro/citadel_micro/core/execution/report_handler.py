@@ -130,7 +130,7 @@ class ReportHandler:
         """The venue's confirmation that it is closed, with its final total."""
         if event is not ChildEvent.PROVEN_ABSENT:
             self.lie = untrue_end(child, cumulative)
-        child.cumulative_lots = max(child.cumulative_lots, cumulative)
+        child.note_total(cumulative)
         child.acknowledged = child.acknowledged or event is not ChildEvent.PROVEN_ABSENT
         was_terminal = child.terminal
         child.step(event)
@@ -259,7 +259,7 @@ class ReportHandler:
             self.lie = f"the order is open, and was {child.state.value}"
             child.step(ChildEvent.REAPPEARED)
             child.unknown_since_ns = child.query_due_ns = now_ns
-        child.cumulative_lots = max(child.cumulative_lots, report.cumulative_lots)
+        child.note_total(report.cumulative_lots)
         child.absent_order = child.absent_trades = False
         self.alive(child, now_ns)
         if child.terminal:
@@ -319,7 +319,7 @@ class ReportHandler:
             # An amend that was taken for refused, and asks for more, may be executed after it.
             settled = child.may_be_cut(at_ns - LATE_NS, late_ns)
         if settled:
-            child.quantity_lots = report.quantity_lots
+            child.resize(report.quantity_lots)
 
     def _not_found(self, parent: Parent, child: Child, report: OrderState, now_ns: int) -> None:
         if child.state not in _UNSURE:
@@ -369,4 +369,4 @@ class ReportHandler:
         child.query_due_ns = (
             FAR if child.fills_complete else now_ns + self._config.query_interval_ns
         )
-        child.amend_price_ticks = child.amend_quantity_lots = child.amend_expires_ns = 0
+        child.no_amend()

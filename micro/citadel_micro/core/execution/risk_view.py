@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from citadel_micro.core.orders.exit_priority import claimed_lots
 from citadel_micro.core.orders.order_states import ChildState
@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import Side
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.instrument_state import InstrumentState
+    from citadel_micro.core.orders.open_orders import OpenOrders
     from citadel_micro.core.portfolio.portfolio import Portfolio
     from citadel_micro.core.risk.types import Standing
 
 _UNKNOWN = (ChildState.UNKNOWN, ChildState.QUARANTINED)
+
+
+class _Elsewhere(NamedTuple):
+    """What is open on the instruments but one, since so many changes of theirs."""
+
+    changes: int
+    parents: int
+    rows: list[tuple[Instrument, int, int]]
 
 
 class EngineRiskView:
@@ -29,13 +38,14 @@ class EngineRiskView:
         self,
         inst_states: Mapping[tuple[str, str], InstrumentState],
         portfolio: Portfolio,
-        busy: Mapping[tuple[str, str], InstrumentState],
+        open_orders: OpenOrders[InstrumentState],
     ) -> None:
         self.portfolio = portfolio
         self.reconciling = True
         self.leases = Leases()
         self._inst_states = inst_states
-        self._busy = busy
+        self._open = open_orders
+        self._elsewhere: dict[tuple[str, str], _Elsewhere] = {}
         self.references: ReferenceBooks | None = None
 
     def reference_mid(self, venue: str, symbol: str, now_ns: int) -> float | None:
@@ -161,37 +171,47 @@ class EngineRiskView:
         return sum(self.unknown_children(*key) for key in self._inst_states if key[0] == venue)
 
     def standing(self, venue: str, symbol: str, side: Side, parent_id: str) -> Standing | None:
-        """All that ``PlainOrders`` needs of our orders, in one pass over the instruments with any."""
-        same = other = own = count = 0
-        elsewhere: list[tuple[Instrument, int, int]] = []
-        for (its_venue, its_symbol), inst in self._busy.items():
-            parents = inst.parents
-            count += len(parents)
-            if its_symbol != symbol or its_venue != venue:
-                buys = sells = 0
-                for parent in parents:
-                    if parent.signal.side == "buy":
-                        buys += parent.pending
-                    else:
-                        sells += parent.pending
-                if buys or sells:
-                    elsewhere.append((inst.instrument, buys, sells))
+        """All that ``PlainOrders`` needs of our orders, with one pass over those of the instrument.
+
+        Those of the others are counted again once something of these has changed.
+        """
+        inst = self._inst_states.get((venue, symbol))
+        if inst is None:
+            return None
+        same = other = own = 0
+        for parent in inst.parents:
+            for child in parent.live:
+                if child.state in _UNKNOWN:
+                    return None
+            signal = parent.signal
+            if signal.side == side:
+                if signal.signal_id != parent_id:
+                    same += parent.pending
                 continue
-            for parent in parents:
-                for child in parent.live:
-                    if child.state in _UNKNOWN:
-                        return None
-                signal = parent.signal
-                if signal.side == side:
-                    if signal.signal_id != parent_id:
-                        same += parent.pending
-                    continue
-                other += parent.pending
-                for child in parent.live:
-                    for price in (child.price_ticks, child.amend_price_ticks):
-                        if price and (not own or (price < own if side == "buy" else price > own)):
-                            own = price
-        return same, other, own, count, elsewhere
+            other += parent.pending
+            for child in parent.live:
+                for price in (child.price_ticks, child.amend_price_ticks):
+                    if price and (not own or (price < own if side == "buy" else price > own)):
+                        own = price
+        changes = self._open.changes - inst.pending_changes.count
+        elsewhere = self._elsewhere.get(inst.key)
+        if elsewhere is None or elsewhere.changes != changes:
+            elsewhere = self._elsewhere[inst.key] = self._count_elsewhere(inst, changes)
+        return same, other, own, elsewhere.parents + len(inst.parents), elsewhere.rows
+
+    def _count_elsewhere(self, inst: InstrumentState, changes: int) -> _Elsewhere:
+        count = 0
+        rows: list[tuple[Instrument, int, int]] = []
+        for one in self._open.busy.values():
+            if one is not inst:
+                count += len(one.parents)
+                kept = one.pending_changes
+                if kept.counted != kept.count:
+                    kept.buys, kept.sells = _pending(one)
+                    kept.counted = kept.count
+                if kept.buys or kept.sells:
+                    rows.append((one.instrument, kept.buys, kept.sells))
+        return _Elsewhere(changes, count, rows)
 
     def active_symbols(self) -> Sequence[tuple[str, str, Mapping[Side, int]]]:
         """Pending lots by side of every symbol that has any."""
@@ -199,12 +219,18 @@ class EngineRiskView:
         for (venue, symbol), inst in self._inst_states.items():
             if not inst.parents:
                 continue
-            buys = sells = 0
-            for parent in inst.parents:
-                if parent.signal.side == "buy":
-                    buys += parent.pending
-                else:
-                    sells += parent.pending
+            buys, sells = _pending(inst)
             if buys or sells:
                 rows.append((venue, symbol, {"buy": buys, "sell": sells}))
         return rows
+
+
+def _pending(inst: InstrumentState) -> tuple[int, int]:
+    """Lots that the buys and the sells of an instrument may still fill."""
+    buys = sells = 0
+    for parent in inst.parents:
+        if parent.signal.side == "buy":
+            buys += parent.pending
+        else:
+            sells += parent.pending
+    return buys, sells

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from citadel_micro.core.model.commands import FillView
 from citadel_micro.core.model.time_units import FAR
+from citadel_micro.core.orders.open_orders import NOWHERE, PendingChanges
 from citadel_micro.core.orders.order_states import (
     CHILD_TABLE,
     CHILD_TERMINAL,
@@ -103,6 +104,8 @@ class Child:
     """Number of ``fills`` that are durable."""
     views: list[FillView] = field(default_factory=list)
     """The first of ``fills`` as they are reported; a fill never changes."""
+    pending_changes: PendingChanges = NOWHERE
+    """Of its instrument: whatever changes ``reserved`` or ``filled`` notes it there, so only methods here do."""
 
     @property
     def terminal(self) -> bool:
@@ -153,10 +156,16 @@ class Child:
     def step(self, event: ChildEvent) -> None:
         """Move along the table. Raises InvariantError, changing nothing, for an illegal move."""
         self.state = after(CHILD_TABLE, self.state, event, f"child {self.client_id}")
+        self.pending_changes.note()
+
+    def note_total(self, cumulative_lots: int) -> None:
+        """The venue says that so many lots have filled in all."""
+        self.cumulative_lots = max(self.cumulative_lots, cumulative_lots)
+        self.pending_changes.note()
 
     def note_fill(self, report: OrderFilled, now_ns: int, mid_half_ticks: int) -> ChildFill | None:
         """Count a fill once. None for one that was counted before."""
-        self.cumulative_lots = max(self.cumulative_lots, report.cumulative_lots)
+        self.note_total(report.cumulative_lots)
         if report.trade_id in self.trade_ids:
             return None
         fill = ChildFill(
@@ -175,6 +184,22 @@ class Child:
         self.seen_lots += report.quantity_lots
         return fill
 
+    def begin_amend(self, price_ticks: int, quantity_lots: int, expires_ns: int) -> None:
+        """An amend to this is in flight."""
+        self.amend_price_ticks, self.amend_quantity_lots = price_ticks, quantity_lots
+        self.amend_expires_ns = expires_ns
+        self.pending_changes.note()
+
+    def no_amend(self) -> None:
+        """None is in flight any more."""
+        self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
+        self.pending_changes.note()
+
+    def resize(self, quantity_lots: int) -> None:
+        """The venue says that its quantity is this."""
+        self.quantity_lots = quantity_lots
+        self.pending_changes.note()
+
     def end_amend_unreported(self) -> None:
         """The amend in flight seems to be over, but the venue has not reported it: it may come yet."""
         self.amends_until_ns = max(self.amends_until_ns, self.amend_expires_ns)
@@ -183,5 +208,5 @@ class Child:
     def settle_amend(self, price_ticks: int, quantity_lots: int, now_ns: int) -> None:
         """The order is confirmed at this price and quantity; no amend is in flight."""
         self.price_ticks, self.quantity_lots = price_ticks, quantity_lots
-        self.amend_price_ticks = self.amend_quantity_lots = self.amend_expires_ns = 0
+        self.no_amend()
         self.changed_ns = now_ns

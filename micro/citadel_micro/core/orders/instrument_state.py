@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from citadel_micro.core.marketdata.plain_events import quick_states
 from citadel_micro.core.orders.held_stops import HeldStops
+from citadel_micro.core.orders.open_orders import OpenOrders, PendingChanges
 
 if TYPE_CHECKING:
     from citadel_micro.core.marketdata.market_book import MarketBook
@@ -21,7 +22,7 @@ class InstrumentState:
     """State of one instrument: its market and our parents on it."""
 
     __slots__ = (
-        "_busy",
+        "_open",
         "asked_ns",
         "crossed_since_ns",
         "dirty",
@@ -32,6 +33,7 @@ class InstrumentState:
         "key",
         "market",
         "parents",
+        "pending_changes",
         "shown_proof_ns",
         "stale_cancel_ns",
         "venue",
@@ -45,7 +47,7 @@ class InstrumentState:
         *,
         stale_cancel_ns: int,
         features: FlowFeatures | None = None,
-        busy: dict[tuple[str, str], InstrumentState] | None = None,
+        open_orders: OpenOrders[InstrumentState] | None = None,
     ) -> None:
         self.key = (instrument.venue, instrument.symbol)
         self.instrument = instrument
@@ -61,8 +63,9 @@ class InstrumentState:
         self.stale_cancel_ns = stale_cancel_ns
         self.parents: list[Parent] = []
         """Open and not held, in the order of their arrival; changed by ``admit`` and ``release`` alone."""
-        self._busy = {} if busy is None else busy
-        """Of all instruments those with parents: shared by them."""
+        self._open = OpenOrders[InstrumentState]() if open_orders is None else open_orders
+        self.pending_changes = PendingChanges(self._open)
+        """Whatever changes what is pending here notes it."""
         self.held = HeldStops(market)
         """Stops waiting for their trigger."""
         self.dirty = False
@@ -77,14 +80,16 @@ class InstrumentState:
         """A parent is open from now on."""
         if parent not in self.parents:
             self.parents.append(parent)
-            self._busy[self.key] = self
+            self._open.busy[self.key] = self
+            parent.belong(self.pending_changes)
 
     def release(self, parent: Parent) -> None:
         """It is no longer."""
         if parent in self.parents:
             self.parents.remove(parent)
+            self.pending_changes.note()
             if not self.parents:
-                del self._busy[self.key]
+                del self._open.busy[self.key]
 
     @property
     def fit(self) -> bool:

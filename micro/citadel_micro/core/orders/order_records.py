@@ -86,6 +86,7 @@ _PASSING: Final = (
     "trade_ids",
     "fills",
     "views",
+    "pending_changes",
     "state",
 )
 _SIGNAL: Final = tuple(f.name for f in fields(SignalReceived))

@@ -16,6 +16,7 @@ from citadel_micro.core.model.events import SignalReceived
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.children import Child
+from citadel_micro.core.orders.open_orders import NOWHERE, PendingChanges
 from citadel_micro.core.orders.order_states import (
     OUTCOMES,
     PARENT_TABLE,
@@ -163,6 +164,8 @@ class Parent:
     """Its last durable form."""
     signal_row: dict[str, object] | None = None
     """The signal's part of it, built once."""
+    pending_changes: PendingChanges = NOWHERE
+    """Of its instrument: whatever changes ``pending`` notes it there."""
 
     @property
     def id(self) -> str:
@@ -308,6 +311,24 @@ class Parent:
         self.phase = after(PARENT_TABLE, self.phase, event, f"parent {self.id}")
         self.outcome = OUTCOMES.get(event)
         self.paused = False
+        self.pending_changes.note()
+
+    def rule(self, end: ParentEvent | None) -> None:
+        """Set ``verdict``."""
+        self.verdict = end
+        self.pending_changes.note()
+
+    def retarget(self, lots: int) -> None:
+        """Set ``target``."""
+        self.target = lots
+        self.pending_changes.note()
+
+    def belong(self, changes: PendingChanges) -> None:
+        """It is on the instrument of these changes."""
+        self.pending_changes = changes
+        for child in self.children:
+            child.pending_changes = changes
+        changes.note()
 
     @property
     def most_live(self) -> int:
@@ -356,6 +377,8 @@ class Parent:
         self.watched.append(child)
         self.placed += 1
         child.number = self.placed
+        child.pending_changes = self.pending_changes
+        self.pending_changes.note()
         self.changed(child)
 
     def changed(self, child: Child) -> None:
@@ -367,6 +390,7 @@ class Parent:
 
         A parent may have thousands of children, so the others are not visited.
         """
+        self.pending_changes.note()
         filled, seen, fills = child.counted
         self.filled += child.filled - filled
         self.unbooked += child.filled - child.seen_lots - (filled - seen)
@@ -387,6 +411,7 @@ class Parent:
         self.live, self.watched, self.with_fills = [], [], []
         for child in self.children:
             child.counted = (0, 0, 0)
+            child.pending_changes = self.pending_changes
             self.count(child)
 
     @property

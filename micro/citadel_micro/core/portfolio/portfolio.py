@@ -234,17 +234,17 @@ class Portfolio:
         return known[1]
 
     def _profit(self) -> Decimal | None:
-        total = _ZERO
-        for position in self._positions.values():
-            if position.quantity == 0:
+        total, price, rate_of = _ZERO, self.rates.price, self.rates.rate
+        for (venue, symbol), position in self._positions.items():
+            if not position.quantity:
                 amount = position.cash
             else:
-                mark = self.mark_price(position.venue, position.symbol)
+                mark = price(venue, symbol)
                 if mark is None:
                     return None
                 amount = position.profit(mark)
             if amount:
-                rate = self.rate(position.settle)
+                rate = rate_of(position.settle)
                 if rate is None:
                     return None
                 total += amount * rate

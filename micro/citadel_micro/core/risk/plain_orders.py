@@ -92,8 +92,10 @@ class PlainOrders:
         if held and (held < 0) is (request.side == "buy"):
             return market if _reduces(request, view, bounds, standing, held) else None
         valued = self._valued
-        if valued is None or valued.view is not view or valued.at != portfolio.valued_at:
+        if valued is None or valued.view is not view:
             valued = self._valued = Valued(view)
+        elif valued.at != portfolio.valued_at:
+            valued.update()
         if (
             request.reduce_only
             or (venue in limits.dms_venues and not armed)
@@ -155,10 +157,13 @@ def _covered(
     tick_worth: float,
 ) -> bool:
     """Rows 12 to 14 of new risk: every worst case lies within its limit, and spot is paid for."""
-    same, other, _, parents, elsewhere = standing
+    same, other, _, parents, rows = standing
     buy, price, best = request.side == "buy", request.price_ticks, market.best()
     held_gross = valued.gross
     if price is None or best is None or held_gross is None or parents > bounds.most_parents:
+        return False
+    elsewhere = valued.elsewhere(bounds, rows)
+    if elsewhere is None:
         return False
     venue = request.venue
     here = (venue, request.symbol)
@@ -176,30 +181,16 @@ def _covered(
     back = bounds.lot * other - held
     gross = net if grown >= back else back * worth
     # All else that is held, and then what is pending besides.
-    doubt = gross + held_gross
+    doubt = gross + held_gross + elsewhere.buys + elsewhere.sells
     gross -= abs(money)
-    at_venue = valued.venues.get(venue, 0.0) + gross
-    gross += held_gross
-    net += valued.net - money if buy else money - valued.net
-    promised = 0.0
-    for rules, buys, sells in elsewhere:
-        key = (rules.venue, rules.symbol)
-        lot = valued.lot(key, rules)
-        if lot is None:
-            return False
-        up, down = buys * lot[0], sells * lot[0]
-        net += up if buy else down
-        money = valued.money.get(key, 0.0)
-        most = (max(down - money, money + up)) - abs(money)
-        gross += most
-        doubt += up + down
-        if rules.venue == venue:
-            at_venue += most
-            if rules.kind == "spot":
-                if not buy and rules.base == bounds.base:
-                    promised += sells * rules.lot_float
-                elif buy and rules.quote == bounds.quote:
-                    promised += buys * lot[1]
+    at_venue = gross + valued.venues.get(venue, 0.0) + elsewhere.at_venue
+    gross += held_gross + elsewhere.gross
+    if buy:
+        net += valued.net - money + elsewhere.buys
+        promised = elsewhere.promised_quote
+    else:
+        net += money - valued.net + elsewhere.sells
+        promised = elsewhere.promised_base
     doubt *= DOUBT
     return (
         gross + doubt <= bounds.gross
