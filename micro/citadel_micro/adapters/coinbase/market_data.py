@@ -8,7 +8,7 @@ venue's pages "WebSocket channels" of both.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -105,6 +105,7 @@ _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 _tickers: Final = msgspec.json.Decoder(_TickerFrame, strict=False).decode
 
 _BOOKS: Final = b'{"channel":"l2_data"'
+LAST_SEQ: Final = DepthUpdate._fields.index("last_seq")
 
 
 class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
@@ -115,19 +116,16 @@ class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
     def __init__(self, venue: str, symbols: Symbols) -> None:
         # {"channel":"l2_data","client_id":"","timestamp":"TIME","sequence_num":1,
         # "events":[{"type":"update","product_id":"NAME"
-        super().__init__(23, 24)
+        self._sequence = ConnectionSequence()
+        super().__init__(23, 24, self._sequence, LAST_SEQ)
         self._venue = venue
         self._symbols = symbols
-        self._sequence = ConnectionSequence()
         self._judge = self._sequence.judge
         self._answered: dict[str, tuple[str, ...]] = {}
 
-    def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
-        """Events of one websocket message. Raises VenueViolation only."""
-        known = self.quick(data, recv_ns)
-        if known is None:
-            return self.decode(data, recv_ns)
-        verdict = self._judge(known[0][4])  # last_seq
+    def unexpected(self, known: tuple[Any]) -> Sequence[FeedEvent]:
+        """As of ``FormDecoder``."""
+        verdict = self._judge(known[0][LAST_SEQ])
         return known if verdict == APPLY else self._instead(verdict)
 
     def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:

@@ -19,6 +19,7 @@ from citadel_micro.core.marketdata._window cimport (
     FEWEST,
     MOST,
     Window,
+    citadel_first_bit,
     empty,
     key_at,
     lowest_slot,
@@ -28,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 7
+VERSION = 8
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"

@@ -26,12 +26,39 @@ cdef extern from *:
     """
     object citadel_new_tuple(object type, Py_ssize_t size)
 
+cdef extern from *:
+    """
+    #include "structmember.h"
+    /* Where a slot of a class lies in its objects; -1 for anything that is no plain slot. */
+    static Py_ssize_t citadel_slot_at(PyObject *descriptor) {
+        PyMemberDef *member;
+        if (!PyObject_TypeCheck(descriptor, &PyMemberDescr_Type)) return -1;
+        member = ((PyMemberDescrObject *)descriptor)->d_member;
+        return member->type == T_OBJECT_EX && member->flags == 0 ? member->offset : -1;
+    }
+
+    /* How many of eight bytes are a quote. */
+    static inline int citadel_quotes(const char *at) {
+        const uint64_t low = 0x7F7F7F7F7F7F7F7Fu;
+        uint64_t word;
+        memcpy(&word, at, 8);
+        word ^= 0x2222222222222222u;
+        word = ~(((word & low) + low) | word | low);
+        return (int)(((word >> 7) * 0x0101010101010101u) >> 56);
+    }
+    """
+    Py_ssize_t citadel_slot_at(object descriptor)
+    int citadel_quotes(const char *at) nogil
+
 cdef extern from "Python.h":
     object PyUnicode_FromStringAndSize(const char *text, Py_ssize_t size)
     object PyLong_FromLongLong(long long value)
     object PyFloat_FromDouble(double value)
+    bint PyLong_CheckExact(PyObject *object)
+    long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
+    void Py_XDECREF(PyObject *object)
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
@@ -550,6 +577,9 @@ cdef class Form:
 # --- which form a frame is of ---------------------------------------------------------------------
 
 
+cdef object NO_OLD = 0
+
+
 cdef struct Entry:
     uint64_t hash
     const char *name
@@ -575,6 +605,9 @@ cdef class FormDecoder:
     """A decoder that reads frames of known forms at once: the compiled twin of ``shell.marketdata.forms.PlainDecoder``."""
 
     cdef int _first, _last
+    cdef object _sequence
+    cdef int _number  # the field of the message's number
+    cdef Py_ssize_t _last_at, _old_at  # where the sequence has what
     cdef Entry *_entries
     cdef Py_ssize_t _mask, _used
     cdef list _kept
@@ -585,9 +618,16 @@ cdef class FormDecoder:
         self._used = 0
         self._kept = []
 
-    def __init__(self, int first, int last):
+    def __init__(self, int first, int last, sequence=None, int number=-1):
         self._first = first
         self._last = last
+        if sequence is not None:
+            self._last_at = citadel_slot_at(type(sequence)._last)
+            self._old_at = citadel_slot_at(type(sequence)._old)
+            if self._last_at < 0 or self._old_at < 0 or number < 0:
+                raise TypeError("a sequence without its slots, or of no field")
+            self._number = number
+            self._sequence = sequence
 
     def __dealloc__(self):
         PyMem_Free(self._entries)
@@ -600,10 +640,38 @@ cdef class FormDecoder:
     def frame(self, data, recv_ns):
         """Events of one websocket message. Raises VenueViolation only."""
         cdef tuple events = self._quick(data, recv_ns)
-        return self.decode(data, recv_ns) if events is None else events
+        if events is None:
+            return self.decode(data, recv_ns)
+        if self._sequence is not None and not self._follows(<PyObject *>events):
+            return self.unexpected(events)
+        return events
+
+    cdef bint _follows(self, PyObject *events) except -1:
+        """Whether a frame is the next message of its connection, which is noted then; else nothing is done."""
+        cdef PyObject *seq = <PyObject *>PyTuple_GET_ITEM(<object>PyTuple_GET_ITEM(<object>events, 0), self._number)
+        cdef PyObject **last = <PyObject **>(<char *><PyObject *>self._sequence + self._last_at)
+        cdef PyObject **old = <PyObject **>(<char *><PyObject *>self._sequence + self._old_at)
+        cdef PyObject *before
+        cdef int overflow = 0, other = 0
+        cdef long long number, known
+        if last[0] == NULL or not PyLong_CheckExact(last[0]) or not PyLong_CheckExact(seq):
+            return False
+        known = PyLong_AsLongLongAndOverflow(last[0], &overflow)
+        number = PyLong_AsLongLongAndOverflow(seq, &other)
+        if overflow or other or known < 0 or number - 1 != known:
+            return False
+        Py_INCREF(<object>seq)
+        before = last[0]
+        last[0] = seq
+        Py_XDECREF(before)
+        Py_INCREF(NO_OLD)
+        before = old[0]
+        old[0] = <PyObject *>NO_OLD
+        Py_XDECREF(before)
+        return True
 
     def quick(self, data, recv_ns):
-        """The event of a frame of a known form, in a tuple; None for any other frame."""
+        """The event of a frame of a known form, in a tuple; None for any other frame. No sequence is looked at."""
         return self._quick(data, recv_ns)
 
     def add(self, bytes frame, Form form):
@@ -647,8 +715,14 @@ cdef class FormDecoder:
 
     cdef const char *_name(self, const char *at, const char *end, Py_ssize_t *length) noexcept nogil:
         """What tells streams apart: the text between two of the frame's quotes."""
-        cdef int quotes = 0
+        cdef int quotes = 0, more
         cdef const char *start = NULL
+        while end - at >= 8:  # up to the word with the first of the two
+            more = citadel_quotes(at)
+            if quotes + more >= self._first:
+                break
+            quotes += more
+            at += 8
         while at < end:
             if at[0] == 34:
                 quotes += 1

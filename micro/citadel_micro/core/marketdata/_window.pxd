@@ -93,23 +93,22 @@ cdef inline int lowest_slot(const Window *window) noexcept nogil:
 
 
 cdef inline void set_slot(Window *window, int slot, double size) noexcept nogil:
-    """One level to this size; 0 deletes it."""
-    cdef int word = slot >> 6
-    cdef bint there = window.sizes[slot] != 0.0
+    """One level to this size; 0 deletes it.
+
+    Whether there was one is in the bits, which are cached, and is used without a branch: nobody can foresee it.
+    """
+    cdef int word = slot >> 6, at = slot & 63
+    cdef uint64_t before = window.words[word], has = size != 0.0
+    cdef uint64_t after = (before & ~(<uint64_t>1 << at)) | (has << at)
     window.sizes[slot] = size
-    if size != 0.0:
-        if not there:
-            window.words[word] |= <uint64_t>1 << (slot & 63)
-            window.summary[word >> 6] |= <uint64_t>1 << (word & 63)
-            window.count += 1
-            if slot > window.top:
-                window.top = slot
-    elif there:
-        window.words[word] &= ~(<uint64_t>1 << (slot & 63))
-        if window.words[word] == 0:
-            window.summary[word >> 6] &= ~(<uint64_t>1 << (word & 63))
-        window.count -= 1
-        if slot == window.top:
+    window.words[word] = after
+    window.count += <int>has - <int>((before >> at) & 1)
+    if (before == 0) != (after == 0):
+        window.summary[word >> 6] ^= <uint64_t>1 << (word & 63)
+    if slot >= window.top:
+        if has:
+            window.top = slot
+        elif slot == window.top:
             window.top = slot_below(window, slot)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from citadel_micro.core.marketdata._forms import Form, Part, Row
+    from citadel_micro.core.marketdata.sequencing import ConnectionSequence
     from citadel_micro.core.model.events import DepthUpdate
     from citadel_micro.shell.marketdata.decode import FeedEvent, MarketEvent
 
@@ -135,9 +136,18 @@ if TYPE_CHECKING:
         Args:
             first: the number of one of the quotes, counted from 1.
             last: that of the other.
+            sequence: of the messages of a connection, where these are numbered: the next one is noted in it,
+                what else is read at once goes to ``unexpected``.
+            number: the field of an event that is its message's number.
         """
 
-        def __init__(self, first: int, last: int) -> None: ...
+        def __init__(
+            self,
+            first: int,
+            last: int,
+            sequence: ConnectionSequence | None = None,
+            number: int = -1,
+        ) -> None: ...
 
         @property
         def forms(self) -> int:
@@ -147,13 +157,16 @@ if TYPE_CHECKING:
             """Events of one websocket message. Raises VenueViolation only."""
 
         def quick(self, data: bytes, recv_ns: int) -> tuple[Any] | None:
-            """The event of a frame of a known form; None for any other frame."""
+            """The event of a frame of a known form; None for any other frame. No sequence is looked at."""
 
         def add(self, frame: bytes, form: Form) -> None:
             """Read frames like this one by a form."""
 
         def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
             """Events of a frame of no known form. Raises VenueViolation only."""
+
+        def unexpected(self, known: tuple[Any]) -> Sequence[FeedEvent]:
+            """What to emit for a frame of a known form that is not the next of its connection."""
 
 elif kernel.FORM_DECODER is not None:
     FormDecoder = kernel.FORM_DECODER
@@ -165,7 +178,13 @@ else:
         __slots__ = ()
         forms = 0
 
-        def __init__(self, first: int, last: int) -> None:
+        def __init__(
+            self,
+            first: int,
+            last: int,
+            sequence: ConnectionSequence | None = None,
+            number: int = -1,
+        ) -> None:
             """Nothing is looked for."""
 
         def frame(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
@@ -181,8 +200,14 @@ class LearningDecoder(FormDecoder):
 
     __slots__ = ("_tried",)
 
-    def __init__(self, first: int, last: int) -> None:
-        super().__init__(first, last)
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        sequence: ConnectionSequence | None = None,
+        number: int = NO_FIELD,
+    ) -> None:
+        super().__init__(first, last, sequence, number)
         self._tried: set[str] = set()
 
     def learn(self, name: str, frame: bytes, event: DepthUpdate) -> None:

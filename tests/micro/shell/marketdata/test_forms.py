@@ -182,6 +182,27 @@ def test_a_damaged_frame_is_what_the_decoder_of_all_frames_says(
         assert outcome(one, bytes(frame), 5) == outcome(other, bytes(frame), 5), bytes(frame)
 
 
+@pytest.mark.parametrize("life", range(examples(20, 500)))
+def test_numbers_of_a_connection_are_followed_as_by_the_decoder_of_all_frames(
+    life: int, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = frames_of(shared_dir, "coinbase-advanced.transcoded")[:400]
+    one, other = both(monkeypatch, "coinbase-advanced", frames[:200])
+    rng = random.Random(life)
+    at = 200
+    said: list[object] = []
+    for number in range(300):
+        frame = frames[at]
+        told = outcome(one, frame, number)
+        assert told == outcome(other, frame, number), (at, frame)
+        said.append(told)
+        # The next one; at times the same again, one that was lost, or old ones once more.
+        at = min(399, max(1, at + rng.choice((*(1,) * 12, 0, 2, 3, -1, -5, -150))))
+    assert one._sequence.reason == other._sequence.reason
+    assert any(told == [] for told in said), "an old one is nothing"
+    assert any("lost" in str(told) for told in said)
+
+
 QUOTE = b'{"u":7,"b":"1.5","B":"2","a":"1.75","A":"3"}'
 SHAPE = Shape(
     event=QuoteTick,
