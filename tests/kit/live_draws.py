@@ -66,6 +66,8 @@ MARGINED: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
     "liquidated": (0.05, ()),
     "deleveraged": (0.05, ()),
 }
+QUERIES: Final = ("order.status", "openOrders.status", "account.status", "myTrades")
+"""Whose answers may be garbled as well."""
 OF_BYBIT: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
     "taken-lost": (0.1, ()),
 }
@@ -91,6 +93,9 @@ def draw_rules(seed: int, market: Market, *, margined: bool, lies: bool) -> tupl
     for name, (most, _) in more.items():
         if chance.random() < share / (2 if name in RARE else 1):
             rules.append(f"{name}={chance.choice((0.3, 1.0)) * most:.4f}")
+    asked = Random(f"live queries {seed}")
+    if asked.random() < share:
+        rules.append(f"answer-garbled={asked.choice((0.1, 0.4)):.4f},on={asked.choice(QUERIES)}")
     return tuple(rules)
 
 

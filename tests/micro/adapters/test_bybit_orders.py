@@ -364,6 +364,6 @@ def test_a_lost_connection_ends_its_upkeep_and_closing_is_for_good() -> None:
         rest = bench.adapter._dialect._rest  # type: ignore[attr-defined]
         outcome = await rest.ask(bench.adapter._dialect.probe)
         assert isinstance(outcome, NotSent)
-        assert rest._client._links == []
+        assert rest._client._pool.links == []
 
     on_bench(body)

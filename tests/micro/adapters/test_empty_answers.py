@@ -106,6 +106,7 @@ def test_no_query_finds_an_order_absent_or_an_account_empty(venue: str) -> None:
             ask = always(answer)
             found = await of_query(dialect.find(ask, sent, deep=True))
             assert isinstance(found, Unclear), (what, found)
+            assert not found.anomaly, (what, found)
             found = await of_query(dialect.find(ask, named, deep=False))
             # Absent is no more than "not now" of an order that the venue has had.
             assert isinstance(found, Unclear | Absent), (what, found)
@@ -113,6 +114,8 @@ def test_no_query_finds_an_order_absent_or_an_account_empty(venue: str) -> None:
             assert isinstance(account, Unclear), (what, account)
             told = await of_query(dialect.trades(ask, symbol, sent.placed_ns))
             assert isinstance(told, Unclear), (what, told)
+            anomalies = [x.text for x in (found, account, told) if getattr(x, "anomaly", False)]
+            assert not anomalies, "no symbol is halted for it: it is asked again"
         await adapter.released()
 
     asyncio.run(main())

@@ -224,6 +224,7 @@ def test_assets_have_two_names(asset: str, coin: str) -> None:
         ('{"error":["EOrder:Insufficient funds"]}', Fate.REFUSED, "INSUFFICIENT_FUNDS"),
         ('{"success":false,"error":"EOrder:Post only order"}', Fate.REFUSED, "POST_ONLY"),
         ('{"error":["EGeneral:Invalid arguments:volume"]}', Fate.REFUSED, "OTHER"),
+        ('{"error":["EGeneral:Invalid arguments:cl_ord_id"]}', Fate.REFUSED, "DUPLICATE_ID"),
         ('{"error":["EOrder:Unknown order"]}', Fate.NOT_FOUND, "OTHER"),
         ('{"error":["EOrder:Rate limit exceeded"]}', Fate.WAIT, "RATE_LIMIT"),
         ('{"error":["EService:Unavailable"]}', Fate.UNKNOWN, "OTHER"),

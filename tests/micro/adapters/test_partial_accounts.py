@@ -228,3 +228,20 @@ def test_of_the_last_fills_that_begin_a_subscription_only_ours_are_told() -> Non
         await adapter.released()
 
     asyncio.run(main())
+
+
+def test_at_bybit_a_time_that_is_wrong_costs_no_more_than_two_years() -> None:
+    """Since 1970 there would be a query for each of 2,900 weeks, and a ban."""
+    asked: list[Request] = []
+
+    async def ask(request: Request) -> Answered:
+        asked.append(request)
+        return body({"retCode": 0, "result": {"list": []}})
+
+    async def main() -> None:
+        adapter = unheard_adapter("bybit-spot")
+        assert await adapter._dialect.trades(ask, "BTC/USDT", 0) == []
+        await adapter.released()
+
+    asyncio.run(main())
+    assert 104 <= len(asked) <= 106

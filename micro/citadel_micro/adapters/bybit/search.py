@@ -32,6 +32,8 @@ T = TypeVar("T")
 MOST_PAGES: Final = 500
 WEEK_MS: Final = 7 * 86_400_000
 """Longest period of one query of the history, or of fills, and what is shown without one."""
+KEPT_MS: Final = 2 * 365 * 86_400_000
+"""How far back there are any: a time that is wrong costs no more."""
 AROUND_MS: Final = 10 * SECOND // MS
 """Searched from this long before the placing until this long after now, for clock differences."""
 
@@ -88,7 +90,7 @@ class BybitSearch:
             if isinstance(fills, Unclear):
                 return fills
             if any(row.order_link_id == order.client_id for row in fills):
-                return Unclear(f"{order.client_id} has fills, and no order is shown", anomaly=True)
+                return Unclear(f"{order.client_id} has fills, and no order is shown yet")
         return Absent(trades_too=True, text="neither among the orders nor among the fills")
 
     def _weeks(self, since_ns: int) -> list[tuple[int, int]]:
@@ -104,7 +106,8 @@ class BybitSearch:
 
     @staticmethod
     def _periods(start: int, end: int) -> list[tuple[int, int]]:
-        return [(at, min(at + WEEK_MS, end)) for at in range(start, end, WEEK_MS + 1)]
+        first = max(start, end - KEPT_MS)
+        return [(at, min(at + WEEK_MS, end)) for at in range(first, end, WEEK_MS + 1)]
 
     async def _with_trades(self, ask: Ask, order: OurOrder, row: Order) -> Finding:
         """A found order, with its fills where some were not reported yet."""

@@ -84,7 +84,7 @@ class HyperSearch:
         if answer.status == "unknownOid":
             return Absent(trades_too=False, text="unknownOid")
         if answer.status != "order" or answer.order is None:
-            return Unclear(f"orderStatus is {answer.status!r}", anomaly=True)
+            return Unclear(f"orderStatus is {answer.status!r}")
         return await self._with_trades(ask, order, answer.order)
 
     async def _with_trades(self, ask: Ask, order: OurOrder, state: OrderState) -> Finding:

@@ -67,6 +67,7 @@ SESSION: Final = "ESession:Invalid session"
 """The token no longer holds: another connection gets another one, if the key still holds."""
 USED_UP: Final = "EAPI:Rate limit exceeded"
 """Of REST alone: orders and cancels over the websocket have limits of their own."""
+_NAME: Final = "cl_ord_id"
 _LOCKOUT: Final = "EGeneral:Temporary lockout"
 _ORDERS: Final = frozenset({"EOrder:Rate limit exceeded", "EOrder:Domain rate limit exceeded"})
 
@@ -102,6 +103,8 @@ def refusal(answer: Answered) -> Refusal | None:
     for beginning, meaning in _BEGINNINGS:
         if text.startswith(beginning):
             fate, code = meaning
+    if fate is Fate.REFUSED and _NAME in text:
+        code = "DUPLICATE_ID"  # of a name that has the right form, what else can be wrong
     return Refusal(
         fate=fate,
         code=code,

@@ -15,10 +15,10 @@ from citadel_micro.adapters.okx.codes import refusal
 from citadel_micro.adapters.okx.messages import AccountRow, FillRow, OrderRow, millis
 from citadel_micro.adapters.okx.requests import PAGE
 from citadel_micro.core.model.time_units import MS, SECOND
-from citadel_micro.shell.venue.asking import orders_in
+from citadel_micro.shell.venue.asking import decoded_answer, orders_in
 from citadel_micro.shell.venue.dialect import Absent, Found, OwnedTrade, Survey, Unclear
 from citadel_micro.shell.venue.facts import Anomaly, OrderFact, TradeFact
-from citadel_micro.shell.venue.outcomes import Answered, Fate
+from citadel_micro.shell.venue.outcomes import Fate
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
@@ -49,17 +49,12 @@ _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 
 async def asked(ask: Ask, request: Request, kind: type[T]) -> list[T] | Unclear:
     """The rows of one answer."""
-    outcome = await ask(request)
-    if not isinstance(outcome, Answered):
-        return Unclear(outcome.reason)
-    refused = refusal(outcome)
-    if refused is not None:
-        return Unclear(refused.text, refused)
-    try:
-        rows: list[T] = msgspec.json.decode(_envelope(outcome.body).data, type=list[kind])  # type: ignore[valid-type]
-    except msgspec.MsgspecError as error:
-        return Unclear(f"{request.method}: not as documented: {error}", anomaly=True)
-    return rows
+
+    def decode(body: bytes) -> list[T]:
+        rows: list[T] = msgspec.json.decode(_envelope(body).data, type=list[kind])  # type: ignore[valid-type]
+        return rows
+
+    return await decoded_answer(ask, request, refusal=refusal, decode=decode)
 
 
 class Balances(NamedTuple):
@@ -110,7 +105,7 @@ class OkxSearch:
                 else Absent(trades_too=False, text=rows.text)
             )
         if len(rows) != 1:
-            return Unclear(f"{len(rows)} orders for one id", anomaly=True)
+            return Unclear(f"{len(rows)} orders for one id", anomaly=len(rows) > 1)
         try:
             fact = self._reader.order(rows[0])
             if fact is None or isinstance(fact, Anomaly):
@@ -189,7 +184,7 @@ class OkxSearch:
         if isinstance(accounts, Unclear):
             return accounts
         if len(accounts) != 1:
-            return Unclear(f"{len(accounts)} accounts in one answer", anomaly=True)
+            return Unclear(f"{len(accounts)} accounts in one answer", anomaly=len(accounts) > 1)
         try:
             told = {each.ccy: each.parts() for each in accounts[0].details}
             updated_ns = millis(accounts[0].uTime)
