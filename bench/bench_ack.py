@@ -117,8 +117,8 @@ class Watch:
     def _after(self, target: object, name: str, mark: str) -> None:
         inner: Callable[..., object] = getattr(target, name)
 
-        def marked(*args: object) -> object:
-            result = inner(*args)
+        def marked(*args: object, **named: object) -> object:
+            result = inner(*args, **named)
             self._current.setdefault(mark, time.monotonic_ns())
             return result
 
