@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 import zmq
 
+from citadel_bridge.auth import require_keys
 from citadel_bridge.readers import BATCH, Sink, SubscriberFD
 from citadel_bridge.receiver import SubscriberThread
+from citadel_bridge.socket_files import SocketFile
 from citadel_bridge.sockets import HIGH_WATER, Context, publisher_socket
 from citadel_bridge.upstream import Upstream
 from citadel_proto import topics
@@ -75,7 +77,17 @@ class Publisher:
         self._lock = threading.Lock()
         self._stamp = dict(stamp)
         self._seq: dict[bytes, int] = {}
-        self._socket, self.address = publisher_socket(context, address, keys, high_water=high_water)
+        require_keys(address, keys)
+        self._file = SocketFile(address)
+        try:
+            self._socket, self.address = publisher_socket(
+                context, address, keys, high_water=high_water
+            )
+        except BaseException:
+            self._file.close()
+            raise
+        if keys is None:
+            self._file.keep_private()
         self.upstream = Upstream(self.address)
         """Keeps subscribers from sending more than subscriptions."""
         self.published = 0
@@ -150,6 +162,7 @@ class Publisher:
         """Close the socket, waiting up to 0.2 s for the last messages. Safe to repeat."""
         with self._lock:
             self._socket.close()
+        self._file.close()
         self.upstream.close()
 
 

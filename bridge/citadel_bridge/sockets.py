@@ -95,7 +95,8 @@ def publisher_socket(
             ) from error
         raise BadInput(
             f"cannot bind {address!r}: {error.strerror}",
-            allowed="tcp://127.0.0.1:PORT, ipc://PATH, or tcp://ADDRESS:PORT with keys",
+            allowed=_of_length(error)
+            or "tcp://127.0.0.1:PORT, ipc://PATH, or tcp://ADDRESS:PORT with keys",
         ) from error
     bound = socket.getsockopt(zmq.LAST_ENDPOINT)
     assert isinstance(bound, bytes)  # noqa: S101 - what this option returns
@@ -163,8 +164,14 @@ def connect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
     except zmq.ZMQError as error:
         raise BadInput(
             f"cannot connect to {endpoint.address!r}: {error.strerror}",
-            allowed="tcp://ADDRESS:PORT or ipc://PATH",
+            allowed=_of_length(error) or "tcp://ADDRESS:PORT or ipc://PATH",
         ) from error
+
+
+def _of_length(error: zmq.ZMQError) -> str:
+    if error.errno != errno.ENAMETOOLONG:
+        return ""
+    return f"ipc://PATH with at most {zmq.IPC_PATH_MAX_LEN} bytes: that is all a socket's name can hold"
 
 
 def disconnect(socket: zmq.Socket[bytes], endpoint: Endpoint) -> None:
