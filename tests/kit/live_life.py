@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import KeyKind
-    from citadel_micro.shell.order_adapter import AdapterHost, OrderAdapter, VenueCommand
+    from citadel_micro.shell.order_adapter import (
+        AdapterHost,
+        OrderAdapter,
+        Prepares,
+        Send,
+        VenueCommand,
+    )
 
 
 class Killed(BaseException):
@@ -109,6 +115,18 @@ class _Watched:
         self._look(command)
         self._adapter.submit(command, now_ns)
         self._life.boundary("after the send")
+
+    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
+        send = cast("Prepares", self._adapter).prepare(command, now_ns)
+        self._life.boundary("after it was prepared")
+
+        def watched() -> None:
+            self._life.boundary("before the send")
+            self._look(command)
+            send()
+            self._life.boundary("after the send")
+
+        return watched
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the adapter's own
         return getattr(self._adapter, name)

@@ -142,14 +142,26 @@ class FakeVenue:
     async def released(self) -> None: ...
 
 
+class PreparingVenue(FakeVenue):
+    """One that signs before it sends."""
+
+    def prepare(self, command: Any, now_ns: int) -> Callable[[], None]:  # noqa: ANN401 - as ``submit``
+        del now_ns
+        order = command.spend() if isinstance(command, Approved) else command
+        self.log.append(f"prepared {order.client_id}")
+        return lambda: self.log.append(f"sent {order.client_id}")
+
+
 class Bench:
     """A runner among fakes, all writing to one log."""
 
-    def __init__(self, answers: dict[type, list[Command] | Exception]) -> None:
+    def __init__(
+        self, answers: dict[type, list[Command] | Exception], venue: type[FakeVenue] = FakeVenue
+    ) -> None:
         self.log: list[str] = []
         self.engine = FakeEngine(answers)
         self.journal = FakeJournal(self.log)
-        self.venue = FakeVenue(self.log)
+        self.venue = venue(self.log)
         self.clock = FakeClock()
         self.notes: list[Note] = []
         self.runner = Runner(

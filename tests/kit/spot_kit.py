@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import KeyKind
+    from citadel_micro.shell.order_adapter import Send
     from citadel_micro.shell.venue.adapter import LiveAdapter
     from citadel_micro.shell.venue.stream_watch import StreamWatch
 
@@ -156,6 +157,30 @@ class LiveBench:
         reduce_only: bool = False,
         window_ns: int = 2 * S,
     ) -> PlaceOrder:
+        order, send = self.prepare(
+            side,
+            ticks,
+            lots,
+            ioc=ioc,
+            post_only=post_only,
+            reduce_only=reduce_only,
+            window_ns=window_ns,
+        )
+        send()
+        return order
+
+    def prepare(
+        self,
+        side: Side,
+        ticks: int,
+        lots: int,
+        *,
+        ioc: bool = False,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        window_ns: int = 2 * S,
+    ) -> tuple[PlaceOrder, Send]:
+        """An order, and what sends it."""
         now_ns = self.clock.now()
         order = PlaceOrder(
             venue=self.venue,
@@ -170,8 +195,7 @@ class LiveBench:
             reduce_only=reduce_only,
             expires_ns=now_ns + window_ns,
         )
-        self.adapter.submit(self._gate.issue(order, book_seq=0), now_ns)
-        return order
+        return order, self.adapter.prepare(self._gate.issue(order, book_seq=0), now_ns)
 
     def amend(self, order: PlaceOrder, ticks: int, lots: int) -> None:
         now_ns = self.clock.now()

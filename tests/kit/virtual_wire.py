@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -36,7 +37,7 @@ from citadel_micro.simulator.kraken import sockets as kraken_sockets
 from citadel_micro.simulator.okx import socket as okx_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from virtual_loop import VirtualLoop
     from virtual_venue import VirtualVenue
@@ -360,7 +361,7 @@ class VirtualHttp:
         self._path = "/".join(("", *root.split("/")[3:]))
         self._timeout_s = timeout_s
 
-    async def send(
+    def prepare(
         self,
         method: str,
         target: str,
@@ -368,10 +369,13 @@ class VirtualHttp:
         headers: Mapping[str, str] | None = None,
         body: str = "",
         content_type: str = FORM,
-    ) -> Outcome:
+    ) -> Callable[[], Coroutine[object, object, Outcome]]:
         every = dict(headers or {}) | ({"Content-Type": content_type} if body else {})
         path = self._path.rstrip("/") + target
-        return await self._network.request(method, path, every, body, self._timeout_s)
+        return partial(self._network.request, method, path, every, body, self._timeout_s)
+
+    def send(self, method: str, target: str, **more: Any) -> Coroutine[object, object, Outcome]:  # noqa: ANN401 - as ``prepare``
+        return self.prepare(method, target, **more)()
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -19,14 +19,15 @@ from live_plays import Play, played
 from citadel_micro.adapters.binance import orders, usdm_orders
 from citadel_micro.core.model.events import VenueStatus
 from citadel_micro.shell.venue import adapter, request_socket
-from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.shell.venue.outcomes import NotSent
+from citadel_micro.shell.venue.sending import RequestSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from virtual_others import Market
 
+    from citadel_micro.shell.order_adapter import Send
     from citadel_micro.shell.venue.dialect import Request
     from citadel_micro.shell.venue.outcomes import Outcome
 
@@ -130,14 +131,16 @@ def test_one_that_is_believed_absent_too_early_is_found(
 
 
 def test_an_order_that_is_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = LiveAdapter.send
+    prepared = RequestSender.prepare
 
-    def twice(self: LiveAdapter, request: Request, done: Callable[[Outcome], None]) -> None:
-        send(self, request, done)
-        if request.method == "order.place":
-            send(self, request, lambda _outcome: None)
+    def twice(self: RequestSender, request: Request, done: Callable[[Outcome], None]) -> Send:
+        send = prepared(self, request, done)
+        if request.method != "order.place":
+            return send
+        again = prepared(self, request, lambda _outcome: None)
+        return lambda: (send(), again())
 
-    monkeypatch.setattr(LiveAdapter, "send", twice)
+    monkeypatch.setattr(RequestSender, "prepare", twice)
     with pytest.raises(AssertionError, match=r"two orders|overfill"):
         several(range(6))
 

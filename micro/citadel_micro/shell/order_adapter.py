@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.clock import Clock
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         | QueryTrades
         | QueryVenue
     )
+    Send = Callable[[], object]
+    """Sends what was prepared."""
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
 
 
@@ -51,6 +53,21 @@ class AdapterHost(Protocol):
 
     def post_many(self, events: Iterable[Event]) -> None:
         """Receive reports, in their order."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An adapter that does everything but sending before the journal is on the disk.
+
+    After the wait for the disk caches are cold, so that the same work would take twice as long.
+    """
+
+    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
+        """As ``OrderAdapter.submit``, but nothing is sent until what is returned is called.
+
+        It is called once, or never where the journal could not be written. Nothing else of the
+        adapter is called in between but further ``prepare``.
+        """
 
 
 class OrderAdapter(Protocol):

@@ -13,6 +13,7 @@ import asyncio
 import time
 import traceback
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
 
 from citadel_micro.core.model.approval import Approved, not_sent
@@ -40,6 +41,7 @@ from citadel_micro.core.model.events import (
     TimerFired,
     TradeTick,
 )
+from citadel_micro.shell.order_adapter import Prepares
 from citadel_micro.shell.stats import Stats, count
 from citadel_proto.errors import InvariantError, PeerUnavailable
 
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.command_buffer import Command
     from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.shell.clock import Clock
-    from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, VenueCommand
+    from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, Send, VenueCommand
 
 FLUSH_AFTER_S: Final = 0.1
 """Longest time that a market event is buffered in memory."""
@@ -202,7 +204,7 @@ class Runner:
         """Handle everything queued, make it durable once, then act."""
         queue, journal, clock, handle = self._queue, self._journal, self.clock, self.engine.handle
         stats = self.stats
-        requests: list[tuple[Command, int]] = []
+        requests: list[tuple[VenueCommand, int]] = []
         others: list[tuple[Command, int]] = []
         durable = False
         while queue:
@@ -228,7 +230,12 @@ class Runner:
             for command in commands:
                 journal.command(now_ns, command)
                 durable = durable or type(command) in _DURABLE
-                (requests if type(command) in _VENUE else others).append((command, now_ns))
+                if type(command) in _VENUE:
+                    requests.append((cast("VenueCommand", command), now_ns))
+                else:
+                    others.append((command, now_ns))
+        # What is left after the wait for the disk is to pass the bytes to the system.
+        sends = [(command, self._prepared(command, now_ns)) for command, now_ns in requests]
         if durable:
             started = time.perf_counter_ns()
             journal.sync()
@@ -236,8 +243,9 @@ class Runner:
         elif self._flush is None:
             self._flush = self._loop.call_later(FLUSH_AFTER_S, self._flush_now)
         # Orders leave first: a report can wait, a market does not.
-        for command, now_ns in requests:
-            self._carry_out(command, now_ns)
+        for command, send in sends:
+            if send is not None:
+                self._send(command, send)
         for command, now_ns in others:
             self._carry_out(command, now_ns)
 
@@ -254,8 +262,6 @@ class Runner:
             self._uplink.publish(cast("Publication", command), now_ns)
             if isinstance(command, PublishReport) and command.status == "rejected":
                 count(self.stats.rejects, command.reason_code)
-        elif kind in _VENUE:
-            self._send(cast("VenueCommand", command), now_ns)
         elif isinstance(command, Note):
             self._note(command)
         elif isinstance(command, RequestSnapshot):
@@ -263,19 +269,27 @@ class Runner:
         elif isinstance(command, Stopped) and not self.stopped.done():
             self.stopped.set_result(command.clean)
 
-    def _send(self, command: VenueCommand, now_ns: int) -> None:
+    def _prepared(self, command: VenueCommand, now_ns: int) -> Send | None:
+        """What sends a command; None where it may not be sent any more."""
         target = command.order if isinstance(command, Approved) else command
         if isinstance(command, Approved) and not self.engine.risk.still_valid(command):
             # Something tripped between its approval and its turn to be sent.
             self._queue.append(not_sent(command.order))
-            return
+            return None
         adapter = self._venues.get(target.venue)
         if adapter is None:
             raise InvariantError(f"no adapter for {target.venue}, which the engine trades on")
+        if isinstance(adapter, Prepares):
+            return adapter.prepare(command, now_ns)
+        return partial(adapter.submit, command, now_ns)
+
+    def _send(self, command: VenueCommand, send: Send) -> None:
+        count(self.stats.commands, type(command).__name__)
+        target = command.order if isinstance(command, Approved) else command
         if isinstance(target, PlaceOrder):
             self._live[target.client_id] = (target.venue, target.symbol)
             self.stats.signal_to_submit.submitted(target.parent_id, time.perf_counter_ns())
-        adapter.submit(command, now_ns)
+        send()
 
     def _track(self, event: Event) -> None:
         """Maintain the list of children that a fault would have to cancel."""

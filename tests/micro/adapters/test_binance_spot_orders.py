@@ -127,6 +127,25 @@ def test_an_order_that_has_expired_here_is_void_and_one_that_expires_on_the_way_
     asyncio.run(scenario())
 
 
+def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> None:
+    async def scenario() -> None:
+        async with live_bench() as bench:
+            await bench.start("ed25519")
+            bid, _ = await bench.touch()
+            never, _ = bench.prepare("buy", bid - 50_000, 100)
+            late, send_late = bench.prepare("buy", bid - 50_000, 100, window_ns=S // 50)
+            order, send = bench.prepare("buy", bid - 50_000, 100)
+            await until(lambda: bench.clock.now() >= late.expires_ns)
+            send_late()
+            assert (await bench.told(OrderRejected, late)).code == "VOID"
+            send()
+            await bench.told(OrderAccepted, order)
+            # Had the first one left, its answer would have come before this one's.
+            assert never.client_id not in {getattr(each, "client_id", "") for each in bench.reports}
+
+    asyncio.run(scenario())
+
+
 def test_a_cancel_of_what_is_over_is_not_found() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:

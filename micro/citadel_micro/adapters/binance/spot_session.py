@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -133,15 +134,14 @@ class SpotSession(WireSocket):
             await self._must(_SUBSCRIBE if self._logged_on else _SUBSCRIBE_SIGNED)
         self._begin_upkeep(self._keep_up(now, None if self._logged_on else check))
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
-        """Sign and send a request."""
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Sign a request; what is returned sends it."""
         number = self._socket.next_number()
         logged_on = self._logged_on and request is not _LOGON
         text = self._signer.frame(number, request, logged_on=logged_on)
         if not text:
-            done(NotSent("it has expired"))
-            return
-        self._socket.send(number, text, done)
+            return partial(done, NotSent("it has expired"))
+        return partial(self._socket.send, number, text, done)
 
     # inside
 
@@ -256,14 +256,18 @@ class SpotRest(RestWire):
         self._clock = clock
         self._budget = budget
 
-    def _call(self, request: Request) -> Call | NotSent:
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         target = self._signer.target(request)
         if not target:
             return NotSent("it has expired")
         method = self._routes[request.method][0]
-        return self._counted(self._client.send(method, target, headers=self._signer.headers))
+        send = self._client.prepare(method, target, headers=self._signer.headers)
+        return partial(self._counted, send)
 
-    async def _counted(self, sent: Call) -> Outcome:
+    def _counted(self, send: Callable[[], Call]) -> Call:
+        return self._count(send())
+
+    async def _count(self, sent: Call) -> Outcome:
         outcome = await sent
         if isinstance(outcome, Answered):
             now_ns = self._clock.venue_ns()

@@ -56,12 +56,11 @@ class UsdmEntry(SpotSession):
         """Follow the venue's clock, and see that it still takes the key."""
         self._begin_upkeep(self._keep_up(now, check))
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
-        """Sign and send a request."""
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Sign a request; what is returned sends it."""
         if request.method in OVER_WEBSOCKET:
-            super().send(request, done)
-        else:
-            self._rest.send(request, done)
+            return super().prepare(request, done)
+        return self._rest.prepare(request, done)
 
 
 class UsdmStream(MarkedStream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -96,16 +97,19 @@ class BybitRest(RestWire):
         self._clock = clock
         self._budget = budget
 
-    def _call(self, request: Request) -> Call | NotSent:
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         made = self._signer.http(request)
         if made is None:
             return NotSent("it has expired")
         target, body, headers = made
         method = ROUTES[request.method][0]
-        sent = self._client.send(method, target, headers=headers, body=body, content_type=JSON)
-        return self._counted(request, sent)
+        send = self._client.prepare(method, target, headers=headers, body=body, content_type=JSON)
+        return partial(self._counted, request, send)
 
-    async def _counted(self, request: Request, sent: Call) -> Outcome:
+    def _counted(self, request: Request, send: Callable[[], Call]) -> Call:
+        return self._count(request, send())
+
+    async def _count(self, request: Request, sent: Call) -> Outcome:
         outcome = await sent
         if isinstance(outcome, Answered):
             limits = _Header(
@@ -195,17 +199,15 @@ class BybitSocket(WireSocket):
                 await self._must(_SUBSCRIBE, msgspec.json.encode(asked))
         self._begin_upkeep(self._keep_up(now))
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
         """Orders over the websocket for them, all else over REST."""
         if self._topics or request.method not in OVER_WEBSOCKET:
-            self._rest.send(request, done)
-            return
+            return self._rest.prepare(request, done)
         number = self._socket.next_number()
         text = self._signer.frame(number, request)
-        if text:
-            self._socket.send(number, text, done)
-        else:
-            done(NotSent("it has expired"))
+        if not text:
+            return partial(done, NotSent("it has expired"))
+        return partial(self._socket.send, number, text, done)
 
     # inside
 

@@ -82,6 +82,10 @@ class CcxtSession:
         """Requests can be sent."""
         return not self._ended.done()
 
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Nothing is made yet: ccxt makes and sends a request in one."""
+        return partial(self.send, request, done)
+
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Let ccxt make the request."""
         task = asyncio.get_running_loop().create_task(

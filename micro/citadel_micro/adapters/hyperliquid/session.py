@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -215,16 +216,15 @@ class HyperSession(WireSocket):
                 missing = ", ".join(name for name, each in self._wanted.items() if not each.done())
                 raise PeerUnavailable(f"not subscribed to {missing}") from None
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
         """Sign and send a request."""
         payload = payload_of(self._signer, request)
         if isinstance(payload, NotSent):
-            done(payload)
-            return
+            return partial(done, payload)
         number = self._socket.next_number()
         kind = b"action" if request.signed else b"info"
         text = b'{"method":"post","id":%d,"request":{"type":"%b","payload":%b}}'
-        self._socket.send(number, text % (number, kind, payload), done)
+        return partial(self._socket.send, number, text % (number, kind, payload), done)
 
     async def must(self, request: Request) -> bytes:
         """The body of a successful answer to a request of the connection's own.
@@ -334,9 +334,9 @@ class HyperRest(RestWire):
         super().__init__(client)
         self._signer = signer
 
-    def _call(self, request: Request) -> Call | NotSent:
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         payload = payload_of(self._signer, request)
         if isinstance(payload, NotSent):
             return payload
         target = "/exchange" if request.signed else "/info"
-        return self._client.send("POST", target, body=payload.decode(), content_type=JSON)
+        return self._client.prepare("POST", target, body=payload.decode(), content_type=JSON)

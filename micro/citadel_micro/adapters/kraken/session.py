@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -138,11 +139,11 @@ class KrakenRest(RestWire):
         self._signer = signer
         self._turn = asyncio.Lock()
 
-    def _call(self, request: Request) -> Call | NotSent:
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         if request.method in {PLACE, AMEND}:
             # A deadline over REST is at least 2 s ahead: too far to wait for a lost answer.
             return NotSent("orders go over the websocket only, and it is down")
-        return self._sent(request)
+        return partial(self._sent, request)
 
     async def _sent(self, request: Request) -> Outcome:
         """Sent after those before it."""
@@ -226,19 +227,18 @@ class KrakenSession(WireSocket):
         """Follow the venue's clock, and with ``check`` see that it still takes the key."""
         self._begin_upkeep(self._keep_up(now, check=check))
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
         """Send a request, over REST where the websocket has none of its kind."""
         if request.method not in OVER_WEBSOCKET:
-            self._rest.send(request, done)
-            return
+            return self._rest.prepare(request, done)
         number = self._socket.next_number()
         deadline = ""
         if request.expires_ns:
             deadline = deadline_of(request.expires_ns, self._clock)
             if not deadline:
-                done(NotSent("it has expired"))
-                return
-        self._socket.send(number, frame_of(number, request, self._token, deadline), done)
+                return partial(done, NotSent("it has expired"))
+        text = frame_of(number, request, self._token, deadline)
+        return partial(self._socket.send, number, text, done)
 
     # inside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -67,12 +68,11 @@ class OkxRest(RestWire):
         super().__init__(client)
         self._signer = signer
 
-    def _call(self, request: Request) -> Call | NotSent:
-        # Its time is that of the sending.
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         parts = self._signer.http(request)
         if parts is None:
             return NotSent("it has expired")
-        return self._client.send(
+        return self._client.prepare(
             parts.method,
             parts.target,
             headers=parts.headers,
@@ -133,17 +133,15 @@ class OkxSession(WireSocket):
                 text = msgspec.json.encode({"op": "subscribe", "args": [arg]})
                 await self._say(text, f"subscribe {arg['channel']}")
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
         """Send a request by the way that it has."""
         if request.method not in OPERATIONS:
-            self._rest.send(request, done)
-            return
+            return self._rest.prepare(request, done)
         number = self._socket.next_number()
         text = self._signer.frame(number, request, self._codes[str(request.params["instId"])])
         if not text:
-            done(NotSent("it has expired"))
-            return
-        self._socket.send(number, text, done)
+            return partial(done, NotSent("it has expired"))
+        return partial(self._socket.send, number, text, done)
 
     # inside
 

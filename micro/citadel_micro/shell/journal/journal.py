@@ -166,11 +166,15 @@ class Journal:
         self._append(FAULT, now_ns, records.encode_plain(row))
 
     def _append(self, direction: int, now_ns: int, frame: bytes, *, mark: bool = False) -> None:
-        try:
-            self._append_market()
-        finally:  # the writer keeps what the disk has no room for, so this comes after it
-            self._last_ns = now_ns
-            self._writer.append(direction, now_ns, frame, mark=mark)
+        if self._deltas:
+            try:
+                self._append_market()
+            finally:  # the writer keeps what the disk has no room for, so this comes after it
+                self._last_ns = now_ns
+                self._writer.append(direction, now_ns, frame, mark=mark)
+            return
+        self._last_ns = now_ns
+        self._writer.append(direction, now_ns, frame, mark=mark)
 
     def _append_market(self) -> None:
         """What came of the market since the last record, as one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 import msgspec
@@ -18,7 +19,9 @@ from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.model import events
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import (
+    AmendOrder,
     Persist,
+    PlaceOrder,
     PositionView,
     PublishAnswer,
     PublishBook,
@@ -30,9 +33,16 @@ from citadel_proto.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from citadel_micro.core.model.commands import AmendOrder, PlaceOrder
-
 _Tagged = tuple[str, msgspec.Raw]
+
+
+def _terms_of(kind: type) -> tuple[tuple[str, ...], attrgetter[tuple[object, ...]]]:
+    names = tuple(each.name for each in fields(kind))
+    return names, attrgetter(*names)
+
+
+_TERMS: Final = {kind: _terms_of(kind) for kind in (PlaceOrder, AmendOrder)}
+"""Names of an order's fields, and what reads them."""
 
 
 def _flatten(kinds: object) -> list[type]:
@@ -50,7 +60,8 @@ def _other(value: object) -> object:
         return value.tolist()
     if isinstance(value, Approved):
         order: PlaceOrder | AmendOrder = value.order
-        row = {each.name: getattr(order, each.name) for each in fields(order)}
+        names, values = _TERMS[type(order)]
+        row = dict(zip(names, values(order), strict=True))
         if row.get("displayed_lots", 0) is None:
             del row["displayed_lots"]  # as in journals of earlier versions
         return {

@@ -37,6 +37,7 @@ from citadel_micro.shell.venue.order_reducer import OrderReducer
 from citadel_micro.shell.venue.outcomes import Answered, NotSent, Refusal
 from citadel_micro.shell.venue.queries import VenueQueries
 from citadel_micro.shell.venue.reconnect import Reconnector
+from citadel_micro.shell.venue.sending import RequestSender
 from citadel_micro.shell.venue.sound_facts import is_sound, not_after, of_answer, of_frame
 from citadel_micro.shell.venue.stream_watch import StreamWatch
 from citadel_micro.shell.venue.unsuccessful import not_done, not_sent, refused
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.abilities import VenueAbilities
     from citadel_micro.core.model.events import Event
-    from citadel_micro.shell.order_adapter import AdapterHost, AdapterSetup, VenueCommand
+    from citadel_micro.shell.order_adapter import AdapterHost, AdapterSetup, Send, VenueCommand
     from citadel_micro.shell.venue.cancel_timer import DeadMan, VenueTimer
     from citadel_micro.shell.venue.dialect import Dialect, Request, Wire, WireSession
     from citadel_micro.shell.venue.facts import Fact
@@ -162,6 +163,14 @@ class LiveAdapter:
             rng=rng,
             renew_s=renew_s,
         )
+        self._sender = RequestSender(
+            self._loop,
+            wire=lambda: self._wire(),  # noqa: PLW0108 - another one may be put in its place
+            why_down=lambda: self._down,
+            budget=budget,
+            clock=clock,
+            now=self._now,
+        )
         self._down = "connecting"
         self._reported: VenueStatus | None = None
         self._probe_ns = 0
@@ -190,19 +199,29 @@ class LiveAdapter:
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
         """Send a command; its outcome is reported later."""
+        self.prepare(command, now_ns)()
+
+    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
+        """Sign and write the request of a command; what is returned sends it. See ``Prepares``."""
         if isinstance(command, Approved):
             if self._host is None:
                 raise InvariantError(f"{self.venue}: an order without a gate to open it")
             order = self._host.engine.risk.open(command)
             if isinstance(order, PlaceOrder):
                 self.ids.placed(order, now_ns)
-                self._dispatch(order, self._dialect.place(order))
+                request: Request | str = self._dialect.place(order)
             else:
-                self._amend(order)
-        elif isinstance(command, CancelOrder):
-            known = self.ids.find(command.client_id)
-            self._dispatch(command, self._dialect.cancel(command, known))
-        elif isinstance(command, QueryOrder):
+                request = self._dialect.amend(order, self.ids.find(order.client_id))
+            if isinstance(request, str):
+                return partial(self._loop.call_soon, self._post, not_sent(order, NotSent(request)))
+            return self._sender.prepare(request, partial(self._answered, order, request))
+        if isinstance(command, CancelOrder):
+            request = self._dialect.cancel(command, self.ids.find(command.client_id))
+            return self._sender.prepare(request, partial(self._answered, command, request))
+        return partial(self._query, command)
+
+    def _query(self, command: QueryOrder | QueryTrades | QueryVenue) -> None:
+        if isinstance(command, QueryOrder):
             self._queries.order(command)
         elif isinstance(command, QueryTrades):
             self._queries.trades(command)
@@ -237,27 +256,9 @@ class LiveAdapter:
 
     # requests
 
-    def _amend(self, order: AmendOrder) -> None:
-        request = self._dialect.amend(order, self.ids.find(order.client_id))
-        if isinstance(request, str):
-            self._loop.call_soon(self._post, not_sent(order, NotSent(request)))
-        else:
-            self._dispatch(order, request)
-
-    def _dispatch(self, command: PlaceOrder | AmendOrder | CancelOrder, request: Request) -> None:
-        self.send(request, partial(self._answered, command, request))
-
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Send a request within the venue's limits, over what is up."""
-        wire = self._wire()
-        if wire is None:
-            self._loop.call_soon(done, NotSent(f"no connection: {self._down}"))
-            return
-        late = self.budget.take(request.purpose, request.costs, self.clock.venue_ns())
-        if late is not None:
-            self._loop.call_soon(done, late)
-            return
-        wire.send(request, done)
+        self._sender.prepare(request, done)()
 
     def _wire(self) -> Wire | None:
         session = self.entry.current

@@ -48,6 +48,12 @@ class Wire(Protocol):
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Send it; ``done`` is called once with the outcome."""
 
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Sign and write it, and send nothing: calling what is returned does, once.
+
+        ``done`` is called once with the outcome, never before that.
+        """
+
 
 class WireSession(Session, Wire, Protocol):
     """A connection that requests can be sent on."""

@@ -7,6 +7,7 @@ REST leaves a quarter of a millisecond sooner than through aiohttp.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.shell.http.pool import HttpPool, in_words
@@ -14,7 +15,7 @@ from citadel_micro.shell.venue.addresses import private_url
 from citadel_micro.shell.venue.outcomes import NotSent, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from citadel_micro.shell.http.link import HttpLink
     from citadel_micro.shell.venue.outcomes import Answered, Outcome
@@ -53,7 +54,19 @@ class HttpClient:
         body: str = "",
         content_type: str = FORM,
     ) -> Coroutine[object, object, Outcome]:
-        """Send one request, now if a connection is open; its outcome is to be awaited.
+        """Send one request, now if a connection is open; its outcome is to be awaited. As ``prepare``."""
+        return self.prepare(method, target, headers=headers, body=body, content_type=content_type)()
+
+    def prepare(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: str = "",
+        content_type: str = FORM,
+    ) -> Callable[[], Coroutine[object, object, Outcome]]:
+        """Write the text of one request; what is returned sends it, and its outcome is to be awaited.
 
         Never raises because of the network or the venue.
 
@@ -64,23 +77,26 @@ class HttpClient:
             body: as it was signed; a form percent-encoded.
             content_type: of the body.
         """
-        if self._pool.closed:  # else a task that has outlived the adapter would open it again
-            return _outcome(NotSent("the connections are closed"))
         more = dict(headers or {})
         if body:
             more["Content-Type"] = content_type
         try:
             request = self._pool.request(method, target, more, body.encode())
         except ValueError as error:
-            return _outcome(NotSent(str(error)))
-        link = self._pool.open_one()
-        return self._connected(request) if link is None else self._answer(link, link.ask(request))
+            return partial(_outcome, NotSent(str(error)))
+        return partial(self._send, request)
 
     async def close(self) -> None:
         """Close the connections, for good; requests in flight end as ``Unknown``."""
         await self._pool.close()
 
     # inside
+
+    def _send(self, request: bytes) -> Coroutine[object, object, Outcome]:
+        if self._pool.closed:  # else a task that has outlived the adapter would open it again
+            return _outcome(NotSent("the connections are closed"))
+        link = self._pool.open_one()
+        return self._connected(request) if link is None else self._answer(link, link.ask(request))
 
     async def _connected(self, request: bytes) -> Outcome:
         """Over a new connection."""

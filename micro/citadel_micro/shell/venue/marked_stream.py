@@ -47,6 +47,10 @@ class MarkedStream:
         """Over the other wire."""
         self._wire.send(request, done)
 
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """As the connection's."""
+        return self._wire.prepare(request, done)
+
     async def closed(self) -> str:
         """Wait for the end of either and return the reason."""
         ends = [asyncio.ensure_future(each.closed()) for each in (self._account, self._marks)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from citadel_micro.shell.venue.outcomes import Answered, Fate, NotSent, Unknown
@@ -67,14 +68,17 @@ class RestWire(ABC):
 
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Sign and send a request."""
+        self.prepare(request, done)()
+
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Sign a request; what is returned sends it."""
         if self._closed:  # a client that is closed would open itself again
-            done(NotSent("the connections are closed"))
-            return
+            return partial(done, NotSent("the connections are closed"))
         call = self._call(request)
-        if isinstance(call, NotSent):
-            done(call)
-            return
-        task = asyncio.get_running_loop().create_task(self._carry_out(call, done))
+        return partial(done, call) if isinstance(call, NotSent) else partial(self._send, call, done)
+
+    def _send(self, call: Callable[[], Call], done: Callable[[Outcome], None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry_out(call(), done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -108,8 +112,8 @@ class RestWire(ABC):
         """What an answer rejects, by the venue's codes; None for a success."""
 
     @abstractmethod
-    def _call(self, request: Request) -> Call | NotSent:
-        """A request, signed and ready to be sent; or why nothing may be."""
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
+        """A request, signed and ready: what sends it when it is called; or why nothing may be."""
 
     async def _carry_out(self, call: Call, done: Callable[[Outcome], None]) -> None:
         try:
@@ -142,9 +146,13 @@ class WireSocket(ABC):
         """Whether requests can be sent."""
         return self._socket.up
 
-    @abstractmethod
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Sign and send a request."""
+        self.prepare(request, done)()
+
+    @abstractmethod
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Sign a request; what is returned sends it."""
 
     async def closed(self) -> str:
         """Wait for the end and return the reason."""

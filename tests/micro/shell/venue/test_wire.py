@@ -41,7 +41,7 @@ class Kept(WireSocket):
             if fails:
                 raise PeerUnavailable("the venue says no")
 
-    def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Callable[[], None]:
         raise NotImplementedError(request, done)
 
     async def _keep_up(self) -> None:
@@ -64,10 +64,10 @@ class Baffled(Kept):
 class Plain(RestWire):
     refusal = staticmethod(error_codes.refusal)
 
-    def _call(self, request: Request) -> Call | NotSent:
+    def _call(self, request: Request) -> Callable[[], Call] | NotSent:
         if not request.signed:
             return NotSent("unsigned")
-        return self._client.send("GET", f"/{request.method}")
+        return self._client.prepare("GET", f"/{request.method}")
 
 
 @pytest.mark.parametrize("lost", [True, False])

@@ -1,0 +1,68 @@
+"""Requests of one venue, on their way: within its limits, over what is up, and not after they have expired."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from citadel_micro.shell.venue.outcomes import NotSent
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from citadel_micro.shell.order_adapter import Send
+    from citadel_micro.shell.venue.dialect import Request, Wire
+    from citadel_micro.shell.venue.outcomes import Outcome
+    from citadel_micro.shell.venue.request_budget import RequestBudget
+    from citadel_micro.shell.venue.venue_clock import VenueClock
+
+
+class RequestSender:
+    """Prepares requests, and sends them.
+
+    Args:
+        loop: ends what is not sent, in its next turn.
+        wire: what is up; None where nothing is.
+        why_down: why.
+        budget: what may be sent.
+        clock: the venue's time.
+        now: engine time in ns.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        wire: Callable[[], Wire | None],
+        why_down: Callable[[], str],
+        budget: RequestBudget,
+        clock: VenueClock,
+        now: Callable[[], int],
+    ) -> None:
+        self._loop = loop
+        self._wire = wire
+        self._why_down = why_down
+        self._budget = budget
+        self._clock = clock
+        self._now = now
+
+    def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Send:
+        """Count, sign and write a request; what is returned sends it, or tells why it was not."""
+        wire = self._wire()
+        if wire is None:
+            why = NotSent(f"no connection: {self._why_down()}")
+            return partial(self._loop.call_soon, done, why)
+        late = self._budget.take(request.purpose, request.costs, self._clock.venue_ns())
+        if late is not None:
+            return partial(self._loop.call_soon, done, late)
+        send = wire.prepare(request, done)
+        if not request.expires_ns:
+            return send
+        return partial(self._send_in_time, request.expires_ns, send, done)
+
+    def _send_in_time(self, expires_ns: int, send: Send, done: Callable[[Outcome], None]) -> None:
+        if self._now() < expires_ns:
+            send()
+        else:  # the disk has taken so long
+            done(NotSent("it has expired"))

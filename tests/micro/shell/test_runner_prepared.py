@@ -1,0 +1,50 @@
+"""Requests are signed before the wait for the disk, and leave after it, or never."""
+
+from __future__ import annotations
+
+import pytest
+from runner_kit import CANCEL, EPOCH, PERSIST, STATUS, Bench, PreparingVenue, place, run
+
+from citadel_micro.core.model.events import OrderRejected, VenueStatus
+from citadel_proto.errors import PeerUnavailable
+
+
+def test_nothing_is_sent_before_the_journal_is_on_the_disk() -> None:
+    def main() -> None:
+        bench = Bench({VenueStatus: [PERSIST, place("a"), place("b"), CANCEL]}, PreparingVenue)
+        bench.runner.post(STATUS)
+        assert bench.log[1:] == [
+            *("-> Persist", "-> Approved", "-> Approved", "-> CancelOrder"),
+            *("prepared a", "prepared b", "prepared c"),
+            "sync",
+            *("sent a", "sent b", "sent c"),
+        ]
+        assert bench.runner.live_children == 2
+
+    run(main)
+
+
+def test_what_the_disk_does_not_take_is_never_sent() -> None:
+    async def main() -> None:
+        bench = Bench({VenueStatus: [place("a")]}, PreparingVenue)
+        bench.journal.broken = OSError(28, "No space left on device")
+        bench.runner.post(STATUS)
+        assert "prepared a" in bench.log
+        assert not [each for each in bench.log if each.startswith(("sent", "venue"))]
+        with pytest.raises(PeerUnavailable, match="No space left"):
+            await bench.runner.stopped
+
+    run(main)
+
+
+def test_what_was_tripped_meanwhile_is_not_even_signed() -> None:
+    def main() -> None:
+        order = place("a")
+        EPOCH[0] += 1
+        bench = Bench({VenueStatus: [order]}, PreparingVenue)
+        bench.runner.post(STATUS)
+        assert not [each for each in bench.log if each.startswith(("prepared", "sent"))]
+        told = [event for event, _ in bench.engine.seen if isinstance(event, OrderRejected)]
+        assert [each.client_id for each in told] == ["a"]
+
+    run(main)
