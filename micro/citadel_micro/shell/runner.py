@@ -138,6 +138,8 @@ class Runner:
         self._failed = False
         self._in_engine = False
         self._live: dict[str, tuple[str, str]] = {}
+        self._prepare: dict[str, Callable[[VenueCommand, int], Send]] = {}
+        """By venue: what makes of a command what sends it."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._flush: asyncio.TimerHandle | None = None
@@ -231,7 +233,7 @@ class Runner:
                 journal.command(now_ns, command)
                 durable = durable or type(command) in _DURABLE
                 if type(command) in _VENUE:
-                    requests.append((cast("VenueCommand", command), now_ns))
+                    requests.append((command, now_ns))  # type: ignore[arg-type]  # as its kind says
                 else:
                     others.append((command, now_ns))
         # What is left after the wait for the disk is to pass the bytes to the system.
@@ -276,12 +278,18 @@ class Runner:
             # Something tripped between its approval and its turn to be sent.
             self._queue.append(not_sent(command.order))
             return None
-        adapter = self._venues.get(target.venue)
+        prepare = self._prepare.get(target.venue) or self._found(target.venue)
+        return prepare(command, now_ns)
+
+    def _found(self, venue: str) -> Callable[[VenueCommand, int], Send]:
+        adapter = self._venues.get(venue)
         if adapter is None:
-            raise InvariantError(f"no adapter for {target.venue}, which the engine trades on")
+            raise InvariantError(f"no adapter for {venue}, which the engine trades on")
         if isinstance(adapter, Prepares):
-            return adapter.prepare(command, now_ns)
-        return partial(adapter.submit, command, now_ns)
+            self._prepare[venue] = adapter.prepare
+        else:
+            self._prepare[venue] = partial(partial, adapter.submit)
+        return self._prepare[venue]
 
     def _send(self, command: VenueCommand, send: Send) -> None:
         count(self.stats.commands, type(command).__name__)

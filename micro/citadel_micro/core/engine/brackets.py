@@ -93,6 +93,8 @@ class Brackets:
     # inside
 
     def _open(self) -> list[Parent]:
+        if not self._ids:
+            return []
         active = self._order_store.active
         for name in [each for each in self._ids if each not in active]:
             del self._ids[name]

@@ -6,11 +6,9 @@ venue's rate limit, and is durable before it is sent (the executor stores every 
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.execution.order_sizes import clip, displayed_lots, wanted_lots
+from citadel_micro.core.execution.order_sizes import clip, displayed_lots, wanted_lots, worst_within
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
 from citadel_micro.core.model.time_units import FAR
@@ -301,9 +299,8 @@ class OrderSender:
         Otherwise it would be rejected again and again, and a stop with it. Not inside the touch: where
         that is beyond the collar, the gate says so.
         """
-        bps, sign = Fraction(repr(self._risk.limits.price_collar_bps)), parent.sign
-        mid = Fraction(sum(touch), 2)
-        worst = math.floor(sign * mid + mid * bps / 10_000)
+        sign = parent.sign
+        worst = worst_within(self._risk.limits.price_collar_bps, sign, sum(touch))
         far = touch[1] if sign > 0 else -touch[0]
         return sign * min(sign * price_ticks, max(worst, far))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from citadel_micro.core.risk.exact import exact
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Work
@@ -40,3 +43,23 @@ def open_lots(child: Child, work: Work, smallest: int) -> int:
     """Lots of it that stay open: all, or the algorithm's quantity where that is less."""
     rest = child.quantity_lots - child.filled
     return rest if work.quantity_lots is None else min(rest, max(work.quantity_lots, smallest))
+
+
+def worst_within(bps: float, sign: int, mid2_ticks: int) -> int:
+    """The furthest price times the side's sign within so many basis points of the mid, in ticks.
+
+    Exactly, by the decimal that the limit was written as, and rounded to the safe side. In whole
+    numbers: with fractions it would be a twelfth of all calls on the way of an order that leaves.
+
+    Args:
+        bps: of the mid.
+        sign: 1 for a buy, -1 for a sell.
+        mid2_ticks: twice the mid.
+    """
+    above, below = _ratio(bps)
+    return mid2_ticks * (sign * 10_000 * below + above) // (20_000 * below)
+
+
+@lru_cache(maxsize=64)
+def _ratio(bps: float) -> tuple[int, int]:
+    return exact(bps).as_integer_ratio()

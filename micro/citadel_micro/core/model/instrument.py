@@ -59,6 +59,8 @@ class Instrument:
     """One lot at a price of half a tick, in price times quantity units."""
     least_worth: Fraction = field(init=False, repr=False, compare=False)
     """``min_notional`` over what one lot at one tick is worth; 0 where there is no such minimum."""
+    least_ratio: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """Its numerator and denominator."""
 
     def __post_init__(self) -> None:
         """Reject rules that cannot be traded on; derive the rounding constants."""
@@ -81,6 +83,7 @@ class Instrument:
             unit = Fraction(self.tick) * Fraction(self.lot) * Fraction(self.contract_size)
             least = Fraction(self.min_notional) / unit
         set_(self, "least_worth", least)
+        set_(self, "least_ratio", least.as_integer_ratio())
 
     # prices
 
@@ -144,10 +147,10 @@ class Instrument:
         """Smallest placeable quantity at this price: the larger of min_lots and min_notional."""
         if reduce_only and self.reduce_only_exempt_min_notional:
             return self.min_lots
-        least, smallest = self.least_worth, self.min_lots
-        if not least or ticks <= 0:
+        (above, below), smallest = self.least_ratio, self.min_lots
+        if not above or ticks <= 0:
             return smallest
-        lots = -(-least.numerator // (least.denominator * ticks))
+        lots = -(-above // (below * ticks))
         return max(smallest, lots)
 
 

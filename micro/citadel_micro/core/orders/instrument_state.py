@@ -23,6 +23,8 @@ class InstrumentState:
 
     __slots__ = (
         "_open",
+        "_touch",
+        "_touch_of",
         "asked_ns",
         "crossed_since_ns",
         "dirty",
@@ -73,6 +75,8 @@ class InstrumentState:
         self.crossed_since_ns = 0
         self.asked_ns = 0
         """When a snapshot was last requested; 0 when never."""
+        self._touch = (0, 0)
+        self._touch_of: object = None
         self.shown_proof_ns = 0
         """The book's proof when it was last published."""
 
@@ -126,8 +130,10 @@ class InstrumentState:
         best = self.market.best()
         if best is None:
             return None
-        ticks = self.instrument.ticks_of_float
-        return ticks(best[0]), ticks(best[2])
+        if best != self._touch_of:  # asked five times for an order that leaves
+            ticks = self.instrument.ticks_of_float
+            self._touch, self._touch_of = (ticks(best[0]), ticks(best[2])), best
+        return self._touch
 
     def mid_half_ticks(self) -> int:
         """Best bid + best ask in ticks, twice the mid; 0 when the book is not usable."""

@@ -94,6 +94,7 @@ _FILL: Final = tuple(f.name for f in fields(ChildFill))
 _CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
 _child_values: Final = attrgetter(*_CHILD_PLAIN)
 _fill_values: Final = attrgetter(*_FILL)
+_signal_values: Final = attrgetter(*_SIGNAL)
 
 
 def parent_state(parent: Parent) -> dict[str, object]:
@@ -113,7 +114,7 @@ def parent_state(parent: Parent) -> dict[str, object]:
 
 
 def _signal_row(signal: SignalReceived) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(signal, name) for name in _SIGNAL}
+    row: dict[str, object] = dict(zip(_SIGNAL, _signal_values(signal), strict=True))
     for name in _DECIMALS:
         if row[name] is not None:
             row[name] = str(row[name])

@@ -16,6 +16,8 @@ from citadel_proto.errors import InvariantError
 class ChildState(Enum):
     """State of one order at a venue. A timeout never moves a child to a terminal state."""
 
+    __hash__ = object.__hash__  # Enum's own is in Python
+
     PLACING = "placing"
     WORKING = "working"
     AMENDING = "amending"
@@ -34,6 +36,8 @@ class ChildState(Enum):
 
 class ChildEvent(Enum):
     """What can happen to a child."""
+
+    __hash__ = object.__hash__  # Enum's own is in Python
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -59,6 +63,8 @@ class ChildEvent(Enum):
 class ParentPhase(Enum):
     """Phase of a parent order. The details are those of its children."""
 
+    __hash__ = object.__hash__  # Enum's own is in Python
+
     GATING = "gating"
     """Known and durable, not yet checked (recovery is not complete)."""
     HELD = "held"
@@ -75,6 +81,8 @@ class ParentState(Enum):
 
     Stored with it, and read back as a phase (``phase_of``).
     """
+
+    __hash__ = object.__hash__  # Enum's own is in Python
 
     GATING = "gating"
     """Known and durable, not yet checked (recovery is not complete)."""
@@ -104,6 +112,8 @@ class ParentState(Enum):
 
 class ParentEvent(Enum):
     """What can happen to a parent."""
+
+    __hash__ = object.__hash__  # Enum's own is in Python
 
     ADMIT = "admit"
     HOLD = "hold"

@@ -167,15 +167,15 @@ class Parent:
     pending_changes: PendingChanges = NOWHERE
     """Of its instrument: whatever changes ``pending`` notes it there."""
 
-    @property
-    def id(self) -> str:
-        """The signal's id."""
-        return self.signal.signal_id
+    id: str = field(init=False)
+    """The signal's id."""
+    sign: int = field(init=False)
+    """+1 for a buy, -1 for a sell."""
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell."""
-        return 1 if self.signal.side == "buy" else -1
+    def __post_init__(self) -> None:
+        """Set what is read some twenty times for an order that leaves."""
+        self.id = self.signal.signal_id
+        self.sign = 1 if self.signal.side == "buy" else -1
 
     @property
     def rank(self) -> int:
@@ -247,6 +247,8 @@ class Parent:
         live = self.live
         if len(live) == 1:  # nearly always, and evaluated for every parent by every check
             return live[0].reserved
+        if not live:
+            return 0
         return sum(child.reserved for child in live)
 
     @property
@@ -338,7 +340,10 @@ class Parent:
     @property
     def busy(self) -> bool:
         """Whether nothing can be decided: no child may be added, and no live one changed."""
-        live, most = self.live, self.most_live
+        live = self.live
+        if not live:
+            return False  # every algorithm has at least one
+        most = self.most_live
         if len(live) < most:
             return False
         return len(live) > most or all(c.state is not ChildState.WORKING for c in live)

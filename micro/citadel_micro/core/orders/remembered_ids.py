@@ -240,6 +240,8 @@ class Remembered:
 
     def perhaps_withdrawn(self, signal: SignalReceived, *, known: bool) -> bool:
         """A cancel of this signal may have come without being kept."""
+        if not self._overflow:
+            return signal.created_ns <= 0
         owners = (signal.owner if known else UNKNOWN_OWNER, OPERATOR)
         return signal.created_ns <= max(self._overflow.get(owner, 0) for owner in owners)
 

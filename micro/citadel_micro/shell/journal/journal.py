@@ -152,7 +152,12 @@ class Journal:
         frame = records.encode(command)
         if self._last is not None and isinstance(command, Persist):
             self._last.put(command, frame)
-        self._append(COMMAND, now_ns, frame, mark=type(command) is Persist)
+        mark = type(command) is Persist
+        if self._deltas:
+            self._append(COMMAND, now_ns, frame, mark=mark)
+        else:
+            self._last_ns = now_ns
+            self._writer.append(COMMAND, now_ns, frame, mark=mark)
 
     def venue_state(self, now_ns: int, venue: str, changes: Mapping[str, object]) -> None:
         """Append the new values of a paper account's keys; None removes a key."""
@@ -166,15 +171,12 @@ class Journal:
         self._append(FAULT, now_ns, records.encode_plain(row))
 
     def _append(self, direction: int, now_ns: int, frame: bytes, *, mark: bool = False) -> None:
-        if self._deltas:
-            try:
+        try:
+            if self._deltas:
                 self._append_market()
-            finally:  # the writer keeps what the disk has no room for, so this comes after it
-                self._last_ns = now_ns
-                self._writer.append(direction, now_ns, frame, mark=mark)
-            return
-        self._last_ns = now_ns
-        self._writer.append(direction, now_ns, frame, mark=mark)
+        finally:  # the writer keeps what the disk has no room for, so this comes after it
+            self._last_ns = now_ns
+            self._writer.append(direction, now_ns, frame, mark=mark)
 
     def _append_market(self) -> None:
         """What came of the market since the last record, as one."""

@@ -26,10 +26,18 @@ MIDS = st.integers(1_180_000, 1_220_000)
 
 
 def worked(
-    fills: list[tuple[int, int, int, Decimal, str]], target: int, mids: tuple[int, int, int]
+    fills: list[tuple[int, int, int, Decimal, str]],
+    target: int,
+    mids: tuple[int, int, int],
+    side: str = "buy",
 ) -> Parent:
     parent = Parent(
-        signal=signal(), instrument=rules(), number=1, own=False, created_ns=START, target=target
+        signal=signal(side=side),
+        instrument=rules(),
+        number=1,
+        own=False,
+        created_ns=START,
+        target=target,
     )
     child = Child(
         client_id="c",
@@ -82,8 +90,7 @@ def test_a_buy_by_hand() -> None:
 def test_parts_add_up_and_equal_perolds_difference(
     fills: list[tuple[int, int, int, Decimal, str]], mids: tuple[int, int, int], side: str
 ) -> None:
-    parent = worked(fills, 300, mids)
-    parent.signal = signal(side=side)
+    parent = worked(fills, 300, mids, side)
     cost = shortfall(parent)
     assert cost is not None
     sign = 1 if side == "buy" else -1
