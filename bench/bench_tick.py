@@ -65,6 +65,11 @@ LINES: Final = (
         client="ours-binance-spot",
         mode="nosync ws busy",
     ),
+    Line(
+        text="ours, spot, websocket, polling without rehearsals, not synced",
+        client="ours-binance-spot",
+        mode="nosync ws spin",
+    ),
     Line(text="ours, spot, REST", client="ours-binance-spot", mode="sync rest"),
     Line(text="ours, spot, REST, not synced", client="ours-binance-spot", mode="nosync rest"),
     Line(text="ccxt.pro, spot, REST", client="ccxt-spot", mode="rest"),

@@ -5,7 +5,8 @@
 Micro is whole: feeds, engine, risk gate, journal, uplink, the venue's adapter. On each frame of a
 measurement the strategy posts a signal, as a market tap would; or, in mode ``reprice``, nothing: an
 order rests, and micro itself follows the frame's new best bid. Modes are words: ``sync`` or ``nosync``
-for the journal, ``ws`` or ``rest`` for orders, ``busy`` for the busy-polling receiver, ``reprice``.
+for the journal, ``ws`` or ``rest`` for orders, ``busy`` for ``busy_poll``, ``spin`` for
+that without its rehearsals, ``reprice``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from citadel_micro.core.model.events import (
 )
 from citadel_micro.daemon import Micro
 from citadel_micro.shell.config.config import load
+from citadel_micro.shell.quick_loop import BusyPoll
+from citadel_micro.shell.rehearsal import Rehearsals
 from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.simulator.accounts import named_keys
 from citadel_micro.simulator.binance_spot.records import account_uid
@@ -112,7 +115,10 @@ class Strategy:
         self.control: Control | None = None
         self.resting = ""
         self.mode: set[str] = set()
-        self.spinning = False
+        self._poll: BusyPoll | None = None
+        its = {key: each.instrument for key, each in micro.engine.inst_states.items()}
+        now = micro.runner.clock.now
+        self._rehearsals = Rehearsals(micro.engine.config, its, micro.adapters, now)
         self._count = 0
         self._base = os.getpid()
         runner: Any = micro.runner
@@ -196,19 +202,17 @@ class Strategy:
         # Without a connection for orders they go over REST.
         wire: Any = adapter._dialect.fallback if "rest" in self.mode else None  # noqa: SLF001
         own: Any = adapter
-        own.__dict__.pop("_wire", None)
+        own._sender.__dict__.pop("wire", None)  # noqa: SLF001 - as above
         if wire is not None:
-            own._wire = wire  # noqa: SLF001 - as above
+            own._sender.wire = wire  # noqa: SLF001 - as above
         loop = asyncio.get_running_loop()
-        if "busy" in self.mode and not self.spinning:
-            self.spinning = True
-            loop.call_soon(self._spin)
+        if self._poll is not None:
+            self._poll.close()
+        self._poll = None
+        if self.mode & {"busy", "spin"}:
+            meanwhile = self._rehearsals.turn if "busy" in self.mode else None
+            self._poll = BusyPoll(loop, meanwhile=meanwhile)
         loop.create_task(self._begin())  # noqa: RUF006 - ends soon
-
-    def _spin(self) -> None:
-        self.spinning = "busy" in self.mode
-        if self.spinning:
-            asyncio.get_running_loop().call_soon(self._spin)
 
     async def _begin(self) -> None:
         runner, store = self.runner, self.micro.engine.order_store

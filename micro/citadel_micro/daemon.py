@@ -35,7 +35,8 @@ from citadel_micro.shell.ops.kill_switch import KillSwitch
 from citadel_micro.shell.ops.machine import check_symbols
 from citadel_micro.shell.ops.watchdog_server import FIRST_WITHIN_S, WatchdogServer, in_command
 from citadel_micro.shell.order_adapter import AdapterSetup
-from citadel_micro.shell.quick_loop import quicken
+from citadel_micro.shell.quick_loop import BusyPoll, quicken
+from citadel_micro.shell.rehearsal import Rehearsals
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
 
@@ -273,7 +274,7 @@ class Micro:
         parts.push_async_callback(refresher.close)
         self._alerts = started_watch(config.alerts, self._vitals, parts)
         self._vitals.state = "running"
-        parts.callback(quicken(self._loop, busy_poll=config.busy_poll).close)
+        parts.callback(self._quickened(engine, instruments, clock).close)
         log.info(
             "micro is up",
             mode=config.mode,
@@ -285,6 +286,12 @@ class Micro:
             symbols=[f"{venue}:{symbol}" for (venue, symbol), _ in engine.followed()],
             kernel="compiled" if kernel.COMPILED else "python",
         )
+
+    def _quickened(
+        self, engine: Engine, instruments: Mapping[tuple[str, str], Instrument], clock: Clock
+    ) -> BusyPoll:
+        rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now)
+        return quicken(self._loop, busy_poll=self.config.busy_poll, meanwhile=rehearsals.turn)
 
     def _begin(self, runner: Runner, folder: RunFolder) -> None:
         runner.post(Started(state=folder.state, damaged=folder.damaged))

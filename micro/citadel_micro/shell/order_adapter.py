@@ -70,6 +70,14 @@ class Prepares(Protocol):
         """
 
 
+@runtime_checkable
+class Rehearses(Protocol):
+    """An adapter that can go the way of an order without an order (``shell.rehearsal``)."""
+
+    def rehearse(self, order: PlaceOrder) -> None:
+        """Sign the request of an order that is none, and drop it: nothing is counted, kept or sent."""
+
+
 class OrderAdapter(Protocol):
     """Sends orders to one venue and feeds its reports back into the runner.
 

@@ -32,10 +32,18 @@ class BusyPoll:
     Args:
         loop: a loop with something to run does not wait in its poll, so something always is.
         busy: off, it does nothing.
+        meanwhile: called in each turn.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, busy: bool = True) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        busy: bool = True,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         self._loop = loop
+        self._meanwhile = meanwhile
         self._handle: asyncio.Handle | None = None
         if busy:
             self._turn()
@@ -48,12 +56,19 @@ class BusyPoll:
 
     def _turn(self) -> None:
         self._handle = self._loop.call_soon(self._turn)
+        if self._meanwhile is not None:
+            self._meanwhile()
 
 
-def quicken(loop: asyncio.AbstractEventLoop, *, busy_poll: bool) -> BusyPoll:
+def quicken(
+    loop: asyncio.AbstractEventLoop,
+    *,
+    busy_poll: bool,
+    meanwhile: Callable[[], None] | None = None,
+) -> BusyPoll:
     """Everything has been started: freeze what is there soon, and poll as asked, until it is closed."""
     loop.call_later(FREEZE_AFTER_S, _freeze)
-    return BusyPoll(loop, busy=busy_poll)
+    return BusyPoll(loop, busy=busy_poll, meanwhile=meanwhile)
 
 
 def _freeze() -> None:

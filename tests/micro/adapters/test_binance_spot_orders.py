@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,6 +143,26 @@ def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> 
             await bench.told(OrderAccepted, order)
             # Had the first one left, its answer would have come before this one's.
             assert never.client_id not in {getattr(each, "client_id", "") for each in bench.reports}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_rehearsed_is_neither_counted_nor_kept_nor_sent() -> None:
+    async def scenario() -> None:
+        async with live_bench() as bench:
+            await bench.start("ed25519")
+            order = await bench.resting()
+            await bench.told(OrderAccepted, order)
+            adapter = bench.adapter
+            known, used = dict(bench.rows.values), adapter.budget.used()
+            for number in range(50):
+                adapter.rehearse(replace(order, client_id=f"scabc123rehearsal-{number}-1"))
+            assert (bench.rows.values, adapter.budget.used()) == (known, used)
+            bench.cancel(order)
+            await bench.told(OrderDone, order)
+            # Had one of them left, its answer would have come before this end.
+            ids = {getattr(each, "client_id", order.client_id) for each in bench.reports}
+            assert ids == {order.client_id}
 
     asyncio.run(scenario())
 

@@ -79,3 +79,27 @@ def test_callbacks_timers_and_sockets_come_in_their_order(
     with asyncio.Runner(loop_factory=make) as runner:
         busy = runner.run(with_it())
     assert plain == busy == ["0", "1", "2", "soon", "timer", "late"]
+
+
+def test_what_is_done_meanwhile_ends_with_it() -> None:
+    async def main() -> None:
+        turns: list[int] = []
+        enough = asyncio.Event()
+
+        def turn() -> None:
+            turns.append(len(turns))
+            if len(turns) == 3:
+                enough.set()
+
+        poll = BusyPoll(asyncio.get_running_loop(), meanwhile=turn)
+        await enough.wait()
+        poll.close()
+        count = len(turns)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(turns) == count
+        BusyPoll(asyncio.get_running_loop(), busy=False, meanwhile=turn)
+        await asyncio.sleep(0)
+        assert len(turns) == count
+
+    asyncio.run(main())

@@ -352,8 +352,8 @@ class MicroConfig(BaseModel):
     run_dir: Path = Path("runs/micro")
     """Folder of the journal; one micro at a time."""
     busy_poll: bool = False
-    """Never sleep: what arrives is read some 0.1 ms sooner. Takes a whole core, all the time: only on
-    a machine with a core to spare."""
+    """Never sleep: what arrives is read some 0.1 ms sooner, and orders that are never sent keep the way of an
+    order in the processor's caches. Takes a whole core, all the time: only on a machine with a core to spare."""
     bridge: BridgeSection = BridgeSection()
     venues: dict[str, VenueSection] = Field(
         default={DEFAULT_VENUE: VenueSection()}, min_length=1, max_length=1

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import Event
     from citadel_micro.shell.order_adapter import AdapterHost, AdapterSetup, Send, VenueCommand
     from citadel_micro.shell.venue.cancel_timer import DeadMan, VenueTimer
-    from citadel_micro.shell.venue.dialect import Dialect, Request, Wire, WireSession
+    from citadel_micro.shell.venue.dialect import Dialect, Request, WireSession
     from citadel_micro.shell.venue.facts import Fact
     from citadel_micro.shell.venue.outcomes import Outcome
     from citadel_micro.shell.venue.request_budget import RequestBudget
@@ -165,7 +165,8 @@ class LiveAdapter:
         )
         self._sender = RequestSender(
             self._loop,
-            wire=lambda: self._wire(),  # noqa: PLW0108 - another one may be put in its place
+            entry=self.entry,
+            dialect=dialect,
             why_down=lambda: self._down,
             budget=budget,
             clock=clock,
@@ -230,6 +231,10 @@ class LiveAdapter:
         else:
             raise InvariantError(f"{self.venue}: {type(command).__name__} without an approval")
 
+    def rehearse(self, order: PlaceOrder) -> None:
+        """See ``Rehearses``."""
+        self._sender.rehearse(order)
+
     def close(self) -> None:
         """Stop delivering reports."""
         self._host = None
@@ -259,12 +264,6 @@ class LiveAdapter:
     def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Send a request within the venue's limits, over what is up."""
         self._sender.prepare(request, done)()
-
-    def _wire(self) -> Wire | None:
-        session = self.entry.current
-        if session is not None and session.up:
-            return session
-        return self._dialect.fallback()
 
     def _answered(
         self,

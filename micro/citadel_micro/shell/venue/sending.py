@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from citadel_micro.core.model.commands import PlaceOrder
     from citadel_micro.shell.order_adapter import Send
-    from citadel_micro.shell.venue.dialect import Request, Wire
+    from citadel_micro.shell.venue.dialect import Dialect, Request, Wire, WireSession
     from citadel_micro.shell.venue.outcomes import Outcome
+    from citadel_micro.shell.venue.reconnect import Reconnector
     from citadel_micro.shell.venue.request_budget import RequestBudget
     from citadel_micro.shell.venue.venue_clock import VenueClock
 
@@ -23,8 +25,9 @@ class RequestSender:
 
     Args:
         loop: ends what is not sent, in its next turn.
-        wire: what is up; None where nothing is.
-        why_down: why.
+        entry: the connection for orders.
+        dialect: the venue's protocol.
+        why_down: why nothing is up, where nothing is.
         budget: what may be sent.
         clock: the venue's time.
         now: engine time in ns.
@@ -34,22 +37,31 @@ class RequestSender:
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        wire: Callable[[], Wire | None],
+        entry: Reconnector[WireSession],
+        dialect: Dialect,
         why_down: Callable[[], str],
         budget: RequestBudget,
         clock: VenueClock,
         now: Callable[[], int],
     ) -> None:
         self._loop = loop
-        self._wire = wire
+        self._entry = entry
+        self._dialect = dialect
         self._why_down = why_down
         self._budget = budget
         self._clock = clock
         self._now = now
 
+    def wire(self) -> Wire | None:
+        """What requests are sent by now; None where nothing is up."""
+        session = self._entry.current
+        if session is not None and session.up:
+            return session
+        return self._dialect.fallback()
+
     def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Send:
         """Count, sign and write a request; what is returned sends it, or tells why it was not."""
-        wire = self._wire()
+        wire = self.wire()
         if wire is None:
             why = NotSent(f"no connection: {self._why_down()}")
             return partial(self._loop.call_soon, done, why)
@@ -61,8 +73,18 @@ class RequestSender:
             return send
         return partial(self._send_in_time, request.expires_ns, send, done)
 
+    def rehearse(self, order: PlaceOrder) -> None:
+        """Sign and write the request of an order that is none, and drop it."""
+        wire = self.wire()
+        if wire is not None:
+            wire.prepare(self._dialect.place(order), _drop)
+
     def _send_in_time(self, expires_ns: int, send: Send, done: Callable[[Outcome], None]) -> None:
         if self._now() < expires_ns:
             send()
         else:  # the disk has taken so long
             done(NotSent("it has expired"))
+
+
+def _drop(_outcome: Outcome) -> None:
+    """Nothing was sent."""
