@@ -1,9 +1,9 @@
 """The root of the command line: collects every package's commands, and sets the exit code.
 
 Packages contribute subcommands through the entry-point group ``citadel.commands``; each entry names
-a function ``register(app: typer.Typer) -> None``. Those modules import nothing heavy at their top:
-a command imports what it needs when it is invoked, so that ``citadel --help`` is quick and works
-whichever extras are installed.
+a function ``register(app: typer.Typer, asked: str) -> None``, which adds at least the command that is asked
+for, or all of them. Those modules import nothing heavy at their top: a command imports what it needs when it is
+invoked, so that ``citadel --help`` is quick and works whichever extras are installed.
 
 The exit code of a run is decided here and nowhere else: see ``citadel_bridge.exit_codes``.
 """
@@ -88,11 +88,12 @@ class _Root(TyperGroup):
         return result
 
 
-def build(only: str | None = None) -> typer.Typer:
+def build(only: str | None = None, asked: str = "") -> typer.Typer:
     """Compose the application from the entry points.
 
     Args:
         only: take one package's commands (``bridge``, ``macro``, ``micro``) instead of all.
+        asked: the one command that will be run; empty for all that there are.
     """
     app = typer.Typer(
         cls=_Root,
@@ -126,7 +127,7 @@ def build(only: str | None = None) -> typer.Typer:
                 f"note: the commands of {entry.name} are not available: {explain(error)}", err=True
             )
             continue
-        register(app)
+        register(app, asked)
     _arrange(app)
     return app
 
@@ -154,7 +155,8 @@ def main(
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def run() -> int | None:
-        app = build(only)
+        word = "".join(arguments[:1])
+        app = build(only, word if any(word in names for names in PANELS.values()) else "")
         _keep(app, arguments[:1])
         code: int | None = app(arguments, prog_name=prog, standalone_mode=False)
         return code

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from citadel_bridge import key_commands, signal_commands, tape_commands
-
 if TYPE_CHECKING:
     import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add this package's commands to the root command."""
-    key_commands.register(app)
-    signal_commands.register(app)
-    tape_commands.register(app)
+def register(app: typer.Typer, asked: str = "") -> None:
+    """Add this package's commands to the root command, or at least the one that is asked for."""
+    if asked in ("", "keys"):
+        from citadel_bridge import key_commands  # noqa: PLC0415 - a process that runs for days has no use for it
+
+        key_commands.register(app)
+    if asked in ("", "signal"):
+        from citadel_bridge import signal_commands  # noqa: PLC0415 - as above
+
+        signal_commands.register(app)
+    if asked in ("", "record", "replay", "tape"):
+        from citadel_bridge import tape_commands  # noqa: PLC0415 - as above
+
+        tape_commands.register(app)

@@ -70,8 +70,10 @@ _PASS_ON: Final = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add this package's commands to the root command."""
+def register(app: typer.Typer, asked: str = "") -> None:
+    """Add this package's commands to the root command, or at least the one that is asked for."""
+    if asked not in ("", "macro", "init", "shadow"):
+        return
     macro = typer.Typer(
         no_args_is_help=True,
         add_completion=False,

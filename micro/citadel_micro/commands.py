@@ -8,69 +8,53 @@ command returns an ``Exit`` (or None for OK) or raises an error of ``citadel_pro
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from citadel_bridge.command_table import add
 from citadel_bridge.exit_codes import Exit
 
 if TYPE_CHECKING:
     from citadel_micro.shell.config.config import MicroConfig
 
 
-def register(app: typer.Typer) -> None:
-    """Add this package's commands to the root command."""
-    import citadel_micro.adapters  # noqa: F401, PLC0415 - tells the shell which venues there are
-    from citadel_micro.demo.command import audit, demo  # noqa: PLC0415
-    from citadel_micro.offline.cache_command import cache  # noqa: PLC0415
-    from citadel_micro.offline.command import work  # noqa: PLC0415
-    from citadel_micro.offline.study.command import study  # noqa: PLC0415
-    from citadel_micro.offline.tca.command import tca  # noqa: PLC0415
-    from citadel_micro.preflight.command import live  # noqa: PLC0415
-    from citadel_micro.preflight.doctor_command import doctor  # noqa: PLC0415
-    from citadel_micro.shell.commands.alerts import alerts  # noqa: PLC0415
-    from citadel_micro.shell.commands.algos import algos  # noqa: PLC0415
-    from citadel_micro.shell.commands.capture import capture  # noqa: PLC0415
-    from citadel_micro.shell.commands.export import export  # noqa: PLC0415
-    from citadel_micro.shell.commands.feeds import feeds  # noqa: PLC0415
-    from citadel_micro.shell.commands.feeds_group import books  # noqa: PLC0415
-    from citadel_micro.shell.commands.incident import incident  # noqa: PLC0415
-    from citadel_micro.shell.commands.instruments import instruments  # noqa: PLC0415
-    from citadel_micro.shell.commands.journal import journal  # noqa: PLC0415
-    from citadel_micro.shell.commands.operator import operator  # noqa: PLC0415
-    from citadel_micro.shell.commands.page import page  # noqa: PLC0415
-    from citadel_micro.shell.commands.paper import paper  # noqa: PLC0415
-    from citadel_micro.shell.commands.risk import risk  # noqa: PLC0415
-    from citadel_micro.shell.commands.status import status, top  # noqa: PLC0415
-    from citadel_micro.simulator.command import sim  # noqa: PLC0415 - see the module's text
-    from citadel_micro.watchdog.command import watchdog  # noqa: PLC0415
+_COMMANDS: Final = {
+    "sim": "citadel_micro.simulator.command:sim",
+    "demo": "citadel_micro.demo.command:demo",
+    "audit": "citadel_micro.demo.command:audit",
+    "work": "citadel_micro.offline.command:work",
+    "cache": "citadel_micro.offline.cache_command:cache",
+    "study": "citadel_micro.offline.study.command:study",
+    "tca": "citadel_micro.offline.tca.command:tca",
+    "algos": "citadel_micro.shell.commands.algos:algos",
+    "paper": "citadel_micro.shell.commands.paper:paper",
+    "micro": "citadel_micro.commands:micro",
+    "watchdog": "citadel_micro.watchdog.command:watchdog",
+    "live": "citadel_micro.preflight.command:live",
+    "doctor": "citadel_micro.preflight.doctor_command:doctor",
+    "status": "citadel_micro.shell.commands.status:status",
+    "top": "citadel_micro.shell.commands.status:top",
+    "page": "citadel_micro.shell.commands.page:page",
+    "operator": "citadel_micro.shell.commands.operator:operator",
+    "risk": "citadel_micro.shell.commands.risk:risk",
+    "alerts": "citadel_micro.shell.commands.alerts:alerts",
+    "books": "citadel_micro.shell.commands.feeds_group:books",
+    "capture": "citadel_micro.shell.commands.capture:capture",
+    "export": "citadel_micro.shell.commands.export:export",
+    "feeds": "citadel_micro.shell.commands.feeds:feeds",
+    "instruments": "citadel_micro.shell.commands.instruments:instruments",
+    "incident": "citadel_micro.shell.commands.incident:incident",
+    "journal": "citadel_micro.shell.commands.journal:journal",
+}
+"""Where each command is: only the one that is asked for is imported."""
 
-    app.command("sim")(sim)
-    app.command("demo")(demo)
-    app.command("audit")(audit)
-    app.command("work")(work)
-    app.add_typer(cache, name="cache")
-    app.command("study")(study)
-    app.command("tca")(tca)
-    app.command("algos")(algos)
-    app.add_typer(paper, name="paper")
-    app.command("micro")(micro)
-    app.command("watchdog")(watchdog)
-    app.add_typer(live, name="live")
-    app.command("doctor")(doctor)
-    app.command("status")(status)
-    app.command("top")(top)
-    app.command("page")(page)
-    app.command("operator")(operator)
-    app.add_typer(risk, name="risk")
-    app.add_typer(alerts, name="alerts")
-    app.command("books")(books)
-    app.command("capture")(capture)
-    app.command("export")(export)
-    app.command("feeds")(feeds)
-    app.command("instruments")(instruments)
-    app.add_typer(incident, name="incident")
-    app.add_typer(journal, name="journal")
+
+def register(app: typer.Typer, asked: str = "") -> None:
+    """Add this package's commands to the root command, or only the one that is asked for."""
+    if asked in ("", *_COMMANDS):
+        import citadel_micro.adapters  # noqa: F401, PLC0415 - tells the shell which venues there are
+    add(app, _COMMANDS, asked)
 
 
 def micro(

@@ -13,7 +13,6 @@ import structlog
 from citadel_bridge.exit_codes import Exit
 from citadel_micro.daemon import Micro
 from citadel_micro.shell.journal.run_index import replace_whole
-from citadel_micro.shell.keys.process_guard import guard_process
 from citadel_micro.shell.ops import kill_switch
 from citadel_micro.shell.quick_loop import loop_factory
 from citadel_proto.errors import BadInput
@@ -69,6 +68,8 @@ def run_micro(
             mend="run it in WSL or in Docker; Freqtrade may stay where it is",
         )
     if config.mode == "live":
+        from citadel_micro.shell.keys.process_guard import guard_process  # noqa: PLC0415 - with keys only
+
         guard_process()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:

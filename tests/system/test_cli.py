@@ -160,7 +160,7 @@ class FakeEntry:
         return self._loads
 
 
-def _greet(app: typer.Typer) -> None:
+def _greet(app: typer.Typer, _asked: str) -> None:
     @app.command()
     def greet(times: int = 1) -> Exit:
         typer.echo("hello " * times)
@@ -224,7 +224,7 @@ def test_one_package_can_be_asked_for_alone(entries: list[FakeEntry]) -> None:
 def test_only_the_command_that_is_asked_for_is_built(
     entries: list[FakeEntry], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def register(app: typer.Typer) -> None:
+    def register(app: typer.Typer, _asked: str) -> None:
         @app.command("cannot")
         def cannot(_what: int | str) -> None: ...  # typer takes no unions
 
@@ -319,7 +319,7 @@ from importlib import metadata
 from types import SimpleNamespace
 from citadel_bridge import cli
 
-def register(app):
+def register(app, asked):
     @app.command()
     def pour():
         sys.stdin.readline()

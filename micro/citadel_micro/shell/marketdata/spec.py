@@ -137,6 +137,12 @@ class SpecFinder(Protocol):
     def specs(self) -> Mapping[str, VenueSpec]:
         """All of them, by venue id. Raises BadInput for a broken file."""
 
+    def spec(self, venue: str) -> VenueSpec | None:
+        """That of a venue whose id says which package it is in, without reading all others; else None.
+
+        Raises BadInput for a broken file.
+        """
+
     def folders(self) -> Sequence[Path]:
         """Where the venues' packages are."""
 
@@ -147,6 +153,10 @@ SPECS: Final[Slot[SpecFinder]] = Slot("specs of venues")
 @cache
 def _specs() -> Mapping[str, VenueSpec]:
     return SPECS.get().specs()
+
+
+def _spec(venue: str) -> VenueSpec | None:
+    return SPECS.get().spec(venue) or _specs().get(venue)
 
 
 def broken_venue(name: str, error: Exception) -> BadInput:
@@ -174,12 +184,12 @@ def venue_ids() -> list[str]:
 
 def known_spec(venue: str) -> VenueSpec | None:
     """Spec of this venue; None where it has none, as those that ccxt follows."""
-    return _specs().get(venue)
+    return _spec(venue)
 
 
 def venue_spec(venue: str) -> VenueSpec:
     """Spec of this venue. Raises BadInput, with the nearest names, for an unknown one."""
-    spec = _specs().get(venue)
+    spec = _spec(venue)
     if spec is not None:
         return spec
     if venue.startswith(PREFIX):
