@@ -85,6 +85,7 @@ def params_of(name: str, chance: Random, at: float = 60_000.0) -> dict[str, Any]
     drawn["chase_limit"] = (
         {
             "clip_pct": chance.choice((0.1, 10.0, 40.0)),
+            "queue_miss_bps": 0.02,
             "urgency": chance.choice(("passive", "normal", "high", "cross")),
             "on_timeout": chance.choice(("cancel", "cross_ioc")),
             "advance_dwell_ms": chance.choice((0, 1_000)),

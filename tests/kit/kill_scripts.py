@@ -83,7 +83,7 @@ LIMIT: Final = {"limit_price": Decimal(60_001)}
 STORIES: Final[dict[str, Story]] = {
     "auto": Story(CHASE_OF_AUTO, {}),
     "chase_limit": Story(CHASE, {}),
-    "chase_limit in slices": Story(CHASE | {"clip_pct": 0.2}, {}),
+    "chase_limit in slices": Story(CHASE | {"clip_pct": 0.2, "queue_miss_bps": 0.02}, {}),
     "limit": Story(TIME, {"limit_price": Decimal(60_000)}, whole=False),
     "marketable_limit": Story(TIME, {}, whole=False, partial=0.8),
     "peg": Story(TIME | {"min_dwell_ms": 0}, {}, whole=False),

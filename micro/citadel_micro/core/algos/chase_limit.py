@@ -24,7 +24,8 @@ from citadel_micro.core.algos.base import (
     unfit,
     whole_part,
 )
-from citadel_micro.core.model.time_units import FAR, MS
+from citadel_micro.core.algos.queue_value import QueueValue
+from citadel_micro.core.model.time_units import FAR, MS, SECOND
 from citadel_micro.core.orders.order_states import ParentEvent
 
 if TYPE_CHECKING:
@@ -130,6 +131,14 @@ class ChaseLimit(Algorithm):
             100,
             source="crossing gains 0.3 to 0.8 bps there before fees",
         ),
+        Param(
+            "queue_miss_bps",
+            -1.0,
+            "It stays behind a better price while its place in the queue is worth more: what being missed there costs; -1: never",
+            -1,
+            1_000,
+            source="Moallemi and Yuan 2016; not confirmed by `make study`",
+        ),
         Param("max_reprices", 200, "Then it rests", 0, 100_000),
         Param(
             "clip_pct",
@@ -174,6 +183,8 @@ class ChaseLimit(Algorithm):
         self._max_reprices = self.number("max_reprices")
         self._clip_e3 = round(self.real("clip_pct") * 1_000)
         self._best = _NO_BEST
+        miss_bps = self.real("queue_miss_bps")
+        self._queue = QueueValue(miss_bps) if miss_bps >= 0 else None
         self.began_ns = 0
         """When it began, where that is not the parent's acceptance: a part of a larger order."""
         self.endless = False
@@ -276,7 +287,9 @@ class ChaseLimit(Algorithm):
                     f"the market is beyond the worst price {inst.instrument.price(sign * cap)}",
                 )
             target = cap
-        if child is not None and not self._worth(parent, child, target, now_ns):
+        if self._queue is not None:
+            self._queue.look(parent, inst, child, near, now_ns)
+        if child is not None and not self._worth(parent, inst, child, target, now_ns):
             return KEEP
         work = Work(sign * target, post_only=self.post_only, ioc=False, capped=capped)
         return work if self._clip_e3 == _WHOLE_E3 else self._clipped(work, parent, inst, child)
@@ -303,7 +316,9 @@ class ChaseLimit(Algorithm):
             cap = min(cap, math.floor(sign * reach / 2))
         return cap
 
-    def _worth(self, parent: Parent, child: Child, target: int, now_ns: int) -> bool:
+    def _worth(
+        self, parent: Parent, inst: InstrumentState, child: Child, target: int, now_ns: int
+    ) -> bool:
         """Whether a reprice is worth losing the place in the queue."""
         own = parent.sign * child.price_ticks
         gain = target - own
@@ -319,6 +334,10 @@ class ChaseLimit(Algorithm):
         dwelt_ns = child.changed_ns + (self._advance_ns if gain > 0 else self._retreat_ns)
         if now_ns < dwelt_ns:
             self.wake_ns = min(self.wake_ns, dwelt_ns)
+            return False
+        queue = self._queue
+        if gain > 0 and queue is not None and queue.holds(parent, inst, child, gain, now_ns):
+            self.wake_ns = min(self.wake_ns, now_ns + SECOND)
             return False
         return True
 
