@@ -146,7 +146,12 @@ def init(
     if out.exists() and not force:
         raise Refused(f"{out} exists: name another with --out, or write over it with --force")
     proposal = propose(config, money, shadow=shadow)
-    out.write_text(proposal.toml, "utf-8")
+    try:
+        out.write_text(proposal.toml, "utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"cannot be written: {error.strerror}", where=str(out), mend="name another with --out"
+        ) from error
     names = " ".join(f"-c {path}" for path in config)
     trade = f"trade {SHADOW}" if shadow else "trade"
     then = (f"citadel micro --config {out}", f"citadel macro {trade} {names}")

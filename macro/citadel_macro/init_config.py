@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from freqtrade.configuration.load_config import load_from_files
-from freqtrade.exceptions import OperationalException
+import ccxt
 
+from citadel_macro import freqtrade_files
 from citadel_macro.key_guard import credentials_in
-from citadel_macro.venues import venue_of
+from citadel_macro.venues import FREQTRADE_NAMES, venue_of
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ SPARE: Final = Decimal("1.25")
 DAY_LOSS: Final = Decimal("0.03")
 DRAWDOWN: Final = Decimal("0.08")
 """Of the capital: a proposal, to be thought about."""
+UNLIMITED: Final = "unlimited"
 PLENTY: Final = 10**12
 """Of every currency of a shadow, and its limits: a coin of a millionth of a cent included."""
 _MONEY_LIMITS: Final = (
@@ -51,12 +54,13 @@ def propose(
     Raises:
         BadInput: a file cannot be read, or lacks what micro has to know.
     """
-    config = _load(paths)
+    config = freqtrade_files.read([str(path) for path in paths])
     where = ", ".join(str(path) for path in paths)
     exchange = config.get("exchange", {})
-    if not exchange.get("name"):
+    if not isinstance(exchange, dict) or not exchange.get("name"):
         raise BadInput("exchange.name is missing", where=where, mend="name the exchange")
-    pairs = [str(pair) for pair in exchange.get("pair_whitelist", ())]
+    _require_known(str(exchange["name"]), where)
+    pairs = [str(pair) for pair in _listed_in(exchange, "pair_whitelist", where)]
     plain = [pair for pair in pairs if "/" in pair and not any(c in pair for c in "*.^$()[]")]
     if not plain:
         raise BadInput(
@@ -151,24 +155,16 @@ def _listed(pairs: list[str]) -> str:
     return ", ".join(f'"{pair}"' for pair in pairs)
 
 
-def _load(paths: Sequence[Path]) -> dict[str, Any]:
-    for path in paths:
-        if not path.is_file():
-            raise BadInput(
-                "there is no such file", where=str(path), mend="name Freqtrade's config.json"
-            )
-    try:
-        config: dict[str, Any] = load_from_files([str(path) for path in paths])
-    except OperationalException as error:
-        raise BadInput(str(error).splitlines()[0], where=str(paths[0])) from error
-    return config
-
-
 def _sizes(
     config: Mapping[str, Any], capital: Decimal | None, where: str
 ) -> tuple[Decimal, int, Decimal]:
     """Stake of a trade, trades at once, and the capital, all in the stake currency."""
-    many = int(config.get("max_open_trades", 1))
+    asked = config.get("max_open_trades", 1)
+    if not isinstance(asked, int | float):
+        raise BadInput(
+            f"max_open_trades is {asked!r}", where=where, allowed="a number; -1: no limit"
+        )
+    many = -1 if math.isinf(asked) else int(asked)
     if many < 1:  # -1: as many as there are pairs
         many = max(1, len(config.get("exchange", {}).get("pair_whitelist", ())))
     stake = config.get("stake_amount")
@@ -184,6 +180,10 @@ def _sizes(
     if isinstance(stake, int | float):
         each = Decimal(str(stake))
         return each, many, wallet if wallet is not None else each * many
+    if stake != UNLIMITED:
+        raise BadInput(
+            f"stake_amount is {stake!r}", where=where, allowed=f"a number, or {UNLIMITED!r}"
+        )
     if wallet is None:
         raise BadInput(
             "stake_amount is 'unlimited' and no capital is known",
@@ -192,6 +192,24 @@ def _sizes(
         )
     ratio = Decimal(str(config.get("tradable_balance_ratio", 0.99)))
     return wallet * ratio / many, many, wallet
+
+
+def _require_known(name: str, where: str) -> None:
+    known = [*ccxt.exchanges, *FREQTRADE_NAMES]
+    if name.lower() not in known:
+        near = difflib.get_close_matches(name.lower(), known, n=1)
+        raise BadInput(
+            f"exchange.name is {name!r}, which Freqtrade does not know",
+            where=where,
+            mend=f"did you mean {near[0]}?" if near else "see `freqtrade list-exchanges`",
+        )
+
+
+def _listed_in(section: Mapping[str, Any], name: str, where: str) -> list[Any]:
+    found = section.get(name, [])
+    if not isinstance(found, list):
+        raise BadInput(f"exchange.{name} is {found!r}", where=where, allowed='a list: ["BTC/USDT"]')
+    return found
 
 
 def _opening(config: Mapping[str, Any], staked: Decimal, money: Decimal) -> Decimal:
@@ -239,7 +257,7 @@ def _about_pairs(config: Mapping[str, Any], pairs: list[str], plain: list[str]) 
     if any(method != "StaticPairList" for method in methods[:1]):
         said.append(
             f"its pairs come from {methods[0]}: name in micro's on_demand all that it may choose, as "
-            '["*/USDT"] (live at binance-spot only; elsewhere list them in symbols): others are rejected'
+            '["*/USDT"] (live at binance-spot and kraken-spot; elsewhere list them in symbols): others are rejected'
         )
     return said
 

@@ -21,8 +21,8 @@ from freqtrade.exchange import MAP_EXCHANGE_CHILDCLASS, Exchange
 from freqtrade.resolvers import ExchangeResolver
 
 from citadel_bridge.exit_codes import Exit
+from citadel_macro import freqtrade_files, markets_cache, pricing, strategy, ui_access
 from citadel_macro import freqtrade_hooks as hooks
-from citadel_macro import markets_cache, pricing, strategy, ui_access
 from citadel_macro.config import settings_of
 from citadel_macro.exchange import BridgeMixin, bridged
 from citadel_macro.key_guard import refuse_keys
@@ -31,7 +31,7 @@ from citadel_macro.shadow.shadowing import Shadowing
 from citadel_proto.errors import CitadelError, InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from freqtrade.constants import Config, ExchangeConfig
 
@@ -79,6 +79,24 @@ def run(argv: Sequence[str], *, shadow: bool = False) -> Exit:
         return Exit.BAD_INPUT if argv[:1] == ["trade"] and not asked_for_help else Exit.OK
     # Freqtrade's 1 is an unexpected exception; its traceback has been logged.
     return Exit.BUG if code == 1 else Exit(int(code))
+
+
+def _closing(construct: Callable[..., None]) -> Callable[..., None]:
+    """The constructor of Freqtrade's exchange, which ends what it has begun when it fails.
+
+    It starts a thread of websockets before it loads the markets. Without a network the bot says that it
+    cannot start, and that thread would keep its process for ever: who supervises it never starts it again.
+    """
+
+    def __init__(exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, N807 - Freqtrade's
+        try:
+            construct(exchange, *args, **kwargs)
+        except BaseException:
+            if getattr(exchange, "_exchange_ws", None) is not None:
+                exchange.close()  # type: ignore[no-untyped-call]
+            raise
+
+    return __init__
 
 
 def trades(config: Mapping[str, Any]) -> bool:
@@ -137,7 +155,7 @@ class Launch:
                 exchange: Exchange = stock(config, **options)
             return exchange
 
-        read = Configuration.load_config
+        read, construct = Configuration.load_config, Exchange.__init__
 
         def load_config(configuration: Configuration) -> dict[str, Any]:
             config = read(configuration)
@@ -150,12 +168,17 @@ class Launch:
 
         ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[method-assign]
         Configuration.load_config = load_config  # type: ignore[method-assign,assignment]
+        Exchange.__init__ = _closing(construct)  # type: ignore[method-assign]
         try:
-            with hooks.installed(lambda: self._exchange):
+            with freqtrade_files.said(self._fail), hooks.installed(lambda: self._exchange):
                 yield self
         finally:
             Configuration.load_config = read  # type: ignore[method-assign]
+            Exchange.__init__ = construct  # type: ignore[method-assign]
             ExchangeResolver.load_exchange = original  # type: ignore[method-assign]
+
+    def _fail(self, error: CitadelError) -> None:
+        self.failure = error
 
     def _shadows(self, config: Config) -> Shadowing | None:
         """The shadow of this bot, where it is to have one; one a process, which survives a reload."""

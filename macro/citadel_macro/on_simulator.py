@@ -10,9 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from freqtrade.configuration.load_config import load_from_files
-from freqtrade.exceptions import OperationalException
-
+from citadel_macro import freqtrade_files
 from citadel_macro.demo import demo_config
 from citadel_proto.errors import BadInput
 
@@ -56,10 +54,7 @@ def on_simulator(words: Sequence[str], option: str) -> list[str]:
 
 def _turned(config: dict[str, Any], paths: Sequence[str], option: str) -> dict[str, Any]:
     """Only what has to differ from the user's own."""
-    try:
-        theirs = load_from_files(list(paths))
-    except OperationalException as error:
-        raise BadInput(str(error).splitlines()[0], where=paths[0]) from error
+    theirs = freqtrade_files.read(paths)
     if str(theirs.get("trading_mode", "spot")) != "spot":
         raise BadInput(
             f"trading_mode is {theirs['trading_mode']}",

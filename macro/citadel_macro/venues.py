@@ -27,7 +27,7 @@ _VENUES: Final[dict[str, tuple[str, str]]] = {
 }
 """Venue id of spot and of futures. Empty or missing: micro has no feed of its own."""
 
-_CCXT_NAMES: Final = {"huboi": "htx", "huobi": "htx"}
+FREQTRADE_NAMES: Final = {"huboi": "htx", "huobi": "htx"}
 """Names that Freqtrade accepts under another name than ccxt's."""
 
 
@@ -41,7 +41,7 @@ def venue_of(config: Mapping[str, Any]) -> str:
     name = str(config.get("exchange", {}).get("name", "")).lower()
     mode = config.get("trading_mode", "spot")
     futures = str(getattr(mode, "value", mode)) == "futures"
-    return _VENUES.get(name, ("", ""))[futures] or f"ccxt-{_CCXT_NAMES.get(name, name)}"
+    return _VENUES.get(name, ("", ""))[futures] or f"ccxt-{FREQTRADE_NAMES.get(name, name)}"
 
 
 def why_not_served(venue: str, served: Collection[str]) -> str:

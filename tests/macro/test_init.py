@@ -141,6 +141,14 @@ def test_the_paper_account_holds_what_freqtrade_counts_on(
         ({"exchange": {"pair_whitelist": ["BTC/USDT"]}}, "exchange.name is missing"),
         ({"exchange": {"name": "binance", "pair_whitelist": [".*/USDT"]}}, "names no pair"),
         ({"stake_amount": "unlimited", "dry_run_wallet": 0}, "--capital"),
+        ({"stake_amount": "lots"}, "stake_amount is 'lots'"),
+        ({"max_open_trades": "many"}, "max_open_trades is 'many'"),
+        ({"exchange": "binance"}, "exchange.name is missing"),
+        (
+            {"exchange": {"name": "binnance", "pair_whitelist": ["BTC/USDT"]}},
+            "did you mean binance",
+        ),
+        ({"exchange": {"name": "binance", "pair_whitelist": "BTC/USDT"}}, "is 'BTC/USDT'"),
     ],
 )
 def test_what_it_cannot_know_it_asks_for(
@@ -159,7 +167,10 @@ def test_bad_files_and_amounts_are_refused(
     broken.write_text("{")
     assert main(["init", "-c", str(broken), "--out", str(tmp_path / "x")]) == 2
     assert main(["init", "-c", str(tmp_path / "none.json"), "--out", str(tmp_path / "x")]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert "not found" in capsys.readouterr().err
+    words = ["init", "-c", str(freqtrade(tmp_path)), "--out", str(tmp_path / "none" / "x")]
+    assert main(words) == 2
+    assert "fix: name another with --out" in capsys.readouterr().err
     for amount in ("much", "-1", "nan", "0"):
         words = ["init", "-c", str(freqtrade(tmp_path)), "--out", str(tmp_path / "x")]
         assert main([*words, "--capital", amount]) == 2

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,27 @@ def test_an_attribute_error_in_a_constructor_is_not_a_fallback(
         with pytest.raises(AttributeError, match="broken"):
             load(config_for(tmp_path, free_port()))
         launch.close()
+
+
+def test_an_exchange_that_cannot_be_built_leaves_no_thread_that_keeps_the_process(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without a network, when it has begun its websockets and cannot load the markets."""
+    begun: list[bool] = []
+
+    def nothing_answers(*_: object, **__: object) -> None:
+        begun.append("ccxt_ws" in {each.name for each in threading.enumerate()})
+        raise OperationalException("nothing answers")
+
+    monkeypatch.setattr(BridgeMixin, "additional_exchange_init", nothing_answers)
+    config = config_for(tmp_path, free_port())
+    config["exchange"]["enable_ws"] = True
+    with Launch().patched() as launch:
+        with pytest.raises(OperationalException, match="nothing answers") as kept:
+            load(config)
+        launch.close()
+    assert begun == [True]
+    assert "ccxt_ws" not in {each.name for each in threading.enumerate()}, kept
 
 
 def test_an_exchange_that_is_not_bridged_does_not_start(

@@ -41,7 +41,8 @@ class Sender:
             ) from error
         logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines hold the URLs
         self._services: Any = apprise.Apprise()
-        lines = read_private(path).splitlines()
+        text = read_private(path, what="file of URLs", page="docs/howto/be-warned.md")
+        lines = text.splitlines()
         for number, line in enumerate(lines, 1):
             url = line.strip()
             if not url or url.startswith("#"):

@@ -21,11 +21,19 @@ _WRITABLE: Final = stat.S_IWGRP | stat.S_IWOTH
 _PLACE: Final = "a file of mode 0600 in a folder of mode 0700, outside of any repository"
 
 
-def read_private(path: Path, *, vaults: tuple[Path, ...] = VAULTS) -> str:
+def read_private(
+    path: Path,
+    *,
+    what: str = "key file",
+    page: str = "docs/howto/go-live.md",
+    vaults: tuple[Path, ...] = VAULTS,
+) -> str:
     """The text of a file that only this user can read.
 
     Args:
         path: the file.
+        what: it is, for messages.
+        page: that says how to make one.
         vaults: folders whose files are protected by the system that created the folder.
 
     Raises:
@@ -49,14 +57,14 @@ def read_private(path: Path, *, vaults: tuple[Path, ...] = VAULTS) -> str:
         raw = _read(real, guarded=vault is not None)
     except FileNotFoundError as error:
         raise BadInput(
-            "no such key file",
+            f"no such {what}",
             where=str(path),
             allowed=_PLACE,
-            mend="see docs/howto/go-live.md for how to make one",
+            mend=f"see {page} for how to make one",
         ) from error
     except OSError as error:
         raise BadInput(
-            f"key file cannot be read: {error.strerror}",
+            f"{what} cannot be read: {error.strerror}",
             where=str(path),
             mend="it must belong to the user that micro runs as",
         ) from error
@@ -65,7 +73,7 @@ def read_private(path: Path, *, vaults: tuple[Path, ...] = VAULTS) -> str:
     except UnicodeDecodeError:
         raise _refused(name, "is not UTF-8 text", mend="make it anew") from None  # it holds bytes
     if not text.strip():
-        raise _refused(name, "is empty", mend="see docs/howto/go-live.md for its content")
+        raise _refused(name, "is empty", mend=f"see {page} for its content")
     return text
 
 

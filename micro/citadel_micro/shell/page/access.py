@@ -45,7 +45,8 @@ def token_of(folder: Path, configured: Path | None) -> str:
         BadInput: the configured file is not private, or holds no token.
     """
     if configured is not None:
-        text = read_private(configured).strip()
+        page = "docs/howto/watch-in-a-browser.md"
+        text = read_private(configured, what="file with a token", page=page).strip()
         if not _SHORTEST <= len(text) <= _LONGEST or not text.isascii() or not text.isprintable():
             raise BadInput(
                 "the file does not hold a token",

@@ -44,6 +44,9 @@ def test_a_service_that_does_not_take_it_is_named_without_its_token(
 
 
 def test_a_file_that_cannot_be_used_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such file of URLs") as missing:
+        Sender(tmp_path / "none")
+    assert "be-warned.md" in str(missing.value)
     with pytest.raises(BadInput, match="line 2 is no Apprise URL") as refused:
         Sender(urls_file(tmp_path / "keys", "# mine", f"nothing://{TOKEN}"))
     assert TOKEN not in str(refused.value)

@@ -138,6 +138,8 @@ def test_a_configured_token_must_be_private_and_long(tmp_path: Path) -> None:
     file.chmod(0o600)
     assert token_of(tmp_path, file) == TOKEN
     file.write_text("short\n")
+    with pytest.raises(BadInput, match="no such file with a token"):
+        token_of(tmp_path, tmp_path / "none")
     with pytest.raises(BadInput, match="does not hold a token"):
         token_of(tmp_path, file)
     file.write_text(TOKEN)
