@@ -40,18 +40,14 @@ OTHERWISE: Final = {
 }
 """Commands without ``--json``, and why; beside those that are Freqtrade's own."""
 ELSEWHERE: Final = {
-    "tests/bridge/test_commands.py": ("signal buy", "signal sell", "signal cancel", "tape info"),
+    "tests/bridge/test_commands.py": ("signal buy", "signal sell", "signal cancel"),
     "tests/macro/test_init.py": ("init",),
     "tests/macro/test_shadow_mode.py": ("shadow report",),
     "tests/micro/offline/conftest.py": ("work",),
-    "tests/micro/offline/test_prepared.py": ("cache show",),
     "tests/micro/offline/test_study.py": ("study",),
-    "tests/micro/offline/test_tca.py": ("tca",),
     "tests/micro/preflight/test_machine_checks.py": ("doctor",),
     "tests/micro/shell/capture/test_capturing.py": ("books",),
-    "tests/micro/shell/export/test_export.py": ("export",),
     "tests/micro/shell/instruments/test_instruments_command.py": ("instruments",),
-    "tests/micro/shell/journal/test_gate_replay.py": ("risk explain", "risk what-if"),
     "tests/system/test_live_check_usdm.py": ("live check",),
     "tests/system/test_no_secrets.py": ("audit",),
     "tests/system/test_paper_demo.py": ("demo",),
@@ -157,11 +153,17 @@ IN_A_FOLDER: Final = {
     "keys revoke": ["keys", "board"],
     "keys rotate": ["keys", "recorder"],
     "keys check": ["keys"],
+    "tape info": ["a.tape"],
     "tape verify": ["a.tape"],
     "tape cut": ["a.tape", "--out", "part.tape"],
     "tape merge": ["a.tape", "b.tape", "--out", "both.tape"],
     "replay": ["run/journal-00000001.ctape", "--verify"],
+    "risk explain": ["takes-0", "--run-dir", "many"],
+    "risk what-if": ["limits.toml", "many/journal-00000001.ctape"],
+    "tca": ["many"],
+    "export": ["many", "--format", "jsonl"],
     "algos": [],
+    "cache show": [],
     "cache clear": [],
     "paper fit-latency": ["many"],
     "live make-key": ["key.toml", "--venue", "binance-spot", "--account", "me"],
@@ -172,6 +174,8 @@ IN_A_FOLDER: Final = {
     "alerts test": ["--urls", "urls/alerts.txt"],
 }
 """Arguments, in the order in which they are run."""
+INDENTED: Final = {"algos", "tca"}
+"""Their document has lines."""
 
 
 @pytest.fixture
@@ -194,6 +198,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rig.journal.sync()
     rig.journal.close()
     live_file(tmp_path)
+    (tmp_path / "limits.toml").write_text("[risk]\nmax_order_notional = 1\n")
     return tmp_path
 
 
@@ -202,7 +207,7 @@ def read(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> Any
     code = cli.main([*name.split(), *words, "--json"])
     shown = capsys.readouterr()
     assert code == Exit.OK, f"{name}: {code}\n{shown.out}{shown.err}"
-    assert len(shown.out.splitlines()) == 1 or name == "algos", shown.out
+    assert len(shown.out.splitlines()) == 1 or name in INDENTED, shown.out
     return json.loads(shown.out)
 
 
@@ -219,12 +224,17 @@ def test_what_is_printed_in_a_folder_is_one_document(
     assert found["keys make"]["made"] == ["macro", "micro", "cli", "recorder"]
     assert {each["name"] for each in found["keys show"]["keys"]} >= {"macro", "micro"}
     assert found["keys check"]["problems"] == []
+    assert found["tape info"]["records"] == 1
     assert found["tape verify"] == {"records": 1, "blocks": 1, "tail": None}
     assert found["tape merge"]["records"] == 2
     assert found["replay"]["difference"] is None
     assert found["replay"]["events"] > 0
     assert found["paper fit-latency"]["orders"] >= 20
     assert found["live make-key"]["public_key"].startswith("-----BEGIN PUBLIC KEY")
+    assert found["risk explain"]["order"] == "takes-0"
+    assert found["risk what-if"]["denials_instead"] == {"MAX_ORDER_NOTIONAL": 40}
+    assert found["tca"][0]["orders"] == 20
+    assert found["export"]["rows"]["fills"] == 20
     assert found["incident pack"]["holds"][0]["what"] == "journal"
     assert found["incident replay"]["tapes"] == {"a.tape": 1}
     assert found["incident replay"]["journals"]["journal-00000001.ctape"] == found["replay"]
