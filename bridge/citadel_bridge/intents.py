@@ -96,6 +96,7 @@ class IntentLog:
         self._untaken: dict[str, Signal] = {}
         """Recorded, and not in the database yet."""
         self._dirty = False
+        self._closed = False
         if path is not None:
             self._guard = _lock_file(path)
         try:
@@ -157,6 +158,7 @@ class IntentLog:
         body = _body(signal)
         try:
             with self._lock:
+                self._require_open()
                 if name in self._untaken or not (new_id or self._is_new(name)):
                     raise BadInput(f"signal_id {name!r} was used before")
                 if self._recent is not None:
@@ -167,6 +169,10 @@ class IntentLog:
             raise IntentsUnwritable(
                 f"nothing was sent, because the intent log {self.path} cannot be written: {error}"
             ) from error
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise OSError("it is closed")
 
     def _is_new(self, name: str) -> bool:
         found = self._db.execute("SELECT 1 FROM intent WHERE signal_id=?", (name,))
@@ -259,8 +265,9 @@ class IntentLog:
                 # Nothing is lost: the next run reads what is beside the database.
                 log.warning("the intent log %s could not be tidied up: %s", self.path, error)
         with self._lock:
+            self._closed = True
             self._db.close()
-        self._release()
+            self._release()
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

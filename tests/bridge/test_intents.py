@@ -87,6 +87,16 @@ def test_an_id_is_looked_up_unless_it_was_made_for_this_run(path: Path) -> None:
     after.close()
 
 
+@pytest.mark.parametrize("new_id", [True, False])
+def test_nothing_is_recorded_in_a_closed_log(path: Path, *, new_id: bool) -> None:
+    """Also while another thread closes it: what was not written must not be published."""
+    log = IntentLog(path)
+    log.close()
+    log.close()
+    with pytest.raises(IntentsUnwritable, match="cannot be written"):
+        log.record(signal("a"), new_id=new_id)
+
+
 def test_an_id_of_this_run_cannot_be_chosen() -> None:
     ids = SignalIds(1_700_000_000_000_000_000)
     made = ids.make()

@@ -7,6 +7,9 @@
 - what macro concludes by itself (never received, withdrawn) never traded;
 - no order is sent for a silent macro, and its entries are canceled.
 
+Several threads of a macro wait for answers at once, and it is closed while they wait; reports are lost on their way, the last
+of a topic too, and in half of the stories macro asks by itself for none; one macro may be at a socket file beside micro.
+
 Processes, sockets and the network are real; time is compressed: heartbeats every 50 ms, leases of a second.
 """
 
@@ -20,7 +23,6 @@ import os
 import socket
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -28,22 +30,25 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from bridge_bots import Bot, Told, Wall
+from bridge_crowds import at_once, beats_from_now, closed_amid, lose_reports, lose_the_last
 from bridged_rig import BridgedRig
 from engine_kit import SYMBOL, VENUE
 from faulty_relay import BOTH, TOWARDS_CLIENT, TOWARDS_SERVER, FaultyRelay
 from lossy_packets import LossyWay
 
 from citadel_bridge.conclusions import LOCAL
-from citadel_bridge.config import ConnectorConfig, NewSignal
-from citadel_bridge.connector import HybridConnector
+from citadel_bridge.config import NewSignal
 from citadel_bridge.errors import ClockSkew, MicroUnavailable
 from citadel_proto.errors import BadInput
-from citadel_proto.messages import TERMINAL_STATUSES, ExecutionReport
+from citadel_proto.messages import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faulty_relay import Way
+
+    from citadel_proto.messages import Signal
 
     Network = Callable[[int, Random], Way]
 
@@ -56,81 +61,9 @@ REST_S: Final = 180.0
 """Long: on a machine that is starved, reconnecting alone takes tens of seconds."""
 _LOT: Final = Decimal("0.001")
 _PORTS: Final = itertools.count()
+BESIDE_SHARE: Final = 0.3
+OWN_SHARE: Final = 0.12
 STEPS_S: Final = (0.0, 0.2, -0.2, 0.8, -0.8, 5.0, -5.0, 60.0, -60.0)
-
-
-class Wall:
-    """Micro's wall clock, which is set now and then; macro's is true."""
-
-    def __init__(self) -> None:
-        self.shift_ns = 0
-
-    def __call__(self) -> int:
-        return time.time_ns() + self.shift_ns
-
-
-@dataclass
-class Told:
-    """What is known of one story."""
-
-    signals: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    """Signal -> when it expires by true time, and whether its order ends then."""
-    lots: dict[str, int] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def count(self, what: str) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
-
-
-class Bot:
-    """One macro over all its runs."""
-
-    def __init__(self, name: str, folder: Path, port: int, market: str) -> None:
-        self.config = ConnectorConfig(
-            signals=f"tcp://127.0.0.1:{port}",
-            market=(market,),
-            state_path=folder / f"{name}.sqlite",
-            strategy=name,
-            ack_timeout=0.02,
-            ready_timeout=0.1,
-            heartbeat=0.05,
-            dead_after=0.4,
-            resend_first=0.02,
-            resend_max=0.2,
-            audit=0.1,
-            skew_refuse=1.0,
-        )
-        self.name = name
-        self.connector: HybridConnector | None = None
-        self.sent: list[str] = []
-        self.concluded: set[str] = set()
-        """Orders of which macro has concluded by itself that they were never received."""
-        self._count = 0
-
-    def up(self) -> None:
-        connector = HybridConnector(self.config)
-        on_report = connector.mirror.on_report
-
-        def note(report: ExecutionReport) -> None:
-            if report.instance == LOCAL:
-                self.concluded.add(report.signal_id)
-            on_report(report)
-
-        connector.mirror.on_report = note
-        connector.start()
-        self.connector = connector
-
-    def vanish(self) -> None:
-        """As if it were killed: no goodbye, and no last report is recorded."""
-        connector, self.connector = self.connector, None
-        if connector is not None:
-            connector.publisher.close()
-            connector._keeper.acks.clear()
-            connector.close()
-
-    def next_id(self) -> str:
-        self._count += 1
-        return f"{self.name}-{self._count}"
 
 
 class Story:
@@ -147,6 +80,9 @@ class Story:
         self.bots: list[Bot] = []
         self.relays: list[Way] = []
         self.delays_ns = 0
+        self.own = Random(seed + 5)
+        """For what the stories of before did not have."""
+        self.audit = self.own.choice((0.1, 600.0))
 
     async def play(self) -> list[str]:
         """Everything that broke."""
@@ -158,17 +94,22 @@ class Story:
             to_macros = [await stack.enter_async_context(way(port, chance)) for port in ports]
             to_micro = [await stack.enter_async_context(way(market, chance)) for _ in ports]
             self.relays = [*to_macros, *to_micro]
+            signals = [f"tcp://127.0.0.1:{port}" for port in ports]
+            reached = [relay.address for relay in to_macros]
+            if self.own.random() < BESIDE_SHARE:
+                signals[-1] = reached[-1] = f"ipc://{self.folder}/signals"
+                self.told.count("macro at a socket file")
             self.micro = BridgedRig(
                 market,
-                tuple(relay.address for relay in to_macros),
+                tuple(reached),
                 Random(self.seed + 1),
                 self.wall,
                 self.told.signals.get,
             )
             stack.push_async_callback(self.micro.kill)
             self.bots = [
-                Bot(f"m{number}", self.folder, port, relay.address)
-                for number, (port, relay) in enumerate(zip(ports, to_micro, strict=True))
+                Bot(f"m{number}", self.folder, at, relay.address, self.audit)
+                for number, (at, relay) in enumerate(zip(signals, to_micro, strict=True))
             ]
             for bot in self.bots:
                 stack.callback(bot.vanish)
@@ -187,8 +128,10 @@ class Story:
         chance = self.chance
         draw = chance.random()
         bot = chance.choice(self.bots)
-        if draw < 0.55:
-            await self._submit(bot)
+        if self.own.random() < OWN_SHARE:
+            await self.own.choice((at_once, at_once, closed_amid, lose_reports))(self, bot)
+        elif draw < 0.55:
+            await self.submit(bot)
         elif draw < 0.68:
             await self._cancel(bot)
         elif draw < 0.86:
@@ -199,7 +142,7 @@ class Story:
             await self._kill_micro()
         elif draw < 0.97:
             self.told.count("macro killed")
-            await self._submit(bot, 20.0)
+            await self.submit(bot, 20.0)
             await asyncio.to_thread(bot.vanish)
             await asyncio.sleep(chance.choice((0.1, 0.5, 2.5)))
             await asyncio.to_thread(bot.up)
@@ -213,16 +156,15 @@ class Story:
         self._heal()
         relay = self.relays[self.bots.index(bot)]
         relay.stalled = frozenset({TOWARDS_CLIENT})
-        await self._submit(bot, 0.3)
-        await self._submit(bot, 3.0)
+        await self.submit(bot, 0.3)
+        await self.submit(bot, 3.0)
         await asyncio.sleep(0.3 + self.chance.random())
         await (relay.reset() if self.chance.random() < 0.2 else asyncio.sleep(0))
         relay.heal()
 
-    async def _submit(self, bot: Bot, ttl: float = 0.0) -> None:
-        chance, connector = self.chance, bot.connector
-        if connector is None:
-            return
+    def new_signal(self, bot: Bot, ttl: float = 0.0) -> NewSignal:
+        """An order of a bot, which is known from now on: micro may act before its sender hears."""
+        chance = self.chance
         rests = chance.random() < 0.7
         lots = chance.randint(1, 20)
         ttl = ttl or chance.choice((0.2, 0.5, 1.0, 3.0, 20.0))
@@ -236,10 +178,22 @@ class Story:
             ttl=ttl,
             signal_id=bot.next_id(),
         )
-        # Known before it is sent: micro may act first. Its own time is later than this by what a thread waits.
-        ends = new.algo == "limit"
-        self.told.signals[new.signal_id] = (2**62, ends)
+        self.told.signals[new.signal_id] = (2**62, new.algo == "limit")
         self.told.lots[new.signal_id] = lots
+        return new
+
+    def was_sent(self, bot: Bot, signal: Signal) -> None:
+        """It is in the intent log."""
+        self.told.signals[signal.signal_id] = (signal.expires_ns, signal.algo == "limit")
+        bot.sent.append(signal.signal_id)
+        self.told.count("sent")
+
+    async def submit(self, bot: Bot, ttl: float = 0.0) -> None:
+        """Send an order and wait for its acknowledgement."""
+        connector = bot.connector
+        if connector is None:
+            return
+        new = self.new_signal(bot, ttl)
         try:
             sent = await asyncio.to_thread(connector.submit, new)
         except (MicroUnavailable, ClockSkew):
@@ -247,9 +201,7 @@ class Story:
                 self.told.count("not sent")
                 return
             raise
-        self.told.signals[new.signal_id] = (sent.signal.expires_ns, ends)
-        bot.sent.append(new.signal_id)
-        self.told.count("sent")
+        self.was_sent(bot, sent.signal)
         self.told.count("acknowledged" if sent.report is not None else "open")
 
     async def _cancel(self, bot: Bot) -> None:
@@ -317,6 +269,9 @@ class Story:
         self.wall.shift_ns = 0
         self.micro.fills = False
         await until_or(lambda: not self._differing(), AGREE_S)
+        await lose_the_last(self)
+        late = beats_from_now(self)
+        await until_or(lambda: late() or not self._differing(), AGREE_S)
         differing = self._differing()
         if differing:
             return [*self.micro.broken, *(f"not agreed: {each}" for each in differing)]

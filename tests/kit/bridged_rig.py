@@ -19,6 +19,7 @@ from citadel_micro.shell.bridge.published import ENCODE
 from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
 from citadel_micro.shell.clock import Clock
 from citadel_micro.shell.stats import Stats
+from citadel_proto import topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +42,28 @@ _BOOK_NS: Final = 200_000_000
 
 class Broken(AssertionError):  # noqa: N818 - a promise is
     """A promise of the bridge does not hold."""
+
+
+class Losing:
+    """A publisher's socket that takes some reports, and sends them to nobody."""
+
+    def __init__(self, inner: zmq.Socket[bytes], rig: BridgedRig) -> None:
+        self._inner = inner
+        self._rig = rig
+
+    @property
+    def closed(self) -> bool:
+        return self._inner.closed
+
+    def send(self, frame: bytes, flags: int) -> None:
+        if self._rig.lose and frame.startswith(topics.REPORTS):
+            self._rig.lose -= 1
+            self._rig.lost += 1
+        else:
+            self._inner.send(frame, flags)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class BridgedRig(Rig):
@@ -89,6 +112,9 @@ class BridgedRig(Rig):
         self.begun_ns = 0
         self._over: dict[str, int] = {}
         self.fills = True
+        self.lose = 0
+        """Reports that are lost on their way from now on, as where a queue is full for a moment."""
+        self.lost = 0
         self.late_ns = -(2**62)
         """How much later than its expiry the last order was sent, at most."""
 
@@ -117,6 +143,8 @@ class BridgedRig(Rig):
             clock=clock,
             stats=Stats(),
         )
+        publisher = self._uplink._publisher
+        publisher._socket = cast("zmq.Socket[bytes]", Losing(publisher._socket, self))
         self.begun_ns = self.now
         self.beat_ns.clear()
         if self.runs == 1:
