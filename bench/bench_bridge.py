@@ -171,17 +171,20 @@ def tape_rate() -> float:
 
 def main() -> None:
     """Print the table."""
+    print("| what | intents | p50, ms | p99, ms | target p50, ms |")
+    print("| --- | --- | ---: | ---: | ---: |")
     for mode in ("overlapped", "before_publish"):
         for name, values in latency(sync_intents=mode).items():
             values.sort()
             p99 = values[len(values) * 99 // 100]
             print(
-                f"create_order -> {name:<22} intents {mode:<15} p50 "
-                f"{statistics.median(values):6.3f} ms   p99 {p99:7.3f} ms   "
-                f"target p50 {TARGETS_MS[name]:.0f} ms"
+                f"| create_order -> {name} | {mode} | {statistics.median(values):.3f} | {p99:.3f} | "
+                f"{TARGETS_MS[name]:.0f} |"
             )
     rates = sorted(tape_rate() for _ in range(5))
-    print(f"tape: {rates[2] / 1e3:.0f} thousand records of 200 bytes a second (median of 5)")
+    print("\n| tape, median of 5 | thousand a second |")
+    print("| --- | ---: |")
+    print(f"| records of 200 bytes | {rates[2] / 1e3:.0f} |")
 
 
 if __name__ == "__main__":

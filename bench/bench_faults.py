@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.shell.capture.fault_table import rows
 
 

@@ -132,15 +132,12 @@ def watch(database: Path, booked: dict[str, int]) -> None:
 def show(name: str, values: list[float], target: float | None) -> None:
     """One line: median, 90th percentile, count."""
     if not values:
-        print(f"  {name:<18} nothing was measured")
+        print(f"| {name} | nothing was measured | | | |")
         return
     ranked = sorted(values)
     high = ranked[min(len(ranked) - 1, int(len(ranked) * 0.9))]
-    wanted = "" if target is None else f"   wanted p50 <= {target:g}"
-    print(
-        f"  {name:<18} p50 {statistics.median(ranked):9.2f} ms   p90 {high:9.2f} ms   "
-        f"n = {len(ranked)}{wanted}"
-    )
+    wanted = "" if target is None else f"{target:g}"
+    print(f"| {name} | {statistics.median(ranked):.2f} | {high:.2f} | {len(ranked)} | {wanted} |")
 
 
 def main() -> int:
@@ -154,12 +151,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-macro-") as name:
         woken = phase(Path(name) / "woken", options.seconds, wake_up=True)
         stock = phase(Path(name) / "stock", options.seconds, wake_up=False)
-    print(f"\nsignals from Freqtrade's create_order ({os.cpu_count()} cores, 4 processes)")
+    print(f"\n{os.cpu_count()} cores, 4 processes, process_throttle_secs 5\n")
+    print("| from Freqtrade to micro and back | p50, ms | p90, ms | n | wanted p50, ms |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for what in ("received", "acknowledged"):
-        show(what, woken[what] + stock[what], TARGETS_MS[what])
-    print("end of an order in micro -> Freqtrade's database, process_throttle_secs 5")
-    show("woken", woken["in the database"], TARGETS_MS["in the database"])
-    show("stock sleep", stock["in the database"], None)
+        show(f"a signal from create_order {what}", woken[what] + stock[what], TARGETS_MS[what])
+    show(
+        "the end of an order in Freqtrade's database, woken",
+        woken["in the database"],
+        TARGETS_MS["in the database"],
+    )
+    show("the same with the stock sleep", stock["in the database"], None)
     return 0
 
 

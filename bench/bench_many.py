@@ -273,12 +273,18 @@ def main() -> None:
             "5 micros, 20 macros, 1,000 symbols at 1 Hz": Load(5, 20, 1_000, 1.0),
             "the same, each macro with 50 pairs of its own": Load(5, 20, 1_000, 1.0, own=50),
         }
-        for name, load in loads.items():
+        for number, (name, load) in enumerate(loads.items()):
             found = run(load, given.seconds)
-            print(name)
-            print("  " + "   ".join(f"{what} {value:.1f}" for what, value in found.items()))
+            if not number:
+                print(f"| load | {' | '.join(found)} |")
+                print(f"| --- |{' ---: |' * len(found)}")
+            print(
+                f"| {name} | {' | '.join(f'{value:.1f}' for value in found.values())} |", flush=True
+            )
+    print("\n| what | thousand a second of processor time |")
+    print("| --- | ---: |")
     for what, value in rates().items():
-        print(f"{what}: {value / 1e3:.0f} thousand a second of processor time")
+        print(f"| {what} | {value / 1e3:.0f} |")
 
 
 if __name__ == "__main__":

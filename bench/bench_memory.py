@@ -70,14 +70,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="from ready to the look")
     given = parser.parse_args()
-    print(f"a book of {2 * LEVELS:,} levels with digits: {book_kib():.0f} KiB")
+    print("| measure | median |")
+    print("| --- | ---: |")
+    print(f"| a book of {2 * LEVELS:,} levels with digits | {book_kib():.0f} KiB |")
     found = []
     for _ in range(given.rounds):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=".")))
             found.append(run(stack, folder, given.seconds))
     for what in found[0]:
-        print(f"{what}: {statistics.median(each[what] for each in found):.1f}")
+        value = statistics.median(each[what] for each in found)
+        print(f"| micro: {what} | {value:.1f} |")
 
 
 if __name__ == "__main__":

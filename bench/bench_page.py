@@ -157,11 +157,14 @@ async def measure(seconds: float, url: str, server: int, folder: Path) -> bool:
         watched = (worked_s(server) - before) / seconds
         whole = (worked_s(browser.process.pid) - theirs) / seconds
         script = (await tab.processor_s() - main) / seconds
-        print(f"{shown} books at {1 / EVERY_S:.0f} updates a second, one viewer, {seconds:g} s")
-        print(f"server without a viewer     {alone:6.1%} of a core")
-        print(f"server with one             {watched:6.1%}, so the page {watched - alone:.1%}")
-        print(f"browser, the page's thread  {script:6.1%}")
-        print(f"browser, all its processes  {whole:6.1%}")
+        print(f"{shown} books at {1 / EVERY_S:.0f} updates a second, one viewer, {seconds:g} s\n")
+        print("| who | of a core |")
+        print("| --- | ---: |")
+        print(f"| server without a viewer | {alone:.1%} |")
+        print(f"| server with one | {watched:.1%} |")
+        print(f"| so the page | {watched - alone:.1%} |")
+        print(f"| browser, the page's thread | {script:.1%} |")
+        print(f"| browser, all its processes | {whole:.1%} |")
         return max(watched - alone, whole) <= MOST
 
 
@@ -186,10 +189,12 @@ def main() -> int:
         ours.send("end")
         turns = ours.recv()
         process.join()
+        print("\n| one turn on the loop | within, ms |")
+        print("| --- | ---: |")
         for share in (0.5, 0.99, 1.0):
             at = turns[min(len(turns) - 1, int(share * len(turns)))]
-            print(f"one turn on the loop, {share:.0%} of them within {at * 1e3:.2f} ms")
-    print(f"allowed: {MOST:.0%} on either side" + ("" if within else ", which was exceeded"))
+            print(f"| {share:.0%} of them | {at * 1e3:.2f} |")
+    print(f"\nallowed: {MOST:.0%} on either side" + ("" if within else ", which was exceeded"))
     return 0 if within else 1
 
 

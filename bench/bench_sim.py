@@ -198,21 +198,29 @@ def main() -> int:
         time.sleep(3)
         alone = (cpu_s() - alone_s) / (time.monotonic() - began_s)
         traders, took_s, used_s = uvloop.run(trade(ready, options, cpu_s))
-    print(f"{options.clients} clients, {options.rate:g} orders a second offered in {took_s:.1f} s")
+    print(
+        f"{options.clients} clients, {options.rate:g} orders a second offered in {took_s:.1f} s\n"
+    )
+    print("| requests | answered a second | p50, ms | p99, ms |")
+    print("| --- | ---: | ---: | ---: |")
     for kind in ("place", "cancel"):
         took = sorted(each for trader in traders for each in trader.took_ms[kind])
         if took:
             p99 = took[int(len(took) * 0.99)]
             print(
-                f"  {kind:<7} {len(took) / took_s:7.0f} answered a second, "
-                f"p50 {statistics.median(took):8.1f} ms, p99 {p99:8.1f} ms"
+                f"| {kind} | {len(took) / took_s:.0f} | {statistics.median(took):.1f} | {p99:.1f} |"
             )
-    print(f"  unanswered at the end: {sum(each.waiting for each in traders)}")
+    print("\n| what | how much |")
+    print("| --- | ---: |")
+    print(f"| unanswered at the end | {sum(each.waiting for each in traders)} |")
     refused = [text for each in traders for text in each.refused]
-    print(f"  refused: {len(refused)} {refused[0].decode()[:200] if refused else ''}")
-    print(f"  events: {sum(each.events for each in traders)}")
-    print(f"  processor of the exchange: {used_s / took_s:.0%} of a core, {alone:.0%} before")
-    print(f"1-minute load average {load:.1f} before, {os.getloadavg()[0]:.1f} after")
+    print(f"| refused | {len(refused)} |")
+    print(f"| events | {sum(each.events for each in traders)} |")
+    print(f"| of a core, the exchange | {used_s / took_s:.0%} |")
+    print(f"| the same before | {alone:.0%} |")
+    if refused:
+        print(f"\nthe first that was refused: {refused[0].decode()[:200]}")
+    print(f"\n1-minute load average {load:.1f} before, {os.getloadavg()[0]:.1f} after")
     return 0
 
 

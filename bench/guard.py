@@ -16,15 +16,17 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+import citadel_micro.adapters  # noqa: F401 - tells the shell which venues there are
 from citadel_micro.core.marketdata import deltas, kernel
 from citadel_micro.core.marketdata.book import Book
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.journal import records
 from citadel_micro.shell.marketdata import levels
+from citadel_micro.shell.marketdata.spec import venue_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,26 @@ def _side(pairs: list[tuple[float, float]]) -> Levels:
     return levels.pairs(msgspec.Raw(msgspec.json.encode(pairs)))
 
 
+def depth_frames() -> list[bytes]:
+    """Changes of a USD-M book of 60 levels, as the venue writes them."""
+    found = []
+    for number in range(1, 200):
+        sides = [
+            ",".join(
+                f'["{(610_000 + sign * (number % 23 + 3 * n)) / 10:.2f}","{(n * 37 + number) % 500 / 1_000:.3f}"]'
+                for n in range(1, 31)
+            )
+            for sign in (-1, 1)
+        ]
+        at = T0 // 1_000_000 + 100 * number
+        found.append(
+            f'{{"stream":"btcusdt@depth","data":{{"e":"depthUpdate","E":{at},"T":{at - 5},"s":"BTCUSDT",'
+            f'"U":{40 * number},"u":{40 * number + 39},"pu":{40 * number - 1},'
+            f'"b":[{sides[0]}],"a":[{sides[1]}]}}}}'.encode()
+        )
+    return found
+
+
 def compare(
     name: str, floor: float, slow: Callable[[], object], fast: Callable[[], object], rounds: int
 ) -> Ratio:
@@ -137,6 +159,20 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
     def compiled() -> object:
         return levels.pairs(raw)
 
+    spec = venue_spec("binance-usdm")
+    frames = depth_frames()
+    every: Any = spec.decoder(spec.symbols())
+    at_once = spec.decoder(spec.symbols())
+    at_once.frame(frames[0], T0)  # so that the form of the stream is known
+
+    def decode() -> None:
+        for frame in frames:
+            every.decode(frame, T0)
+
+    def read() -> None:
+        for frame in frames:
+            at_once.frame(frame, T0)
+
     snapshot = _side([(610_000 - n / 10, 1 + n / 1_000) for n in range(5_000)])
     pairs = list(snapshot)
 
@@ -151,6 +187,7 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
         compare("reading it back", 1.8, read_plain, read_packed, rounds),
         compare("levels: Python, against the compiled twin", 1.4, twin, compiled, rounds),
         compare("a snapshot of 5,000 bids: the same", 1.7, twin_book, compiled_book, rounds),
+        compare("frames of 60 levels: decoded, against read at once", 2.3, decode, read, rounds),
         # Not a time: the same on every machine.
         Ratio(
             "bytes of the journal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import os
@@ -65,6 +66,34 @@ def test_two_results_are_compared_number_by_number() -> None:
     ]
 
 
+def test_every_benchmark_prints_a_table_which_is_what_the_data_is_made_of() -> None:
+    of_others = {"bench_faults"}  # its table is the product's, ``fault_table``
+    without = {path.stem for path in BENCH.glob("bench_*.py") if '"| ---' not in path.read_text()}
+    assert without - {"bench_ack", "bench_wire"} == of_others
+
+
+def test_faults_are_measured_on_the_captures_that_there_are(
+    shared_dir: Path, tmp_path: Path
+) -> None:
+    name = "okx-2026-checksum0.transcoded"
+    (tmp_path / "captures").mkdir()
+    with gzip.open(shared_dir / "captures" / f"{name}.jsonl.gz", "rb") as whole:
+        few = [next(whole) for _ in range(60)]
+    with gzip.open(tmp_path / "captures" / f"{name}.jsonl.gz", "wb") as part:
+        part.writelines(few)
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "bench_faults.py")],
+        env=os.environ | {"CITADEL_SHARED": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ((row,),) = (table["rows"] for table in script("run").tables_of(done.stdout))
+    assert row[:2] == [name, "`chain+crc:colon:25`"]
+
+
 def test_a_run_writes_a_page_and_data(tmp_path: Path) -> None:
     module = script("run")
     fake = tmp_path / "bench_fake.py"
@@ -105,4 +134,4 @@ def test_compiled_code_and_short_records_save_what_they_must(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(out.read_text())) == 5
+    assert len(json.loads(out.read_text())) == 6
