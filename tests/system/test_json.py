@@ -115,6 +115,19 @@ def test_an_error_is_one_object_on_standard_error(
     assert {name: found[name] for name in told} == told
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_look_at_a_micro_that_does_not_answer_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    words = ["top", "--count", "2", "--every", "0.1", "--run-dir", str(tmp_path), *more]
+    assert cli.main(words) == Exit.UNAVAILABLE
+    shown = capsys.readouterr().out
+    assert "no micro answers" in " ".join(shown.split())
+    assert [bool(json.loads(line)["error"]) for line in shown.splitlines() if more] == [True] * (
+        2 * len(more)
+    )
+
+
 def test_a_bug_keeps_its_traceback_before_the_object(capsys: pytest.CaptureFixture[str]) -> None:
     def run_() -> int:
         raise ZeroDivisionError("x")

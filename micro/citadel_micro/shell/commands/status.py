@@ -73,52 +73,71 @@ def top(
     ] = None,
     json: JsonLines = False,
 ) -> Exit:
-    """Show the same live, until Ctrl-C. A micro that ends is said, and shown again when it is back."""
+    """Show the same live, until Ctrl-C. A micro that ends is said, and shown again when it is back.
+
+    With --count it ends with 4 where no micro answered its last look.
+    """
     named = folders(run_dir)
     with suppress(KeyboardInterrupt):
         if json:
-            _look(lambda: _print_all(named), every, count)
-            return Exit.OK
+            return _end(_look(lambda: _print_all(named), every, count))
         from rich.console import Console  # noqa: PLC0415 - commands import what they need when invoked
         from rich.live import Live  # noqa: PLC0415
 
         console = Console(highlight=False)
         with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-            _look(lambda: live.update(_all(named, wide=wide), refresh=True), every, count)
+
+            def show() -> bool:
+                picture, answered = _all(named, wide=wide)
+                live.update(picture, refresh=True)
+                return answered
+
+            return _end(_look(show, every, count))
     return Exit.OK
 
 
-def _look(show: Callable[[], object], every_s: float, count: int | None) -> None:
-    """Show again and again; None is without end."""
+def _end(answered: bool) -> Exit:  # noqa: FBT001 - the only thing there is to say
+    return Exit.OK if answered else Exit.UNAVAILABLE
+
+
+def _look(show: Callable[[], bool], every_s: float, count: int | None) -> bool:
+    """Show again and again; None is without end. Returns what the last one has."""
     looks = 0
     while True:
-        show()
+        answered = show()
         looks += 1
         if looks == count:
-            return
+            return answered
         time.sleep(every_s)
 
 
-def _print_all(folders: list[Path]) -> None:
+def _print_all(folders: list[Path]) -> bool:
+    """Whether any of them answered."""
+    answered = False
     for folder in folders:
         try:
             print_json(overview_of(folder))
+            answered = True
         except PeerUnavailable as error:
             print_json({"run_dir": str(folder), "error": str(error)})
     sys.stdout.flush()
+    return answered
 
 
-def _all(folders: list[Path], *, wide: bool) -> RenderableType:
+def _all(folders: list[Path], *, wide: bool) -> tuple[RenderableType, bool]:
+    """What is to be seen of all, and whether any of them answered."""
     from rich.console import Group  # noqa: PLC0415 - commands import what they need when invoked
     from rich.text import Text  # noqa: PLC0415
 
     shown: list[RenderableType] = []
+    answered = False
     for folder in folders:
         try:
             shown.append(_picture(overview_of(folder), wide=wide))
+            answered = True
         except PeerUnavailable as error:
             shown.append(Text(str(error), style="red"))
-    return Group(*shown)
+    return Group(*shown), answered
 
 
 def _picture(run: dict[str, Any], *, wide: bool) -> RenderableType:

@@ -43,6 +43,8 @@ def read_private(
     """
     name = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the links judged here
     try:
+        if name.exists() and not name.is_file():
+            raise _refused(name, "is not a plain file", mend=f"name the {what}")
         vault = _vault_of(name, vaults)
         if vault is None and name.is_symlink():
             raise _refused(
@@ -146,7 +148,7 @@ def _folders(folder: Path) -> None:
         raise _refused(
             folder,
             f"the key file's folder is open to others (mode {stat.S_IMODE(status.st_mode):04o})",
-            mend=f"chmod 700 {folder}",
+            mend=f"chmod 700 {folder} if nothing else is in it, else move the file: mkdir -m 700",
         )
     for above in folder.parents:
         status = above.stat()

@@ -188,6 +188,13 @@ def test_absent(folder: Path) -> None:
     assert "no such key file" in refusal(folder / "binance.toml")
 
 
+def test_what_is_no_file_is_said_before_its_folder_is_judged() -> None:
+    """Whoever did as he was told would take the permissions of /dev away from everybody."""
+    said = refusal(Path("/dev/null"))
+    assert "is not a plain file" in said
+    assert "chmod 700 /dev" not in said
+
+
 # --- secrets that containers and systemd hand over ---
 
 
