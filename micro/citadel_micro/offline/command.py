@@ -162,10 +162,12 @@ def _positive(option: str, text: str) -> Decimal:
 
 def _params(texts: list[str]) -> tuple[tuple[str, Value], ...]:
     """All parameters; a name may be given once, since it would be ambiguous."""
+    from citadel_micro.core.algos import listed  # noqa: PLC0415 - commands import when invoked
+
     found: dict[str, Value] = {}
     for text in texts:
         name, value = read_param(text, "--param")
         if name in found:
             raise BadInput(f"{name} is given twice", where="--param", mend="give it once")
-        found[name] = value
+        found[name] = listed(name, value)
     return tuple(found.items())

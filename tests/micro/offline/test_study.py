@@ -266,7 +266,16 @@ def test_the_command_prints_a_table_and_writes_json(
         (["{capture}=binance-spot,AAA/USDT,-1"], "greater than 0"),
         (["{capture}=binance-spot,AAA/USDT", "--queue", "lucky"], "pessimistic"),
         (["{capture}=binance-spot,AAA/USDT", "--only"], "at least one"),
-        (["{capture}=binance-spot,AAA/USDT", "--plan", "cross=limit"], "once"),
+        (["{capture}=binance-spot,AAA/USDT", "--plan", "cross=peg"], "once"),
+        (["{capture}=binance-spot,AAA/USDT", "--plan", "a=vwap"], "no volume to weigh by"),
+        (["{capture}=binance-spot,AAA/USDT", "--plan", "a=oco"], "only reduces a position"),
+        (["{capture}=binance-spot,AAA/USDT", "--plan", "a=bracket"], "one stop"),
+        (["{capture}=binance-spot,AAA/USDT", "--plan", "a=snipe"], "limit price"),
+        (["{capture}=binance-spot,AAA/USDT", "--maker-bps", "nan"], "--maker-bps"),
+        (["{capture}=binance-spot,AAA/USDT", "--taker-bps", "inf"], "-1000 to 1000"),
+        (["{capture}=binance-spot,AAA/USDT", "--page", "/"], "it is a folder"),
+        (["{capture}=binance-spot,AAA/USDT", "--page", "{capture}"], "it is no text"),
+        (["{capture}=binance-spot,AAA/USDT", "--json-file", "/no/where"], "does not exist"),
     ],
 )
 def test_what_it_cannot_do_it_says(
@@ -275,6 +284,22 @@ def test_what_it_cannot_do_it_says(
     done = citadel("study", *(word.format(capture=capture) for word in words))
     assert done.returncode == 2
     assert named in done.stderr
+    assert done.stdout == ""
+
+
+def test_where_every_order_is_rejected_it_says_why_and_ends_with_a_code(
+    citadel: Citadel, capture: Path
+) -> None:
+    what = f"{capture}=binance-spot,AAA/USDT,1e-9"
+    words = ("--only", "--plan", "a=peg", "--starts", "2", "--horizon", "1", "--jobs", "1")
+    done = citadel("study", what, *words)
+    assert done.returncode == 3
+    assert "4 orders were rejected: BELOW_MIN" in done.stderr
+
+
+def test_a_plan_may_have_a_list_of_one_number_or_of_several() -> None:
+    for text in ("3", "3,1.5,2"):
+        assert dict(parse(f"a=vwap:slices=4,profile={text}").params)["profile"] == text
 
 
 def test_fills_keep_their_kind_through_the_pipe(rows: list[Row]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ({"param": "novalue"}, ["where: --param", "allowed: NAME=VALUE"]),
         ({"algo": "chase"}, ["no algorithm 'chase'", "chase_limit"]),
         ({"algo": "limit"}, ["needs a limit price"]),
+        ({"algo": "bracket", "param": "take_profits=1"}, ["one stop"]),
         ({"algo": "stop"}, ["only reduces a position", "chase_limit"]),
         ({"quantity": "0.001"}, ["below the minimum", "at least 0.01", "inferred"]),
         ({"quantity": "1e-7"}, ["quantity 0.0000001 is below the minimum"]),
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         ({"start_after": "1e300"}, ["--start-after"]),
         ({"journal": "/nowhere/run.ctape"}, ["where: /nowhere/run.ctape", "folder"]),
         ({"instruments": "/nowhere.toml"}, ["/nowhere.toml"]),
+        ({"instruments": "/proc/version"}, ["not a TOML file"]),
     ],
 )
 def test_what_cannot_be_used_is_named(

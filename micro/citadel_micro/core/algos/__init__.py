@@ -60,6 +60,12 @@ LISTS_OF_NUMBERS: Final = frozenset(
 """Parameters that are text with numbers, in every algorithm that has one of that name."""
 
 
+def listed(name: str, value: Value) -> Value:
+    """One number where an algorithm takes a list of them is a list of one: ``take_profits=61000`` says no more."""
+    single = name in LISTS_OF_NUMBERS and not isinstance(value, bool | str)
+    return repr(value) if single else value
+
+
 def with_present_defaults(
     configured: Mapping[str, Mapping[str, Value]],
 ) -> dict[str, dict[str, Value]]:

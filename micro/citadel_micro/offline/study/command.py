@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import typer
 
@@ -18,7 +18,13 @@ from citadel_bridge.json_output import Json  # noqa: TC001 - typer reads the ann
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citadel_micro.offline.study.tables import Line
     from citadel_micro.offline.study.tape import Tape
+
+MOST_FEE_BPS: Final = 1_000
+"""A tenth of the price. No venue is near it."""
 
 
 def study(
@@ -74,9 +80,9 @@ def study(
 
     Cost is implementation shortfall with fees in bps of the arrival mid; what stays unfilled is charged as
     a crossing at the end. Every order has the market to itself. The same input gives the same table.
+    Ends 3 when every order was rejected.
     """
     from citadel_micro.offline.prepared_cache import usual_folder  # noqa: PLC0415
-    from citadel_micro.offline.study.page import write  # noqa: PLC0415
     from citadel_micro.offline.study.parents import Ask, Settings, run  # noqa: PLC0415
     from citadel_micro.offline.study.plans import parse, standard  # noqa: PLC0415
     from citadel_micro.offline.study.tables import lines, markdown  # noqa: PLC0415
@@ -88,6 +94,8 @@ def study(
     names = [each.name for each in plans]
     if not plans or len(set(names)) < len(names):
         raise BadInput(f"plans {names}", where="--plan", allowed="at least one, names given once")
+    _check_fees(maker_bps, taker_bps)
+    _check_places(page, json_file)
     settings = Settings(
         starts=starts,
         horizon_ns=int(horizon * 1e9),
@@ -133,12 +141,47 @@ def study(
         typer.echo(markdown(found, sides=False))
         if sides:
             typer.echo(markdown(found, sides=True))
-    if page is not None:
-        for path in write(page, found, notes):
+    _write(page, json_file, found, notes)
+    return Exit.OK if found else Exit.REFUSED
+
+
+def _write(
+    page: Path | None, json_file: Path | None, found: Sequence[Line], notes: Sequence[str]
+) -> None:
+    from citadel_micro.offline.study.page import write  # noqa: PLC0415 - commands import when invoked
+
+    try:
+        for path in [] if page is None else write(page, found, notes):
             typer.echo(f"written: {path}", err=True)
-    if json_file is not None:
-        json_file.write_text(json.dumps(plain, indent=1) + "\n")
-    return Exit.OK
+        if json_file is not None:
+            plain: list[dict[str, Any]] = [line.plain() for line in found]
+            json_file.write_text(json.dumps(plain, indent=1) + "\n")
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror}", where=str(error.filename)) from None
+
+
+def _check_places(page: Path | None, json_file: Path | None) -> None:
+    """Before the study rather than after it: whether its files can be written."""
+    for option, file in (("--page", page), ("--json-file", json_file)):
+        where = f"{option} {file}"
+        if file is not None and file.is_dir():
+            raise BadInput("it is a folder", where=where, mend="name a file in it")
+        if file is not None and not file.parent.is_dir():
+            text = "its folder does not exist"
+            raise BadInput(text, where=where, mend="make it, or name another")
+    if page is not None and page.exists():
+        try:
+            page.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = "it is no text, and what is above its marked line would be kept"
+            raise BadInput(text, where=f"--page {page}") from None
+
+
+def _check_fees(maker_bps: float | None, taker_bps: float | None) -> None:
+    for option, fee in (("--maker-bps", maker_bps), ("--taker-bps", taker_bps)):
+        if fee is not None and not -MOST_FEE_BPS <= fee <= MOST_FEE_BPS:
+            allowed = f"a number from -{MOST_FEE_BPS} to {MOST_FEE_BPS}"
+            raise BadInput(f"{fee:g}", where=option, allowed=allowed)
 
 
 def _recording(text: str) -> tuple[Path, str, str, tuple[Decimal, ...]]:

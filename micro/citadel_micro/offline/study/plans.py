@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_bridge.params import read_param
-from citadel_micro.core.algos import ALGORITHMS, algorithm
+from citadel_micro.core.algos import ALGORITHMS, algorithm, listed
+from citadel_micro.offline.work import WorkOrder, signal_of
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -46,13 +49,35 @@ def standard() -> tuple[Plan, ...]:
 
 
 def parse(text: str) -> Plan:
-    """``name=algo:param=value,param=value``. Raises BadInput for what the algorithm does not know."""
+    """``name=algo:param=value,param=value``. Raises BadInput for what the algorithm does not know, or lacks."""
     name, found, rest = text.partition("=")
     algo, _, given = rest.partition(":")
     if not found or not name or not algo:
         raise BadInput(f"{text!r}", where="--plan", allowed="name=algo:param=value,param=value")
-    params = tuple(read_param(each, "--plan") for each in given.split(",") if each)
-    algorithm(algo).make(params)
+    kind, texts = algorithm(algo), list[str]()
+    for each in given.split(","):
+        if texts and each and "=" not in each:
+            texts[-1] += f",{each}"  # one more number of a list
+        elif each:
+            texts.append(each)
+    pairs = (read_param(each, "--plan") for each in texts)
+    params = tuple((key, listed(key, value)) for key, value in pairs)
+    if kind.traits.held:
+        raise BadInput(
+            f"{algo} only reduces a position, and here there is none",
+            where=f"--plan {name}",
+            allowed=", ".join(each for each, one in ALGORITHMS.items() if not one.traits.held),
+        )
+    one = WorkOrder(
+        capture=Path(),
+        venue="",
+        symbol="",
+        side="buy",
+        quantity=Decimal(1),
+        algo=algo,
+        params=params,
+    )
+    kind.make(params).check(signal_of(one, 0))
     return Plan(name, algo, params)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.core.algos import LISTS_OF_NUMBERS
+from citadel_micro.core.algos import listed
 from citadel_micro.core.model.events import (
     CancelReceived,
     MacroBeat,
@@ -238,13 +238,7 @@ def _params(message: Signal, _name: str) -> tuple[tuple[str, str | int | float |
             raise _Nonsense(f"parameter {name} is {value}; it must be a finite number")
         if isinstance(value, int) and abs(value) > LATEST_NS:
             raise _Nonsense(f"parameter {name} does not fit 64 bits")
-    return tuple(sorted((name, _listed(name, each)) for name, each in message.params.items()))
-
-
-def _listed(name: str, value: str | float) -> str | float:
-    """One number where an algorithm takes a list of them is a list of one: ``take_profits=61000`` says no more."""
-    single = name in LISTS_OF_NUMBERS and not isinstance(value, bool | str)
-    return repr(value) if single else value
+    return tuple(sorted((name, listed(name, each)) for name, each in message.params.items()))
 
 
 def _confidence(message: Signal, name: str) -> float | None:

@@ -122,7 +122,7 @@ def explain(
 @risk.command("what-if")
 def what_if(
     limits: Annotated[
-        Path, typer.Argument(help="TOML file with a [risk] table: the limits to judge by.")
+        Path, typer.Argument(help="TOML file with a table `risk`: the limits to judge by.")
     ],
     journal: Annotated[Path, typer.Argument(help="Journal of a run.")],
     *,
@@ -138,6 +138,8 @@ def what_if(
 
     others = load(limits, environment={}).limits()
     found = gate_replay.what_if(journal, others)
+    if found.ending:
+        typer.echo(f"note: {journal}: {found.ending}", err=True)
     if json:
         print_json(
             {

@@ -56,7 +56,8 @@ def read_instruments(path: Path) -> Instruments:
     except OSError as error:
         raise BadInput(f"cannot read it: {error.strerror}", where=str(path)) from None
     except ValueError as error:  # TOML, JSON and UTF-8 errors alike
-        raise BadInput(f"not a {path.suffix or 'TOML'} file: {error}", where=str(path)) from None
+        form = "JSON" if path.suffix == ".json" else "TOML"
+        raise BadInput(f"not a {form} file: {error}", where=str(path)) from None
     entries = data.get("instrument") if isinstance(data, dict) else None
     if not isinstance(entries, list) or set(data) != {"instrument"}:
         raise BadInput("it has no list of instruments", where=str(path), allowed="[[instrument]]")

@@ -70,6 +70,8 @@ class Comparison:
     """Orders denied then, with their code, that the others admit."""
     sized: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Orders that the others give another quantity -> lots asked for, given then, given instead."""
+    ending: str = ""
+    """How the file ends, if not with a complete block."""
 
 
 def what_if(path: Path, limits: RiskLimits) -> Comparison:
@@ -98,7 +100,7 @@ def what_if(path: Path, limits: RiskLimits) -> Comparison:
 
         return watch
 
-    _replay(path, watcher)
+    found.ending = _replay(path, watcher)
     return found
 
 
@@ -133,7 +135,8 @@ def _compare(found: Comparison, case: Case, instead: str) -> None:
             orders[case.request.parent_id] = before or instead
 
 
-def _replay(path: Path, watcher: Callable[[Engine], Callable[[Case], None]]) -> None:
+def _replay(path: Path, watcher: Callable[[Engine], Callable[[Case], None]]) -> str:
+    """Returns how the file ends, if not with a complete block."""
     reader = JournalReader(path)
     try:
         engine = Engine(reader.header.config, reader.header.instruments)
@@ -141,5 +144,6 @@ def _replay(path: Path, watcher: Callable[[Engine], Callable[[Case], None]]) -> 
         for record in reader.records():
             if record.direction == EVENT:
                 engine.handle(event_of(record), record.recv_ns)
+        return " ".join(filter(None, reader.ending()))
     finally:
         reader.close()

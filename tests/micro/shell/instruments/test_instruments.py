@@ -183,7 +183,7 @@ def test_who_takes_reduce_only_orders_below_the_minimum_notional(tmp_path: Path)
         ),
         ("instrument = 5", "no list of instruments"),
         ("[[instruments]]\n", "no list of instruments"),
-        ("[[instrument]]\nvenue =", "not a .toml file"),
+        ("[[instrument]]\nvenue =", "not a TOML file"),
         ('[[instrument]]\nvenue = "binance-spot"\n', "instrument 1: symbol is missing"),
         ("[[instrument]]\ntik = 1\n", "unknown key 'tik'.*did you mean tick"),
         (

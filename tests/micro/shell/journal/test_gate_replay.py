@@ -157,6 +157,19 @@ def test_the_commands_print_both(
     assert "middle would be denied: MAX_ORDER_NOTIONAL" in capsys.readouterr().out
 
 
+def test_a_journal_that_was_cut_off_is_judged_as_far_as_it_goes_and_that_is_said(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits, cut = tmp_path / "limits.toml", tmp_path / "cut.ctape"
+    limits.write_text("[risk]\nmax_order_notional = 10000\n")
+    cut.write_bytes(path.read_bytes()[:-1])
+    assert main(["risk", "what-if", str(limits), str(cut)]) == 0
+    said = capsys.readouterr()
+    assert f"note: {cut}: the file ends within a block" in said.err
+    assert main(["risk", "what-if", str(limits), str(path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_not_there_is_said(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
