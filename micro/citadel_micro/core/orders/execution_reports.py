@@ -114,11 +114,8 @@ def balance_views(
     portfolio: Portfolio, venue: str, only: tuple[str, ...] = ()
 ) -> tuple[BalanceView, ...]:
     """Balances of a venue, all or the named currencies, sorted by currency."""
-    return tuple(
-        BalanceView(currency=currency, free=balance.free, used=balance.used)
-        for currency, balance in portfolio.balances(venue)
-        if not only or currency in only
-    )
+    rows = portfolio.balances_in(venue, only) if only else portfolio.balances(venue)
+    return tuple([BalanceView(currency=each, free=its.free, used=its.used) for each, its in rows])
 
 
 def position_view(portfolio: Portfolio, position: Position, leverage: Decimal) -> PositionView:

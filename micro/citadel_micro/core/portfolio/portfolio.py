@@ -200,6 +200,11 @@ class Portfolio:
         """(currency, balance) of a venue, sorted by currency."""
         return tuple(sorted(self._balances.get(venue, {}).items()))
 
+    def balances_in(self, venue: str, currencies: Iterable[str]) -> tuple[tuple[str, Balance], ...]:
+        """The same of some currencies, where the venue has told of them: an account may have hundreds."""
+        its = self._balances.get(venue, {})
+        return tuple((each, its[each]) for each in sorted(currencies) if each in its)
+
     # valuation
 
     @property

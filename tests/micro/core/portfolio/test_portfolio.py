@@ -207,6 +207,16 @@ def test_a_balance_nobody_has_stated_is_unknown_an_unnamed_currency_is_zero() ->
     assert portfolio.balances(VENUE) == (("USDT", Balance(Decimal(5), Decimal(1))),)
 
 
+def test_the_balances_of_some_currencies_are_those_that_were_stated_by_name() -> None:
+    portfolio = Portfolio()
+    assert portfolio.balances_in(VENUE, ("USDT",)) == ()
+    rows = [(name, Decimal(number), Decimal(0)) for number, name in enumerate(("B", "USDT", "A"))]
+    portfolio.set_balances(VENUE, rows)
+    found = portfolio.balances_in(VENUE, ("USDT", "ETH", "A"))
+    assert found == tuple(each for each in portfolio.balances(VENUE) if each[0] != "B")
+    assert [name for name, _ in found] == ["A", "USDT"]
+
+
 def test_a_fill_moves_spot_balances_and_eats_what_was_locked_first() -> None:
     portfolio = Portfolio()
     portfolio.set_balances(VENUE, [("USDT", Decimal(500), Decimal(150))])
