@@ -17,8 +17,11 @@ from live_draws import LIES
 from live_plays import Play, played
 
 from citadel_micro.adapters.binance import orders, usdm_orders
+from citadel_micro.core.model.approval import Approved
+from citadel_micro.core.model.commands import PlaceOrder
 from citadel_micro.core.model.events import VenueStatus
 from citadel_micro.shell.venue import adapter, request_socket
+from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.shell.venue.outcomes import NotSent
 from citadel_micro.shell.venue.sending import RequestSender
 
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
 
     from virtual_others import Market
 
-    from citadel_micro.shell.order_adapter import Send
+    from citadel_micro.shell.order_adapter import Send, VenueCommand
     from citadel_micro.shell.venue.dialect import Request
     from citadel_micro.shell.venue.outcomes import Outcome
 
+REHEARSED = [
+    pytest.param(each, marks=[] if each == "spot" else [pytest.mark.campaign])
+    for each in virtual_others.MARKETS
+]
 SEEDS, LYING = examples(1, 200), examples(1, 60)
 
 
@@ -85,6 +92,27 @@ def test_the_same_seed_is_the_same_run() -> None:
     first, second = (LiveRun(3).play() for _ in range(2))
     assert first.counts["place"] > 0
     assert (first.digest, first.counts) == (second.digest, second.counts)
+
+
+@pytest.mark.parametrize("market", REHEARSED)
+def test_rehearsals_change_nothing_at_any_venue(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = LiveRun(1, market=market, rules=(), seconds=6).play()
+    prepare, signed = LiveAdapter.prepare, 0
+
+    def rehearsed(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Send:
+        nonlocal signed
+        order = command.order if isinstance(command, Approved) else None
+        if isinstance(order, PlaceOrder):
+            self.rehearse(replace(order, client_id=f"{order.client_id[:-1]}z"))
+            signed += 1
+        return prepare(self, command, now_ns)
+
+    monkeypatch.setattr(LiveAdapter, "prepare", rehearsed)
+    again = LiveRun(1, market=market, rules=(), seconds=6).play()
+    assert signed > 0
+    assert (again.digest, again.counts) == (plain.digest, plain.counts)
 
 
 def test_killed_processes_leave_nothing_behind() -> None:

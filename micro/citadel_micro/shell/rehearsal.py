@@ -54,6 +54,8 @@ log: Final = structlog.get_logger("rehearsal")
 
 EVERY_NS: Final = 2_000_000
 """Between two steps, each of some 0.2 ms: more often, and frames that count would wait for one more often."""
+PAUSES: Final = 9
+"""A pause is at least so many times as long as the step before it: a signature can take milliseconds (RSA)."""
 ORDERS: Final = 100
 """After so many a new engine is made: one remembers its orders for a day, and the collector walks them."""
 LEVELS: Final = 20
@@ -98,12 +100,13 @@ class Rehearsals:
         rehearsal = self.each.pop(0)
         try:
             rehearsal.step(now_ns)
-        except (CitadelError, ArithmeticError, LookupError) as error:
+        except (CitadelError, ArithmeticError, LookupError, ValueError) as error:
             # Without it nothing is missing but warm caches.
             log.warning("no more rehearsals", venue=rehearsal.venue, error=str(error))
         else:
             self.each.append(rehearsal)
-        self._next_ns = self._now() + EVERY_NS
+        ended_ns = self._now()
+        self._next_ns = ended_ns + max(EVERY_NS, PAUSES * (ended_ns - now_ns))
 
 
 class _Nowhere(io.RawIOBase):

@@ -121,6 +121,25 @@ def test_they_take_their_turns_now_and_then() -> None:
     assert adapter.signed == 2
 
 
+def test_a_slow_signature_takes_a_tenth_of_the_time_at_most() -> None:
+    clock = SimpleNamespace(ns=START)
+
+    class Slow(Adapter):
+        def rehearse(self, order: PlaceOrder) -> None:
+            super().rehearse(order)
+            clock.ns += 5 * MS
+
+    adapter = Slow()
+    rehearsals = turns({VENUE: adapter}, clock)
+    rehearsals.turn()
+    clock.ns += 45 * MS - 1
+    rehearsals.turn()
+    assert rehearsals.each[0].pending
+    clock.ns += 1
+    rehearsals.turn()
+    assert not rehearsals.each[0].pending
+
+
 def test_one_that_fails_is_not_repeated() -> None:
     adapter, clock = Adapter(), SimpleNamespace(ns=START)
     adapter.broken = True
