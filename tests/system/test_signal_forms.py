@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields, make_dataclass
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,9 @@ def test_a_new_field_travels_when_the_three_forms_have_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(wire_in, "_READ", wire_in.readers(judged))
     monkeypatch.setattr(order_records, "SignalReceived", judged)
     monkeypatch.setattr(order_records, "_DECIMALS", order_records.decimals_of(judged))
-    monkeypatch.setattr(order_records, "_SIGNAL", tuple(each.name for each in fields(judged)))
+    names = tuple(each.name for each in fields(judged))
+    monkeypatch.setattr(order_records, "_SIGNAL", names)
+    monkeypatch.setattr(order_records, "_signal_values", attrgetter(*names))
 
     new = wider(
         venue="v", symbol="A/B", side="buy", quantity="1", ttl=1.0, urgency="high", shown="0.5"
