@@ -23,6 +23,7 @@ from citadel_micro.core.model.events import TimerFired
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.engine import Command, Engine
+    from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.events import AmendRejected, Event, MarketEvent, OrderRejected
     from citadel_micro.sim.paper import PaperVenue
 
@@ -55,6 +56,9 @@ class OfflineDriver:
         self.snapshots_wanted = 0
         self._journal = journal
         self._markets = engine.markets
+        self._venue = self._symbol = ""
+        self._found: MarketBook | None = None
+        """Of the last event: looking one up by a pair takes as long as all else here."""
         self._paper_ns = NEVER
         self._due_ns = NEVER
 
@@ -64,15 +68,20 @@ class OfflineDriver:
             self.advance(now_ns)
         if self._journal is not None:
             self._journal.event(now_ns, event)
-        commands = self.engine.handle(event, now_ns)
-        market = self._markets.get(event[:2])
+        engine = self.engine
+        commands = engine.handle(event, now_ns)
+        venue, symbol = event[0], event[1]
+        market = self._found
+        if market is None or symbol != self._symbol or venue != self._venue:
+            market = self._found = self._markets.get((venue, symbol))
+            self._venue, self._symbol = venue, symbol
         moved = market is not None and self.paper.on_market(event, market, now_ns)
         if commands:
             self._carry_out(commands, now_ns)
         if commands or moved:
             self._arm()
             return
-        timer_ns = self.engine.next_timer()
+        timer_ns = engine.next_timer()
         paper_ns = self._paper_ns
         self._due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
 

@@ -146,7 +146,7 @@ def _work(
             )
         if recv_ns > now_ns:  # noqa: PLR1730 - max() takes three times as long
             now_ns = recv_ns
-        if isinstance(events, _BETWEEN):
+        if type(events) is not tuple and isinstance(events, _BETWEEN):  # most are a tuple
             if driver is not None:
                 driver.post(events, now_ns)
             continue

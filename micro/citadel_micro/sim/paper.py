@@ -99,11 +99,12 @@ class PaperVenue:
             self._receive(now_ns)
         if book.idle:
             return received
-        if isinstance(event, TradeTick):
+        kind = type(event)
+        if kind is TradeTick:
             # The market has checked it first: an old or repeated trade fills nothing here.
             fills = book.traded(event) if market.news is event else []
         else:
-            fills = book.market_moved(now_ns, depth=isinstance(event, DepthUpdate))
+            fills = book.market_moved(now_ns, depth=kind is DepthUpdate)
         for resting, lots in fills:
             order = self.orders[resting.client_id]
             self._fill(order, order.price_ticks, lots, now_ns, maker=True)
