@@ -13,7 +13,13 @@ from waiting import until
 
 from citadel_micro.adapters.hyperliquid.dialect import HyperDialect
 from citadel_micro.adapters.kraken.sequence import MOST_GAPS, WITHIN_NS, Gaps, Numbers
-from citadel_micro.core.model.events import VenueSnapshot, VenueStatus
+from citadel_micro.core.model.commands import QueryOrder, QueryTrades
+from citadel_micro.core.model.events import (
+    AccountTrades,
+    OrderFilled,
+    VenueSnapshot,
+    VenueStatus,
+)
 from citadel_micro.shell.venue.dialect import Survey, Unclear
 from citadel_micro.shell.venue.facts import TradeFact
 from citadel_micro.shell.venue.outcomes import Answered
@@ -23,10 +29,15 @@ if TYPE_CHECKING:
 
     from kraken_bench import KrakenBench
 
+    from citadel_micro.core.model.commands import PlaceOrder
     from citadel_micro.shell.venue.dialect import Request
 
 S = 1_000_000_000
 COIN = NAMES["hyperliquid"][1]
+
+
+def _query(order: PlaceOrder) -> QueryOrder:
+    return QueryOrder(venue=order.venue, symbol=order.symbol, client_id=order.client_id)
 
 
 def body(value: object) -> Answered:
@@ -245,3 +256,54 @@ def test_at_bybit_a_time_that_is_wrong_costs_no_more_than_two_years() -> None:
 
     asyncio.run(main())
     assert 104 <= len(asked) <= 106
+
+
+def test_a_time_of_the_far_future_is_not_believed_of_a_list_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A position with it would count as newer than every statement of the venue, for ever."""
+    far_ms = 7_258_118_400_000  # the year 2200
+    state: dict[str, Any] = {
+        "order": {
+            "coin": COIN,
+            "side": "B",
+            "limitPx": "90000",
+            "sz": "0.0",
+            "origSz": "0.00001",
+            "oid": 7,
+            "timestamp": far_ms,
+        },
+        "status": "filled",
+        "statusTimestamp": far_ms,
+    }
+    payment = {"time": far_ms, "delta": {"coin": COIN, "usdc": "-1"}}
+
+    async def ask(request: Request) -> Answered:
+        told = {
+            "orderStatus": {"status": "order", "order": state},
+            "userFillsByTime": [fill(1) | {"time": far_ms}],
+            "userFunding": [payment],
+        }
+        return body(told[request.method])
+
+    async def main() -> None:
+        adapter = unheard_adapter("hyperliquid")
+        monkeypatch.setattr(adapter._queries, "_ask", ask)
+        posted: list[Any] = []  # events
+        monkeypatch.setattr(adapter._queries, "_post", posted.extend)
+        order = placing(adapter)
+        state["order"]["cloid"] = adapter.ids.theirs(order.client_id)
+        adapter._queries.order(_query(order))
+        adapter._queries.trades(QueryTrades(venue=adapter.venue, symbol=order.symbol, since_ns=0))
+        await until(lambda: any(isinstance(each, AccountTrades) for each in posted))
+        await until(lambda: any(isinstance(each, OrderFilled) for each in posted))
+        soon_ns = adapter.clock.venue_ns() + 61 * S
+        times = [each.exchange_ns for each in posted]
+        lists = [each for each in posted if isinstance(each, AccountTrades)]
+        times += [trade.exchange_ns for each in lists for trade in each.trades]
+        times += [payment.exchange_ns for each in lists for payment in each.funding]
+        assert len(times) >= 5
+        assert max(times) < soon_ns
+        await adapter.released()
+
+    asyncio.run(main())

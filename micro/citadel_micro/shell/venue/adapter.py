@@ -62,8 +62,6 @@ log: Final = structlog.get_logger("venue")
 
 UPKEEP_S: Final = 0.25
 PROBE_NS: Final = 2_000_000_000
-AHEAD_NS: Final = 60_000_000_000
-"""No event is of a time that is further ahead of the venue's clock."""
 RENEW_S: Final = 23 * 3_600.0
 """Before the day after which venues cut a connection."""
 
@@ -342,9 +340,7 @@ class LiveAdapter:
         self._take(of_frame(self._dialect.read_event, frame), streamed=True)
 
     def _take(self, facts: Iterable[Fact], *, streamed: bool = False) -> None:
-        if self.clock.known:
-            facts = not_after(facts, self.clock.venue_ns() + AHEAD_NS)
-        facts = tuple(facts)
+        facts = not_after(facts, self.clock)
         for fact in facts:
             if isinstance(fact, StreamEnds):
                 self._stream_ends(fact)

@@ -7,6 +7,7 @@ after the venue's own back end can have nothing of it left, and never after the 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
@@ -18,7 +19,7 @@ from citadel_micro.shell.venue.facts import Anomaly
 from citadel_micro.shell.venue.forgotten import AGAIN_NS, Forgets, ended
 from citadel_micro.shell.venue.order_ids import OurOrder
 from citadel_micro.shell.venue.patience import patient
-from citadel_micro.shell.venue.sound_facts import of_query
+from citadel_micro.shell.venue.sound_facts import no_later, not_after, of_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -199,7 +200,8 @@ class VenueQueries:
         fact = found.order
         now_ns = self._now()
         # Its fills first: an end with a total beyond them would be queried again.
-        reports: list[Event] = [*self._reducer.take((*found.trades, fact), now_ns)]
+        facts = not_after((*found.trades, fact), self._clock)
+        reports: list[Event] = [*self._reducer.take(facts, now_ns)]
         reports.append(self._state(client_id, fact, asked_ns))
         self._post(reports)
 
@@ -251,7 +253,7 @@ class VenueQueries:
             rows.append(self._state(name, fact, asked_ns))
         self._on_survey(survey.open_orders, asked_ns)
         if survey.updated_ns:
-            self._on_changed(survey.updated_ns)
+            self._on_changed(no_later(survey.updated_ns, self._clock))
         self._post(
             (
                 VenueSnapshot(
@@ -261,7 +263,10 @@ class VenueQueries:
                     exchange_ns=since_ns,
                     positions=survey.positions,
                     isolated=survey.isolated,
-                    changed=survey.changed,
+                    changed=tuple(
+                        (symbol, no_later(changed_ns, self._clock))
+                        for symbol, changed_ns in survey.changed
+                    ),
                 ),
             )
         )
@@ -290,11 +295,29 @@ class VenueQueries:
                     venue=self._venue,
                     symbol=command.symbol,
                     since_ns=command.since_ns,
-                    trades=tuple(_account_trade(each) for each in found),
+                    trades=tuple(self._account_trade(each) for each in found),
                     exchange_ns=until_ns,
-                    funding=tuple(funding),
+                    funding=tuple(
+                        replace(each, exchange_ns=no_later(each.exchange_ns, self._clock))
+                        for each in funding
+                    ),
                 ),
             )
+        )
+
+    def _account_trade(self, each: OwnedTrade) -> AccountTrade:
+        fact = each.fact
+        return AccountTrade(
+            trade_id=fact.trade_id,
+            venue_order_id=fact.venue_order_id,
+            client_id=fact.client_id,
+            side=each.side,
+            price_ticks=fact.price_ticks,
+            quantity_lots=fact.quantity_lots,
+            fee=fact.fee,
+            fee_currency=fact.fee_currency,
+            liquidity=fact.liquidity,
+            exchange_ns=no_later(fact.exchange_ns, self._clock),
         )
 
     def _unclear(self, unclear: Unclear, symbol: str, client_id: str) -> None:
@@ -303,19 +326,3 @@ class VenueQueries:
             self._on_refusal(unclear.refusal)
         if unclear.anomaly:
             self._on_anomaly(Anomaly(symbol=symbol, client_id=client_id, text=unclear.text))
-
-
-def _account_trade(each: OwnedTrade) -> AccountTrade:
-    fact = each.fact
-    return AccountTrade(
-        trade_id=fact.trade_id,
-        venue_order_id=fact.venue_order_id,
-        client_id=fact.client_id,
-        side=each.side,
-        price_ticks=fact.price_ticks,
-        quantity_lots=fact.quantity_lots,
-        fee=fact.fee,
-        fee_currency=fact.fee_currency,
-        liquidity=fact.liquidity,
-        exchange_ns=fact.exchange_ns,
-    )

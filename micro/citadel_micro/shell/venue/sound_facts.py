@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from citadel_micro.shell.venue.dialect import Request
     from citadel_micro.shell.venue.facts import Fact
     from citadel_micro.shell.venue.outcomes import Answered
+    from citadel_micro.shell.venue.venue_clock import VenueClock
 
 T = TypeVar("T")
 MOST_DIGITS: Final = 60
 LARGEST_EXPONENT: Final = 40
 """Of a number in money or coins, either way: eighteen decimals are the most that a coin has."""
+AHEAD_NS: Final = 60_000_000_000
+"""No statement is of a time that is further ahead of the venue's clock."""
 _TIMELESS: Final = (Anomaly, RequestAccepted, StreamEnds)
 _NAMES: Final = frozenset(
     {"client_id", "venue_order_id", "trade_id", "payment_id", "currency", "fee_currency", "symbol"}
@@ -79,14 +82,22 @@ def of_answer(
         return Refusal(fate=Fate.UNKNOWN, text=f"an answer that is not understood: {cut(error)}")
 
 
-def not_after(facts: Iterable[Fact], latest_ns: int) -> tuple[Fact, ...]:
-    """Statements whose times are no later: one of the far future would outlive all that come after it."""
+def not_after(facts: Iterable[Fact], clock: VenueClock) -> tuple[Fact, ...]:
+    """Statements of no later time than soon: one of the far future would outlive all that come after it."""
+    if not clock.known:
+        return tuple(facts)
+    latest_ns = clock.venue_ns() + AHEAD_NS
     return tuple(
         replace(each, exchange_ns=latest_ns)
         if not isinstance(each, _TIMELESS) and each.exchange_ns > latest_ns
         else each
         for each in facts
     )
+
+
+def no_later(stated_ns: int, clock: VenueClock) -> int:
+    """As ``not_after``, of a time alone."""
+    return min(stated_ns, clock.venue_ns() + AHEAD_NS) if clock.known else stated_ns
 
 
 async def of_query(answer: Awaitable[T]) -> T | Unclear:
