@@ -68,7 +68,10 @@ def force_entry(original: Callable[..., Any], _: object) -> object:
             return original(rpc, *args, **kwargs)
         exchange.pace.forget(str(args[0] if args else kwargs.get("pair")))
         try:
-            return original(rpc, *args, **kwargs)
+            # Freqtrade looks for a trade of the pair before it takes the lock: two people who enter at
+            # once, or one who presses twice, would open two.
+            with rpc._freqtrade._exit_lock:  # noqa: SLF001 - as its own class does
+                return original(rpc, *args, **kwargs)
         except FreqtradeException as error:
             message = str(error)
             raise Answered(message, html.escape(message, quote=False)) from error

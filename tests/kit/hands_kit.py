@@ -340,6 +340,18 @@ class Hands:
         self.person(lambda rpc: rpc._rpc_reload_config())
         self.rig.until(lambda: self.rig.bot.state == State.RUNNING)
 
+    def stop_and_start(self) -> None:
+        """``/stop``, and ``/start`` once the loop has stopped."""
+        self.person(lambda rpc: rpc._rpc_stop())
+        self.rig.until(lambda: self.rig.state == State.STOPPED)
+        self.person(lambda rpc: rpc._rpc_start())
+        self.rig.until(lambda: self.rig.state == State.RUNNING)
+
+    def look_at_exchange(self, pair: str) -> str:
+        """FreqUI's reload of a trade from the exchange."""
+        number = self.rig.trade(pair).id
+        return self.person(lambda rpc: rpc._rpc_reload_trade_from_exchange(number))
+
     def flatten(self) -> None:
         """The operator sells everything, and lets trading go on afterwards."""
         self.rig.until(self._positions_are_covered, PATIENCE_S)

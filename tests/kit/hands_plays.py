@@ -16,6 +16,7 @@ ACTIONS: Final = (
     *("enter", "enter", "enter far", "leave", "leave part", "delete", "reload", "flatten", "stop"),
     *("command sells all", "command sells part", "command sells more", "command buys"),
     *("exchange sells all", "exchange sells part", "exchange sells more", "exchange buys"),
+    *("stop and start", "reload from exchange"),
 )
 STEP: Final = Decimal("0.0001")
 
@@ -63,12 +64,16 @@ def act(hands: Hands, action: str, pair: str, part: float) -> bool:
         if hands.rig.trade(pair) is not None:
             hands.cancel(pair)
         return True
-    if action == "reload":
-        hands.reload()
+    of_the_bot: dict[str, Callable[[], object]] = {
+        "reload": hands.reload,
+        "flatten": hands.flatten,
+        "stop and start": hands.stop_and_start,
+    }
+    if action in of_the_bot:
+        of_the_bot[action]()
         return True
-    if action == "flatten":
-        hands.flatten()
-        return True
+    if action == "reload from exchange":
+        return trade is not None and not hands.look_at_exchange(pair)
     if held <= 0 or open_order:
         return False
     if action == "leave":

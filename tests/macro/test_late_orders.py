@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
-from freqtrade.rpc.rpc import RPC
+from freqtrade.rpc.rpc import RPC, RPCException
 from freqtrade_kit import running
 from scripted_orders import Script
 
@@ -200,21 +200,21 @@ def test_a_trade_that_is_deleted_before_the_loop_has_seen_it_stays_deleted(rig: 
     assert rig.trade(pair) is None
 
 
-class Deletion:
-    """Another thread deletes a trade as soon as a call has returned, or waits for who holds the lock.
+class Beside:
+    """Another thread acts as soon as a call has returned, or waits for who holds the lock.
 
     Args:
         rig: the system.
-        number: of the trade.
+        act: what it does.
     """
 
-    def __init__(self, rig: Rig, number: int) -> None:
-        self._bot, self._number = rig.bot, number
+    def __init__(self, rig: Rig, act: Callable[[], object]) -> None:
+        self._bot, self._act = rig.bot, act
         self._went_on = threading.Event()
-        self._thread = threading.Thread(target=self._delete)
+        self._thread = threading.Thread(target=self._run)
 
     def after(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call, with the deletion behind it, once."""
+        """The call, with what is done behind it, once."""
 
         def called(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Freqtrade's
             answer = call(*args, **kwargs)
@@ -226,19 +226,19 @@ class Deletion:
         return called
 
     def join(self) -> None:
-        """Wait until it is deleted."""
+        """Wait until it is done."""
         assert self._thread.ident is not None, "the call was never made"
         self._thread.join(60)
         assert not self._thread.is_alive()
 
-    def _delete(self) -> None:
+    def _run(self) -> None:
         lock = self._bot._exit_lock._lock
         if lock.acquire(blocking=False):
             lock.release()
         else:
             self._went_on.set()
         try:
-            RPC(self._bot)._rpc_delete(self._number)
+            self._act()
         finally:
             Trade.session.remove()
             self._went_on.set()
@@ -288,7 +288,7 @@ def test_a_trade_can_be_deleted_while_something_else_works_on_it(
     number = trade.id
     prepare(rig, trade)
     Trade.commit()  # type: ignore[no-untyped-call]
-    deletion = Deletion(rig, number)
+    deletion = Beside(rig, lambda: RPC(rig.bot)._rpc_delete(number))
     at = owner or rig.exchange
     hooked = deletion.after(getattr(at, name))
     with monkeypatch.context() as patch:
@@ -303,3 +303,27 @@ def test_a_trade_can_be_deleted_while_something_else_works_on_it(
     deletion.join()
     rig.step()
     assert numbered(number) is None
+
+
+def test_two_people_who_enter_a_pair_at_once_open_one_trade(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Freqtrade looks for a trade of the pair, then takes its lock."""
+    pair, refused = "ADA/USDT", []
+
+    def enter_too() -> None:
+        with pytest.raises(RPCException) as error:
+            RPC(rig.bot)._rpc_force_entry(pair, None)
+        refused.append(error.value.message)
+
+    other = Beside(rig, enter_too)
+    wallets = rig.bot.wallets
+    stake = other.after(wallets.get_trade_stake_amount)
+    with monkeypatch.context() as patch:
+        patch.setattr(wallets, "get_trade_stake_amount", stake)
+        patch.setattr(rig.strategy, "position_adjustment_enable", False)
+        RPC(rig.bot)._rpc_force_entry(pair, None)
+        other.join()
+    assert "already open" in refused[0]
+    (trade,) = Trade.get_trades([Trade.pair == pair, Trade.is_open.is_(True)]).all()
+    RPC(rig.bot)._rpc_delete(trade.id)
