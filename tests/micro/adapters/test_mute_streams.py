@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 from started_benches import VENUES, started
-from waiting import until
 
 from citadel_micro.core.model.events import OrderAccepted, OrderDone, VenueStatus
 
@@ -20,9 +19,8 @@ def test_an_end_that_only_a_query_shows_opens_the_stream_again(venue: str) -> No
             bench.adapter._watch._within_ns = S // 4
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
-            clock, watch = bench.adapter.clock, bench.adapter._watch
-            # What ends within the clocks' error of the stream's beginning may be of before it.
-            await until(lambda: clock.surely_past_ns() > watch._heard_ns)
+            # The simulated market's time lags where a machine is busy: the stream has begun long ago.
+            bench.adapter._watch.begin(0)
             bench.fault("mute=once,on=CANCELED")
             (resting,) = bench.exchange.open_orders("demo")
             bench.exchange.cancel_all("demo", resting.symbol)
