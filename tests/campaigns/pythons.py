@@ -4,7 +4,8 @@ Random lives of the engine at the paper venue, with faults and crashes (``chaos_
 and recomputed in each other one: by ``python3.12`` and later on the path or of pyenv, and by the CPython of Pyodide
 packages (WebAssembly, 32 bits) where ``make`` could install them. There is nothing but the standard library
 in those, so the engine's own room is what is run. The lives' journals are then written by each Python that a few
-packages could be installed for, octet for octet. Ends 1 when a digest differs.
+packages could be installed for, octet for octet; and a whole micro runs in each of those (``whole_micros``).
+Ends 1 when a digest differs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 
 from chaos_kit import ChaosRun
 from chaos_market import INSTRUMENTS
+from whole_micros import whole
 
 from citadel_micro.shell.journal import records
 from citadel_micro.sim.faults import SCENARIOS
@@ -49,8 +51,8 @@ def record(path: Path, runs: int, first: int) -> int:
     return len(lives)
 
 
-def interpreters() -> list[str]:
-    """Those that answer; a shim of pyenv may stand for none."""
+def interpreters() -> dict[str, str]:
+    """Those that answer, by version; a shim of pyenv may stand for none."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     names = [*INSTALLED, *map(str, sorted(pyenv.glob("versions/*/bin/python3.1[2-9]")))]
     found: dict[str, str] = {}
@@ -61,7 +63,7 @@ def interpreters() -> list[str]:
         except (OSError, subprocess.CalledProcessError):
             continue
         found.setdefault(version.strip(), name)
-    return list(found.values())
+    return found
 
 
 def packages_for(python: str, cache: Path) -> Path | None:
@@ -117,7 +119,8 @@ def main() -> int:
         lives = Path(folder) / "lives.pickle"
         count = record(lives, given.runs, given.first)
         found: dict[str, list[str]] = {}
-        others = interpreters()
+        versions = interpreters()
+        others = list(versions.values())
         for seed in SEEDS:
             for kernel in ("auto", "python"):
                 words = [sys.executable, str(REPLAY), str(ROOT), str(lives)]
@@ -133,7 +136,7 @@ def main() -> int:
         written = journals(lives, given.cache, others)
     first = next(iter(found.values()))
     print(f"{count} lives, {first[1]} events, {first[2]} commands")
-    return max(compared(found), compared(written))
+    return max(compared(found), compared(written), whole(given.cache, versions))
 
 
 def compared(found: dict[str, list[str]]) -> int:
