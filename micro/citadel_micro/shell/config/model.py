@@ -337,9 +337,7 @@ Param = Annotated[bool | int | float | str, BeforeValidator(_parameter)]
 class MicroConfig(BaseModel):
     """Everything that micro can be told; ``load`` merges it from file, variables and command line."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     mode: Literal["paper", "live"] = "paper"
     """`paper`: real public data, simulated fills, no keys. `live`: orders go to the venue, with real

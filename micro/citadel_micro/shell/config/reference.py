@@ -103,7 +103,8 @@ _TABLES: Final[dict[str, str]] = {
 
 def page() -> str:
     """The whole page, as Markdown."""
-    parts = [_INTRO, "\n## Top level\n\n", _table(_scalars(MicroConfig), {})]
+    top = _table(_scalars(MicroConfig), _said_under_fields(MicroConfig))
+    parts = [_INTRO, "\n## Top level\n\n", top]
     for name, text in _TABLES.items():
         model: type[BaseModel] | None
         if name == "venues":
@@ -119,7 +120,7 @@ def page() -> str:
         text = text or inspect.cleandoc((model.__doc__ if model else "") or "")  # noqa: PLW2901
         parts.append(textwrap.fill(text, 100) + "\n")
         if model is not None:
-            docs = _limit_docs() if name == "risk" else {}
+            docs = _limit_docs() if name == "risk" else _said_under_fields(model)
             parts.append("\n" + _table(model.model_fields, docs))
         elif name == "algorithms":
             parts += [_algorithm(each, kind.params) for each, kind in ALGORITHMS.items()]
@@ -207,17 +208,24 @@ def _plain(value: object) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
+def _said_under_fields(of: type) -> dict[str, str]:
+    """The text under each field of a class. Read from its source: pydantic would, at each start of micro."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(of)))
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    return {
+        node.target.id: inspect.cleandoc(ast.literal_eval(after.value))
+        for node, after in pairwise(body)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(after, ast.Expr)
+    }
+
+
 def _limit_docs() -> dict[str, str]:
     """What ``RiskLimits`` says under each field, by the key of the ``[risk]`` table."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(RiskLimits)))
-    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
     names = {field.name for field in dataclasses.fields(RiskLimits)}
-    found: dict[str, str] = {}
-    for node, after in pairwise(body):
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
-            continue
-        if node.target.id in names and isinstance(after, ast.Expr):
-            found[node.target.id] = ast.literal_eval(after.value)
+    said = _said_under_fields(RiskLimits)
+    found = {name: text for name, text in said.items() if name in names}
     renamed = {name: name.removesuffix("_ns") + "_ms" for name in names if name.endswith("_ns")}
     plain = {renamed.get(name, name): text.replace("``", "`") for name, text in found.items()}
     for old, new in renamed.items():

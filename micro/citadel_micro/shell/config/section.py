@@ -87,4 +87,4 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 class Section(BaseModel):
     """Base of all tables: no unknown keys, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
