@@ -104,7 +104,7 @@ def unknown_symbol(venue: str, symbol: str, known: Collection[str]) -> BadInput:
         f"{venue} has no {symbol!r}",
         where="symbol",
         allowed=", ".join(near or sorted(known)[:10]) or "none are known",
-        mend=f"did you mean {' or '.join(near)}?" if near else None,
+        mend=f"did you mean {' or '.join(near)}?" if near else "write it as the venue's list does",
     )
 
 

@@ -14,7 +14,7 @@ from citadel_micro.shell.instruments.on_demand import on_demand_rules
 from citadel_micro.shell.instruments.refresher import Refresher
 from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
 from citadel_micro.shell.instruments.sources import RULES
-from citadel_proto.errors import PeerUnavailable
+from citadel_proto.errors import BadInput, PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,6 +84,15 @@ async def load_rules(config: MicroConfig) -> Instruments:
                 )
                 loaded |= await on_demand_rules(venue, section, lists, loaded, config.bridge.shard)
                 break
+            except BadInput as error:
+                if error.where != "symbol":
+                    raise
+                raise BadInput(
+                    error.what,
+                    where=f"venues.{venue}.symbols",
+                    allowed=error.allowed,
+                    mend=error.mend,
+                ) from None
             except PeerUnavailable as error:
                 if last:
                     raise

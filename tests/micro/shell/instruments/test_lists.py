@@ -11,6 +11,8 @@ import pytest
 
 from citadel_micro.adapters.paper.orders import PaperOrders
 from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.shell.config.config import load
+from citadel_micro.shell.instruments import run_rules
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
 from citadel_micro.shell.instruments.markets import age_text, changes
@@ -178,6 +180,27 @@ def test_loading_for_a_run(tmp_path: Path, listed: Listed) -> None:
     bench.venue.asked = 0
     found = asyncio.run(load_instruments("okx", ["BTC/USDT"], file=own, lists=bench.lists))
     assert (found["okx", "BTC/USDT"].tick, bench.venue.asked) == (Decimal("0.5"), 0)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "mend"), [("BTC/USD", "did you mean BTC/USDT"), ("ZZZ/QQQ", "as the venue's list")]
+)
+def test_a_run_with_a_wrong_symbol_is_told_which_setting_and_how_to_mend_it(
+    tmp_path: Path,
+    listed: Listed,
+    monkeypatch: pytest.MonkeyPatch,
+    symbol: str,
+    mend: str,
+) -> None:
+    bench = Bench(tmp_path, listed(NOW, "0.01"))
+    monkeypatch.setattr(run_rules, "lists_of", lambda _config: bench.lists)
+    path = tmp_path / "micro.toml"
+    path.write_text(f"mode = 'paper'\n[venues.okx]\nsymbols = ['{symbol}']\n")
+    with pytest.raises(BadInput, match="okx has no") as caught:
+        asyncio.run(run_rules.load_rules(load(path)))
+    assert caught.value.where == "venues.okx.symbols"
+    assert "BTC/USDT" in (caught.value.allowed or "")
+    assert mend in (caught.value.mend or "")
 
 
 def test_what_changes_between_lists(listed: Listed) -> None:
