@@ -28,7 +28,7 @@ from citadel_macro.exchange import BridgeMixin, bridged
 from citadel_macro.key_guard import refuse_keys
 from citadel_macro.micro_client import MicroLink
 from citadel_macro.shadow.shadowing import Shadowing
-from citadel_proto.errors import CitadelError, InvariantError
+from citadel_proto.errors import CitadelError, InvariantError, PeerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +81,13 @@ def run(argv: Sequence[str], *, shadow: bool = False) -> Exit:
     return Exit.BUG if code == 1 else Exit(int(code))
 
 
-def _closing(construct: Callable[..., None]) -> Callable[..., None]:
+NO_MARKETS: Final = "Could not load markets"
+"""So Freqtrade begins to say that it has had no answer."""
+
+
+def _closing(
+    construct: Callable[..., None], on_error: Callable[[CitadelError], object]
+) -> Callable[..., None]:
     """The constructor of Freqtrade's exchange, which ends what it has begun when it fails.
 
     It starts a thread of websockets before it loads the markets. Without a network the bot says that it
@@ -91,9 +97,17 @@ def _closing(construct: Callable[..., None]) -> Callable[..., None]:
     def __init__(exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, N807 - Freqtrade's
         try:
             construct(exchange, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             if getattr(exchange, "_exchange_ws", None) is not None:
                 exchange.close()  # type: ignore[no-untyped-call]
+            its_own = kwargs.get("load_leverage_tiers")  # not one that FreqUI asks for meanwhile
+            if its_own and str(error).startswith(NO_MARKETS):
+                on_error(
+                    PeerUnavailable(
+                        f"{exchange.name} does not say its markets (above: why): check network, name server "
+                        "and firewall, then start again"
+                    )
+                )
             raise
 
     return __init__
@@ -168,7 +182,7 @@ class Launch:
 
         ExchangeResolver.load_exchange = staticmethod(load_exchange)  # type: ignore[method-assign]
         Configuration.load_config = load_config  # type: ignore[method-assign,assignment]
-        Exchange.__init__ = _closing(construct)  # type: ignore[method-assign]
+        Exchange.__init__ = _closing(construct, self._fail)  # type: ignore[method-assign]
         try:
             with freqtrade_files.said(self._fail), hooks.installed(lambda: self._exchange):
                 yield self

@@ -31,6 +31,7 @@ from citadel_bridge.exit_codes import Exit
 from citadel_macro import freqtrade_hooks as hooks
 from citadel_macro import launcher
 from citadel_macro.commands import FREQTRADE_COMMANDS
+from citadel_macro.demo import ccxt_config
 from citadel_macro.exchange import BridgeMixin
 from citadel_macro.launcher import Launch, run
 from citadel_macro.strategy import CitadelStrategy
@@ -175,6 +176,28 @@ def test_an_exchange_that_cannot_be_built_leaves_no_thread_that_keeps_the_proces
         launch.close()
     assert begun == [True]
     assert "ccxt_ws" not in {each.name for each in threading.enumerate()}, kept
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_exchange_that_does_not_answer_is_unavailable_and_no_bad_input(
+    tmp_path: Path, free_port: Callable[[], int], dry_run: bool
+) -> None:
+    """Who supervises the bot may start it again, when the network is back."""
+    nobody = f"127.0.0.1:{free_port()}"
+    config = config_for(tmp_path, free_port(), dry_run=dry_run)
+    config["exchange"]["ccxt_config"] = ccxt_config(f"http://{nobody}", f"ws://{nobody}")
+    with Launch().patched() as launch:
+        for bot in (False, True):
+            assert launch.failure is None, "of one that FreqUI asks for, the bot does not end"
+            with pytest.raises(OperationalException, match=launcher.NO_MARKETS):
+                ExchangeResolver.load_exchange(
+                    config,
+                    exchange_config=deepcopy(config["exchange"]),
+                    load_leverage_tiers=bot,
+                )
+        launch.close()
+    assert isinstance(launch.failure, PeerUnavailable)
+    assert "Binance does not say its markets" in str(launch.failure)
 
 
 def test_an_exchange_that_is_not_bridged_does_not_start(
