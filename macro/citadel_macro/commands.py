@@ -134,6 +134,7 @@ def init(
     from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - see the module
 
     from citadel_macro.init_config import propose  # noqa: PLC0415 - see the module
+    from citadel_macro.userdata import writing  # noqa: PLC0415 - see the module
     from citadel_proto.errors import BadInput, Refused  # noqa: PLC0415 - see the module
 
     try:
@@ -146,12 +147,8 @@ def init(
     if out.exists() and not force:
         raise Refused(f"{out} exists: name another with --out, or write over it with --force")
     proposal = propose(config, money, shadow=shadow)
-    try:
+    with writing(out, "name another with --out"):
         out.write_text(proposal.toml, "utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"cannot be written: {error.strerror}", where=str(out), mend="name another with --out"
-        ) from error
     names = " ".join(f"-c {path}" for path in config)
     trade = f"trade {SHADOW}" if shadow else "trade"
     then = (f"citadel micro --config {out}", f"citadel macro {trade} {names}")
@@ -196,6 +193,7 @@ def demo_config(
 ) -> None:
     """Write a Freqtrade configuration that trades on the simulator through micro."""
     from citadel_macro.demo import demo_config as build  # noqa: PLC0415 - see the module
+    from citadel_macro.userdata import writing  # noqa: PLC0415 - see the module
 
     config = build(
         sim,
@@ -212,4 +210,5 @@ def demo_config(
     if out is None:
         sys.stdout.write(text)
     else:
-        out.write_text(text, "utf-8")
+        with writing(out, "name another with --out"):
+            out.write_text(text, "utf-8")

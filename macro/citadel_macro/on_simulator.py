@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from citadel_macro import freqtrade_files
 from citadel_macro.demo import demo_config
+from citadel_macro.userdata import writing
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def on_simulator(words: Sequence[str], option: str) -> list[str]:
     if paths:
         config = _turned(config, paths, option)
     path = folder / FILE
-    path.write_text(json.dumps(config, indent=4) + "\n", "utf-8")
+    with writing(path, "name another folder with --userdir"):
+        path.write_text(json.dumps(config, indent=4) + "\n", "utf-8")
     return [*rest, "--config", str(path)]
 
 

@@ -177,6 +177,29 @@ def test_bad_files_and_amounts_are_refused(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["demo-config", "--user-dir", "FILE/ud"],
+        ["demo-config", "--user-dir", "FREE", "--out", "FILE/x.json"],
+        ["trade", "--simulator", "http://127.0.0.1:1", "--userdir", "FILE/ud"],
+    ],
+)
+def test_what_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    here = {"FILE": str(tmp_path / "file"), "FREE": str(tmp_path / "free")}
+    for name, path in here.items():
+        words = [word.replace(name, path) for word in words]
+    sim = [] if "trade" in words else ["--sim", "http://127.0.0.1:1"]
+    assert main(["macro", *words, *sim]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert str(tmp_path / "file") in said
+    assert "fix: name " in said
+
+
 def test_pairs_that_are_not_fixed_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,9 @@ def from_file(path: Path) -> dict[str, Any]:
         raise BadInput("not UTF-8 text", where=str(path), mend="save it as UTF-8") from error
     except OSError as error:
         raise BadInput(
-            f"cannot be read: {error.strerror}", where=str(path), mend="check --config"
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            mend="name a file of settings of micro (TOML)",
         ) from error
 
 

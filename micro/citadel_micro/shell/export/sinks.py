@@ -47,6 +47,7 @@ class Folder:
 
     Raises:
         Refused: there is something already.
+        BadInput: its place cannot be written.
     """
 
     def __init__(self, path: Path, form: Format) -> None:
@@ -54,8 +55,15 @@ class Folder:
             raise Refused(f"{path} exists: name another folder with --out, or move it away")
         self.counts = dict.fromkeys(TABLES, 0)
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        except OSError as error:
+            raise BadInput(
+                f"cannot be written: {error.strerror}",
+                where=str(path),
+                mend="name a folder in a writable place with --out",
+            ) from error
         self._held: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         try:
             self._sinks = {name: _sink(self._partial, name, form) for name in TABLES}

@@ -281,6 +281,17 @@ def test_bad_input_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert export(DEMO, out) == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert str(out) in said
+
+
 def test_a_number_that_no_column_holds_is_refused() -> None:
     assert sinks._exact("99999999999999999999", "filled") == Decimal(99999999999999999999)
     with pytest.raises(BadInput, match="jsonl"):
