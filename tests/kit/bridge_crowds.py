@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SOON_S: Final = 0.2
 """By then the exchange has told of what it has filled."""
+LOOKS: Final = 50
 ALL: Final = 1_000
 BEATS: Final = 100
 """Five seconds where the machine is not starved: less than an order's own end, of which a report tells."""
@@ -68,7 +69,13 @@ async def lose_the_last(story: Story) -> None:
     """An order is filled, and nobody hears of it; no other report follows."""
     micro = story.micro
     for bot in story.bots:
-        await story.submit(bot, 20.0)
+        for _ in range(3):  # some of them rest
+            await story.submit(bot, 20.0)
+    for _ in range(LOOKS):
+        if micro.venue.open_orders():
+            break
+        await asyncio.sleep(SOON_S / LOOKS)
+    await asyncio.sleep(SOON_S)  # what they were answered with is on its way by now
     before, micro.lose = micro.lost, ALL
     micro.venue.fill_something()
     await asyncio.sleep(SOON_S)

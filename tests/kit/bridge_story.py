@@ -269,6 +269,7 @@ class Story:
         self.wall.shift_ns = 0
         self.micro.fills = False
         await until_or(lambda: not self._differing(), AGREE_S)
+        await until_or(self._connected, AGREE_S)
         await lose_the_last(self)
         late = beats_from_now(self)
         await until_or(lambda: late() or not self._differing(), AGREE_S)
@@ -290,6 +291,11 @@ class Story:
         if self.micro.late_ns > LATE_NS + self.delays_ns:
             broken.append(f"acted {self.micro.late_ns / 1e9:.3f} s after an expiry")
         return broken
+
+    def _connected(self) -> bool:
+        """Whether each macro would send an order now."""
+        connectors = [bot.connector for bot in self.bots]
+        return all(each is not None and each.ready and each.micro_alive() for each in connectors)
 
     def _differing(self) -> list[str]:
         """Orders of which macro does not know what micro knows; nobody asks for anything here."""

@@ -146,6 +146,7 @@ def whole(cache: Path, others: dict[str, str]) -> int:
         cache: for the environments.
         others: interpreters by version.
     """
+    cache = cache.resolve()  # programs run elsewhere
     usable = {sys.version.split()[0]: sys.executable}
     for version, python in others.items():
         if own := installed(python, version, cache):
