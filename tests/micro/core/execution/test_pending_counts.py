@@ -76,8 +76,11 @@ class Lives:
             signal=made, instrument=inst.instrument, number=number, own=False, created_ns=0
         )
         parent.retarget(lots)
+        parent.step(ParentEvent.ADMIT)  # a parent that is still checked has nothing pending
         inst.admit(parent)
         self.parents.append(parent)
+        if lots:
+            self.place(parent, lots)
 
     def place(self, parent: Parent, lots: int) -> None:
         name = f"{parent.id}-{parent.placed}"
@@ -173,19 +176,33 @@ def test_what_did_not_change_is_not_counted_again() -> None:
     lives = Lives()
     for symbol in SYMBOLS[:2]:
         lives.open(symbol, "buy", 10)
-        lives.parents[-1].step(ParentEvent.ADMIT)
     btc, eth = (VENUE, SYMBOLS[0]), (VENUE, SYMBOLS[1])
     first = lives.view.standing(*btc, "buy", "")
-    lives.place(lives.parents[0], 5)  # its own orders are no others'
+    lives.parents[0].retarget(11)  # its own orders are no others'
     again = lives.view.standing(*btc, "buy", "")
     assert first is not None
     assert again is not None
     assert again[4] is first[4]
     assert lives.view.standing(*eth, "buy", "") is not None
-    lives.place(lives.parents[1], 5)
+    lives.parents[1].retarget(11)
     later = lives.view.standing(*btc, "buy", "")
     assert later is not None
     assert later[4] is not first[4]
+
+
+def test_of_a_parent_that_is_ending_an_order_counts_until_it_has_ended() -> None:
+    lives = Lives()
+    for symbol in SYMBOLS[:2]:
+        lives.open(symbol, "buy", 10)
+    parent = lives.parents[1]
+    parent.rule(ParentEvent.CANCEL)
+    before = lives.view.standing(VENUE, SYMBOLS[0], "buy", "")
+    parent.live[0].step(ChildEvent.REJECTED)
+    after = lives.view.standing(VENUE, SYMBOLS[0], "buy", "")
+    assert before is not None
+    assert after is not None
+    assert [row[1] for row in before[4]] == [10]
+    assert after[4] == []
 
 
 def changed_by_hand(path: Path) -> list[str]:
