@@ -2,7 +2,7 @@
 
 The process is the product, over real sockets and with its real journal; it is forked from a server
 that has imported it already. It kills itself with SIGKILL at the boundary that it was told: before
-or after a durable write, or before or after a command to the exchange.
+or after a durable write, or before or after a command to the exchange is sent, or once it is prepared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
     from citadel_micro.core.model.events import Side
-    from citadel_micro.shell.order_adapter import VenueCommand
+    from citadel_micro.shell.order_adapter import Send, VenueCommand
     from citadel_micro.simulator.server import SimulatorServer
 
 S: Final = 1_000_000_000
@@ -121,17 +121,23 @@ def live(plan: Plan) -> None:
 
 
 def _at_each(boundary: Callable[[], None]) -> None:
-    sync, submit, rows = Journal.sync, LiveAdapter.submit, Journal.venue_state
+    sync, prepare, rows = Journal.sync, LiveAdapter.prepare, Journal.venue_state
 
     def watched_sync(self: Journal) -> None:
         boundary()
         sync(self)
         boundary()
 
-    def watched_submit(self: LiveAdapter, command: VenueCommand, now_ns: int) -> None:
+    def watched_prepare(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Send:
+        send = prepare(self, command, now_ns)
         boundary()
-        submit(self, command, now_ns)
-        boundary()
+
+        def watched_send() -> None:
+            boundary()
+            send()
+            boundary()
+
+        return watched_send
 
     def watched_rows(self: Journal, now_ns: int, venue: str, changes: dict[str, object]) -> None:
         rows(self, now_ns, venue, changes)
@@ -139,7 +145,7 @@ def _at_each(boundary: Callable[[], None]) -> None:
 
     Journal.sync = watched_sync  # type: ignore[method-assign]
     Journal.venue_state = watched_rows  # type: ignore[method-assign,assignment]
-    LiveAdapter.submit = watched_submit  # type: ignore[method-assign]
+    LiveAdapter.prepare = watched_prepare  # type: ignore[method-assign]
 
 
 class _Life:
