@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from effort import campaign
 from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
@@ -265,12 +266,12 @@ def _closed_without_fees(rig: Rig, trade: Any) -> None:  # noqa: ANN401 - a Trad
     ("prepare", "work", "moment"),
     [
         (_without_fees, FEES, (Trade, "get_open_trades_without_assigned_fees")),
-        (_closed_without_fees, FEES, (Trade, "get_closed_trades_without_assigned_fees")),
+        campaign(_closed_without_fees, FEES, (Trade, "get_closed_trades_without_assigned_fees")),
         (_closed_without_fees, FEES, (None, "fetch_order")),
         (_with_a_stop, "update_funding_fees", (None, "get_funding_fees")),
-        (_with_a_stop, "startup_update_open_orders", (Order, "get_open_orders")),
+        campaign(_with_a_stop, "startup_update_open_orders", (Order, "get_open_orders")),
         (_with_a_stop, "startup_update_open_orders", (None, "fetch_order")),
-        (_with_a_stop, "cancel_all_open_orders", (Trade, "get_open_trades")),
+        campaign(_with_a_stop, "cancel_all_open_orders", (Trade, "get_open_trades")),
         (_with_a_stop, "reload_trade_from_exchange", (None, "fetch_orders")),
         (_with_a_stop, "process", (Trade, "get_open_trades")),
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import freqtrade
 import pytest
+from effort import campaign
 from freqtrade.commands import Arguments
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import OperationalException
@@ -178,7 +179,7 @@ def test_an_exchange_that_cannot_be_built_leaves_no_thread_that_keeps_the_proces
     assert "ccxt_ws" not in {each.name for each in threading.enumerate()}, kept
 
 
-@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("dry_run", [False, campaign(True)])
 def test_an_exchange_that_does_not_answer_is_unavailable_and_no_bad_input(
     tmp_path: Path, free_port: Callable[[], int], dry_run: bool
 ) -> None:
