@@ -375,6 +375,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["empty"], ("no run has left a journal", "empty")),
         (["text.ctape"], ("not a tape", "text.ctape")),
         (["ok", "--by", "stratgy"], ("did you mean strategy?", "pair, side, size")),
+        (["ok", "--by", "pair,algo,pair"], ("names one twice",)),
         (["ok", "--out", "costs.xlsx"], (".xlsx", ".json, .csv, .parquet, .html")),
         (["ok", "--out", "absent/costs.csv"], ("cannot be written", "absent/costs.csv")),
     ],

@@ -119,4 +119,6 @@ def _names(text: str) -> Sequence[str]:
                 where="--by",
                 allowed=f"{', '.join(BY)}, or all",
             )
+    if len(set(names)) < len(names):
+        raise BadInput(f"{text!r} names one twice", where="--by", mend="name each once")
     return names
