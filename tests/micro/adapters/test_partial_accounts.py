@@ -20,7 +20,7 @@ from citadel_micro.core.model.events import (
     VenueSnapshot,
     VenueStatus,
 )
-from citadel_micro.shell.venue.dialect import Survey, Unclear
+from citadel_micro.shell.venue.dialect import Found, Survey, Unclear
 from citadel_micro.shell.venue.facts import TradeFact
 from citadel_micro.shell.venue.outcomes import Answered
 
@@ -304,6 +304,85 @@ def test_a_time_of_the_far_future_is_not_believed_of_a_list_either(
         times += [payment.exchange_ns for each in lists for payment in each.funding]
         assert len(times) >= 5
         assert max(times) < soon_ns
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+# an order that is found has the name that it was asked for
+
+
+def binance_row(client_id: str) -> dict[str, Any]:
+    return {
+        "symbol": "BTCUSDT",
+        "orderId": 7,
+        "clientOrderId": client_id,
+        "price": "90000.0",
+        "origQty": "0.01",
+        "executedQty": "0",
+        "status": "CANCELED",
+        "side": "BUY",
+        "time": 1_795_832_253_000,
+        "updateTime": 1_795_832_253_000,
+    }
+
+
+def hyper_row(cloid: str | None) -> dict[str, Any]:
+    order = {
+        "coin": COIN,
+        "side": "B",
+        "limitPx": "90000",
+        "sz": "0.01",
+        "origSz": "0.01",
+        "oid": 7,
+        "timestamp": 1_795_832_253_000,
+        "cloid": cloid,
+    }
+    return {
+        "status": "order",
+        "order": {"order": order, "status": "canceled", "statusTimestamp": 1_795_832_253_000},
+    }
+
+
+@pytest.mark.parametrize(
+    ("venue", "row"),
+    [
+        ("binance-spot", binance_row("renamed-by-the-cancel")),
+        ("binance-usdm", binance_row("renamed-by-the-cancel")),
+        ("hyperliquid", hyper_row(None)),
+    ],
+)
+def test_an_order_that_has_lost_our_name_is_ours_all_the_same(
+    venue: str, row: dict[str, Any]
+) -> None:
+    async def ask(_request: Request) -> Answered:
+        return body(row)
+
+    async def main() -> None:
+        adapter = unheard_adapter(venue)
+        order = placing(adapter)
+        known = adapter.ids.find(order.client_id)
+        assert known is not None
+        found = await adapter._dialect.find(ask, known, deep=False)
+        assert isinstance(found, Found)
+        assert (found.order.client_id, found.order.venue_order_id) == (order.client_id, "7")
+        adapter.ids.named(known, "8")
+        other = await adapter._dialect.find(ask, known, deep=False)
+        assert isinstance(other, Unclear), "it is another order"
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+def test_an_answer_about_another_order_of_hyperliquid_is_none() -> None:
+    async def ask(_request: Request) -> Answered:
+        return body(hyper_row(f"0x{'0' * 32}"))
+
+    async def main() -> None:
+        adapter = unheard_adapter("hyperliquid")
+        known = adapter.ids.find(placing(adapter).client_id)
+        assert known is not None
+        assert isinstance(await adapter._dialect.find(ask, known, deep=False), Unclear)
         await adapter.released()
 
     asyncio.run(main())

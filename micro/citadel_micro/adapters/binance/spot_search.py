@@ -154,6 +154,10 @@ class SpotSearch:
             return Unclear(str(error), anomaly=True)
         if fact is None or isinstance(fact, Anomaly):
             return Unclear("another symbol" if fact is None else fact.text, anomaly=True)
+        if order.venue_order_id not in {"", fact.venue_order_id}:
+            return Unclear(f"an answer about another order: {fact.venue_order_id}")
+        # Found by our name or the venue's: a canceled one may have another name by now.
+        fact = replace(fact, client_id=order.client_id)
         if fact.cumulative_lots <= order.filled_lots:
             return Found(order=fact, trades=())
         fills = await self.fills_of(ask, order.symbol, fact.venue_order_id, row.time)

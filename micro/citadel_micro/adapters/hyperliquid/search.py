@@ -95,6 +95,12 @@ class HyperSearch:
             return Unclear(str(error), anomaly=True)
         if fact is None or isinstance(fact, Anomaly):
             return Unclear("another coin" if fact is None else fact.text, anomaly=True)
+        named = order.venue_order_id or fact.venue_order_id
+        other = not order.venue_order_id and fact.client_id not in {"", order.client_id}
+        if other or fact.venue_order_id != named:
+            return Unclear(f"an answer about another order: {fact.venue_order_id}")
+        # Found by our name: an answer need not repeat it.
+        fact = replace(fact, client_id=order.client_id)
         if fact.standing == "open" and fact.cumulative_lots <= order.filled_lots:
             return Found(order=fact, trades=())
         if fact.standing != "open" and fact.cumulative_lots == order.filled_lots:
