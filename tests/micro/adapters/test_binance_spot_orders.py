@@ -135,7 +135,7 @@ def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> 
             bid, _ = await bench.touch()
             never, _ = bench.prepare("buy", bid - 50_000, 100)
             late, send_late = bench.prepare("buy", bid - 50_000, 100, window_ns=S // 50)
-            order, send = bench.prepare("buy", bid - 50_000, 100)
+            order, send = bench.prepare("buy", bid - 50_000, 100, window_ns=50 * S)
             await until(lambda: bench.clock.now() >= late.expires_ns)
             send_late()
             assert (await bench.told(OrderRejected, late)).code == "VOID"
