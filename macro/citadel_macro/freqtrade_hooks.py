@@ -136,8 +136,7 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
             _reconcile(bot, bot.exchange)
         except MicroUnavailable as error:
             raise TemporaryError(f"no trading before orphan orders are settled: {error}") from error
-        if bot.exchange.balances_changed():
-            bot.wallets.update()
+        _follow_balances(bot, bot.exchange)
         ended = bot.exchange.ended()
         try:
             with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
@@ -152,11 +151,18 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
                 with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
                     late.settle(bot, bot.exchange)
             bot.exchange.no_news(ended)
+            # A report that came meanwhile has been looked at, and wakes nobody any more.
+            _follow_balances(bot, bot.exchange)
         finally:
             with bot._exit_lock:  # noqa: SLF001 - a person may have sent an order that is not committed yet
                 bot.exchange.settle_committed()
 
     return process
+
+
+def _follow_balances(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
+    if exchange.balances_changed():
+        bot.wallets.update()
 
 
 def _refresh_active_whitelist(original: Callable[..., list[str]], _: object) -> object:

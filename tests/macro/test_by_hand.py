@@ -12,6 +12,7 @@ import urllib.request
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from freqtrade.enums import SignalDirection, State
 from freqtrade.persistence import PairLocks, Trade
@@ -248,3 +249,27 @@ def test_a_bot_that_was_stopped_trades_again_after_a_start(rig: Rig) -> None:
     status, text = post(rig, "forceexit", tradeid=str(rig.trade("ETH/USDT").id))
     assert status == 200, text
     rig.until(lambda: rig.trade("ETH/USDT") is None)
+
+
+def test_what_others_trade_while_the_loop_turns_is_in_the_wallet_when_it_pauses(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their report has been looked at by then, and ends no pause any more."""
+    link, wallets, analyze = rig.exchange.link, rig.bot.wallets, rig.strategy.analyze
+    rig.step()
+    before = link.balances()
+    assert before is not None
+    after = tuple(
+        msgspec.structs.replace(row, total="4321", free="4321") if row.currency == "USDT" else row
+        for row in before
+    )
+    rows = [before]
+    monkeypatch.setattr(link, "balances", lambda: rows[-1])
+
+    def meanwhile(pairs: list[str]) -> None:
+        analyze(pairs)
+        rows.append(after)
+
+    monkeypatch.setattr(rig.strategy, "analyze", meanwhile)
+    rig.step()
+    assert wallets.get_total("USDT") == 4321
