@@ -298,6 +298,19 @@ def test_trades_of_many_pages_are_read_to_their_end() -> None:
     assert [int(each.fact.trade_id) for each in found] == list(range(7 * PAGE + 3))
 
 
+def test_a_page_that_ends_within_a_trade_of_the_account_with_itself_loses_neither_row() -> None:
+    search, _ = searcher()
+    alone = [trade(n, 77) for n in range(PAGE - 1)]
+    with_itself = [trade(PAGE - 1, 77), trade(PAGE - 1, 78) | {"isBuyer": False}]
+    venue = Venue(
+        trades=[*alone, *with_itself, trade(PAGE, 77)], by_name=[row(77, "web_9"), row(78, "web_8")]
+    )
+    found = asyncio.run(search.trades(venue.ask, "ETH/BTC", NOW))
+    assert not isinstance(found, Unclear)
+    assert [int(each.fact.trade_id) for each in found] == [*range(PAGE), PAGE - 1, PAGE]
+    assert [each.fact.venue_order_id for each in found if each.side == "sell"] == ["78"]
+
+
 def test_a_search_among_a_crowd_of_others_goes_on_where_the_last_one_ended() -> None:
     crowd = range(100, 100 + 2 * MOST_LOOKED_UP + 1)
     venue = Venue(

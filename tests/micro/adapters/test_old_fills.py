@@ -85,6 +85,25 @@ def test_usdm_is_asked_a_week_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
     asyncio.run(scenario())
 
 
+def test_a_trade_of_the_account_with_itself_is_told_of_both_orders() -> None:
+    """One row alone would be a position that is not there."""
+
+    async def scenario() -> None:
+        async with usdm_bench() as bench:
+            await bench.begin()
+            order = await bench.resting(100)
+            await bench.told(OrderAccepted, order)
+            (resting,) = bench.exchange.open_orders("demo")
+            bench.exchange.fill("demo", SYMBOL, order_id=resting.order_id, against_self=True)
+            dialect = bench.adapter._dialect
+            owned = await dialect.trades(bench.adapter.ask, order.symbol, 0)
+            assert isinstance(owned, list), owned
+            assert sorted(each.side for each in owned) == ["buy", "sell"]
+            assert len({each.fact.trade_id for each in owned}) == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_time_that_the_venue_says_wrongly_costs_no_more_than_half_a_year() -> None:
     """Of an order of 1970 there would be a query for each of 2,900 weeks, and a ban."""
     asked: list[Request] = []

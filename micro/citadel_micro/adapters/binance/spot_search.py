@@ -262,21 +262,24 @@ class SpotSearch:
         return await self._pages(ask, symbol, self._requests.trades_since(symbol, startTime=begin))
 
     async def _pages(self, ask: Ask, symbol: str, request: Request) -> list[Trade] | Unclear:
-        """Trades from the first of a request on, each page with those that have a higher id."""
-        rows: list[Trade] = []
+        """Trades from the first of a request on. One of the account with itself has two rows of one id.
+
+        So each page begins with the last id of the one before, whose other row it may have.
+        """
+        rows: dict[tuple[int, int], Trade] = {}
         order_id = request.params.get("orderId")
         for _ in range(MOST_TRADE_PAGES):
             page = await self.page_of_trades(ask, request)
             if isinstance(page, Unclear):
                 return page
-            rows += page
+            rows |= {(row.id, row.order_id): row for row in page}
             if len(page) < PAGE:
-                return rows
-            after = page[-1].id + 1
+                return list(rows.values())
+            last = page[-1].id
             if order_id is None:
-                request = self._requests.trades_since(symbol, fromId=after)
+                request = self._requests.trades_since(symbol, fromId=last)
             else:
-                request = self._requests.trades_of(symbol, str(order_id), fromId=after)
+                request = self._requests.trades_of(symbol, str(order_id), fromId=last)
         return Unclear(f"more than {MOST_TRADE_PAGES * PAGE} trades since then")
 
     def _resembles(self, row: Order, order: OurOrder) -> bool:

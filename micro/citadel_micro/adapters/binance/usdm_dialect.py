@@ -66,7 +66,7 @@ class UsdmSearch(SpotSearch):
 
     async def _all_trades(self, ask: Ask, symbol: str, begin: int) -> list[Trade] | Unclear:
         """Every trade since a venue time in ms; one that the venue says wrongly costs no more than half a year."""
-        rows: dict[int, Trade] = {}
+        rows: dict[tuple[int, int], Trade] = {}
         now = self._clock.venue_ns() // MS
         first = max(begin, now - KEPT_MS)
         for start in range(first, max(now, first + 1), WEEK_MS):
@@ -74,8 +74,8 @@ class UsdmSearch(SpotSearch):
             page = await self._pages(ask, symbol, request)
             if isinstance(page, Unclear):
                 return page
-            rows |= {row.id: row for row in page}
-        return [rows[number] for number in sorted(rows)]
+            rows |= {(row.id, row.order_id): row for row in page}
+        return [rows[each] for each in sorted(rows)]
 
     async def page_of_trades(self, ask: Ask, request: Request) -> list[Trade] | Unclear:
         """One answer with trades of the account."""
