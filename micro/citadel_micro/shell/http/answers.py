@@ -16,6 +16,8 @@ MOST_HEAD: Final = 64 << 10
 """Bytes of a status line and headers."""
 _STATUS: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
+"""Of a header: RFC 9110 5.5 forbids what could end a line, and has a tab and bytes above ASCII."""
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?")
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 _LENGTHS: Final = ("content-length", "transfer-encoding")
@@ -228,7 +230,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
     for line in lines:
         name, sign, value = line.partition(":")
         name = name.lower()
-        if not sign or _NAME.fullmatch(name) is None or not value.isprintable():
+        if not sign or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
             raise ValueError("an answer with a header that is none")
         if name in found and name in _LENGTHS:
             raise ValueError("an answer whose length is not clear")

@@ -62,6 +62,27 @@ def test_headers_are_by_name_in_small_letters() -> None:
     assert found.headers == {"content-length": "7", "retry-after": "9"}
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"Server:\tgateway", "gateway"),
+        (b"Server: a\tb", "a\tb"),
+        (b"Server: \xe2\x80\x93", "\xe2\x80\x93"),
+        (b"Server: a\xa0b", "a\xa0b"),
+    ],
+)
+def test_a_header_may_have_tabs_and_any_letters(line: bytes, value: str) -> None:
+    found, reader = fed([PLAIN.replace(b"Retry-After:  9 ", line)])
+    assert found is not None
+    assert (found.headers["server"], found.body, reader.keeps) == (value, b'{"a":1}', True)
+
+
+@pytest.mark.parametrize("control", [b"\0", b"\x0b", b"\r", b"\x7f"])
+def test_a_header_has_no_other_control_characters(control: bytes) -> None:
+    with pytest.raises(ValueError, match="a header that is none"):
+        AnswerReader(MOST).feed(PLAIN.replace(b"9", b"a" + control + b"b"))
+
+
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     found, reader = fed([b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>", b"</html>"])
     assert found is None
