@@ -36,8 +36,9 @@ class AdapterSpecs:
         words = venue.split("-")
         for count in range(len(words), 0, -1):
             name = "_".join(words[:count])
-            if name.isidentifier() and importlib.util.find_spec(f"{_PACKAGE}.{name}") is not None:
-                found = _specs_in(f"{_PACKAGE}.{name}").get(venue)
+            module = importlib.util.find_spec(f"{_PACKAGE}.{name}") if name.isidentifier() else None
+            if module is not None and module.submodule_search_locations is not None:
+                found = _specs_in(module.name).get(venue)
                 if found is not None:
                     return found
         return None

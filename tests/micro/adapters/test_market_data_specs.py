@@ -11,7 +11,7 @@ from market_data_samples import AT, COINBASE_BOOK, decode
 from citadel_micro.core.marketdata.sequencing import make_integrity
 from citadel_micro.core.model.events import DepthUpdate
 from citadel_micro.shell.marketdata.decode import Control, FeedEvent, iso_ns, mentioned
-from citadel_micro.shell.marketdata.spec import CHANNELS, venue_ids, venue_spec
+from citadel_micro.shell.marketdata.spec import CHANNELS, known_spec, venue_ids, venue_spec
 from citadel_proto.errors import BadInput, VenueViolation
 
 
@@ -112,6 +112,13 @@ def test_the_ticket_of_kucoin() -> None:
     answer = {"code": "200000", "data": {"token": "abc", "instanceServers": servers}}
     url = spec.ticket_url(json.dumps(answer).encode())
     assert url == "wss://ws-api-spot.kucoin.com/?token=abc"
+
+
+@pytest.mark.parametrize("name", ["orders", "rules-spot", "fetch-rules", "specs"])
+def test_a_module_beside_the_venues_is_none(name: str) -> None:
+    assert known_spec(name) is None
+    with pytest.raises(BadInput, match=f"no venue is called '{name}'"):
+        venue_spec(name)
 
 
 def test_unknown_venues_are_answered_with_the_nearest() -> None:
