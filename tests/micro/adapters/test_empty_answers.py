@@ -19,6 +19,10 @@ from unheard_adapters import (
     unheard_desk,
 )
 
+from citadel_micro.adapters.binance import spot_session
+from citadel_micro.adapters.binance.spot_requests import TIME
+from citadel_micro.adapters.binance.spot_session import SpotSession
+from citadel_micro.adapters.binance.usdm_session import UsdmStream
 from citadel_micro.shell.venue.cancel_timer import CancelTimer, TimerOrWatchdog
 from citadel_micro.shell.venue.dialect import Absent, Request, Survey, Unclear
 from citadel_micro.shell.venue.order_ids import OurOrder
@@ -27,8 +31,11 @@ from citadel_micro.shell.venue.sound_facts import of_answer, of_query
 from citadel_proto.errors import PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from citadel_micro.adapters.binance.spot_dialect import SpotDialect
+    from citadel_micro.adapters.binance.spot_session import SpotRest
+    from citadel_micro.adapters.okx.dialect import OkxDialect
     from citadel_micro.shell.venue.dialect import Ask
 
 BODIES = {
@@ -148,5 +155,136 @@ def test_no_watchdog_takes_it_for_an_account_without_orders(
             with pytest.raises((PeerUnavailable, VenueViolation)):
                 pytest.fail(f"{what}: {await desk._listed()}")
         await desk.close()
+
+    asyncio.run(main())
+
+
+LISTS = {
+    "bybit-spot": b'{"retCode":0,"retMsg":"OK","result":{"list":[]}}',
+    "bybit-linear": b'{"retCode":0,"retMsg":"OK","result":{"list":[]}}',
+    "okx": b'{"code":"0","msg":"","data":[]}',
+}
+"""No orders, no fills; and of balances an account that is not there."""
+
+
+@pytest.mark.parametrize("venue", LISTS)
+def test_a_list_without_the_account_does_not_say_that_nothing_is_held(venue: str) -> None:
+    async def main() -> None:
+        adapter = unheard_adapter(venue)
+        answer = Answered(status=200, body=LISTS[venue])
+        account = await of_query(adapter._dialect.survey(always(answer)))
+        assert isinstance(account, Unclear), account
+        assert not account.anomaly, "it is asked again"
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+def test_an_account_of_okx_that_is_not_told_yet_does_not_end_micro(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal is final; what was not said is asked for again."""
+
+    async def main() -> None:
+        adapter = unheard_adapter("okx")
+        dialect = cast("OkxDialect", adapter._dialect)
+        for data in (b"[]", b"null"):
+            body = b'{"code":"0","msg":"","data":%s}' % data
+            monkeypatch.setattr(dialect, "ask", always(Answered(status=200, body=body)))
+            with pytest.raises(PeerUnavailable, match="account/config"):
+                await dialect._check_account()
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("period_ms", [30_000, 0])
+@pytest.mark.parametrize("told", ["1795832253000", "0", ""])
+def test_a_timer_of_okx_is_what_its_answer_says(period_ms: int, told: str) -> None:
+    """One that is to be off, and names a time, would cancel what is placed later."""
+
+    async def main() -> None:
+        adapter = unheard_adapter("okx")
+        dialect = cast("OkxDialect", adapter._dialect)
+        request = dialect.arm("BTC/USDT", period_ms)
+        body = b'{"code":"0","msg":"","data":[{"triggerTime":"%s"}]}' % told.encode()
+        said = dialect.confirmed(request, Answered(status=200, body=body))
+        assert (said is None) == (bool(period_ms) == (told not in {"", "0"}))
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        (b'{"listenKey":"ours"}', False),
+        (b'{"listenKey":"another"}', True),
+        (b'{"code":-1125,"msg":"This listenKey does not exist."}', True),
+        (b'{"code":-1000,"msg":"An unknown error occurred."}', False),
+        (b"{}", False),
+        (b"", False),
+    ],
+)
+def test_a_stream_of_a_listen_key_that_others_have_replaced_is_left(
+    answer: bytes, *, ends: bool
+) -> None:
+    """What is extended is the account's key: another one where a client has ended ours and begun its own."""
+    status = 400 if b'"code"' in answer else 200
+    asked: list[str] = []
+
+    class Rest:
+        async def ask(self, request: Request) -> Outcome:
+            asked.append(request.method)
+            if len(asked) > 3:
+                raise PeerUnavailable("the test has seen enough")
+            return Answered(status=status, body=answer)
+
+    async def main() -> None:
+        stream = UsdmStream(
+            cast("SpotRest", Rest()), lambda _frame: None, lambda _frame: None, keep_alive_s=0
+        )
+        stream._key = "ours"
+        if ends:
+            await stream._keep_alive()
+            assert asked == ["listenKey.ping"]
+            assert "another client" in stream._why
+        else:
+            with pytest.raises(PeerUnavailable):
+                await stream._keep_alive()
+
+    asyncio.run(main())
+
+
+def test_a_time_that_cannot_be_read_does_not_end_the_upkeep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection stays, so its key is watched on, and the venue's clock."""
+    monkeypatch.setattr(spot_session, "CHECK_S", 0)
+    answers = iter([b"{}", b'{"serverTime":"soon"}', b'{"serverTime":%d}'])
+    ended: list[str] = []
+
+    class Session(SpotSession):
+        def send(self, request: Request, done: Callable[[Outcome], None]) -> None:
+            if request is TIME:
+                body = next(answers)
+                now_ms = self._clock.venue_ns() // 1_000_000
+                done(Answered(status=200, body=body % now_ms if b"%d" in body else body))
+            else:
+                refused = b'{"code":-2015,"msg":"Invalid API-key."}'
+                done(Answered(status=401, body=refused))
+
+        def _end(self, why: str) -> None:
+            ended.append(why)
+
+    async def main() -> None:
+        adapter = unheard_adapter("binance-spot")
+        dialect = cast("SpotDialect", adapter._dialect)
+        session = Session(dialect._signer, adapter.clock, adapter.budget, lambda _frame: None)
+        check = dialect._requests.open_orders("BTC/USDT")
+        await session._keep_up(adapter.clock._now, check)
+        assert len(ended) == 1
+        assert "-2015" in ended[0]
+        await adapter.released()
 
     asyncio.run(main())

@@ -187,7 +187,7 @@ class SpotSession(WireSocket):
             try:
                 await self._measure(now)
             except PeerUnavailable:
-                return  # the connection has ended
+                continue  # an answer that is not understood: the next one may be
             outcome = None if check is None else await ask(self, check)
             refused = refusal(outcome) if isinstance(outcome, Answered) else None
             if refused is not None and refused.key:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.adapters.binance.spot_session import SpotSession
-from citadel_micro.adapters.binance.usdm_codes import code_of, refusal
+from citadel_micro.adapters.binance.usdm_codes import NO_LISTEN_KEY, code_of, refusal
 from citadel_micro.adapters.binance.usdm_requests import OVER_WEBSOCKET, simple
 from citadel_micro.shell.venue.marked_stream import MarkedStream
 from citadel_micro.shell.venue.outcomes import Answered
@@ -83,6 +83,8 @@ class UsdmStream(MarkedStream):
     ) -> None:
         self._rest = rest
         self._keep_alive_s = keep_alive_s
+        self._key = ""
+        """The listen key whose stream this is."""
         self._private = RequestSocket(lambda _frame: None, on_frame)
         super().__init__(self._private, rest, on_mark)
 
@@ -100,7 +102,7 @@ class UsdmStream(MarkedStream):
         """
         answer = await self._must(_START)
         try:
-            key = msgspec.json.decode(answer.body, type=_ListenKey).listen_key
+            self._key = key = msgspec.json.decode(answer.body, type=_ListenKey).listen_key
         except msgspec.MsgspecError as error:
             raise PeerUnavailable(f"the listen key: {error}") from None
         try:
@@ -115,12 +117,22 @@ class UsdmStream(MarkedStream):
         while True:
             await asyncio.sleep(self._keep_alive_s)
             outcome = await self._rest.ask(_PING)
-            if not isinstance(outcome, Answered) or refusal(outcome) is None:
+            if not isinstance(outcome, Answered):
                 continue  # without an answer nothing is known: the next one shows
-            if code_of(outcome) == -1125:  # noqa: PLR2004 - usdm_codes.NO_LISTEN_KEY
+            if self._is_ended(outcome):
                 self._why = "another client of the account has ended the user stream"
                 self._private.close()
                 return
+
+    def _is_ended(self, answer: Answered) -> bool:
+        """Whether the account has no listen key any more, or another one: of ours nothing comes then."""
+        if refusal(answer) is not None:
+            return code_of(answer) == NO_LISTEN_KEY
+        try:
+            extended = msgspec.json.decode(answer.body, type=_ListenKey).listen_key
+        except msgspec.MsgspecError:
+            return False  # it says nothing: the next one shows
+        return extended != self._key
 
     async def _must(self, request: Request) -> Answered:
         outcome = await self._rest.ask(request)

@@ -159,6 +159,10 @@ class BybitDialect(DialectCore):
         wallets = await asked(ask, WALLET, _Wallets)
         if isinstance(wallets, Unclear):
             return wallets
+        if len(wallets.rows) != 1:
+            # Without the account nothing is said of what it holds.
+            several = len(wallets.rows) > 1
+            return Unclear(f"{len(wallets.rows)} accounts in one answer", anomaly=several)
         try:
             held = {coin: (free, used) for coin, free, used in balances(wallets.rows)}
         except VenueViolation as error:

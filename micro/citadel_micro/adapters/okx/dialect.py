@@ -196,8 +196,9 @@ class OkxDialect(DialectCore):
         except msgspec.MsgspecError as error:
             return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: not as documented: {error}")
         armed = [each for each in told if each.triggerTime not in {"", "0"}]
-        if not told or (str(request.params["timeOut"]) != "0" and not armed):
-            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: it names no time")
+        if not told or bool(armed) != (str(request.params["timeOut"]) != "0"):
+            text = "it names a time after all" if armed else "it names no time"
+            return Refusal(fate=Fate.UNKNOWN, text=f"{request.method}: {text}")
         return None
 
     # queries
@@ -250,7 +251,9 @@ class OkxDialect(DialectCore):
             if rows.refusal is not None and rows.refusal.key:
                 raise Refused(f"the venue refuses the key: {rows.text}")
             raise PeerUnavailable(f"account/config: {rows.text}")
-        wrong = self._wrong(rows[0]) if rows else "the venue says nothing of the account"
+        if not rows:
+            raise PeerUnavailable("account/config: the venue says nothing of the account")
+        wrong = self._wrong(rows[0])
         if wrong:
             raise Refused(wrong)
 
