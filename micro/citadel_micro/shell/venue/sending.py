@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.shell.venue.outcomes import NotSent
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from citadel_micro.shell.venue.reconnect import Reconnector
     from citadel_micro.shell.venue.request_budget import RequestBudget
     from citadel_micro.shell.venue.venue_clock import VenueClock
+
+FRESH_NS: Final = SECOND
+"""For so long a signature serves. Venues refuse one of five seconds ago, and the clock seems to be wrong."""
 
 
 class RequestSender:
@@ -69,9 +73,10 @@ class RequestSender:
         if late is not None:
             return partial(self._loop.call_soon, done, late)
         send = wire.prepare(request, done)
-        if not request.expires_ns:
-            return send
-        return partial(self._send_in_time, request.expires_ns, send, done)
+        if request.expires_ns:
+            return partial(self._send_in_time, request.expires_ns, send, done)
+        anew = partial(wire.prepare, request, done)
+        return partial(self._send_fresh, self._now() + FRESH_NS, send, anew)
 
     def rehearse(self, order: PlaceOrder) -> None:
         """Sign and write the request of an order that is none, and drop it."""
@@ -84,6 +89,11 @@ class RequestSender:
             send()
         else:  # the disk has taken so long
             done(NotSent("it has expired"))
+
+    def _send_fresh(self, until_ns: int, send: Send, anew: Callable[[], Send]) -> None:
+        if self._now() > until_ns:  # a cancel is wanted however long the disk has taken
+            send = anew()
+        send()
 
 
 def _drop(_outcome: Outcome) -> None:
