@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from citadel_micro.shell.http.retry_after import seconds
 from citadel_micro.shell.venue.outcomes import Fate, Refusal
-from citadel_micro.shell.venue.retry_after import seconds
 
 if TYPE_CHECKING:
     from citadel_micro.shell.venue.outcomes import Answered

@@ -14,6 +14,7 @@ import structlog
 from citadel_micro.core.marketdata.snapshot_buffer import FEW_LEVELS
 from citadel_micro.core.model.events import BookLook, DepthUpdate, FeedStatus
 from citadel_micro.shell.http.public import PublicHost
+from citadel_micro.shell.http.retry_after import seconds
 from citadel_micro.shell.marketdata.backoff import Backoff, Pacer
 from citadel_proto.errors import PeerUnavailable, VenueViolation
 
@@ -34,6 +35,8 @@ DEEPEN_AFTER_S: Final = 5.0
 """Full snapshots follow the small ones when none was requested for this long."""
 LOOK_PAUSE_S: Final = 0.2
 """Between two polls: they are optional, and leave the venue's budget to the snapshots."""
+UNTOLD_S: Final = 5.0
+"""Pause where a venue asks for one and does not say how long."""
 NO_CONNECTION: Final = -1
 """Number of the connection of what came over HTTP, for taps."""
 _REFUSED: Final = frozenset({400, 404})
@@ -228,8 +231,7 @@ class SnapshotFetcher:
             self._status(symbol, f"snapshot refused, HTTP {status}: {words}", refused=True)
             return b""
         if status in _SLOW_DOWN:
-            retry_after = answer.headers.get("retry-after", "")
-            self._pacer.hold(float(retry_after) if retry_after.isdigit() else 5.0)
+            self._pacer.hold(seconds(answer.headers.get("retry-after", "")) or UNTOLD_S)
         return None
 
     def _take(self, native: str, symbol: str, body: bytes, path: str) -> int:
