@@ -19,6 +19,7 @@ from citadel_micro.core.model.events import (
     AccountTrades,
     CancelRejected,
     OrderAccepted,
+    OrderAmended,
     OrderDone,
     OrderFilled,
     OrderRejected,
@@ -49,6 +50,47 @@ def hit(bench: LiveBench, lots: int) -> None:
 
 def filled(bench: LiveBench, order: PlaceOrder) -> int:
     return sum(each.quantity_lots for each in bench.of(OrderFilled, order))
+
+
+async def catalyst_317(bench: LiveBench) -> None:
+    """scrtlabs/catalyst#317: timeout, placed again, both filled. It is asked about, and there is one."""
+    bench.fault("unknown-executed=once")
+    order = await bench.resting(LOTS)
+    state = await bench.answer(order)
+    assert (state.status, state.quantity_lots) == ("open", LOTS)
+    assert not bench.of(OrderRejected, order)
+    assert len(bench.exchange.open_orders("demo")) == 1
+    bench.cancel(order)
+    await bench.told(OrderDone, order)
+
+
+async def bitbot_27(bench: LiveBench) -> None:
+    """5an1ty/BitBot#27: place and cancel timed out, both sales were real. It has canceled nothing."""
+    order = await rested(bench)
+    bench.fault("unknown-lost=once")
+    bench.cancel(order)
+    assert (await bench.told(RequestTimedOut, order)).request == "cancel"
+    assert not bench.of(OrderDone, order)
+    assert (await bench.answer(order)).status == "open"
+    bench.cancel(order)
+    await bench.told(OrderDone, order)
+
+
+async def nautilus_3827(bench: LiveBench) -> None:
+    """nautechsystems/nautilus_trader#3827: a modify's cancel leg was taken for the order's end."""
+    if bench.venue == "hyperliquid":
+        return  # what it calls a modify is a cancel and another order: micro does not ask for it
+    if bench.venue == "kraken":
+        return  # its counter is full by so many orders; ``test_kraken_orders.py`` has its own
+    order = await rested(bench)
+    bench.amend(order, order.price_ticks, LOTS // 2)
+    assert (await bench.told(OrderAmended, order)).quantity_lots == LOTS // 2
+    state = await bench.answer(order)
+    assert (state.status, state.quantity_lots) == ("open", LOTS // 2)
+    assert not bench.of(OrderDone, order)
+    bench.cancel(order)
+    await bench.told(OrderDone, order)
+    assert len(bench.of(OrderDone, order)) == 1
 
 
 async def ccxt_18028(bench: LiveBench) -> None:
@@ -128,6 +170,9 @@ async def a_copy_of_an_order_on_the_way(bench: LiveBench) -> None:
 
 
 STORIES = (
+    catalyst_317,
+    bitbot_27,
+    nautilus_3827,
     ccxt_18028,
     lean_5972,
     binance_net_692,

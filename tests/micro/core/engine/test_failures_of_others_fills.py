@@ -332,8 +332,8 @@ def test_nautilus_3827_the_legs_of_an_amend_are_no_end() -> None:
 def test_nautilus_3287_orders_of_every_list_of_a_venue_are_reconciled() -> None:
     """nautechsystems/nautilus_trader#3287: stops moved to another API, and vanished.
 
-    Micro holds its stops itself; what a venue lists elsewhere (algo orders) the adapter puts into
-    the same snapshot, and an order of others is left alone there as well.
+    Micro holds its stops itself, so nothing of its own is in another list; an order of others in a
+    snapshot is left alone, wherever the venue lists it.
     """
     rig = resting()
     rows = (
