@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import math
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citadel_micro.core.marketdata import kernel
+from citadel_micro.offline.study.command import _write
 from citadel_micro.offline.study.page import RESULTS, plot, write
 from citadel_micro.offline.study.parents import Ask, Fill, Row, Settings, run
 from citadel_micro.offline.study.plans import BASELINES, Plan, parse, standard
@@ -285,6 +287,18 @@ def test_what_it_cannot_do_it_says(
     assert done.returncode == 2
     assert named in done.stderr
     assert done.stdout == ""
+
+
+def test_a_disk_that_is_full_is_said_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")  # which names no file
+
+    monkeypatch.setattr(type(tmp_path), "write_text", full)
+    for page, json_file in ((tmp_path / "a.md", None), (None, tmp_path / "a.json")):
+        with pytest.raises(BadInput, match=r"a\.(md|json): cannot be written: No space left"):
+            _write(page, json_file, [], [], [])
 
 
 def test_where_every_order_is_rejected_it_says_why_and_ends_with_a_code(

@@ -141,23 +141,29 @@ def study(
         typer.echo(markdown(found, sides=False))
         if sides:
             typer.echo(markdown(found, sides=True))
-    _write(page, json_file, found, notes)
+    _write(page, json_file, found, notes, plain)
     return Exit.OK if found else Exit.REFUSED
 
 
 def _write(
-    page: Path | None, json_file: Path | None, found: Sequence[Line], notes: Sequence[str]
+    page: Path | None,
+    json_file: Path | None,
+    found: Sequence[Line],
+    notes: Sequence[str],
+    plain: Sequence[dict[str, Any]],
 ) -> None:
     from citadel_micro.offline.study.page import write  # noqa: PLC0415 - commands import when invoked
 
+    file = page
     try:
         for path in [] if page is None else write(page, found, notes):
             typer.echo(f"written: {path}", err=True)
         if json_file is not None:
-            plain: list[dict[str, Any]] = [line.plain() for line in found]
+            file = json_file
             json_file.write_text(json.dumps(plain, indent=1) + "\n")
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", where=str(error.filename)) from None
+    except OSError as error:  # a full disk names no file
+        where = str(error.filename or file)
+        raise BadInput(f"cannot be written: {error.strerror}", where=where) from None
 
 
 def _check_places(page: Path | None, json_file: Path | None) -> None:
