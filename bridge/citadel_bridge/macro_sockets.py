@@ -78,5 +78,6 @@ class Channels:
         self.reader.subscribe(prefixes)
 
     def close(self) -> None:
-        """Close everything; the address is free afterwards."""
-        self._parts.close()
+        """Close everything; the address is free afterwards. An interrupt waits until it is."""
+        with interrupts_held():
+            self._parts.close()

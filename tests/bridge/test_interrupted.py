@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
 OPENING = ("macro_sockets.py", "sockets.py", "channels.py", "readers.py", "zmq/sugar/context.py")
+CLOSING = (
+    *("macro_sockets.py", "receiver.py", "turns.py", "readers.py"),
+    *("channels.py", "upstream.py", "socket_files.py"),
+)
+"""Without ZeroMQ's own: its finalizers may run at any time."""
 
 
 class InterruptAt:
@@ -59,6 +64,31 @@ def test_an_interrupt_while_sockets_are_opened_never_hangs() -> None:
     assert at.left > 0  # it was opened because it was not interrupted
     opened.close()
     assert line > 50
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_while_sockets_are_closed_never_hangs() -> None:
+    """A second Ctrl-C, while the first is seen to."""
+    config = ConnectorConfig(signals="tcp://127.0.0.1:*", market=("tcp://127.0.0.1:1",))
+    threads = threading.active_count()
+    line, left = 0, 0
+    while left <= 0:
+        line += 1
+        opened = Channels(config, {}, b"answers", Inbox(decode_market, lambda *_: None))
+        opened.reader.start()
+        at, before = InterruptAt(line, CLOSING), sys.gettrace()
+        sys.settrace(at)
+        try:
+            opened.close()
+        except KeyboardInterrupt:
+            assert at.left <= 0
+        finally:
+            sys.settrace(before)
+        left = at.left
+        opened.close()  # where it was pressed before anything was done
+        assert threading.active_count() == threads
+        assert opened.reader.failure is None
+    assert line > 30
 
 
 def interrupted(done: list[bool], error: Exception | None = None) -> None:
