@@ -135,13 +135,17 @@ class SubscriberThread:
         self._turns.call()
 
     def _run(self) -> None:
-        while self._turns.open:
-            ready = self._turns.next()
-            if ready is not None:
-                try:
-                    self._read(ready, self._batch)
-                finally:
-                    self._turns.done()
+        try:
+            while self._turns.open:
+                ready = self._turns.next()
+                if ready is not None:
+                    try:
+                        self._read(ready, self._batch)
+                    finally:
+                        self._turns.done()
+        except BaseException as error:
+            log.critical("receiving has ended", exc_info=error)
+            self._end(error)
 
     def _wait(self, waiter: Waiter, deadline: float) -> None:
         turns = self._turns
@@ -167,8 +171,11 @@ class SubscriberThread:
                 self._more = drain(list(links), self._sink, most)
         except BaseException as error:
             log.critical("receiving has ended", exc_info=error)
-            self.failure = error
-            self._turns.end()
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        self.failure = error
+        self._turns.end()
 
     def _subscribe(self) -> None:
         wanted = self._wanted

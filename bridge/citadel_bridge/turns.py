@@ -91,7 +91,7 @@ class Bell:
 
     def wait(self, seconds: float | None = None) -> list[int]:
         """Wait; returns the descriptors that are readable."""
-        if isinstance(self._poll, select.epoll):
+        if LEADS and isinstance(self._poll, select.epoll):
             events = self._poll.poll(seconds, _MOST_EVENTS)
         else:
             events = self._poll.poll(None if seconds is None else seconds * 1e3)
@@ -104,7 +104,7 @@ class Bell:
 
     def close(self) -> None:
         """Close it; the descriptors that it watches stay open."""
-        if isinstance(self._poll, select.epoll):
+        if LEADS and isinstance(self._poll, select.epoll):
             self._poll.close()
         os.close(self._in)
         os.close(self._out)

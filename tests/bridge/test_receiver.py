@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import select
 import signal
 import threading
 import time
@@ -194,6 +195,20 @@ def test_an_error_of_whoever_takes_a_frame_ends_the_receiving_and_every_wait(
     rig.reader._thread.join()
 
 
+def test_an_error_while_nothing_comes_ends_the_receiving_too(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> list[int]:
+        raise OSError("a descriptor is gone")
+
+    monkeypatch.setattr(rig.reader._turns, "next", broken)
+    rig.publish(45)  # the own thread looks again whose turn it is
+    rig.reader._thread.join()
+    assert isinstance(rig.reader.failure, OSError)
+    assert "receiving has ended" in caplog.text
+    assert not rig.wait(46)
+
+
 @leads
 def test_who_reads_changes_the_subscriptions_too(rig: Rig, until: Until) -> None:
     changed: list[int] = []
@@ -260,6 +275,7 @@ def test_where_descriptors_cannot_be_watched_in_turns_the_own_thread_reads(
     monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
     monkeypatch.setattr(turns, "LEADS", False)
+    monkeypatch.delattr(select, "epoll", raising=False)
     context: Context = zmq.Context()
     rig = Rig(context)
     rig.reader.start()
