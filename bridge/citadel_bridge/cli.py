@@ -2,7 +2,7 @@
 
 Packages contribute subcommands through the entry-point group ``citadel.commands``; each entry names
 a function ``register(app: typer.Typer, asked: str) -> None``, which adds at least the command that is asked
-for, or all of them. Those modules import nothing heavy at their top: a command imports what it needs when it is
+for, or all of them; one that takes the application only adds all. Those modules import nothing heavy at their top: a command imports what it needs when it is
 invoked, so that ``citadel --help`` is quick and works whichever extras are installed.
 
 The exit code of a run is decided here and nowhere else: see ``citadel_bridge.exit_codes``.
@@ -17,6 +17,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from importlib import metadata
+from inspect import signature
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -127,7 +128,10 @@ def build(only: str | None = None, asked: str = "") -> typer.Typer:
                 f"note: the commands of {entry.name} are not available: {explain(error)}", err=True
             )
             continue
-        register(app, asked)
+        if len(signature(register).parameters) > 1:
+            register(app, asked)
+        else:
+            register(app)
     _arrange(app)
     return app
 

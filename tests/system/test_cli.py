@@ -221,6 +221,20 @@ def test_one_package_can_be_asked_for_alone(entries: list[FakeEntry]) -> None:
     assert cli.main(["greet"], only="bridge") == 0
 
 
+def test_a_package_may_add_all_its_commands_whatever_is_asked_for(
+    entries: list[FakeEntry], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def register(app: typer.Typer) -> None:
+        @app.command("third")
+        def third() -> None:
+            typer.echo("party")
+
+    entries.append(FakeEntry("others", register))
+    assert cli.main(["third"]) == 0
+    assert capsys.readouterr().out == "party\n"
+    assert cli.main(["greet"]) == 0
+
+
 def test_only_the_command_that_is_asked_for_is_built(
     entries: list[FakeEntry], capsys: pytest.CaptureFixture[str]
 ) -> None:
