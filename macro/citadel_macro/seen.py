@@ -64,9 +64,10 @@ class SeenMixin(AccountMixin):
 
     def take_request(self) -> bool:
         """Whether a person has asked for one since the last call."""
-        asked = self._requested.is_set()
+        if not self._requested.is_set():
+            return False  # not cleared: one may come just now
         self._requested.clear()
-        return asked
+        return True
 
     def held_back(self, pair: str, side: str, kind: str = "order") -> str:
         """Why such an order may not be sent yet; empty when it may."""

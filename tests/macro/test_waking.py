@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from citadel_macro.seen import SeenMixin
 from citadel_macro.wakeup import BURST, MOST_PER_S, PER_S, SHARE, Budget, WakeUp
 
 
@@ -57,6 +58,36 @@ def test_news_without_end_does_not_end_every_sleep() -> None:
         loops += 1
     assert loops <= BURST + 2 * MOST_PER_S + 1
     assert loops >= BURST
+
+
+class Asked(SeenMixin):
+    """Requests, without an exchange below."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+
+    def __del__(self) -> None:
+        """Nothing was opened."""
+
+
+def test_what_a_person_asks_for_while_it_is_looked_for_is_found_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asking = Asked()
+    requested = asking._requested
+    looked = requested.is_set
+
+    def looks() -> bool:
+        """Just after the look, somebody asks."""
+        found = looked()
+        requested.set()
+        return found
+
+    monkeypatch.setattr(requested, "is_set", looks)
+    assert not asking.take_request()
+    monkeypatch.undo()
+    assert asking.take_request()
+    assert not asking.take_request()
 
 
 class Clock:
