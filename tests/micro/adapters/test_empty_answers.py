@@ -7,6 +7,7 @@ timer that they do not confirm is not armed.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     from citadel_micro.adapters.binance.spot_dialect import SpotDialect
     from citadel_micro.adapters.binance.spot_session import SpotRest
+    from citadel_micro.adapters.bybit.linear_dialect import LinearDialect
+    from citadel_micro.adapters.bybit.session import BybitRest
     from citadel_micro.adapters.okx.dialect import OkxDialect
     from citadel_micro.shell.venue.dialect import Ask
 
@@ -285,6 +288,46 @@ def test_a_time_that_cannot_be_read_does_not_end_the_upkeep(
         await session._keep_up(adapter.clock._now, check)
         assert len(ended) == 1
         assert "-2015" in ended[0]
+        await adapter.released()
+
+    asyncio.run(main())
+
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "binance-usdm": {
+        "positionSide": {"dualSidePosition": False},
+        "multiAssets": {"multiAssetsMargin": False},
+        "symbolConfig": [{"symbol": "BTCUSDT", "marginType": "ISOLATED", "leverage": 1}],
+        "leverageBracket": [],
+    },
+    "bybit-linear": {
+        "account": {"marginMode": "ISOLATED_MARGIN"},
+        "positions": {"list": [{"symbol": "BTCUSDT", "side": "", "size": "0", "leverage": "1"}]},
+        "tiers": {"list": []},
+    },
+}
+"""What a connection asks for; the last is without the symbol's tiers."""
+
+
+@pytest.mark.parametrize("venue", SETTINGS)
+def test_a_symbol_without_tiers_is_asked_about_again(venue: str) -> None:
+    """With none the connection would be up, and every order refused until the next one."""
+    asked: list[str] = []
+
+    class Rest:
+        async def ask(self, request: Request) -> Outcome:
+            asked.append(request.method)
+            told = SETTINGS[venue][request.method]
+            whole = {"retCode": 0, "retMsg": "OK", "result": told}
+            body = json.dumps(whole if venue == "bybit-linear" else told)
+            return Answered(status=200, body=body.encode())
+
+    async def main() -> None:
+        adapter = unheard_adapter(venue)
+        dialect = cast("LinearDialect", adapter._dialect)
+        with pytest.raises(PeerUnavailable, match="tiers of BTC/USDT:USDT"):
+            await dialect._margin.verified(cast("BybitRest", Rest()))
+        assert set(asked) == set(SETTINGS[venue])
         await adapter.released()
 
     asyncio.run(main())

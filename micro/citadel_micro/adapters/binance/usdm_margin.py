@@ -128,6 +128,9 @@ class UsdmMargin:
             MarginTier(each.notional_cap, each.initial_leverage, each.maint_margin_ratio, each.cum)
             for each in brackets
         ]
+        if not tiers:
+            # With none every order would be refused until the next connection.
+            raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
         return MarginTerms(
             venue=self._venue,
             symbol=symbol,

@@ -147,6 +147,9 @@ class LinearMargin:
             ]
         except VenueViolation as error:
             raise PeerUnavailable(f"{symbol}: the tiers of margin: {error}") from None
+        if not read:
+            # With none every order would be refused until the next connection.
+            raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
         return MarginTerms(
             venue=self._venue,
             symbol=symbol,
