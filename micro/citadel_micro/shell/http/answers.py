@@ -21,6 +21,7 @@ _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?")
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 _LENGTHS: Final = ("content-length", "transfer-encoding")
+_CONNECTION: Final = "connection"
 _CODED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _EMPTY: Final = frozenset({204, 304})
 _FINAL: Final = 200
@@ -123,7 +124,7 @@ class AnswerReader:
         if status == _SWITCHED:
             raise ValueError("an answer in another protocol")
         if status >= _FINAL:  # else another one comes after it
-            closes = "close" in headers.get("connection", "").lower()
+            closes = "close" in headers.get(_CONNECTION, "").lower()
             self.keeps = found[1] == "1" and not closes
             self._status, self._headers = status, headers
             self._expect()
@@ -225,7 +226,7 @@ class AnswerReader:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    """By name in small letters; of one that comes twice, the last."""
+    """By name in small letters; of one that comes twice, the last, but all that is said of the connection."""
     found: dict[str, str] = {}
     for line in lines:
         name, sign, value = line.partition(":")
@@ -234,5 +235,6 @@ def _headers(lines: list[str]) -> dict[str, str]:
             raise ValueError("an answer with a header that is none")
         if name in found and name in _LENGTHS:
             raise ValueError("an answer whose length is not clear")
-        found[name] = value.strip(" \t")
+        value = value.strip(" \t")
+        found[name] = f"{found[name]}, {value}" if name in found and name == _CONNECTION else value
     return found

@@ -113,6 +113,7 @@ def test_some_have_no_body(status: bytes) -> None:
     [
         PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
         PLAIN.replace(b"Retry-After:  9", b"Connection: Close"),
+        PLAIN.replace(b"Retry-After:  9", b"Connection: close\r\nConnection: X-Gate"),
         PLAIN + b"HTTP/1.1 200 OK",
     ],
 )
