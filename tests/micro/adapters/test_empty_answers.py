@@ -311,7 +311,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("venue", SETTINGS)
 def test_a_symbol_without_tiers_is_asked_about_again(venue: str) -> None:
-    """With none the connection would be up, and every order refused until the next one."""
+    """With none the connection would be up, and every entry refused until the next one."""
     asked: list[str] = []
 
     class Rest:

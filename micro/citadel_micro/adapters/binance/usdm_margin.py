@@ -129,7 +129,7 @@ class UsdmMargin:
             for each in brackets
         ]
         if not tiers:
-            # With none every order would be refused until the next connection.
+            # With none every entry would be refused until the next connection.
             raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
         return MarginTerms(
             venue=self._venue,

@@ -148,7 +148,7 @@ class LinearMargin:
         except VenueViolation as error:
             raise PeerUnavailable(f"{symbol}: the tiers of margin: {error}") from None
         if not read:
-            # With none every order would be refused until the next connection.
+            # With none every entry would be refused until the next connection.
             raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
         return MarginTerms(
             venue=self._venue,
