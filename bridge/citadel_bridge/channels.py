@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -79,15 +80,15 @@ class Publisher:
         self._seq: dict[bytes, int] = {}
         require_keys(address, keys)
         self._file = SocketFile(address)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._file.close)
             self._socket, self.address = publisher_socket(
                 context, address, keys, high_water=high_water
             )
-        except BaseException:
-            self._file.close()
-            raise
-        if keys is None:
-            self._file.keep_private()
+            undo.callback(self._socket.close, linger=0)
+            if keys is None:
+                self._file.keep_private()
+            undo.pop_all()
         self.upstream = Upstream(self.address)
         """Keeps subscribers from sending more than subscriptions."""
         self.published = 0

@@ -141,3 +141,21 @@ def test_other_addresses_have_no_file(context: Context) -> None:
     for address in ("tcp://127.0.0.1:0", "ipc://@citadel-test", "inproc://x"):
         SocketFile(address).close()
         Publisher(context, address, stamp={"instance": "m"}).close()
+
+
+@pytest.mark.timeout(60)
+def test_a_socket_that_cannot_be_made_private_is_not_left_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise PermissionError("not this file")
+
+    address = f"ipc://{folder / 's'}"
+    context: Context = zmq.Context()
+    with monkeypatch.context() as here:
+        here.setattr(Path, "chmod", refuses)
+        with pytest.raises(PermissionError):
+            Publisher(context, address, stamp={})
+    again = Publisher(context, address, stamp={})
+    again.close()
+    context.term()  # would wait for one that nobody can close
