@@ -15,6 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from citadel_bridge.file_locks import lock
+from citadel_proto.disk import sync_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ class RecentIntents:
 
     def sync(self) -> None:
         """Return when every record survives a power failure."""
-        os.fdatasync(self._file)
+        sync_data(self._file)
 
     def empty(self) -> None:
         """Delete all records: they are in the database."""

@@ -32,6 +32,7 @@ from citadel_bridge.errors import IntentsUnwritable, PortTaken
 from citadel_bridge.file_locks import lock
 from citadel_bridge.intent_wal import RecentIntents
 from citadel_proto.codec import decode_signal, encode
+from citadel_proto.disk import sync_data
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import TERMINAL_STATUSES, Signal
 
@@ -301,7 +302,7 @@ class IntentLog:
 
     def _sync_database(self) -> None:
         if self._wal >= 0:
-            os.fdatasync(self._wal)
+            sync_data(self._wal)
 
     def _select(self, where: str, values: tuple[object, ...] = ()) -> list[Intent]:
         if self._untaken:

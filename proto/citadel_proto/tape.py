@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 import msgspec
 import zstandard
 
+from citadel_proto.disk import sync_data
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import SCHEMA_VERSION
 
@@ -212,12 +213,9 @@ class TapeWriter:
             self._marked = False
 
     def sync(self) -> None:
-        """``flush``, and wait until the disk has it (``fdatasync``).
-
-        Somebody waits for it, so this block is not compressed.
-        """
+        """``flush``, and wait until the disk has it; as somebody waits, the block is not compressed."""
         self._write_block(None)
-        os.fdatasync(self._file.fileno())
+        sync_data(self._file.fileno())
 
     def close(self) -> None:
         """``flush`` and close. Harmless when repeated."""

@@ -55,6 +55,22 @@ def ids(intents: list[object]) -> list[str]:
     return [intent.signal.signal_id for intent in intents]  # type: ignore[attr-defined]
 
 
+def test_a_system_without_fdatasync_has_a_log_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS."""
+    waited: list[int] = []
+    monkeypatch.delattr(os, "fdatasync")
+    monkeypatch.setattr(os, "fsync", waited.append)
+    log = IntentLog(path)
+    log.record(signal("a"))
+    before = len(waited)
+    log.sync()
+    assert len(waited) == before + 1
+    log.close()
+    assert len(waited) > before + 1  # what is in the database now
+
+
 def test_pending_survives_a_restart_with_every_field(path: Path) -> None:
     sent = msgspec.structs.replace(signal("a"), params={"x": 1.5, "y": True}, confidence=0.7)
     first = IntentLog(path)
