@@ -48,6 +48,7 @@ ALLOW: Final = "allow"
 REVOKED: Final = "revoked"
 _Z85_LENGTH: Final = 40
 _RAW_LENGTH: Final = 32
+_TRANSPORTS: Final = ("tcp://", "ipc://", "inproc://")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -311,13 +312,30 @@ def is_local(endpoint: str) -> bool:
     )
 
 
+def check_endpoint(endpoint: str, where: str | None = None) -> None:
+    """Refuse a text that names no transport, which would otherwise pass for another machine's address.
+
+    Raises:
+        BadInput: it is no endpoint; ``where`` says which option or setting has it.
+    """
+    if not endpoint.startswith(_TRANSPORTS):
+        raise BadInput(
+            f"{endpoint[:200]!r} is no address of a channel",
+            where=where,
+            allowed="tcp://127.0.0.1:PORT, ipc://PATH, or tcp://ADDRESS:PORT with keys",
+            mend="give the address that micro has in its configuration under [bridge]",
+        )
+
+
 def require_keys(endpoint: str, keys: ServerKeys | ClientKeys | None) -> None:
     """Allow plaintext on this machine only, and a socket file only where nobody else can put one.
 
     Raises:
+        BadInput: this is no endpoint.
         Refused: the endpoint is not local and there are no keys; or it is ``ipc://`` in a folder where
             others may replace the file, or a file of another user.
     """
+    check_endpoint(endpoint)
     if keys is None and endpoint.startswith("ipc://") and not endpoint.startswith("ipc://@"):
         _refuse_shared(Path(endpoint.removeprefix("ipc://")))
     if keys is None and not is_local(endpoint):

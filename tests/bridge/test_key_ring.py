@@ -351,3 +351,10 @@ def test_a_connection_is_made_again_by_the_rotated_keys(store: KeyStore, until: 
         socket.close(linger=0)
         context.destroy(linger=0)
         second.close()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "127.0.0.1:5556", "http://127.0.0.1:5556"])
+def test_what_is_no_address_is_not_taken_for_another_machines(text: str) -> None:
+    with pytest.raises(BadInput, match="is no address of a channel") as caught:
+        require_keys(text, None)
+    assert "tcp://127.0.0.1:PORT" in str(caught.value.allowed)
