@@ -44,6 +44,7 @@ class Market:
 
     def meta(self) -> Json:
         """Return all perpetuals, in the order of their numbers, and their margin tables."""
+        statuses = self._exchange.statuses
         return {
             "universe": [
                 {
@@ -51,6 +52,8 @@ class Market:
                     "szDecimals": perp.decimals,
                     "maxLeverage": MAX_LEVERAGE,
                     "marginTableId": MARGIN_TABLE,
+                    # Only of those that are: it knows no other halt.
+                    **({} if statuses[perp.symbol] == "TRADING" else {"isDelisted": True}),
                 }
                 for perp in self._universe.perps
             ],

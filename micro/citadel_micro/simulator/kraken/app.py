@@ -98,7 +98,7 @@ class KrakenSpot(PrivateSide):
             fees = replace(account.fees, asset="quote")
             listed = listed if number else fees
             self.exchange.open_account(account.name, account.balances, fees=fees)
-        self.market = KrakenMarket(feed)
+        self.market = KrakenMarket(feed, self.exchange.statuses)
         self.door = Door(parts.members.ring)
         self.counters = Counters()
         user = KrakenStreams()
@@ -116,7 +116,7 @@ class KrakenSpot(PrivateSide):
             publish=self.market.publish,
         )
         self._public_clients: dict[Client, None] = {}
-        self._public = PublicRest(feed, listed, self._now)
+        self._public = PublicRest(feed, listed, self._now, self.exchange.statuses)
         sockets = partial(
             Sockets,
             clock_ns=self._now,

@@ -12,11 +12,19 @@ from citadel_micro.sim.flow_book import Print, Quote
 from citadel_micro.sim.flow_feed import DepthBatch
 from citadel_micro.sim.flow_reference import DAY_MINUTES
 from citadel_micro.simulator.client import Client
-from citadel_micro.simulator.kraken.names import decimals, fixed, number, raw, stamp
+from citadel_micro.simulator.kraken.names import (
+    decimals,
+    fixed,
+    number,
+    pair_status,
+    raw,
+    stamp,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from citadel_micro.sim.exchange.model import SymbolStatus
     from citadel_micro.sim.flow_feed import Feed, FeedEvent
     from citadel_micro.sim.flow_symbols import SymbolSpec
 
@@ -53,9 +61,10 @@ class Channel:
 class KrakenMarket:
     """All public channels of one feed."""
 
-    def __init__(self, feed: Feed) -> None:
-        """Publish ``feed``."""
+    def __init__(self, feed: Feed, statuses: Mapping[str, SymbolStatus]) -> None:
+        """Publish ``feed``, and as what ``statuses`` of its symbols say."""
         self._feed = feed
+        self._statuses = statuses
         self._channels: dict[tuple[str, str, int], Channel] = {}
         self.second = feed.now_ns // _SECOND_NS
         self._listeners: dict[Client, None] = {}
@@ -205,7 +214,7 @@ class KrakenMarket:
                     "symbol": spec.symbol,
                     "base": spec.base,
                     "quote": spec.quote,
-                    "status": "online",
+                    "status": pair_status(self._statuses[spec.symbol]),
                     "qty_precision": decimals(spec.lot_e8),
                     "qty_increment": number(spec.lot_e8),
                     "qty_min": number(spec.lot_e8),

@@ -11,6 +11,7 @@ import msgspec
 from citadel_micro.sim.flow_symbols import E8
 
 if TYPE_CHECKING:
+    from citadel_micro.sim.exchange.model import SymbolStatus
     from citadel_micro.sim.flow_symbols import SymbolSpec
 
 _ASSETS: Final = {
@@ -43,6 +44,11 @@ def short_name(coin: str) -> str:
 def pair_id(spec: SymbolSpec) -> str:
     """Return the pair's name in REST: ``XBTUSDT``."""
     return short_name(spec.base) + short_name(spec.quote)
+
+
+def pair_status(status: SymbolStatus) -> str:
+    """Return what a pair is said to be: orders are taken when it is ``online``."""
+    return "online" if status == "TRADING" else "cancel_only"
 
 
 def make_id(letter: str, number: int) -> str:

@@ -13,15 +13,17 @@ from citadel_micro.simulator.kraken.names import (
     fixed,
     number,
     pair_id,
+    pair_status,
     seconds,
     short_name,
     stamp,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from citadel_micro.sim.exchange.accounts import FeePlan
+    from citadel_micro.sim.exchange.model import SymbolStatus
     from citadel_micro.sim.flow_feed import Feed
     from citadel_micro.sim.flow_symbols import SymbolSpec
     from citadel_micro.simulator.kraken.params import Params
@@ -37,9 +39,16 @@ _MOST_LEVELS: Final = 500
 class PublicRest:
     """Answers from a feed. ``clock_ns`` is the clock that clients are shown."""
 
-    def __init__(self, feed: Feed, fees: FeePlan, clock_ns: Callable[[], int]) -> None:
-        """Serve ``feed``; ``fees`` are listed for everybody."""
+    def __init__(
+        self,
+        feed: Feed,
+        fees: FeePlan,
+        clock_ns: Callable[[], int],
+        statuses: Mapping[str, SymbolStatus],
+    ) -> None:
+        """Serve ``feed``; ``fees`` are listed for everybody, ``statuses`` are of its symbols."""
         self._feed = feed
+        self._statuses = statuses
         self._fees = fees
         self._clock_ns = clock_ns
         self.symbols: dict[str, str] = {}
@@ -117,7 +126,7 @@ class PublicRest:
             "ordermin": size_text(spec, 1),
             "costmin": fixed(spec.min_notional_e8, 2),
             "tick_size": price_text(spec, 1),
-            "status": "online",
+            "status": pair_status(self._statuses[spec.symbol]),
         }
 
     def _symbol(self, name: str) -> str:
