@@ -63,6 +63,13 @@ def hedged(at: Stand) -> None:
         at.side.records.hedge("demo")
 
 
+def of_several_assets(at: Stand) -> None:
+    if at.name == "binance-usdm":
+        at.set_mode("/fapi/v1/multiAssetsMargin", multiAssetsMargin="true")
+    else:
+        at.side.records.level = "3"
+
+
 def shared(at: Stand) -> None:
     (at.folder / "keys" / "key.toml").chmod(0o644)
 
@@ -119,8 +126,8 @@ TROUBLES: Final = {
     "multi-asset mode": Trouble(
         code=Exit.REFUSED,
         words=("multi-asset mode", "in single-asset mode", "set single-asset mode at the venue"),
-        venues=("binance-usdm",),
-        at_venue=lambda at: at.set_mode("/fapi/v1/multiAssetsMargin", multiAssetsMargin="true"),
+        venues=("binance-usdm", "okx-swap"),
+        at_venue=of_several_assets,
     ),
     "an unknown venue": Trouble(
         code=Exit.BAD_INPUT,

@@ -156,9 +156,13 @@ class OkxFacts:
         balances = {row.ccy: row.parts() for row in account.details}
         wrong = why_not(config)
         hedge = config.posMode != NET if self._swaps else None
-        if self._swaps and config.acctLv != FUTURES:
+        # The modes of several currencies are among the checks, with whatever else is wrong.
+        if self._swaps and config.acctLv != FUTURES and not wrong:
             raise BadInput(
-                swaps_why_not(config, self._query.venue), where=f"venues.{self._query.venue}"
+                swaps_why_not(config, self._query.venue),
+                where=f"venues.{self._query.venue}",
+                allowed="Futures mode, in which each currency is margin for its own contracts alone",
+                mend="set the account mode on the venue's website, or trade spot pairs here",
             )
         return AccountFacts(
             account=config.uid,
