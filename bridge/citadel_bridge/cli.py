@@ -26,6 +26,7 @@ from typer.core import TyperGroup
 
 from citadel_bridge import versions
 from citadel_bridge.exit_codes import Exit, exit_of
+from citadel_bridge.interrupts import lost_interrupts_repeated
 from citadel_bridge.parent_process import end_with_parent
 from citadel_bridge.versions import DISTRIBUTION
 from citadel_proto.errors import BadInput, CitadelError
@@ -165,8 +166,11 @@ def main(
         code: int | None = app(arguments, prog_name=prog, standalone_mode=False)
         return code
 
-    ours = [*takewhile(lambda word: word != "--", arguments)] if arguments[:1] != ["macro"] else []
-    return guarded(run, as_json="--json" in ours)
+    if arguments[:1] == ["macro"]:  # Freqtrade's process has words and a stop of its own
+        return guarded(run)
+    with lost_interrupts_repeated():
+        ours = takewhile(lambda word: word != "--", arguments)
+        return guarded(run, as_json="--json" in ours)
 
 
 def _keep(app: typer.Typer, asked: Sequence[str]) -> None:

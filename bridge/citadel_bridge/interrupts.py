@@ -1,11 +1,13 @@
-"""Ctrl-C and SIGTERM, held back while something is half done."""
+"""Ctrl-C and SIGTERM: held back while something is half done, and not lost in a finalizer."""
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,3 +71,36 @@ class interrupts_held:  # noqa: N801 - reads as what it does, like ``suppress``
         self._came.append(number)
         if self._notify is not None:
             self._notify()
+
+
+AGAIN_S: Final = 0.01
+"""After this a lost interrupt is sent again: what it was lost in has ended by then, or it is lost again."""
+
+
+class lost_interrupts_repeated:  # noqa: N801 - as above
+    """Send an interrupt again that came inside a finalizer.
+
+    Python raises ``KeyboardInterrupt`` wherever the main thread is just then. Where that is a finalizer, or a
+    callback of compiled code, the interpreter prints the exception and goes on, and so would the program.
+    """
+
+    def __enter__(self) -> Self:
+        self._before = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        sys.unraisablehook = self._before
+
+    def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            self._before(lost)
+            return
+        # Not from here, which is inside the same finalizer; and without the locks of ``threading``, which
+        # it may have come in between.
+        _thread.start_new_thread(_interrupt_again, ())
+
+
+def _interrupt_again() -> None:
+    time.sleep(AGAIN_S)
+    signal.raise_signal(signal.SIGINT)

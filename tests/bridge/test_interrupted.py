@@ -11,7 +11,7 @@ import pytest
 
 from citadel_bridge.channels import Inbox
 from citadel_bridge.config import ConnectorConfig
-from citadel_bridge.interrupts import interrupts_held
+from citadel_bridge.interrupts import interrupts_held, lost_interrupts_repeated
 from citadel_bridge.macro_sockets import Channels
 from citadel_proto.codec import decode_market
 
@@ -132,3 +132,32 @@ def test_an_interrupt_at_any_step_of_a_hold_leaves_no_handler_behind() -> None:
         left = at.left
         assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before, line
     assert line > 10
+
+
+class Finalized:
+    """Ctrl-C is pressed while it is finalized."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+class Broken:
+    """Its finalizer raises."""
+
+    def __del__(self) -> None:
+        raise ZeroDivisionError
+
+
+def test_an_interrupt_inside_a_finalizer_comes_again_and_another_error_is_told_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    before = sys.unraisablehook
+    with lost_interrupts_repeated():
+        Broken()
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it comes is open
+            Finalized()
+            threading.Event().wait(60)
+    assert told == [ZeroDivisionError]
+    assert sys.unraisablehook is before
