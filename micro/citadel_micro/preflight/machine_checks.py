@@ -23,6 +23,7 @@ from citadel_micro.core.marketdata import kernel
 from citadel_micro.preflight.checks import Check
 from citadel_micro.shell.marketdata.spec import venue_spec
 from citadel_micro.shell.ops.control import SOCKET, Request, ask
+from citadel_proto.disk import sync_data
 from citadel_proto.errors import CitadelError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _sync_s(folder: Path) -> float:
             for _ in range(SYNCS):
                 started = time.perf_counter()
                 file.write(b"\0" * SYNC_BYTES)
-                os.fdatasync(file.fileno())
+                sync_data(file.fileno())
                 took.append(time.perf_counter() - started)
     finally:
         path.unlink(missing_ok=True)

@@ -85,18 +85,20 @@ async def fetch(url: str, *, timeout_s: float, method: str = "GET") -> bytes:
     """The body of one answer, over a connection of its own.
 
     Raises:
-        PeerUnavailable: there is none, or one of another status than 200; with the address.
+        PeerUnavailable: there is none, or one of another status than 200; with the address, but no password
+            in it.
     """
     parts = urlsplit(url)
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     target = parts._replace(scheme="", netloc="", fragment="").geturl()
     async with PublicHost(f"{parts.scheme}://{parts.netloc}", timeout_s) as host:
         try:
             answer = await host.ask(target or "/", method=method)
         except PeerUnavailable as error:
-            raise PeerUnavailable(f"cannot fetch {url}: {error}") from None
+            raise PeerUnavailable(f"cannot fetch {shown}: {error}") from None
     if answer.status != _OK:
         words = answer.body[:300].decode("utf-8", "replace")
-        raise PeerUnavailable(f"{url} answered {answer.status}: {words}")
+        raise PeerUnavailable(f"{shown} answered {answer.status}: {words}")
     return answer.body
 
 

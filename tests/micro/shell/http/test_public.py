@@ -133,6 +133,20 @@ def test_an_answer_without_bounds_silence_and_nobody_are_reasons(
     asyncio.run(scenario())
 
 
+def test_a_password_in_an_address_is_in_no_message() -> None:
+    async def scenario() -> None:
+        host = Host(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+        async with host:
+            root = root_of(host).replace("//", "//me:hidden@")
+            with pytest.raises(PeerUnavailable, match=r"^http://127\S+ answered 403") as refused:
+                await fetch(root, timeout_s=30.0)
+        with pytest.raises(PeerUnavailable, match="cannot fetch") as nobody:
+            await fetch(root, timeout_s=30.0)
+        assert "hidden" not in f"{refused.value} {nobody.value}"
+
+    asyncio.run(scenario())
+
+
 def test_what_is_closed_stays_closed() -> None:
     async def scenario() -> None:
         host = Host()
