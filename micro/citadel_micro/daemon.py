@@ -290,8 +290,10 @@ class Micro:
     def _quickened(
         self, engine: Engine, instruments: Mapping[tuple[str, str], Instrument], clock: Clock
     ) -> BusyPoll:
+        if not self.config.busy_poll:
+            return quicken(self._loop, busy_poll=False)
         rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now)
-        return quicken(self._loop, busy_poll=self.config.busy_poll, meanwhile=rehearsals.turn)
+        return quicken(self._loop, busy_poll=True, meanwhile=rehearsals.turn)
 
     def _begin(self, runner: Runner, folder: RunFolder) -> None:
         runner.post(Started(state=folder.state, damaged=folder.damaged))
