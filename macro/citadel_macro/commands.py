@@ -134,7 +134,7 @@ def init(
     from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - see the module
 
     from citadel_macro.init_config import propose  # noqa: PLC0415 - see the module
-    from citadel_macro.userdata import writing  # noqa: PLC0415 - see the module
+    from citadel_proto.disk import writing  # noqa: PLC0415 - see the module
     from citadel_proto.errors import BadInput, Refused  # noqa: PLC0415 - see the module
 
     try:
@@ -193,7 +193,7 @@ def demo_config(
 ) -> None:
     """Write a Freqtrade configuration that trades on the simulator through micro."""
     from citadel_macro.demo import demo_config as build  # noqa: PLC0415 - see the module
-    from citadel_macro.userdata import writing  # noqa: PLC0415 - see the module
+    from citadel_proto.disk import writing  # noqa: PLC0415 - see the module
 
     config = build(
         sim,

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from citadel_macro.userdata import user_data, writing
+from citadel_macro.userdata import user_data
+from citadel_proto.disk import writing
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def demo_config(
         config = _merged(_merged(config, _read(shipped / "config-ml.json")), DEMO_ML)
         config.pop("citadel_sample")
     folder = user_dir.absolute()
-    with writing(folder):
+    with writing(folder, "name one in a writable place"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config["exchange"]["ccxt_config"] = ccxt_config(sim_rest_url, sim_ws_url, futures=futures)
     if futures:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from citadel_macro import freqtrade_files
 from citadel_macro.demo import demo_config
-from citadel_macro.userdata import writing
+from citadel_proto.disk import writing
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:

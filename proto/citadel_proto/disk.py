@@ -1,8 +1,16 @@
-"""Waiting for the disk, on every system that a log can be written on."""
+"""Writing to the disk: waiting for it, and saying what it has not taken."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from typing import TYPE_CHECKING
+
+from citadel_proto.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def sync_data(descriptor: int) -> None:
@@ -14,3 +22,21 @@ def sync_data(descriptor: int) -> None:
         OSError: the disk has not taken it.
     """
     getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+@contextlib.contextmanager
+def writing(where: Path | str, mend: str | None = None) -> Iterator[None]:
+    """Say what cannot be written, and how to go on.
+
+    Args:
+        where: a file, a folder, or the setting that names it.
+        mend: what the user may do.
+
+    Raises:
+        BadInput: the block could not write it.
+    """
+    try:
+        yield
+    except OSError as error:
+        text = f"cannot be written: {error.strerror}"
+        raise BadInput(text, where=str(where), mend=mend) from error

@@ -14,6 +14,7 @@ import msgspec
 from citadel_micro.core.model.risk_limits import ANY
 from citadel_micro.shell.journal.run_index import replace_whole
 from citadel_micro.shell.marketdata.generic import is_generic
+from citadel_proto.disk import writing
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -116,11 +117,9 @@ def lift(config: MicroConfig, reason: str, now_ns: int) -> list[str]:
     for venue in venues:
         lifted[account_name(config, venue)] = Lifted(now_ns, reason)
     if venues:
-        try:
+        with writing(path):
             config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_whole(path, msgspec.json.encode(lifted), durable=True)
-        except OSError as error:
-            raise BadInput(f"cannot be written: {error.strerror}", where=str(path)) from error
     return [account_name(config, venue) for venue in venues]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.shell.journal.run_index import replace_whole
+from citadel_proto.disk import writing
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -59,10 +60,8 @@ def claim(folder: Path, keys: Mapping[str, ApiKey]) -> None:
     if not keys or _read(folder / FILE) is not None:
         return
     row = {venue: account_of(key) for venue, key in keys.items()}
-    try:
+    with writing(folder / FILE):
         replace_whole(folder / FILE, msgspec.json.encode(row), durable=True)
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", where=str(folder / FILE)) from error
 
 
 def _named(accounts: Mapping[str, str] | None) -> str:

@@ -11,6 +11,7 @@ from citadel_micro.offline.tca.rows import fill_rows, order_row
 from citadel_micro.offline.tca.walk import Walk
 from citadel_micro.shell.journal.journal import SUFFIX
 from citadel_micro.shell.journal.parts import is_earlier
+from citadel_proto.disk import writing
 from citadel_proto.errors import BadInput, DecodeError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def write(
     Raises:
         BadInput: it cannot be written.
     """
-    try:
+    with writing(f"--out {path}"):
         if path.suffix == ".json":
             everything = {
                 "groups": rows,
@@ -117,8 +118,6 @@ def write(
             _parquet(path, [order_row(one) for one in costs])
         else:
             path.write_text(page(rows, by, costs), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", where=f"--out {path}") from error
 
 
 def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
