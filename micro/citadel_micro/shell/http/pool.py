@@ -113,13 +113,20 @@ class HttpPool:
             _, link = await loop.create_connection(
                 lambda: HttpLink(self._most), self._host, self._port, ssl=certificates
             )
-        else:
+            return link
+        try:
             _, link = await loop.create_connection(
                 lambda: HttpLink(self._most),
                 sock=connected,
                 ssl=certificates,
                 server_hostname=self._host if certificates else None,
             )
+        except BaseException:
+            if not isinstance(loop, asyncio.BaseEventLoop):
+                # uvloop has closed its descriptor, whose number may be another one's by the time that
+                # this object would close it.
+                connected.detach()
+            raise
         return link
 
 

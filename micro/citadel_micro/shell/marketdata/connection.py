@@ -203,10 +203,12 @@ class Connection:
         try:
             both: list[asyncio.Future[Any]] = [ending, opening]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not opening.done():
-                opening.cancel()
-                await asyncio.gather(opening, return_exceptions=True)
+        except asyncio.CancelledError:
+            await _abandon(opening)
+            raise
+        if not opening.done():
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
         if opening.cancelled():
             return None
         try:
@@ -296,6 +298,14 @@ async def _end(ending: asyncio.Future[str]) -> None:
     """Let a session close its connection, and wait for that."""
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)
+
+
+async def _abandon(opening: asyncio.Future[FeedSession]) -> None:
+    """End an attempt to connect, also one that has just succeeded: nobody else knows of its session."""
+    opening.cancel()
+    for session in await asyncio.gather(opening, return_exceptions=True):
+        if isinstance(session, FeedSession):
+            await session.end()
 
 
 def _nowhere(_event: SinkEvent, _recv_ns: int) -> None:

@@ -11,10 +11,13 @@ from base64 import b64encode
 from hashlib import sha1
 
 import pytest
+from cancelled_late import cancelled_at_each_wait
 from hard_feeds import Observer, run_hard, until
 
 from citadel_micro.shell.marketdata import connection as connection_module
 from citadel_micro.shell.marketdata import websocket as link_module
+from citadel_micro.shell.marketdata.connection import Connection
+from citadel_micro.shell.marketdata.session import FeedSession
 from citadel_micro.shell.marketdata.websocket import open_link
 from citadel_proto.errors import PeerUnavailable
 
@@ -118,3 +121,41 @@ def test_a_book_gets_its_snapshot_at_once_however_often_its_connection_is_lost(
         assert max(map(natives.count, set(natives))) <= 10, "one a connection"
 
     run_hard(monkeypatch, scenario)
+
+
+def test_a_successor_that_connects_as_its_connection_is_cancelled_is_closed() -> None:
+    """As a subscription is given up while the venue's announced end is awaited."""
+
+    class Opened(FeedSession):
+        def __init__(self) -> None:
+            self.ends = 0
+
+        async def end(self) -> None:
+            self.ends += 1
+
+    class Renewing(Connection):
+        def __init__(self) -> None:
+            self.successor = Opened()
+
+        async def _open(self) -> FeedSession:
+            await asyncio.sleep(0)
+            return self.successor
+
+        async def renew(self) -> None:
+            begun = await self._begin_successor(asyncio.get_running_loop().create_future())
+            assert begun is not None
+            begun[1].cancel()
+
+    async def scenario() -> None:
+        made: list[Renewing] = []
+
+        async def renew() -> None:
+            made.append(Renewing())
+            await made[-1].renew()
+
+        await cancelled_at_each_wait(renew)
+        assert len(made) > 1
+        assert [each.successor.ends for each in made[:-1]] == [1] * (len(made) - 1)
+        assert made[-1].successor.ends == 0
+
+    asyncio.run(scenario())
