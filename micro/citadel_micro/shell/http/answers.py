@@ -28,6 +28,10 @@ _FINAL: Final = 200
 _SWITCHED: Final = 101
 _EITHER: Final = 32 + zlib.MAX_WBITS
 """Of zlib: a gzip or a zlib header, whichever is there."""
+_BARE: Final = -zlib.MAX_WBITS
+"""Of zlib: no header. RFC 9110 8.4.1.2: some send "deflate" so."""
+_MEMBER: Final = b"\x1f\x8b"
+"""With which each part of a gzip begins; RFC 1952 2.2 allows several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,20 +209,34 @@ class AnswerReader:
 
     def _complete(self) -> Answered:
         body = bytes(self._body)
-        if self._headers.get("content-encoding", "").lower() in _CODED and body:
-            body = self._unpacked(body)
+        coding = self._headers.get("content-encoding", "").lower()
+        if coding in _CODED and body:
+            body = self._unpacked(body, bare=coding == "deflate")
         return Answered(status=self._status, body=body, headers=self._headers)
 
-    def _unpacked(self, body: bytes) -> bytes:
-        unpack = zlib.decompressobj(_EITHER)
+    def _unpacked(self, body: bytes, *, bare: bool) -> bytes:
         try:
-            found = unpack.decompress(body, self._most + 1)
+            return self._inflated(body, _EITHER)
+        except zlib.error:
+            if not bare:
+                raise ValueError("an answer that cannot be decompressed") from None
+        try:
+            return self._inflated(body, _BARE)
         except zlib.error:
             raise ValueError("an answer that cannot be decompressed") from None
-        self._check(len(found))
-        if not unpack.eof:
-            raise ValueError("an answer that cannot be decompressed")
-        return found
+
+    def _inflated(self, body: bytes, header: int) -> bytes:
+        """Raises zlib.error, and ValueError for one that is cut off or too large."""
+        found = b""
+        while True:
+            unpack = zlib.decompressobj(header)
+            found += unpack.decompress(body, self._most + 1 - len(found))
+            self._check(len(found))
+            if not unpack.eof:
+                raise ValueError("an answer that cannot be decompressed")
+            body = unpack.unused_data
+            if not body.startswith(_MEMBER):
+                return found
 
     def _check(self, size: int) -> None:
         if size > self._most:

@@ -44,6 +44,8 @@ def fed(parts: list[bytes]) -> tuple[Answered | None, AnswerReader]:
         (CONTINUED, 200),
         (packed(gzip.compress(b'{"a":1}', mtime=0)), 200),
         (packed(zlib.compress(b'{"a":1}'), b"deflate"), 200),
+        (packed(zlib.compress(b'{"a":1}', wbits=-zlib.MAX_WBITS), b"deflate"), 200),
+        (packed(gzip.compress(b'{"a"', mtime=0) + gzip.compress(b":1}", mtime=0)), 200),
     ],
 )
 def test_an_answer_is_the_same_however_it_is_cut(raw: bytes, status: int) -> None:
@@ -153,6 +155,10 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         packed(gzip.compress(b"x" * 10_001, mtime=0)),
         packed(b"not packed"),
         packed(gzip.compress(b"x", mtime=0)[:-4]),
+        packed(gzip.compress(b"x" * 6_000, mtime=0) * 2),
+        packed(zlib.compress(b"x", wbits=-zlib.MAX_WBITS)),
+        packed(zlib.compress(b"x" * 99, wbits=-zlib.MAX_WBITS)[:-1], b"deflate"),
+        packed(b"not packed", b"deflate"),
     ],
 )
 def test_what_is_malformed_or_too_large_is_refused(raw: bytes) -> None:
