@@ -227,6 +227,13 @@ def _form_reader(forms: Any) -> Callable[[bytes], object]:  # noqa: ANN401 - a m
         answers = []
         for frame in plain:
             cut = len(data) * 7 % len(frame)
+            # So many levels that they are not copied, or nearly so; whole, cut and damaged.
+            count = 124 + len(data) % 9
+            for one in (b'["1","2"]', b'{"price":1.50,"qty":0.7}'):
+                long = frame.replace(b"[%s]" % one, b"[%s]" % b",".join([one] * count))
+                more = long.replace(b"[]", b"[%s]" % b",".join([one] * (count + 3)))
+                answers += [decoder.frame(each, 1) for each in (long, more, more[: -1 - cut])]
+                answers.append(decoder.frame(more.replace(b"[]", data)[:-9] + data, 1))
             answers += [
                 decoder.frame(frame.replace(b"[]", data), 1),
                 decoder.frame(frame.replace(b'[["1","2"]]', data), 1),

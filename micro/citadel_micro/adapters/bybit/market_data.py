@@ -28,13 +28,13 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
-from citadel_micro.shell.marketdata.forms import NO_FIELD, LearningDecoder, Shape
+from citadel_micro.shell.marketdata.forms import NO_FIELD, Example, LearningDecoder, Shape
 from citadel_micro.shell.marketdata.levels import pairs
 from citadel_micro.shell.marketdata.naming import joined, settle_of, split_name
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from citadel_micro.shell.marketdata.decode import FeedEvent
     from citadel_micro.shell.marketdata.spec import Channel
@@ -119,7 +119,41 @@ _old_trades: Final = msgspec.json.Decoder(_OldTradeFrame, strict=False).decode
 _BOOKS: Final = b'{"topic":"orderbook.50.'
 _NAMED: Final = re.compile(r"(?:orderbook\.\d+|publicTrade)\.([A-Za-z0-9_-]+)")
 _CHECKED_TIME: Final = ("millis", NO_FIELD)
+_EXAMPLE: Final = (
+    b'{"topic":"orderbook.50.NAME","type":"%s","ts":1672304484978,"data":{"s":"NAME","b":[["16493.50","0.006"]],'
+    b'"a":[["16611.00","0.029"]],"u":18521288,"seq":7961638724},"cts":1672304484976}'
+)
 _BEST_DEPTH: Final = "orderbook.1."
+
+
+def _shape_of(venue: str, name: str, symbol: str, *, snapshot: bool = False) -> Shape:
+    """The shape of the changes of one book, ``name`` at the venue, or of its snapshots."""
+    return Shape(
+        event=DepthUpdate,
+        fields=(venue, symbol, snapshot, 0, 0, -1, None, (), (), 0, 0, None, 0),
+        recv=10,
+        holes={
+            "ts": _CHECKED_TIME,
+            "cts": ("millis", 9),  # of the matching engine; one without it is learned by nobody
+            "b": ("pairs", 7),
+            "a": ("pairs", 8),
+            "u": ("whole" if snapshot else "later", 3),  # 1 is always a snapshot
+        },
+        same={
+            "topic": b'"orderbook.50.%s"' % name.encode(),
+            "type": b'"snapshot"' if snapshot else b'"delta"',
+            "s": b'"%s"' % name.encode(),
+        },
+        inside=frozenset({"data"}),
+        copies=((4, 3),),
+    )
+
+
+def _examples(venue: str) -> Iterator[tuple[bytes, Shape]]:
+    """Frames as the venue's page "Orderbook" has them."""
+    for kind in (b"snapshot", b"delta"):
+        shape = _shape_of(venue, Example.NAME.decode(), "", snapshot=kind == b"snapshot")
+        yield _EXAMPLE % kind, shape
 
 
 class BybitDecoder(BringsSnapshots, LearningDecoder):
@@ -128,7 +162,8 @@ class BybitDecoder(BringsSnapshots, LearningDecoder):
     __slots__ = ("_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
-        super().__init__(3, 4)  # {"topic":"orderbook.50.NAME"
+        # {"topic":"orderbook.50.NAME","type":"delta"
+        super().__init__(3, 8, examples=_examples(venue))
         self._venue = venue
         self._symbols = symbols
 
@@ -136,7 +171,8 @@ class BybitDecoder(BringsSnapshots, LearningDecoder):
         """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
-                return self._depth(data, recv_ns)
+                known = self.introduce(data, recv_ns, self._symbols.__getitem__)
+                return self._depth(data, recv_ns) if known is None else known
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
@@ -167,25 +203,7 @@ class BybitDecoder(BringsSnapshots, LearningDecoder):
 
     def shape(self, name: str, event: DepthUpdate) -> Shape:
         """See ``LearningDecoder``."""
-        return Shape(
-            event=DepthUpdate,
-            fields=(self._venue, event.symbol, False, 0, 0, -1, None, (), (), 0, 0, None, 0),
-            recv=10,
-            holes={
-                "ts": _CHECKED_TIME,
-                "cts": ("millis", 9),  # of the matching engine; one without it is learned by nobody
-                "b": ("pairs", 7),
-                "a": ("pairs", 8),
-                "u": ("later", 3),  # 1 is a snapshot
-            },
-            same={
-                "topic": b'"orderbook.50.%s"' % name.encode(),
-                "type": b'"delta"',
-                "s": b'"%s"' % name.encode(),
-            },
-            inside=frozenset({"data"}),
-            copies=((4, 3),),
-        )
+        return _shape_of(self._venue, name, event.symbol)
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         head = _head(data)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from citadel_micro.adapters.coinbase.book_shape import shape_of
+from citadel_micro.adapters.coinbase.book_shape import examples, shape_of
 from citadel_micro.core.marketdata.sequence_verdict import APPLY, GAP
 from citadel_micro.core.marketdata.sequencing import ConnectionSequence
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
@@ -117,7 +117,7 @@ class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
         # {"channel":"l2_data","client_id":"","timestamp":"TIME","sequence_num":1,
         # "events":[{"type":"update","product_id":"NAME"
         self._sequence = ConnectionSequence()
-        super().__init__(23, 24, self._sequence, LAST_SEQ)
+        super().__init__(19, 24, self._sequence, LAST_SEQ, examples=examples(venue))
         self._venue = venue
         self._symbols = symbols
         self._judge = self._sequence.judge
@@ -132,7 +132,8 @@ class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
         """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
-                return self._depth(data, recv_ns)
+                known = self.introduce(data, recv_ns, self._one_symbol)
+                return self._depth(data, recv_ns) if known is None else self.unexpected(known)
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None
@@ -159,6 +160,10 @@ class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
         if len(self._answered) < 10_000:  # noqa: PLR2004 - garbage must not fill the memory
             self._answered[product] = symbols
         return symbols
+
+    def _one_symbol(self, product: str) -> str | None:
+        symbols = self._symbols_of(product)
+        return symbols[0] if len(symbols) == 1 else None
 
     def _depth(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         frame = _books(data)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from citadel_micro.adapters.kraken.book_shape import shape_of
+from citadel_micro.adapters.kraken.book_shape import examples, shape_of
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
@@ -130,7 +130,8 @@ class KrakenDecoder(BringsSnapshots, LearningDecoder):
     __slots__ = ("_covers", "_symbols", "_venue")
 
     def __init__(self, venue: str, symbols: Symbols, *, covers: int = 0) -> None:
-        super().__init__(13, 14)  # {"channel":"book","type":"update","data":[{"symbol":"NAME"
+        # {"channel":"book","type":"update","data":[{"symbol":"NAME"
+        super().__init__(7, 14, examples=examples(venue, covers))
         self._venue = venue
         self._symbols = symbols
         self._covers = covers
@@ -139,7 +140,8 @@ class KrakenDecoder(BringsSnapshots, LearningDecoder):
         """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
-                return self._depth(data, recv_ns)
+                known = self.introduce(data, recv_ns, self._symbols.__getitem__)
+                return self._depth(data, recv_ns) if known is None else known
             return self._other(data, recv_ns)
         except DECODE_ERRORS as error:
             raise violation(self._venue, data, error) from None

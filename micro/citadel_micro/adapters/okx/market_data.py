@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from citadel_micro.adapters.okx.book_shape import examples, shape_of
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick, TradeTick
 from citadel_micro.shell.marketdata.decode import (
     DECODE_ERRORS,
@@ -29,7 +30,7 @@ from citadel_micro.shell.marketdata.decode import (
     one_sided,
     violation,
 )
-from citadel_micro.shell.marketdata.forms import LearningDecoder, Shape
+from citadel_micro.shell.marketdata.forms import LearningDecoder
 from citadel_micro.shell.marketdata.levels import pairs, text_pairs
 from citadel_micro.shell.marketdata.naming import joined, settle_of
 from citadel_micro.shell.marketdata.spec import Heartbeat, Limits, VenueSpec
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.shell.marketdata.decode import FeedEvent
-    from citadel_micro.shell.marketdata.forms import Hole
+    from citadel_micro.shell.marketdata.forms import Shape
     from citadel_micro.shell.marketdata.spec import Channel
 
 
@@ -87,7 +88,6 @@ _books: Final = msgspec.json.Decoder(_BookFrame, strict=False).decode
 _trades: Final = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 
 _BOOKS: Final = b'{"arg":{"channel":"books"'
-_INSIDE: Final = frozenset({"arg", "data"})
 _NAMED: Final = re.compile(r"instId:([A-Za-z0-9_-]+)")
 
 
@@ -98,7 +98,7 @@ class OkxDecoder(BringsSnapshots, LearningDecoder):
 
     def __init__(self, venue: str, symbols: Symbols) -> None:
         # {"arg":{"channel":"books","instId":"NAME"},"action":"update","data":[{"asks":
-        super().__init__(9, 14)
+        super().__init__(9, 14, examples=examples(venue))
         self._venue = venue
         self._symbols = symbols
 
@@ -106,7 +106,8 @@ class OkxDecoder(BringsSnapshots, LearningDecoder):
         """Events of a frame that is not read at once. Raises VenueViolation only."""
         try:
             if data.startswith(_BOOKS):
-                return self._depth(data, recv_ns)
+                known = self.introduce(data, recv_ns, self._symbols.__getitem__)
+                return self._depth(data, recv_ns) if known is None else known
             if data == b"pong":
                 return (Control("pong", "", ""),)
             return self._other(data, recv_ns)
@@ -150,33 +151,12 @@ class OkxDecoder(BringsSnapshots, LearningDecoder):
 
     def shape(self, name: str, event: DepthUpdate) -> Shape:
         """See ``LearningDecoder``."""
-        checked = event.checksum is not None
-        holes: dict[str, Hole] = {
-            "bids": ("long pairs", 7),
-            "asks": ("long pairs", 8),
-            "ts": ("quoted millis", 9),
-            "seqId": ("whole", 3),
-            "prevSeqId": ("whole", 5),
-        }
-        same = {
-            "channel": b'"books"',
-            "instId": b'"%s"' % name.encode(),
-            "action": b'"update"',
-        }
-        # Today's checksum is always 0, which is none; a frame that has one has digits too.
-        if checked:
-            holes["checksum"] = ("sum", 6)
-        else:
-            same["checksum"] = b"0"
-        return Shape(
-            event=DepthUpdate,
-            fields=(self._venue, event.symbol, False, -1, -1, -1, None, (), (), 0, 0, None, 0),
-            recv=10,
-            holes=holes,
-            same=same,
-            inside=_INSIDE,
-            copies=((4, 3),) if event.first_seq >= 0 else (),
-            texts=(11, 7, 8) if checked else None,
+        return shape_of(
+            self._venue,
+            name,
+            event.symbol,
+            checked=event.checksum is not None,
+            numbered=event.first_seq >= 0,
         )
 
     def _other(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:

@@ -58,13 +58,14 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     void Py_XDECREF(PyObject *object)
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
 
 cdef enum:
     MOST = 40  # parts of a form, and of a row
+    MANY = 128  # levels that are not worth copying
 
     LITERAL = 0
     WHOLE = 1  # an integer, not negative
@@ -306,6 +307,34 @@ cdef Levels _levels(const Read *read, bint of_asks, bint texts):
     return levels
 
 
+cdef Levels _taken(Py_ssize_t count, bint texts):
+    """All levels of the scratch as they lie there, where they are many: it begins anew."""
+    global scratch, digits, asks, room
+    cdef Levels levels = Levels.__new__(Levels)
+    cdef void *less
+    levels.values = scratch
+    levels.count = levels.room = count
+    if texts:
+        levels.texts = digits
+    else:
+        PyMem_Free(digits)
+    PyMem_Free(asks)
+    scratch = NULL
+    digits = NULL
+    asks = NULL
+    room = 0
+    less = PyMem_Realloc(levels.values, 2 * count * sizeof(double))
+    if less == NULL:
+        raise MemoryError
+    levels.values = <double *>less
+    if texts:
+        less = PyMem_Realloc(levels.texts, count * sizeof(Text))
+        if less == NULL:
+            raise MemoryError
+        levels.texts = <Text *>less
+    return levels
+
+
 cdef LevelTexts _texts(object levels):
     cdef LevelTexts texts = LevelTexts.__new__(LevelTexts)
     texts.levels = <Levels>levels
@@ -460,6 +489,7 @@ cdef class Form:
         cdef Read *read
         cdef int number, kind
         cdef Py_ssize_t used = 0, i
+        cdef dict many = None
         for number in range(self.count):
             part = &self.parts[number]
             kind = part.kind
@@ -500,6 +530,11 @@ cdef class Form:
                 else:
                     at = _pairs(at, &used, kind == LONG, self.texts >= 0)
                 read.count = read.bids = used - read.value.first
+                if at != NULL and part.asks < 0 and used >= MANY and read.value.first == 0:
+                    if many is None:
+                        many = {}
+                    many[number] = _taken(used, self.texts >= 0)
+                    used = 0
                 if at != NULL and part.asks >= 0:
                     read.bids = 0
                     for i in range(read.value.first, used):
@@ -540,9 +575,9 @@ cdef class Form:
             reads[self.sources[self.low]].value.number < reads[self.sources[self.high]].value.number
         ):
             return None
-        return self._event(reads, recv_ns)
+        return self._event(reads, recv_ns, many)
 
-    cdef tuple _event(self, Read *reads, object recv_ns):
+    cdef tuple _event(self, Read *reads, object recv_ns, dict many):
         cdef object event = citadel_new_tuple(self.event, self.size)
         cdef object value
         cdef int number, source, kind
@@ -557,7 +592,10 @@ cdef class Form:
                 elif kind == FLAG:
                     value = self.flags[reads[source].value.whole]
                 elif kind == PAIRS or kind == LONG or kind == ROWS:
-                    value = _levels(&reads[source], number == self.parts[source].asks, self.texts >= 0)
+                    if many is not None and source in many:
+                        value = many[source]
+                    else:
+                        value = _levels(&reads[source], number == self.parts[source].asks, self.texts >= 0)
                 else:
                     value = PyLong_FromLongLong(reads[source].value.whole)
             elif number == self.recv:
@@ -673,6 +711,15 @@ cdef class FormDecoder:
     def quick(self, data, recv_ns):
         """The event of a frame of a known form, in a tuple; None for any other frame. No sequence is looked at."""
         return self._quick(data, recv_ns)
+
+    def name(self, data):
+        """What tells this frame's stream: the text from the first of the two quotes to the other; None without."""
+        cdef Py_ssize_t length = 0
+        cdef const char *at
+        if not PyBytes_CheckExact(data):
+            return None
+        at = self._name(PyBytes_AS_STRING(data), PyBytes_AS_STRING(data) + PyBytes_GET_SIZE(data), &length)
+        return None if at == NULL else at[:length]
 
     def add(self, bytes frame, Form form):
         """Read frames like this one by a form."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from citadel_micro.core.marketdata import kernel
+from citadel_micro.core.model.events import DepthUpdate
 from citadel_micro.shell.marketdata.decode import DECODE_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from citadel_micro.core.marketdata._forms import Form, Part, Row
     from citadel_micro.core.marketdata.sequencing import ConnectionSequence
-    from citadel_micro.core.model.events import DepthUpdate
     from citadel_micro.shell.marketdata.decode import FeedEvent, MarketEvent
 
 Hole = tuple[str, int] | tuple[str, int, int, "Row"]
@@ -72,23 +72,88 @@ def learn(shape: Shape, frame: bytes, event: MarketEvent) -> Form | None:
     """
     if kernel.FORM is None:
         return None
-    parts: list[Part] = []
-    text = b""
     try:
-        for each in _parts(shape, frame):
-            if isinstance(each, bytes):
-                text += each
-            else:
-                parts += [text, each]
-                text = b""
+        parts = _joined(shape, frame)
     except DECODE_ERRORS:
         return None
-    parts.append(text)
     if len(parts) > MOST_PARTS:
         return None
-    form = kernel.FORM(
+    form = _form(kernel.FORM, shape, shape.fields, parts)
+    # A key that is repeated or escaped, or a blank, is not in what was put together here.
+    return form if form.read(frame, event.recv_ns) == (event,) else None
+
+
+MOST_PARTS: Final = 40
+"""Texts and values of a form."""
+
+
+class Example:
+    """A frame as a venue documents it, of which forms for all streams of its channel are made before one has come.
+
+    So the first frame of a stream, and its snapshot, are read at once too. Where a venue writes another frame than this,
+    it is of no such form, and forms are learned from those that come.
+
+    Args:
+        frame: with ``NAME`` where a stream's frames have the venue's symbol.
+        shape: of its event.
+        text: what tells its stream, as ``FormDecoder.name`` has it.
+    """
+
+    NAME: Final = b"NAME"
+
+    def __init__(self, frame: bytes, shape: Shape, text: bytes) -> None:
+        self._shape = shape
+        self._parts = _joined(shape, frame)
+        self.before, _, self.after = text.partition(self.NAME)
+        self.snapshot = bool(shape.fields[_SNAPSHOT])
+        # What comes behind the levels tells soon whether a long frame is of this form.
+        last = max((at for at, each in enumerate(self._parts) if _lists(each)), default=0)
+        self._ends = [each for each in self._parts[last:] if isinstance(each, bytes)]
+
+    def native(self, text: bytes) -> str:
+        """The venue's symbol, where this text tells a stream of this channel; else nothing."""
+        if not (text.startswith(self.before) and text.endswith(self.after)):
+            return ""
+        native = text[len(self.before) : len(text) - len(self.after)]
+        # One that is escaped is not what it looks like.
+        plain = native.isascii() and b'"' not in native and b"\\" not in native
+        return native.decode() if plain and native.decode().isprintable() else ""
+
+    def fits(self, frame: bytes) -> bool:
+        """Whether a frame ends as the example does. Without reading it whole, so it may still be another."""
+        end, at = frame[-_END:], 0
+        for text in self._ends:
+            at = end.find(text, at)
+            if at < 0:
+                return False
+        return True
+
+    def form(self, kind: type[Form], native: str, symbol: str) -> Form:
+        """The reader of all frames like it of one symbol."""
+        name = native.encode()
+        parts = [
+            each.replace(self.NAME, name) if isinstance(each, bytes) else each
+            for each in self._parts
+        ]
+        fields = self._shape.fields
+        return _form(kind, self._shape, (fields[0], symbol, *fields[2:]), parts)
+
+
+def _lists(part: Part) -> bool:
+    return isinstance(part, tuple) and part[0] in {"pairs", "long pairs", "rows"}
+
+
+_END: Final = 256
+"""What follows the levels in a frame is shorter."""
+_SNAPSHOT: Final = DepthUpdate._fields.index("snapshot")
+
+
+def _form(
+    kind: type[Form], shape: Shape, fields: tuple[object, ...], parts: Sequence[Part]
+) -> Form:
+    return kind(
         shape.event,
-        shape.fields,
+        fields,
         recv=shape.recv,
         parts=parts,
         flags=shape.flags,
@@ -96,12 +161,19 @@ def learn(shape: Shape, frame: bytes, event: MarketEvent) -> Form | None:
         copies=shape.copies,
         texts=shape.texts,
     )
-    # A key that is repeated or escaped, or a blank, is not in what was put together here.
-    return form if form.read(frame, event.recv_ns) == (event,) else None
 
 
-MOST_PARTS: Final = 40
-"""Texts and values of a form."""
+def _joined(shape: Shape, frame: bytes) -> list[Part]:
+    """The parts of a frame, text that follows text being one. Raises as ``_parts``."""
+    parts: list[Part] = []
+    text = b""
+    for each in _parts(shape, frame):
+        if isinstance(each, bytes):
+            text += each
+        else:
+            parts += [text, each]
+            text = b""
+    return [*parts, text]
 
 
 def _parts(shape: Shape, members: bytes) -> Iterator[bytes | Hole]:
@@ -159,6 +231,9 @@ if TYPE_CHECKING:
         def quick(self, data: bytes, recv_ns: int) -> tuple[Any] | None:
             """The event of a frame of a known form; None for any other frame. No sequence is looked at."""
 
+        def name(self, data: bytes) -> bytes | None:
+            """What tells a frame's stream: the text from the first of the two quotes to the other; None without."""
+
         def add(self, frame: bytes, form: Form) -> None:
             """Read frames like this one by a form."""
 
@@ -196,9 +271,14 @@ else:
 
 
 class LearningDecoder(FormDecoder):
-    """One that tries to learn the form of each stream once. A subclass says its ``shape``."""
+    """One that tries to learn the form of each stream once. A subclass says its ``shape``.
 
-    __slots__ = ("_tried",)
+    Args:
+        first, last, sequence, number: see ``FormDecoder``.
+        examples: frames of this venue's books.
+    """
+
+    __slots__ = ("_examples", "_met", "_tried")
 
     def __init__(
         self,
@@ -206,9 +286,17 @@ class LearningDecoder(FormDecoder):
         last: int,
         sequence: ConnectionSequence | None = None,
         number: int = NO_FIELD,
+        *,
+        examples: Iterable[tuple[bytes, Shape]] = (),
     ) -> None:
         super().__init__(first, last, sequence, number)
         self._tried: set[str] = set()
+        self._met: set[bytes] = set()
+        self._examples: list[Example] = []
+        if kernel.FORM is not None:
+            self._examples = [
+                Example(frame, shape, self.name(frame) or b"") for frame, shape in examples
+            ]
 
     def learn(self, name: str, frame: bytes, event: DepthUpdate) -> None:
         """Learn the form of a stream from a change of its book, at the first one."""
@@ -218,6 +306,42 @@ class LearningDecoder(FormDecoder):
         form = learn(self.shape(name, event), frame, event)
         if form is not None:
             self.add(frame, form)
+
+    def introduce(
+        self, frame: bytes, recv_ns: int, symbol_of: Callable[[str], str | None]
+    ) -> tuple[Any] | None:
+        """The event of a stream's first frame, if it is one as in an example; later ones are read at once then.
+
+        Args:
+            frame: of a book.
+            recv_ns: its time of receipt.
+            symbol_of: gives a venue's symbol ours; None where a frame is not one event.
+        """
+        if not self._examples or kernel.FORM is None or len(self._met) >= MOST_FORMS:
+            return None
+        text = self.name(frame)
+        if text is None or text in self._met:
+            return None
+        self._met.add(text)
+        for example in self._examples:
+            native = example.native(text)
+            symbol = symbol_of(native) if native else None
+            if symbol is None or not example.fits(frame):
+                continue
+            form = example.form(kernel.FORM, native, symbol)
+            known: tuple[Any] | None = form.read(frame, recv_ns)
+            if known is not None:
+                self.add(frame, form)
+                if not example.snapshot:
+                    self._tried.add(native)
+                # Of several ways in which a frame may be written the venue has one, most likely.
+                if example is not self._examples[0]:
+                    self._examples = [
+                        example,
+                        *(each for each in self._examples if each is not example),
+                    ]
+                return known
+        return None
 
     def shape(self, name: str, event: DepthUpdate) -> Shape:
         """What the changes of this book are made of."""

@@ -126,11 +126,12 @@ def plain(value: object) -> object:
 
 def both(monkeypatch: pytest.MonkeyPatch, venue: str, first: list[bytes]) -> tuple[Any, Any]:
     """Two decoders that know the streams: one reads forms, the other has none."""
-    one, other = decoder(venue), decoder(venue)
+    one = decoder(venue)
     for frame in first:
         one.frame(frame, 1)
     with monkeypatch.context() as without:
         without.setattr(kernel, "FORM", None)
+        other = decoder(venue)
         for frame in first:
             other.frame(frame, 1)
     assert one.forms
@@ -180,6 +181,134 @@ def test_a_damaged_frame_is_what_the_decoder_of_all_frames_says(
             else:
                 frame[at:at] = rng.choices(SPICE, k=rng.randint(1, 3))
         assert outcome(one, bytes(frame), 5) == outcome(other, bytes(frame), 5), bytes(frame)
+
+
+# The venues' own examples, as of another symbol, and what each frame is.
+FIRST = {
+    "okx": (
+        (
+            b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":[["2","1","0","1"]],'
+            b'"bids":[["1","3","0","2"]],"ts":"1700000000000","checksum":0,"prevSeqId":-1,"seqId":7}]}'
+        ),
+        (
+            b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[],'
+            b'"bids":[["1","0","0","0"]],"ts":"1700000000001","checksum":0,"prevSeqId":7,"seqId":8}]}'
+        ),
+        (
+            b'{"arg":{"channel":"books","instId":"ETH-USDT-SWAP"},"action":"snapshot","data":[{"asks":[["2","1","0","1"]],'
+            b'"bids":[["1","3","0","2"]],"ts":"1700000000000","checksum":-5,"seqId":7,"prevSeqId":-1}]}'
+        ),
+        (
+            b'{"arg":{"channel":"books","instId":"ETH-USDT-SWAP"},"action":"update","data":[{"asks":[],'
+            b'"bids":[["1","0","0","0"]],"ts":"1700000000001","checksum":5,"seqId":8,"prevSeqId":7}]}'
+        ),
+    ),
+    "kraken-spot": (
+        (
+            b'{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":1.5,"qty":2.0}],"asks":[],'
+            b'"checksum":5}]}'
+        ),
+        (
+            b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[{"price":1.5,"qty":2.0}],'
+            b'"checksum":5,"timestamp":"2023-10-06T17:35:55.440295Z"}]}'
+        ),
+        (
+            b'{"channel":"book","type":"snapshot","data":[{"symbol":"ETH/USD","bids":[{"price":1.5,"qty":2.0}],"asks":[],'
+            b'"checksum":5,"timestamp":"2023-10-06T17:35:55.440295Z"}]}'
+        ),
+    ),
+    "coinbase-advanced": (
+        (
+            b'{"channel":"l2_data","client_id":"","timestamp":"2023-02-09T20:32:50.714964855Z","sequence_num":0,"events":'
+            b'[{"type":"snapshot","product_id":"ETH-EUR","updates":[{"side":"bid","event_time":"1970-01-01T00:00:00Z",'
+            b'"price_level":"1.5","new_quantity":"2"}]}]}'
+        ),
+        (
+            b'{"channel":"l2_data","client_id":"","timestamp":"2023-02-09T20:32:50.714964855Z","sequence_num":1,"events":'
+            b'[{"type":"update","product_id":"ETH-EUR","updates":[]}]}'
+        ),
+    ),
+    "bybit-linear": (
+        (
+            b'{"topic":"orderbook.50.ETHUSDT","type":"snapshot","ts":1672304484978,"data":{"s":"ETHUSDT","b":[["1","2"]],'
+            b'"a":[],"u":18521288,"seq":7961638724},"cts":1672304484976}'
+        ),
+        (
+            b'{"topic":"orderbook.50.ETHUSDT","type":"delta","ts":1672304484978,"data":{"s":"ETHUSDT","b":[],'
+            b'"a":[["3","2"]],"u":18521289,"seq":7961638725},"cts":1672304484976}'
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("venue", FIRST)
+def test_the_first_frames_of_a_stream_are_read_at_once_where_they_are_as_documented(
+    venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = decoder(venue)
+    with monkeypatch.context() as without:
+        without.setattr(kernel, "FORM", None)
+        other = decoder(venue)
+        expected = [outcome(other, frame, 5) for frame in FIRST[venue]]
+    for number, frame in enumerate(FIRST[venue]):
+        assert one.forms == number
+        assert outcome(one, frame, 5) == expected[number], frame
+        assert one.forms == number + 1
+        assert one.quick(frame, 5) is not None
+
+
+@pytest.mark.parametrize("venue", FIRST)
+def test_a_first_frame_that_is_not_as_documented_is_what_the_decoder_of_all_frames_says(
+    venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(11)
+    for _ in range(examples(300, 40_000)):
+        frame = bytearray(rng.choice(FIRST[venue]))
+        for _ in range(rng.randint(1, 2)):
+            if rng.random() < 0.3:
+                frame = bytearray(bytes(frame).replace(*rng.choice(SWAPS), rng.randint(1, 3)))
+                continue
+            at = rng.randrange(len(frame))
+            if rng.random() < 0.5:
+                frame[at : at + rng.randint(0, 1)] = rng.choices(SPICE, k=rng.randint(1, 2))
+            else:
+                del frame[at : at + rng.randint(1, 4)]
+        one = decoder(venue)
+        said = [outcome(one, bytes(frame), 5) for _ in range(2)]
+        with monkeypatch.context() as without:
+            without.setattr(kernel, "FORM", None)
+            other = decoder(venue)
+            assert said == [outcome(other, bytes(frame), 5) for _ in range(2)], bytes(frame)
+
+
+def test_a_snapshot_of_many_levels_is_read_at_once_with_its_digits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = []
+    for bids, asks in ((700, 3), (3, 700), (400, 400), (2_000, 1_100), (127, 128)):
+        rows = [
+            b",".join(
+                b'["%d.5","0.%02d","0","1"]' % (at, at % 100) for at in range(start, start + count)
+            )
+            for start, count in ((9_000, asks), (1_000, bids))
+        ]
+        frames.append(
+            b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":[%s],"bids":[%s],'
+            b'"ts":"1700000000000","checksum":-77,"prevSeqId":-1,"seqId":7}]}' % tuple(rows)
+        )
+    one = decoder("okx")
+    with monkeypatch.context() as without:
+        without.setattr(kernel, "FORM", None)
+        other = decoder("okx")
+    for frame in frames:
+        (event,) = one.frame(frame, 5)
+        assert one.quick(frame, 5) is not None
+        with monkeypatch.context() as without:
+            without.setattr(kernel, "FORM", None)
+            (expected,) = other.frame(frame, 5)
+        assert tuple(map(plain, event)) == tuple(map(plain, expected))
+        assert [list(side) for side in event.texts] == [list(side) for side in expected.texts]
+        assert one.quick(frame.replace(b"-77", b"77x"), 5) is None
 
 
 @pytest.mark.parametrize("life", range(examples(20, 500)))
