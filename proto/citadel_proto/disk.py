@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from citadel_proto.errors import BadInput
@@ -22,6 +23,18 @@ def sync_data(descriptor: int) -> None:
         OSError: the disk has not taken it.
     """
     getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def start_writing(descriptor: int, begin: int, length: int) -> None:
+    """Have the disk begin to write a part of a file, without waiting for it.
+
+    What ``sync_data`` waits for is then partly done. On Linux, advice that data is not needed begins to
+    write it, and drops nothing that is not written yet. What fails in the background, the next
+    ``sync_data`` raises. Elsewhere, and where a file system takes no advice, nothing happens.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, begin, length, os.POSIX_FADV_DONTNEED)
 
 
 @contextlib.contextmanager

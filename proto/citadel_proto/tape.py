@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 import msgspec
 import zstandard
 
-from citadel_proto.disk import sync_data
+from citadel_proto.disk import start_writing, sync_data
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import SCHEMA_VERSION
 
@@ -114,8 +114,7 @@ class TornTail:
 class TapeWriter:
     """Appends records to a file. Not thread-safe.
 
-    Records are gathered into blocks; a block is written when it is full, when it spans more than
-    ``flush_ns``, and by ``flush``, ``sync`` and ``close``.
+    Records are gathered into blocks, each written when it is full, spans more than ``flush_ns``, or is asked for.
 
     Args:
         file: an unbuffered binary file, empty.
@@ -158,11 +157,7 @@ class TapeWriter:
         block_bytes: int = BLOCK_BYTES,
         flush_ns: int = FLUSH_NS,
     ) -> TapeWriter:
-        """Begin a new file.
-
-        Raises:
-            BadInput: it exists, or cannot be created.
-        """
+        """Begin a new file. Raises BadInput where it exists, or cannot be created."""
         try:
             # Private: a tape holds orders, and may hold an account.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -185,8 +180,7 @@ class TapeWriter:
             mark: mark the block that it goes into, see ``TapeReader.records``.
 
         Raises:
-            OSError: the block could not be written (disk full). It is kept, and retried by the
-                next ``append`` or ``flush``; the file ends with the last whole block.
+            OSError: the block could not be written (disk full). It is kept, and retried with the next one.
         """
         buffer = self._buffer
         if not buffer:
@@ -212,9 +206,16 @@ class TapeWriter:
             self._count = 0
             self._marked = False
 
-    def sync(self) -> None:
-        """``flush``, and wait until the disk has it; as somebody waits, the block is not compressed."""
+    def write_out(self, *, start: bool = False) -> None:
+        """``flush`` for one who waits: not compressed; ``start``: the disk begins, ``sync`` finds less to do."""
+        before = self.offset
         self._write_block(None)
+        if start and self.offset > before:
+            start_writing(self._file.fileno(), before, self.offset - before)
+
+    def sync(self) -> None:
+        """``write_out``, and wait until the disk has it."""
+        self.write_out()
         sync_data(self._file.fileno())
 
     def close(self) -> None:
@@ -289,13 +290,12 @@ class TapeReader:
     def records(self, *, marked: bool = False) -> Iterator[Record]:
         """Yield the records of all whole blocks from where the last call ended.
 
-        Ends at the end of the file or at the first block that is incomplete or damaged, which
-        ``tail`` then describes. Called again, it checks whether more has been written.
+        Ends with the file, or at the first incomplete or damaged block, which ``tail`` then describes.
+        Called again, it checks whether more has been written.
 
         Args:
-            marked: only those in marked blocks, and those of the last block, which show the time
-                of the tape's end. Every block's checksum is verified all the same. Several
-                times as fast where few are marked.
+            marked: only those in marked blocks, and those of the last block, which show the time of the
+                tape's end. Every checksum is verified all the same. Several times as fast where few are.
         """
         while True:
             self._file.seek(self.offset)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
     from citadel_micro.core.model.events import Side
-    from citadel_micro.shell.order_adapter import Send, VenueCommand
+    from citadel_micro.shell.order_adapter import Send, Sign, VenueCommand
     from citadel_micro.simulator.server import SimulatorServer
 
 S: Final = 1_000_000_000
@@ -122,27 +122,39 @@ def live(plan: Plan) -> None:
 
 def _at_each(boundary: Callable[[], None]) -> None:
     sync, prepare, rows = Journal.sync, LiveAdapter.prepare, Journal.venue_state
+    start_sync = Journal.start_sync
+
+    def watched_start(self: Journal) -> None:
+        start_sync(self)
+        boundary()
 
     def watched_sync(self: Journal) -> None:
         boundary()
         sync(self)
         boundary()
 
-    def watched_prepare(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Send:
-        send = prepare(self, command, now_ns)
+    def watched_prepare(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Sign:
+        sign = prepare(self, command, now_ns)
         boundary()
 
-        def watched_send() -> None:
-            boundary()
-            send()
+        def watched_sign() -> Send:
+            send = sign()
             boundary()
 
-        return watched_send
+            def watched_send() -> None:
+                boundary()
+                send()
+                boundary()
+
+            return watched_send
+
+        return watched_sign
 
     def watched_rows(self: Journal, now_ns: int, venue: str, changes: dict[str, object]) -> None:
         rows(self, now_ns, venue, changes)
         boundary()
 
+    Journal.start_sync = watched_start  # type: ignore[method-assign]
     Journal.sync = watched_sync  # type: ignore[method-assign]
     Journal.venue_state = watched_rows  # type: ignore[method-assign,assignment]
     LiveAdapter.prepare = watched_prepare  # type: ignore[method-assign]

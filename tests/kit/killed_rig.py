@@ -186,6 +186,9 @@ class _Journal:
     def flush(self) -> None:
         """Appended is survived here."""
 
+    def start_sync(self) -> None:
+        """As ``flush``."""
+
     def sync(self) -> None:
         if self._dirty:
             self._dirty = False

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         OrderAdapter,
         Prepares,
         Send,
+        Sign,
         VenueCommand,
     )
 
@@ -93,6 +94,11 @@ class Journal:
             self._disk.put(row)
         self.waiting.clear()
 
+    def start_sync(self) -> None:
+        self._boundary("before the write begins")
+        self.flush()
+        self._boundary("after the write has begun")
+
     def sync(self) -> None:
         self._boundary("before the write")
         self.flush()
@@ -116,17 +122,23 @@ class _Watched:
         self._adapter.submit(command, now_ns)
         self._life.boundary("after the send")
 
-    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
-        send = cast("Prepares", self._adapter).prepare(command, now_ns)
+    def prepare(self, command: VenueCommand, now_ns: int) -> Sign:
+        sign = cast("Prepares", self._adapter).prepare(command, now_ns)
         self._life.boundary("after it was prepared")
 
-        def watched() -> None:
-            self._life.boundary("before the send")
-            self._look(command)
-            send()
-            self._life.boundary("after the send")
+        def signed() -> Send:
+            send = sign()
+            self._life.boundary("after it was signed")
 
-        return watched
+            def watched() -> None:
+                self._life.boundary("before the send")
+                self._look(command)
+                send()
+                self._life.boundary("after the send")
+
+            return watched
+
+        return signed
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the adapter's own
         return getattr(self._adapter, name)

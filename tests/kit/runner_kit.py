@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.command_buffer import Command
     from citadel_micro.core.model.events import Event
     from citadel_micro.shell.clock import Clock
+    from citadel_micro.shell.order_adapter import Send, Sign
 
 
 STATUS = VenueStatus(venue="v", up=True, reason="")
@@ -112,6 +113,9 @@ class FakeJournal:
     def flush(self) -> None:
         self.log.append("flush")
 
+    def start_sync(self) -> None:
+        self.log.append("start sync")
+
     def sync(self) -> None:
         if self.broken:
             raise self.broken
@@ -145,11 +149,16 @@ class FakeVenue:
 class PreparingVenue(FakeVenue):
     """One that signs before it sends."""
 
-    def prepare(self, command: Any, now_ns: int) -> Callable[[], None]:  # noqa: ANN401 - as ``submit``
+    def prepare(self, command: Any, now_ns: int) -> Sign:  # noqa: ANN401 - as ``submit``
         del now_ns
         order = command.spend() if isinstance(command, Approved) else command
         self.log.append(f"prepared {order.client_id}")
-        return lambda: self.log.append(f"sent {order.client_id}")
+
+        def sign() -> Send:
+            self.log.append(f"signed {order.client_id}")
+            return lambda: self.log.append(f"sent {order.client_id}")
+
+        return sign
 
 
 class Bench:

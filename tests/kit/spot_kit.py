@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import KeyKind
-    from citadel_micro.shell.order_adapter import Send
+    from citadel_micro.shell.order_adapter import Send, Sign
     from citadel_micro.shell.venue.adapter import LiveAdapter
     from citadel_micro.shell.venue.stream_watch import StreamWatch
 
@@ -181,6 +181,29 @@ class LiveBench:
         window_ns: int = 2 * S,
     ) -> tuple[PlaceOrder, Send]:
         """An order, and what sends it."""
+        order, sign = self.drafted(
+            side,
+            ticks,
+            lots,
+            ioc=ioc,
+            post_only=post_only,
+            reduce_only=reduce_only,
+            window_ns=window_ns,
+        )
+        return order, sign()
+
+    def drafted(
+        self,
+        side: Side,
+        ticks: int,
+        lots: int,
+        *,
+        ioc: bool = False,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        window_ns: int = 2 * S,
+    ) -> tuple[PlaceOrder, Sign]:
+        """An order, and what signs it."""
         now_ns = self.clock.now()
         order = PlaceOrder(
             venue=self.venue,

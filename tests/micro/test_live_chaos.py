@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from virtual_others import Market
 
-    from citadel_micro.shell.order_adapter import Send, VenueCommand
+    from citadel_micro.shell.order_adapter import Send, Sign, VenueCommand
     from citadel_micro.shell.venue.dialect import Request
     from citadel_micro.shell.venue.outcomes import Outcome
 
@@ -74,7 +74,7 @@ def test_an_exchange_that_lies_loses_nothing_either(seed: int, market: Market) -
 
 @pytest.mark.campaign
 def test_orders_are_repriced_by_an_amend_or_by_another_order() -> None:
-    futures = [LiveRun(seed, market="usdm", rules=()).play() for seed in range(2, 6)]
+    futures = [LiveRun(seed, market="usdm", rules=()).play() for seed in range(4, 8)]
     assert sum(run.counts.get("amend", 0) for run in futures) > 0
     spot = LiveRun(1, rules=(), kills=False).play()
     assert any(parent.reprices for parent in spot.engine.order_store.known.values())
@@ -101,7 +101,7 @@ def test_rehearsals_change_nothing_at_any_venue(
     plain = LiveRun(1, market=market, rules=(), seconds=6).play()
     prepare, signed = LiveAdapter.prepare, 0
 
-    def rehearsed(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Send:
+    def rehearsed(self: LiveAdapter, command: VenueCommand, now_ns: int) -> Sign:
         nonlocal signed
         order = command.order if isinstance(command, Approved) else None
         if isinstance(order, PlaceOrder):

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
         | QueryVenue
     )
     Send = Callable[[], object]
-    """Sends what was prepared."""
+    """Sends what was signed."""
+    Sign = Callable[[], Send]
+    """Signs and writes what was prepared."""
     MarketTap = Callable[[MarketEvent, MarketBook, int], None]
 
 
@@ -59,14 +61,17 @@ class AdapterHost(Protocol):
 class Prepares(Protocol):
     """An adapter that does everything but sending before the journal is on the disk.
 
-    After the wait for the disk caches are cold, so that the same work would take twice as long.
+    After the wait for the disk caches are cold, so that the same work would take twice as long. And
+    what needs no row of the journal is done while the disk is at work.
     """
 
-    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
-        """As ``OrderAdapter.submit``, but nothing is sent until what is returned is called.
+    def prepare(self, command: VenueCommand, now_ns: int) -> Sign:
+        """Write what must survive of a command; what is returned makes the request that is to be sent.
 
-        It is called once, or never where the journal could not be written. Nothing else of the
-        adapter is called in between but further ``prepare``.
+        That is called once, when the journal was passed to the disk, and adds nothing to it. What it
+        returns sends as ``OrderAdapter.submit``. It is called once, when all of it is on the disk, or
+        never where the journal could not be written. Nothing else of the adapter is called in between
+        but the same of other commands.
         """
 
 

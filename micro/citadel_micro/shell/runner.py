@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.command_buffer import Command
     from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.shell.clock import Clock
-    from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, Send, VenueCommand
+    from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, Send, Sign, VenueCommand
 
 FLUSH_AFTER_S: Final = 0.1
 """Longest time that a market event is buffered in memory."""
@@ -81,6 +81,9 @@ class JournalPort(Protocol):
 
     def flush(self) -> None:
         """Pass everything to the operating system."""
+
+    def start_sync(self) -> None:
+        """Flush, and have the disk begin, without waiting: ``sync`` then waits for the rest."""
 
     def sync(self) -> None:
         """Flush, and return when it is on disk."""
@@ -138,8 +141,8 @@ class Runner:
         self._failed = False
         self._in_engine = False
         self._live: dict[str, tuple[str, str]] = {}
-        self._prepare: dict[str, Callable[[VenueCommand, int], Send]] = {}
-        """By venue: what makes of a command what sends it."""
+        self._prepare: dict[str, Callable[[VenueCommand, int], Sign]] = {}
+        """By venue: what makes of a command what signs it."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._flush: asyncio.TimerHandle | None = None
@@ -236,8 +239,11 @@ class Runner:
                     requests.append((command, now_ns))  # type: ignore[arg-type]  # as its kind says
                 else:
                     others.append((command, now_ns))
-        # What is left after the wait for the disk is to pass the bytes to the system.
-        sends = [(command, self._prepared(command, now_ns)) for command, now_ns in requests]
+        signs = [(command, self._prepared(command, now_ns)) for command, now_ns in requests]
+        if durable and signs:
+            journal.start_sync()
+        # Signed while the disk is at work: what is left after the wait is to pass the bytes to the system.
+        sends = [(command, sign and sign()) for command, sign in signs]
         if durable:
             started = time.perf_counter_ns()
             journal.sync()
@@ -271,8 +277,8 @@ class Runner:
         elif isinstance(command, Stopped) and not self.stopped.done():
             self.stopped.set_result(command.clean)
 
-    def _prepared(self, command: VenueCommand, now_ns: int) -> Send | None:
-        """What sends a command; None where it may not be sent any more."""
+    def _prepared(self, command: VenueCommand, now_ns: int) -> Sign | None:
+        """What signs a command; None where it may not be sent any more."""
         target = command.order if isinstance(command, Approved) else command
         if isinstance(command, Approved) and not self.engine.risk.still_valid(command):
             # Something tripped between its approval and its turn to be sent.
@@ -281,14 +287,15 @@ class Runner:
         prepare = self._prepare.get(target.venue) or self._found(target.venue)
         return prepare(command, now_ns)
 
-    def _found(self, venue: str) -> Callable[[VenueCommand, int], Send]:
+    def _found(self, venue: str) -> Callable[[VenueCommand, int], Sign]:
         adapter = self._venues.get(venue)
         if adapter is None:
             raise InvariantError(f"no adapter for {venue}, which the engine trades on")
         if isinstance(adapter, Prepares):
             self._prepare[venue] = adapter.prepare
         else:
-            self._prepare[venue] = partial(partial, adapter.submit)
+            # There is nothing to sign: what it would return sends at once.
+            self._prepare[venue] = partial(partial, partial, adapter.submit)
         return self._prepare[venue]
 
     def _send(self, command: VenueCommand, send: Send) -> None:

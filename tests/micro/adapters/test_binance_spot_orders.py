@@ -147,6 +147,26 @@ def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> 
     asyncio.run(scenario())
 
 
+def test_an_order_is_written_down_before_it_is_signed_and_counted() -> None:
+    async def scenario() -> None:
+        async with live_bench() as bench:
+            await bench.start("ed25519")
+            bid, _ = await bench.touch()
+            adapter, rows = bench.adapter, bench.rows.values
+            used = adapter.budget.used()
+            order, sign = bench.drafted("buy", bid - 50_000, 100)
+            known = dict(rows)
+            assert f"order/{order.client_id}" in known
+            assert adapter.budget.used() == used
+            send = sign()
+            assert adapter.budget.used() != used
+            assert rows == known  # nothing more: the journal is on its way to the disk
+            send()
+            await bench.told(OrderAccepted, order)
+
+    asyncio.run(scenario())
+
+
 def test_what_is_rehearsed_is_neither_counted_nor_kept_nor_sent() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:

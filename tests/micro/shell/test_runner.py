@@ -49,6 +49,7 @@ def test_an_order_leaves_after_its_journal_and_before_any_report() -> None:
             "-> CancelOrder",
         ]
         assert bench.log[7:] == [
+            "start sync",
             "sync",
             "venue PlaceOrder a",
             "venue CancelOrder c",
@@ -70,6 +71,7 @@ def test_written_before_handled_and_durable_before_acted_on() -> None:
             "-> CancelOrder",
             "-> PublishFeed",
             "-> Note",
+            "start sync",
             "sync",
             "venue CancelOrder c",
             "publish PublishFeed",

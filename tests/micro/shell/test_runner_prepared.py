@@ -1,4 +1,4 @@
-"""Requests are signed before the wait for the disk, and leave after it, or never."""
+"""Requests are signed while the disk is at work, and leave when it has the journal, or never."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def test_nothing_is_sent_before_the_journal_is_on_the_disk() -> None:
         assert bench.log[1:] == [
             *("-> Persist", "-> Approved", "-> Approved", "-> CancelOrder"),
             *("prepared a", "prepared b", "prepared c"),
+            "start sync",
+            *("signed a", "signed b", "signed c"),
             "sync",
             *("sent a", "sent b", "sent c"),
         ]
@@ -43,7 +45,7 @@ def test_what_was_tripped_meanwhile_is_not_even_signed() -> None:
         EPOCH[0] += 1
         bench = Bench({VenueStatus: [order]}, PreparingVenue)
         bench.runner.post(STATUS)
-        assert not [each for each in bench.log if each.startswith(("prepared", "sent"))]
+        assert not [each for each in bench.log if each.startswith(("prepared", "signed", "sent"))]
         told = [event for event, _ in bench.engine.seen if isinstance(event, OrderRejected)]
         assert [each.client_id for each in told] == ["a"]
 

@@ -193,13 +193,18 @@ class Journal:
         if self._full_at and self._partial is None and self._writer.offset >= self._full_at:
             self._begin_part()
 
+    def start_sync(self) -> None:
+        """Flush, and have the disk begin with it, without waiting: ``sync`` has less to wait for then."""
+        self._append_market()
+        self._writer.write_out(start=self._fsync)
+
     def sync(self) -> None:
         """Flush, and return when it survives a power failure."""
         self._append_market()
         if self._fsync:
             self._writer.sync()
         else:
-            self._writer.flush()
+            self._writer.write_out()
         if self._partial is not None:
             self._partial.rename(self.path)
             self._partial = None

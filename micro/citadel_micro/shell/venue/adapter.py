@@ -50,7 +50,13 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.abilities import VenueAbilities
     from citadel_micro.core.model.events import Event
-    from citadel_micro.shell.order_adapter import AdapterHost, AdapterSetup, Send, VenueCommand
+    from citadel_micro.shell.order_adapter import (
+        AdapterHost,
+        AdapterSetup,
+        Send,
+        Sign,
+        VenueCommand,
+    )
     from citadel_micro.shell.venue.cancel_timer import DeadMan, VenueTimer
     from citadel_micro.shell.venue.dialect import Dialect, Request, WireSession
     from citadel_micro.shell.venue.facts import Fact
@@ -172,8 +178,7 @@ class LiveAdapter:
         )
         self._down = "connecting"
         self._reported: VenueStatus | None = None
-        self._probe_ns = 0
-        self._banned_until_ns = 0
+        self._probe_ns = self._banned_until_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def _engine_ids(self) -> Iterable[str]:
@@ -198,26 +203,27 @@ class LiveAdapter:
 
     def submit(self, command: VenueCommand, now_ns: int) -> None:
         """Send a command; its outcome is reported later."""
-        self.prepare(command, now_ns)()
+        self.prepare(command, now_ns)()()
 
-    def prepare(self, command: VenueCommand, now_ns: int) -> Send:
-        """Sign and write the request of a command; what is returned sends it. See ``Prepares``."""
+    def prepare(self, command: VenueCommand, now_ns: int) -> Sign:
+        """Remember an order; what is returned signs its request. See ``Prepares``."""
         if isinstance(command, Approved):
             if self._host is None:
                 raise InvariantError(f"{self.venue}: an order without a gate to open it")
             order = self._host.engine.risk.open(command)
             if isinstance(order, PlaceOrder):
                 self.ids.placed(order, now_ns)
-                request: Request | str = self._dialect.place(order)
-            else:
-                request = self._dialect.amend(order, self.ids.find(order.client_id))
-            if isinstance(request, str):
-                return partial(self._loop.call_soon, self._post, not_sent(order, NotSent(request)))
-            return self._sender.prepare(request, partial(self._answered, order, request))
+            return partial(self._signed, order)
         if isinstance(command, CancelOrder):
-            request = self._dialect.cancel(command, self.ids.find(command.client_id))
-            return self._sender.prepare(request, partial(self._answered, command, request))
-        return partial(self._query, command)
+            return partial(self._signed, command)
+        return partial(partial, self._query, command)
+
+    def _signed(self, command: PlaceOrder | AmendOrder | CancelOrder) -> Send:
+        """Sign and write a request; what is returned sends it."""
+        request = self._sender.request(command, self.ids.find(command.client_id))
+        if isinstance(request, str):
+            return partial(self._loop.call_soon, self._post, not_sent(command, NotSent(request)))
+        return self._sender.prepare(request, partial(self._answered, command, request))
 
     def _query(self, command: QueryOrder | QueryTrades | QueryVenue) -> None:
         if isinstance(command, QueryOrder):

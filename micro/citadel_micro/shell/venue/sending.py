@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from citadel_micro.core.model.commands import AmendOrder, PlaceOrder
 from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.shell.venue.outcomes import NotSent
 
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.core.model.commands import CancelOrder
     from citadel_micro.shell.order_adapter import Send
     from citadel_micro.shell.venue.dialect import Dialect, Request, Wire, WireSession
+    from citadel_micro.shell.venue.order_ids import OurOrder
     from citadel_micro.shell.venue.outcomes import Outcome
     from citadel_micro.shell.venue.reconnect import Reconnector
     from citadel_micro.shell.venue.request_budget import RequestBudget
@@ -62,6 +64,21 @@ class RequestSender:
         if session is not None and session.up:
             return session
         return self._dialect.fallback()
+
+    def request(
+        self, command: PlaceOrder | AmendOrder | CancelOrder, order: OurOrder | None
+    ) -> Request | str:
+        """The request of a command; or why there is none.
+
+        Args:
+            command: what is wanted.
+            order: what is known of its order.
+        """
+        if isinstance(command, PlaceOrder):
+            return self._dialect.place(command)
+        if isinstance(command, AmendOrder):
+            return self._dialect.amend(command, order)
+        return self._dialect.cancel(command, order)
 
     def prepare(self, request: Request, done: Callable[[Outcome], None]) -> Send:
         """Count, sign and write a request; what is returned sends it, or tells why it was not."""

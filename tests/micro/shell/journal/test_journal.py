@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from citadel_micro.core.model.config import EngineConfig, VenueConfig
 from citadel_micro.core.model.events import DepthUpdate, Started, TimerFired
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.risk_limits import paper_defaults
-from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, Journal
+from citadel_micro.shell.journal.journal import LISTED, MARKED, RUN, Journal, begin_journal
 from citadel_micro.shell.journal.reader import JournalReader
 from citadel_micro.shell.journal.run_folder import RunFolder, fold
 from citadel_proto.errors import BadInput, DecodeError, PeerUnavailable
@@ -158,6 +159,35 @@ def test_leftovers_of_a_crash_at_the_beginning_are_removed(tmp_path: Path) -> No
     (tmp_path / ".journal-00000000.ctape").write_bytes(b"half")
     RunFolder(tmp_path, instance="micro").close()
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_what_is_sent_next_is_on_its_way_to_the_disk_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fsync: bool
+) -> None:
+    config = EngineConfig(
+        run_id="r",
+        instance="micro",
+        venues={"v": VenueConfig(integrity="snapshot_only")},
+        limits=paper_defaults(),
+    )
+    asked: list[str] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *_what: asked.append("begin"))
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: asked.append("wait"))
+    path = tmp_path / "journal-r.ctape"
+    journal = begin_journal(path, config, {("v", "A/B"): INSTRUMENT}, 10, fsync=fsync)
+    journal.event(10, Started(state={}, damaged=""))
+    journal.sync()
+    before, asked[:] = path.stat().st_size, []
+    journal.event(11, TICK)
+    journal.command(11, Persist(key="a", value=1))
+    journal.start_sync()
+    written = path.stat().st_size
+    assert written > before
+    journal.sync()
+    assert path.stat().st_size == written
+    assert asked == (["begin", "wait"] if fsync else [])
+    journal.close()
 
 
 def test_market_events_wait_for_a_flush(tmp_path: Path) -> None:
