@@ -54,7 +54,7 @@ $(CLIENTS)/.ready: pyproject.toml tests/clients/constraints.txt .ci/setup hatch_
 
 .PHONY: clients
 clients: $(CLIENTS)/.ready ## let clients that nobody here wrote trade on the simulator
-	@if [ -n "$(RACE_PYTHON)" ]; then $(MAKE) --no-print-directory $(RACE)/.ready; fi
+	@if [ -n "$(RACE_PYTHON)" ]; then RACE_PYTHON=$(RACE_PYTHON) $(CLIENTS)/bin/python bench/environments.py race; fi
 	@CITADEL_CLIENTS=1 CITADEL_NAUTILUS=$(if $(RACE_PYTHON),$(RACE)/bin/python) \
 	  $(CLIENTS)/bin/python -m pytest -W default tests/clients $(ARGS)
 
@@ -74,7 +74,7 @@ lint: $(STAMP) ## format, lint, types and layering, without the tests
 check: lint test ## what a change must pass before you send it; CI adds `make long`
 
 .PHONY: bench
-bench: $(STAMP) ## measure: one page and its data (ARGS="--only work", or "--compare OLD.json NEW.json")
+bench: $(STAMP) ## measure, peers and floors too: one page and its data (ARGS="--quick", "--only work", "--compare OLD.json NEW.json")
 	@$(BIN)/python bench/run.py $(ARGS)
 
 .PHONY: guard
@@ -113,24 +113,20 @@ band: $(STAMP) ## static orders on every capture: the queue models must bound ea
 work: $(STAMP) ## one order of every algorithm, side and size on every capture: nothing beyond what was asked
 	@$(BIN)/python tests/campaigns/work_everything.py $(ARGS)
 
-JUDGE := .venv-judge
-$(JUDGE)/.ready:
-	@python3 -m venv $(JUDGE) && $(JUDGE)/bin/pip install --quiet hftbacktest==2.4.4 && touch $@
-
-.PHONY: judge
-judge: $(STAMP) $(JUDGE)/.ready ## static orders at our paper venue and at hftbacktest's, on the same events
-	@$(BIN)/python tests/campaigns/judge_paper.py .cache/judge $(ARGS)
-	@$(JUDGE)/bin/python tests/campaigns/judge_hftbacktest.py .cache/judge
-
-# nautilus_trader needs Python 3.12 or later: the newest that is found, or the one that is named.
+# What the peers run in; bench/environments.py makes it. nautilus_trader's present version needs Python 3.12 or later:
+# the newest that is found, or the one that is named. Without one its last version for Python 3.11 is taken.
 RACE := .venv-race
 RACE_PYTHON ?= $(shell .ci/python 3.12 3.13 2>/dev/null)
-$(RACE)/.ready:
-	@$(if $(RACE_PYTHON),,$(error nautilus_trader needs Python 3.12 or 3.13: name one, RACE_PYTHON=/path/to/python3.13))
-	@$(RACE_PYTHON) -m venv $(RACE) && $(RACE)/bin/pip install --quiet hftbacktest==2.4.4 nautilus_trader==1.231.0 && touch $@
+
+.PHONY: judge
+judge: $(STAMP) ## static orders at our paper venue and at hftbacktest's, on the same events
+	@RACE_PYTHON=$(RACE_PYTHON) $(BIN)/python bench/environments.py race
+	@$(BIN)/python tests/campaigns/judge_paper.py .cache/judge $(ARGS)
+	@$(RACE)/bin/python tests/campaigns/judge_hftbacktest.py .cache/judge
 
 .PHONY: race
-race: $(STAMP) $(RACE)/.ready ## frames a second of one order here, at hftbacktest and at nautilus_trader
+race: $(STAMP) ## frames a second of one order here, at hftbacktest and at nautilus_trader
+	@RACE_PYTHON=$(RACE_PYTHON) $(BIN)/python bench/environments.py race
 	@$(BIN)/python bench/race_work.py .cache/race --python $(RACE)/bin/python $(ARGS)
 
 .PHONY: storm
@@ -218,4 +214,4 @@ clean: ## remove caches and builds; keeps .venv and runs
 
 .PHONY: distclean
 distclean: clean ## also remove the environments
-	rm -rf .venv .venv-clients .venv-judge .venv-race
+	rm -rf .venv .venv-clients .venv-peers .venv-race

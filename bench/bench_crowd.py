@@ -31,17 +31,17 @@ def main() -> int:
     parser.add_argument("--symbols", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
-    print(
-        "| wanted a second | reader | a second | us/frame, processor, median | times bare | aim |"
-    )
-    print("| ---: | --- | ---: | ---: | ---: | ---: |")
+    print("| wanted | reader | a second | us/frame, processor, median | times bare | aim |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     for rate in RATES:
         crowd = Crowd(symbols=args.symbols, per_s=rate, frames=int(rate * args.seconds))
-        _measure(crowd, args.rounds, args.seconds)
+        if not _measure(crowd, args.rounds, args.seconds):
+            return 1
     return 0
 
 
-def _measure(crowd: Crowd, rounds: int, seconds: float) -> None:
+def _measure(crowd: Crowd, rounds: int, seconds: float) -> bool:
+    """Print a row each; False when no round counts."""
     frames = crowd.symbols + crowd.frames
     first = 2 * crowd.symbols
     job = {"venue": VENUE, "natives": crowd.natives, "first": first, "frames": frames, "path": PATH}
@@ -63,14 +63,15 @@ def _measure(crowd: Crowd, rounds: int, seconds: float) -> None:
             rates[name].append((frames - first) / result["seconds"])
     if not spent["bare"]:
         print(f"note: {crowd.per_s} a second: no round counts")
-        return
+        return False
     for name, each in spent.items():
         times = statistics.median(a / b for a, b in zip(each, spent["bare"], strict=True))
         aim = f"{AIM:g}x" if name != "bare" and crowd.per_s == max(RATES) else ""
         print(
-            f"| {crowd.per_s:,} | {name} | {statistics.median(rates[name]):,.0f} "
+            f"| {crowd.per_s:,} a second | {name} | {statistics.median(rates[name]):,.0f} "
             f"| {statistics.median(each):.1f} | {times:.2f}x | {aim} |"
         )
+    return True
 
 
 if __name__ == "__main__":

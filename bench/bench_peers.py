@@ -5,7 +5,8 @@ slows down slows all of them; what is counted is processor time. At the end the 
 compared. Ours has every check on. ccxt.pro is as it ships, which is without checksums; cryptofeed
 verifies those that it can, and is shown without that too.
 
-``pip install -e '.[bench]'`` brings cryptofeed; what is not installed is said and left out.
+The floors read the same bytes with no checks and little else (``floors.py``). ``make bench`` brings cryptofeed and
+the parsers into an environment of their own; what is not there is said and left out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from environments import use_peers
+from floors import Floor, compiled, floors, missing
 from peers import (
     CcxtPro,
     Contender,
@@ -56,11 +59,13 @@ class Case:
     venue: str
     peers: tuple[type[CcxtPro] | type[Cryptofeed], ...]
     keep: Callable[[Frame], bool]
-    targets: Mapping[str, float] = field(default_factory=lambda: {"ccxt.pro": 3, "cryptofeed": 3})
+    targets: Mapping[str, float] = field(default_factory=dict)
     older: Older | None = None
     checksums: bool = False
     engine: float = 0
     """Also through the whole engine, which shall still be this many times as fast as ccxt.pro."""
+    floors: bool = False
+    """The scan in C reads USD-M only."""
 
 
 def _depth_only(frame: Frame) -> bool:
@@ -83,18 +88,18 @@ def _v1_books(frame: Frame) -> bool:
 BTC = "binance-usdm-btcusdt-20240808"
 BOTH = (CcxtPro, Cryptofeed, CryptofeedUnread)
 CASES = (
-    Case("USD-M, depth", BTC, "binance-usdm", BOTH, _depth_only, {"ccxt.pro": 7, "cryptofeed": 4}),
-    Case("USD-M, mixed", BTC, "binance-usdm", BOTH, _all, {"ccxt.pro": 12, "cryptofeed": 4},
-         engine=10),
-    Case("OKX, seqId", "okx-2026-checksum0.transcoded", "okx", BOTH, _books),
+    Case("USD-M, depth", BTC, "binance-usdm", BOTH, _depth_only, {"ccxt.pro": 30}, floors=True),
+    Case("USD-M, mixed", BTC, "binance-usdm", BOTH, _all, {"ccxt.pro": 38}, engine=24, floors=True),
+    Case("OKX, seqId", "okx-2026-checksum0.transcoded", "okx", BOTH, _books, {"ccxt.pro": 14}),
     Case("OKX, seqId and CRC", "okx-2026-checksum.transcoded", "okx", BOTH, _books,
          checksums=True),
     # The same updates in both versions of the protocol: cryptofeed speaks the older one only.
     Case(
-        "Kraken, CRC", "kraken-v2.transcoded", "kraken-spot", BOTH, _all,
+        "Kraken, CRC", "kraken-v2.transcoded", "kraken-spot", BOTH, _all, {"ccxt.pro": 9},
         older=Older("kraken-v1-2021", "kraken-v1", _v1_books), checksums=True,
     ),
-    Case("Coinbase Advanced", "coinbase-advanced.transcoded", "coinbase-advanced", BOTH, _all),
+    Case("Coinbase Advanced", "coinbase-advanced.transcoded", "coinbase-advanced", BOTH, _all,
+         {"ccxt.pro": 9}),
 )  # fmt: skip
 
 
@@ -110,9 +115,11 @@ def main() -> int:
     if not (shared / "captures").is_dir():
         print(f"bench_peers: skipped, no captures at {shared}; set CITADEL_SHARED")
         return 0
+    use_peers()
     for name, package in (("ccxt.pro", "ccxt"), ("cryptofeed", "cryptofeed")):
         if not installed(package):
-            print(f"{name} is not installed here, so it is not measured: pip install -e '.[bench]'")
+            print(f"{name} is not installed here, so it is not measured: make bench")
+    print("\n".join(missing()))
     print("| frames | contender | us/frame, median | against ours | target |")
     print("| --- | --- | ---: | ---: | ---: |")
     missed = []
@@ -134,9 +141,13 @@ async def _measure(case: Case, shared: Path, rounds: int) -> list[str]:
         older_natives = _natives(shared, case.older.capture)
     count = sum(len(chunk) for _, chunk in frames)
     times: dict[str, list[float]] = {}
+    library = compiled() if case.floors else None
     # Short captures are played more often, so that all have about as many chunks.
     for number in range(max(rounds, min(20, rounds * 20_000 // count))):
         contenders: list[tuple[Contender, Chunks]] = [(Ours(case.venue, natives), frames)]
+        if case.floors:
+            plain = [chunk for _, chunk in frames]
+            contenders += [(floor, frames) for floor in floors(natives[0], plain, library)]
         if case.engine:
             capture = captures / f"{case.capture}.jsonl.gz"
             contenders.append((OursEngine(case.venue, natives, capture), frames))
@@ -149,6 +160,8 @@ async def _measure(case: Case, shared: Path, rounds: int) -> list[str]:
                     contenders.append((reader, older))
             elif installed("ccxt"):
                 contenders.append((peer(case.venue, natives), frames))
+        for each, _ in contenders:
+            times.setdefault(each.name, [])
         gc.collect()
         gc.freeze()  # what is loaded by now is no garbage of anybody's
         for at in range(len(frames)):
@@ -159,7 +172,7 @@ async def _measure(case: Case, shared: Path, rounds: int) -> list[str]:
                 start = time.process_time_ns()
                 each.run(chunk)
                 spent = time.process_time_ns() - start
-                times.setdefault(each.name, []).append(spent / len(chunk) / 1_000)
+                times[each.name].append(spent / len(chunk) / 1_000)
         if not number:
             _agree(case, [each for each, _ in contenders])
         for each, _ in contenders:
@@ -176,6 +189,8 @@ def _agree(case: Case, contenders: Sequence[Contender]) -> None:
     """Say who ended with other prices than we: by the tests, ours are the reference's."""
     ours = sorted(contenders[0].tops().values())
     for other in contenders[1:]:
+        if isinstance(other, Floor) and not other.keeps_books:
+            continue
         theirs = sorted(other.tops().values())
         if theirs != ours:
             wrong = len(set(ours) - set(theirs))

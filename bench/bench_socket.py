@@ -6,8 +6,8 @@ plays to a process with our Aggregator and books, and to one with nautilus_trade
 between a process's first and last frame: socket, TLS aside, parsing, checks, book, best bid and ask,
 and whatever the process does in between. At the end the best prices are compared.
 
-nautilus_trader needs a newer Python than the oldest one that we support. Another interpreter may
-have it: ``--nautilus-python PATH``, or CITADEL_NAUTILUS_PYTHON. Without one only ours is measured.
+``make bench`` and ``make race`` bring nautilus_trader into ``.venv-race``; another interpreter that has it is named
+by ``--nautilus-python PATH``. Without one only ours is measured.
 OKX and Bybit are the venues whose clients of theirs take an address and whose protocol of today
 there is a capture of; theirs for Kraken verifies no checksum, theirs for Binance parses in Python.
 """
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from environments import race_python
 from socket_server import Play, serve
 
 from citadel_micro.shell.capture.frames import read_capture
@@ -70,7 +71,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose title has this in it")
     parser.add_argument(
         "--nautilus-python",
-        default=os.environ.get("CITADEL_NAUTILUS_PYTHON") or sys.executable,
+        default=race_python(),
         help="an interpreter that has nautilus_trader",
     )
     args = parser.parse_args()
@@ -88,10 +89,12 @@ def main() -> int:
         )
     print("| frames | contender | a second | us/frame, processor, median | against ours | aim |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for case in CASES:
-        if args.only in case.title:
-            _measure(case, shared, contenders, args.rounds, args.speed)
-    return 0
+    measured = [
+        _measure(case, shared, contenders, args.rounds, args.speed)
+        for case in CASES
+        if args.only in case.title
+    ]
+    return 0 if all(measured) else 1
 
 
 def _has_nautilus(python: str) -> bool:
@@ -113,7 +116,8 @@ def _measure(
     contenders: dict[str, tuple[str, str]],
     rounds: int,
     speed: float,
-) -> None:
+) -> bool:
+    """Print a row each; False when no round counts."""
     golden = json.loads((shared / "golden" / f"{case.capture}.json").read_text())["symbols"]
     capture = shared / "captures" / f"{case.capture}.jsonl.gz"
     play = Play(
@@ -149,7 +153,7 @@ def _measure(
     ours = spent["stoic-citadel"]
     if not ours:
         print(f"note: {case.title}: no round counts")
-        return
+        return False
     for name, each in spent.items():
         ratio = statistics.median(theirs / own for theirs, own in zip(each, ours, strict=True))
         aim = "" if each is ours else f"{AIM:g}x"
@@ -157,6 +161,7 @@ def _measure(
             f"| {case.title} ({frames}) | {versions[name]} | {statistics.median(rates[name]):.0f} "
             f"| {statistics.median(each):.1f} | {ratio:.1f}x | {aim} |"
         )
+    return True
 
 
 def _round(

@@ -229,15 +229,16 @@ def main() -> None:
             for name, each in running.items():
                 found[name].append(statistics.median(next(each) for _ in range(TRIPS)))
         floors = {False: "blocking pyzmq on both sides", True: "blocking pyzmq, CURVE"}
-        print(f"{'round trip':32} {'p50, us':>8} {'x floor':>8}")
+        print("| round trip | p50, us | times floor |")
+        print("| --- | ---: | ---: |")
         for name, (_, _, curve) in kinds.items():
             ratios = [a / b for a, b in zip(found[name], found[floors[curve]], strict=True)]
             middle, ratio = statistics.median(found[name]) * 1e6, statistics.median(ratios)
-            print(f"{name:32} {middle:8.1f} {ratio:8.2f}")
+            print(f"| {name} | {middle:.1f} | {ratio:.2f}x |")
         curve_costs = [
             a / b for a, b in zip(found["both ours, CURVE"], found["both ours"], strict=True)
         ]
-        print(f"CURVE costs ours {statistics.median(curve_costs):.2f}x (aim 1.15)")
+        print(f"| CURVE costs ours | | {statistics.median(curve_costs):.2f}x |")
 
 
 if __name__ == "__main__":

@@ -173,6 +173,11 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
         for frame in frames:
             at_once.frame(frame, T0)
 
+    def plain_json() -> None:
+        """A yardstick that is not ours: msgspec's objects of the whole frame."""
+        for frame in frames:
+            msgspec.json.decode(frame)
+
     snapshot = _side([(610_000 - n / 10, 1 + n / 1_000) for n in range(5_000)])
     pairs = list(snapshot)
 
@@ -188,6 +193,9 @@ def measure(rounds: int = ROUNDS) -> list[Ratio]:
         compare("levels: Python, against the compiled twin", 1.4, twin, compiled, rounds),
         compare("a snapshot of 5,000 bids: the same", 1.7, twin_book, compiled_book, rounds),
         compare("frames of 60 levels: decoded, against read at once", 2.3, decode, read, rounds),
+        compare(
+            "the same: plain JSON objects, against read at once", 2.7, plain_json, read, rounds
+        ),
         # Not a time: the same on every machine.
         Ratio(
             "bytes of the journal",

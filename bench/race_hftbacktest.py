@@ -86,7 +86,9 @@ def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text())
     tick, lot = float(given["tick"]), float(given["lot"])
     price, quantity = float(given["price"]), float(given["quantity"])
+    began = time.process_time()
     data = events_of(given["frames"])
+    made = time.process_time() - began
     few = market_of(data[:5_000], tick, lot)
     play(few, price, quantity)  # compiles
     few.close()
@@ -99,7 +101,11 @@ def main() -> None:
         raise SystemExit("the order does not rest")
     name = f"hftbacktest {version('hftbacktest')}"
     text = f"{order.qty - order.leaves_qty:g} filled"
-    print(json.dumps({"name": name, "seconds": seconds, "order": text, "best": [bid, ask]}))
+    print(
+        json.dumps(
+            {"name": name, "seconds": seconds, "made": made, "order": text, "best": [bid, ask]}
+        )
+    )
     market.close()
 
 

@@ -114,6 +114,7 @@ def main() -> None:
     instrument = instrument_of(given["tick"], given["lot"])
     precisions = instrument.price_precision, instrument.size_precision
     data: list[Any] = []
+    making = time.process_time()
     for number, (now, what, *rest) in enumerate(given["frames"]):
         if isinstance(what, str):
             side = AggressorSide.BUYER if what == "buy" else AggressorSide.SELLER
@@ -123,6 +124,7 @@ def main() -> None:
             made = deltas_of(now, what, rest, precisions)
             if made is not None:
                 data.append(made)
+    made = time.process_time() - making
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
     engine.add_venue(
         venue=Venue("BINANCE"),
@@ -148,7 +150,7 @@ def main() -> None:
     if strategy.rested != 1:
         raise SystemExit("the order does not rest")
     text = f"{strategy.filled:g} filled"
-    print(json.dumps({"name": name, "seconds": seconds, "order": text, "best": best}))
+    print(json.dumps({"name": name, "seconds": seconds, "made": made, "order": text, "best": best}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 ``make race`` gives the two others an environment of their own. Depth and trades are played, every frame of them;
 best quotes are left out, which not all three take. The order is a buy that rests far below the market to the
 end, so that each frame updates a book and could fill it. Ours reads the raw capture, and again the prepared one;
-the others are given their own objects in memory, whose making is not counted. The time is each process's own, of
+the others are given their own objects in memory, whose making is timed apart. The time is each process's own, of
 all its threads; the three take turns, and medians are printed.
 """
 
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,15 +35,16 @@ HERE: Final = Path(__file__).resolve().parent
 CAPTURE: Final = "captures/binance-usdm-btcusdt-20240808.jsonl.gz"
 VENUE: Final = "binance-usdm"
 SYMBOL: Final = "BTC/USDT:USDT"
+OTHERS: Final = {"hftbacktest": "race_hftbacktest.py", "nautilus_trader": "race_nautilus.py"}
 PRICE: Final = Decimal(61_000)
 QUANTITY: Final = Decimal(2)
 
 
 def main() -> int:
-    """Play all rounds and print a markdown table; 1 when one of the three fails."""
+    """Play all rounds and print a markdown table; 1 when one that is installed fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="for what the three read")
-    parser.add_argument("--python", type=Path, required=True, help="that has the two others")
+    parser.add_argument("--python", type=Path, required=True, help="that has the others")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     shared = Path(os.environ.get("CITADEL_SHARED") or HERE.parents[1] / "shared")
@@ -55,21 +57,39 @@ def main() -> int:
     players: dict[str, Callable[[], dict[str, Any]]] = {
         "ours, raw frames": lambda: ours(capture, None),
         "ours, prepared": lambda: ours(capture, args.folder / "prepared"),
-        "hftbacktest": lambda: other(args.python, "race_hftbacktest.py", events),
-        "nautilus_trader": lambda: other(args.python, "race_nautilus.py", events),
     }
+    for name, script in OTHERS.items():
+        if has(args.python, name):
+            players[name] = partial(other, args.python, script, events)
+        else:
+            print(f"{name} is not installed for {args.python}, so it is not measured")
     players["ours, prepared"]()  # the first run prepares
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in players}
     for _ in range(args.rounds):
         for name, play in players.items():
             found[name].append(play())
     print(f"{frames:,} frames of depth and trades, medians of {args.rounds} rounds")
-    print("| | frames/s | the order |")
-    print("| --- | ---: | --- |")
+    print(
+        "| | frames/s | making its input, s | ours prepared / it "
+        "| ours prepared / it, its preparation counted | the order |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | --- |")
+    base = [each["seconds"] for each in found["ours, prepared"]]
     for name, rounds in found.items():
         rate = statistics.median(frames / each["seconds"] for each in rounds)
+        made = statistics.median(each["made"] for each in rounds)
+        alone, whole = (
+            statistics.median(
+                (each["seconds"] + each["made"] * counted) / own
+                for each, own in zip(rounds, base, strict=True)
+            )
+            for counted in (0, 1)
+        )
         last = rounds[-1]
-        print(f"| {last.get('name', name)} | {rate:,.0f} | {last['order']} |")
+        print(
+            f"| {last.get('name', name)} | {rate:,.0f} | {made:.2f} | {alone:.2f}x | {whole:.2f}x "
+            f"| {last['order']} |"
+        )
     return 0
 
 
@@ -118,7 +138,13 @@ def ours(capture: Path, cache: Path | None) -> dict[str, Any]:
     )
     worked = work(order, on_ready=on_ready)
     seconds = time.process_time() - began[0]
-    return {"seconds": seconds, "order": f"{worked.outcome['filled']} filled"}
+    return {"seconds": seconds, "made": 0.0, "order": f"{worked.outcome['filled']} filled"}
+
+
+def has(python: Path, package: str) -> bool:
+    """Whether an interpreter has a package."""
+    command = [str(python), "-c", f"import {package}"]
+    return not subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
 
 
 def other(python: Path, script: str, events: Path) -> dict[str, Any]:

@@ -26,6 +26,9 @@ try:
 except ImportError:
     from asyncio import run as run_loop  # type: ignore[assignment] # it takes more
 
+NAME = f"nautilus_trader {version('nautilus_trader')}"
+OLDER = "trader 1.221." in NAME
+"""The last version for Python 3.11, whose clients are told less."""
 VENUES = {"okx": "OKX", "bybit-linear": "BYBIT"}
 
 
@@ -59,7 +62,8 @@ async def _client(job: dict[str, Any], instruments: list[Any], callback: Any) ->
     loop = asyncio.get_running_loop()
     if job["venue"] == "okx":
         client = rust.OKXWebSocketClient(url=job["url"], heartbeat=20)
-        await client.connect(loop_=loop, instruments=instruments, callback=callback)
+        given = {"instruments": instruments, "callback": callback}
+        await client.connect(**given if OLDER else {**given, "loop_": loop})
     else:
         client = rust.BybitWebSocketClient.new_public(
             product_type=rust.BybitProductType.LINEAR,
@@ -67,8 +71,8 @@ async def _client(job: dict[str, Any], instruments: list[Any], callback: Any) ->
             url=job["url"],
         )
         for instrument in instruments:
-            client.cache_instrument(instrument)
-        await client.connect(loop, callback)
+            (client.add_instrument if OLDER else client.cache_instrument)(instrument)
+        await client.connect(*(callback,) if OLDER else (loop, callback))
     await client.wait_until_active(timeout_secs=10.0)
     for instrument in instruments:
         if job["venue"] == "okx":
@@ -93,6 +97,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
     words = ""
     start_s = end_s = start_cpu_s = end_cpu_s = 0.0
     done = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def callback(message: Any) -> None:  # noqa: ANN401
         nonlocal seen, best, words, start_s, end_s, start_cpu_s, end_cpu_s
@@ -110,7 +115,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
         seen += 1
         if seen == expected:
             end_s, end_cpu_s = time.monotonic(), time.process_time()
-            done.set()
+            loop.call_soon_threadsafe(done.set)  # 1.221 calls from a thread of its own
         elif seen == 1:
             start_s, start_cpu_s = time.monotonic(), time.process_time()
 
@@ -136,9 +141,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
             )
             for name, book in books.items()
         },
-        "version": (
-            f"nautilus_trader {version('nautilus_trader')}, Python {sys.version.split()[0]}"
-        ),
+        "version": f"{NAME}, Python {sys.version.split()[0]}",
     }
 
 

@@ -32,10 +32,13 @@ after it
 
 
 def script(name: str) -> Any:  # noqa: ANN401 - a module
+    if str(BENCH) not in sys.path:
+        sys.path.append(str(BENCH))  # where they import each other from
     spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for themselves
     spec.loader.exec_module(module)
     return module
 
@@ -47,7 +50,7 @@ def result(text: str) -> dict[str, Any]:
 
 
 def test_every_number_of_a_table_is_found_by_its_row_and_column() -> None:
-    assert script("run").numbers_of(result(PRINTED)) == {
+    assert script("plan").numbers_of(result(PRINTED)) == {
         ("work", "at once", "frames/s"): 152_107.0,
         ("work", "at once", "ratio"): 2.5,
         ("work", "**far away**", "frames/s"): 0.25,
@@ -69,7 +72,7 @@ def test_two_results_are_compared_number_by_number() -> None:
 def test_every_benchmark_prints_a_table_which_is_what_the_data_is_made_of() -> None:
     of_others = {"bench_faults"}  # its table is the product's, ``fault_table``
     without = {path.stem for path in BENCH.glob("bench_*.py") if '"| ---' not in path.read_text()}
-    assert without - {"bench_ack", "bench_wire"} == of_others
+    assert without == of_others
 
 
 def test_faults_are_measured_on_the_captures_that_there_are(
@@ -97,11 +100,86 @@ def test_faults_are_measured_on_the_captures_that_there_are(
 def test_a_run_writes_a_page_and_data(tmp_path: Path) -> None:
     module = script("run")
     fake = tmp_path / "bench_fake.py"
-    fake.write_text(f"print({PRINTED!r})\nraise SystemExit(3)\n")
-    found = module.run([fake])
-    assert found["benches"]["bench_fake"]["exit"] == 3
+    fake.write_text(f"import sys\nprint({PRINTED!r})\nsys.exit('no such venue')\n")
+    found = module.run([module.Script(path=fake, limit_s=100)])
+    assert found["benches"]["bench_fake"]["exit"] == 1
     assert json.loads(json.dumps(found)) == found
-    assert "## bench_fake\n\nsome text\n| order" in module.page_of(found)
+    page = module.page_of(found)
+    assert "## bench_fake\n\nsome text\n| order" in page
+    assert "**Failed**: bench_fake: it ended with 1\n" in page
+    assert "it ended with 1; the last that it said:\n\n```\nno such venue" in page
+
+
+def test_a_script_that_does_not_end_is_ended_with_what_it_started_and_has_failed(
+    tmp_path: Path,
+) -> None:
+    module = script("run")
+    stuck = tmp_path / "bench_stuck.py"
+    # The child keeps the pipe open, so that the page would wait for it too.
+    stuck.write_text(
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "time.sleep(600)\n"
+    )
+    found = module.run([module.Script(path=stuck, limit_s=0.5)])
+    assert module.failed(found) == ["bench_stuck: it was not done within 0.5 s"]
+    assert found["benches"]["bench_stuck"]["exit"]
+
+
+def test_an_aim_is_met_missed_or_not_measured() -> None:
+    module = script("plan")
+    aims = [
+        module.Aim("most", "<= 0.5 ms", "work", "disk", "p50", "the disk"),
+        module.Aim("least", "3x", "work", "at once", "ratio"),
+        module.Aim("gone", "3x", "work", "nowhere", "ratio"),
+    ]
+    rows = module.judged(result(PRINTED), aims)
+    assert [row["verdict"] for row in rows] == ["met", "missed", "not measured"]
+    assert list(module.lines_of(rows))[2:] == [
+        "| most | <= 0.5 ms | 0.47 | the disk | work | met |",
+        "| least | 3x | 2.5 |  | work | missed |",
+        "| gone | 3x |  |  | work | not measured |",
+    ]
+
+
+def test_every_benchmark_is_in_the_plan_and_every_aim_in_a_table_of_it() -> None:
+    module = script("plan")
+    planned = {each.name: each.path for each in module.plan()}
+    assert {path.stem for path in BENCH.glob("bench_*.py")} <= set(planned)
+    assert all(path.is_file() for path in planned.values())
+    for aim in module.AIMS:
+        assert aim.column in planned[aim.bench].read_text(), aim
+        assert module.number_of(aim.wanted.removeprefix("<= ")) is not None
+
+
+FAKE_PYTHON: Final = """#!/bin/sh
+case "$*" in
+*python_version*) echo {version} ;;
+*venv*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+*lost*) echo "ERROR: No matching distribution found for lost==1" >&2; exit 1 ;;
+*pip*) echo "$*" >> "{log}" ;;
+esac
+"""
+
+
+def test_a_peer_that_cannot_be_installed_is_said_and_takes_no_other_along(tmp_path: Path) -> None:
+    ensure = script("environments").ensure
+    python, log, folder = tmp_path / "python", tmp_path / "log", tmp_path / ".venv-x"
+
+    def made(version: str, *wanted: str) -> str:
+        python.write_text(FAKE_PYTHON.format(version=version, log=log))
+        python.chmod(0o755)
+        words: str = ensure(folder, str(python), wanted).words()
+        return words
+
+    said = ".venv-x: one==1, two==2\nskipped: lost==1, because ERROR: No matching distribution found for lost==1"
+    assert made("3.11.7", "one==1", "lost==1", "two==2") == said
+    assert len(log.read_text().splitlines()) == 2
+    assert made("3.11.7", "one==1", "lost==1", "two==2") == said
+    assert len(log.read_text().splitlines()) == 2  # what is there is not installed again
+    assert made("3.12.1", "one==1") == ".venv-x: one==1"
+    assert len(log.read_text().splitlines()) == 3  # but for another Python it is
+    assert "does not start" in ensure(folder, str(tmp_path / "none"), ("one==1",)).words()
 
 
 @pytest.mark.campaign
@@ -134,4 +212,4 @@ def test_compiled_code_and_short_records_save_what_they_must(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(out.read_text())) == 6
+    assert len(json.loads(out.read_text())) == 7
