@@ -26,6 +26,7 @@ from citadel_micro.core.model.commands import (
 from citadel_micro.core.model.events import VenueAnomaly, VenueStatus
 from citadel_micro.shell.venue.cancel_timer import CancelTimer, TimerOrWatchdog, Watched
 from citadel_micro.shell.venue.facts import (
+    STREAMED,
     TERMINAL,
     Anomaly,
     OrderFact,
@@ -296,7 +297,7 @@ class LiveAdapter:
             return
         now_ns = self._now()
         for fact in said:
-            if isinstance(fact, OrderFact) and fact.venue_order_id and fact.standing != "rejected":
+            if isinstance(fact, OrderFact) and fact.venue_order_id and fact.standing in STREAMED:
                 closed = fact.standing in TERMINAL
                 self._watch.expect_order(fact.venue_order_id, closed=closed, now_ns=now_ns)
             elif isinstance(fact, RequestAccepted):
@@ -330,7 +331,8 @@ class LiveAdapter:
 
     def _found(self, fact: OrderFact) -> None:
         """A query has found an order: where it has ended, the stream says so too, or is mute."""
-        if fact.standing in TERMINAL and fact.venue_order_id:
+        ended = fact.standing in TERMINAL and fact.standing in STREAMED
+        if ended and fact.venue_order_id:
             self._watch.expect_end(
                 fact.venue_order_id, ended_ns=fact.exchange_ns, now_ns=self._now()
             )
