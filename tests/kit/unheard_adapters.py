@@ -127,7 +127,7 @@ def placing(adapter: LiveAdapter, *, ioc: bool = False) -> PlaceOrder:
         reduce_only=False,
         expires_ns=now_ns + 30 * 10**9,
     )
-    adapter.ids.placed(order, now_ns)
+    adapter.ids.placed(order, now_ns, now_ns + adapter.clock.offset_ns)
     return order
 
 

@@ -144,7 +144,7 @@ def ours(*, venue_order_id: str = "") -> OurOrder:
 def searcher() -> tuple[SpotSearch, OrderIds]:
     rules = {"ETH/BTC": RULES}
     search = SpotSearch(
-        SpotReader(rules), SpotRequests(rules), VenueClock(lambda: NOW), lambda: NOW + 20_000 * MS
+        SpotReader(rules), SpotRequests(rules), VenueClock(lambda: NOW + 20_000 * MS)
     )
     search.ids = OrderIds(lambda _changes: None)
     return search, search.ids
@@ -383,9 +383,7 @@ def test_a_symbol_that_the_venue_has_delisted_keeps_no_other_from_being_surveyed
     rules = {"OLD/BTC": old, "ETH/BTC": RULES}
     dialect = SpotDialect.__new__(SpotDialect)
     dialect._instruments, dialect._requests = rules, SpotRequests(rules)
-    dialect._search = SpotSearch(
-        SpotReader(rules), dialect._requests, VenueClock(lambda: NOW), lambda: NOW
-    )
+    dialect._search = SpotSearch(SpotReader(rules), dialect._requests, VenueClock(lambda: NOW))
     survey = asyncio.run(dialect.survey(ask))
     assert not isinstance(survey, Unclear)
     assert [each.venue_order_id for each in survey.open_orders] == ["7"]

@@ -328,7 +328,7 @@ def test_an_order_of_weeks_ago_is_searched_since_then() -> None:
         await bench.told(OrderAccepted, order)
         ours = bench.adapter.ids.find(order.client_id)
         assert ours is not None
-        ours.placed_ns -= 20 * 86_400 * S
+        ours.placed_ns, ours.venue_placed_ns = ours.placed_ns - 20 * 86_400 * S, 0
         ours.venue_order_id = ""
         sent: list[tuple[str, str]] = []
         ask = bench.adapter.ask

@@ -372,7 +372,7 @@ def test_a_search_among_a_crowd_of_others_goes_on_where_the_last_one_ended() -> 
 
     made = requests()
     search = HyperSearch(
-        HyperReader({SYMBOL: RULES}, KEY.account), made, VenueClock(lambda: NOW_NS), lambda: NOW_NS
+        HyperReader({SYMBOL: RULES}, KEY.account), made, VenueClock(lambda: NOW_NS)
     )
     ours = OurOrder("scabc123run1-1-1", SYMBOL, "buy", 1, 1, NOW_NS, NOW_NS)
     found = [asyncio.run(search.find(ask, ours, deep=True)) for _ in range(3)]

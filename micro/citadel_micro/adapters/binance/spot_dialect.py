@@ -82,7 +82,7 @@ class SpotDialect(DialectCore):
         self._budget = budget
         self._now = now
         self._reader = SpotReader(instruments)
-        self._search = SpotSearch(self._reader, requests, clock, now)
+        self._search = SpotSearch(self._reader, requests, clock)
         super().__init__(TIME, requests, self._search, rest)
 
     def know(self, ids: OrderIds) -> None:

@@ -24,7 +24,7 @@ from citadel_micro.shell.venue.outcomes import Fate
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from citadel_micro.adapters.binance.spot_messages import SpotReader
     from citadel_micro.adapters.binance.spot_requests import SpotRequests
@@ -57,7 +57,6 @@ class SpotSearch:
         reader: decodes answers.
         requests: builds requests.
         clock: the venue's time.
-        now: engine time in ns.
     """
 
     def __init__(
@@ -65,12 +64,10 @@ class SpotSearch:
         reader: SpotReader,
         requests: SpotRequests,
         clock: VenueClock,
-        now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._requests = requests
         self._clock = clock
-        self._now = now
         self._names: dict[tuple[str, int], str] = {}
         """Client ids of others' orders that were queried."""
         self._others: dict[tuple[str, int, str], None] = {}
@@ -231,12 +228,14 @@ class SpotSearch:
 
     def _window(self, order: OurOrder) -> tuple[int, int]:
         """From when to when, in ms of the venue's time, the venue could have accepted it."""
-        offset_ns, now_ns = self._clock.offset_ns, self._now()
-        if not order.placed_ns:
-            return (now_ns + offset_ns - DAY_NS) // MS + 1, (now_ns + offset_ns) // MS
-        begin_ns = order.placed_ns - BEFORE_NS
-        end_ns = min(max(order.expires_ns, order.placed_ns) + AFTER_NS, begin_ns + DAY_NS)
-        return (begin_ns + offset_ns) // MS, (end_ns + offset_ns) // MS
+        placed_ns = order.placed_at_ns(self._clock)
+        if not placed_ns:
+            now_ns = self._clock.venue_ns()
+            return (now_ns - DAY_NS) // MS + 1, now_ns // MS
+        begin_ns = placed_ns - BEFORE_NS
+        under_way_ns = max(order.expires_ns - order.placed_ns, 0)
+        end_ns = min(placed_ns + under_way_ns + AFTER_NS, begin_ns + DAY_NS)
+        return begin_ns // MS, end_ns // MS
 
     async def _all_orders(
         self, ask: Ask, symbol: str, begin: int, end: int

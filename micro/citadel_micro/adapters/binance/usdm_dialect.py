@@ -134,7 +134,7 @@ class UsdmDialect(DialectCore):
         self._rest = rest
         self._now = now
         self._reader = UsdmReader(instruments)
-        self._search = UsdmSearch(self._reader, requests, clock, now)
+        self._search = UsdmSearch(self._reader, requests, clock)
         super().__init__(TIME, requests, self._search, rest)
         self._margin = UsdmMargin(venue, requests, instruments, leverage, mode)
         self._report: Callable[[Iterable[Event]], None] = lambda _events: None

@@ -73,7 +73,7 @@ class BybitSearch:
         """See ``shell.venue.dialect.Dialect.find``."""
         name = name_of(order.client_id, order)
         requests = [self._requests.orders("realtime", order.symbol, **name)]
-        for start, end in self._weeks(order.placed_ns):
+        for start, end in self._weeks(order):
             span = {"startTime": str(start), "endTime": str(end)}
             requests.append(self._requests.orders("history", order.symbol, **name, **span))
         for request in requests:
@@ -85,7 +85,7 @@ class BybitSearch:
                     return await self._with_trades(ask, order, row)
         if not deep:
             return Absent(trades_too=False, text="neither recent nor in the history")
-        for start, end in self._weeks(order.placed_ns):
+        for start, end in self._weeks(order):
             fills = await self._fills(ask, order.symbol, startTime=start, endTime=end, **name)
             if isinstance(fills, Unclear):
                 return fills
@@ -93,15 +93,16 @@ class BybitSearch:
                 return Unclear(f"{order.client_id} has fills, and no order is shown yet")
         return Absent(trades_too=True, text="neither among the orders nor among the fills")
 
-    def _weeks(self, since_ns: int) -> list[tuple[int, int]]:
-        """From a time of ours until now, in ms of the venue's time, a week at a time: what one query spans.
+    def _weeks(self, order: OurOrder) -> list[tuple[int, int]]:
+        """From its placing until now, in ms of the venue's time, a week at a time: what one query spans.
 
-        Where the time is not known (0) the last week.
+        Where the time is not known the last week.
         """
         end = self._clock.venue_ns() // MS + AROUND_MS
         start = end - WEEK_MS
-        if since_ns:
-            start = (since_ns + self._clock.offset_ns) // MS - AROUND_MS
+        placed_ns = order.placed_at_ns(self._clock)
+        if placed_ns:
+            start = placed_ns // MS - AROUND_MS
         return self._periods(start, end)
 
     @staticmethod
@@ -121,7 +122,7 @@ class BybitSearch:
         if fact.cumulative_lots <= order.filled_lots:
             return Found(order=fact, trades=())
         rows: list[Execution] = []
-        for start, end in self._weeks(order.placed_ns):
+        for start, end in self._weeks(order):
             found = await self._fills(
                 ask, order.symbol, orderId=row.order_id, startTime=start, endTime=end
             )

@@ -53,7 +53,7 @@ class CcxtDialect:
         self._now = now
         self._ids: OrderIds | None = None
         self._reader = RowReader(instruments, self._ours)
-        self._search = OrderSearch(venue, self._reader, clock, now)
+        self._search = OrderSearch(venue, self._reader, clock)
         self._sessions: dict[CcxtSession, None] = {}
 
     @property

@@ -20,8 +20,6 @@ from citadel_micro.shell.venue.outcomes import Answered, Fate
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from citadel_micro.adapters.ccxt.order_rows import OrderRow, RowReader, TradeRow
     from citadel_micro.adapters.ccxt.order_venue import CcxtVenue
     from citadel_micro.shell.venue.dialect import Ask, Finding
@@ -44,16 +42,12 @@ class OrderSearch:
         venue: the exchange and the account.
         reader: decodes rows.
         clock: the venue's time.
-        now: engine time in ns.
     """
 
-    def __init__(
-        self, venue: CcxtVenue, reader: RowReader, clock: VenueClock, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, venue: CcxtVenue, reader: RowReader, clock: VenueClock) -> None:
         self._venue = venue
         self._reader = reader
         self._clock = clock
-        self._now = now
         self._names: dict[tuple[str, str], str] = {}
         """Client ids of others' orders that were queried."""
         self.ids: OrderIds | None = None
@@ -260,5 +254,5 @@ class OrderSearch:
         return client_id if self.ids is None else self.ids.theirs(client_id)
 
     def _since_ms(self, order: OurOrder) -> int:
-        placed_ns = order.placed_ns or self._now() - DAY_NS
-        return (placed_ns - BEFORE_NS + self._clock.offset_ns) // MS
+        placed_ns = order.placed_at_ns(self._clock) or self._clock.venue_ns() - DAY_NS
+        return (placed_ns - BEFORE_NS) // MS

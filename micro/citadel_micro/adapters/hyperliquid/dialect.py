@@ -93,7 +93,7 @@ class HyperDialect(DialectCore):
         self._now = now
         self._reader = HyperReader(instruments, requests.account)
         self._key = KeyCheck(signer, requests.account, now)
-        self._search = HyperSearch(self._reader, requests, clock, now)
+        self._search = HyperSearch(self._reader, requests, clock)
         super().__init__(TIME, requests, self._search, rest)
         self._report: Callable[[Iterable[Event]], None] = lambda _events: None
 

@@ -20,8 +20,6 @@ from citadel_micro.shell.venue.facts import Anomaly
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from citadel_micro.adapters.hyperliquid.messages import HyperReader
     from citadel_micro.adapters.hyperliquid.requests import HyperRequests
     from citadel_micro.shell.venue.dialect import Ask, Finding, Request
@@ -49,7 +47,6 @@ class HyperSearch:
         reader: decodes answers.
         requests: builds requests.
         clock: the venue's time.
-        now: engine time in ns.
     """
 
     def __init__(
@@ -57,12 +54,10 @@ class HyperSearch:
         reader: HyperReader,
         requests: HyperRequests,
         clock: VenueClock,
-        now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._requests = requests
         self._clock = clock
-        self._now = now
         self._names: dict[int, str] = {}
         """Client ids of others' orders that were queried."""
 
@@ -149,8 +144,8 @@ class HyperSearch:
         return Absent(trades_too=True, text="neither among the last orders nor among all fills")
 
     def _since_ms(self, order: OurOrder) -> int:
-        placed_ns = order.placed_ns or self._now() - DAY_NS
-        return (placed_ns - BEFORE_NS + self._clock.offset_ns) // MS
+        placed_ns = order.placed_at_ns(self._clock) or self._clock.venue_ns() - DAY_NS
+        return (placed_ns - BEFORE_NS) // MS
 
     def _owner(self, row: Fill) -> OurOrder | None:
         rules, ids = self._reader.rules(row.coin), self._requests.ids

@@ -97,7 +97,7 @@ class KrakenDialect(DialectCore):
         self._gaps = Gaps(now)
         self._reader = KrakenReader(instruments)
         self._requests = KrakenRequests(instruments, str, now)
-        self._search = KrakenSearch(self._reader, self._requests, clock, now)
+        self._search = KrakenSearch(self._reader, self._requests, clock)
         super().__init__(TIME, self._requests, self._search, rest)
 
     def know(self, ids: OrderIds) -> None:

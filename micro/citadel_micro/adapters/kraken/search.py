@@ -24,7 +24,7 @@ from citadel_micro.shell.venue.patience import patient
 from citadel_proto.errors import VenueViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from citadel_micro.adapters.kraken.messages import KrakenReader
     from citadel_micro.adapters.kraken.requests import KrakenRequests
@@ -72,7 +72,6 @@ class KrakenSearch:
         reader: decodes answers.
         requests: builds requests.
         clock: the venue's time.
-        now: engine time in ns.
     """
 
     def __init__(
@@ -80,12 +79,10 @@ class KrakenSearch:
         reader: KrakenReader,
         requests: KrakenRequests,
         clock: VenueClock,
-        now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._requests = requests
         self._clock = clock
-        self._now = now
         self._names: dict[str, str] = {}
         """Client ids of others' orders that were queried."""
 
@@ -163,8 +160,8 @@ class KrakenSearch:
     # all trades
 
     async def _among_trades(self, ask: Ask, order: OurOrder) -> Finding:
-        placed_ns = order.placed_ns or self._now() - DAY_NS
-        since_ns = placed_ns + self._clock.offset_ns - BEFORE_NS
+        placed_ns = order.placed_at_ns(self._clock) or self._clock.venue_ns() - DAY_NS
+        since_ns = placed_ns - BEFORE_NS
         rows = await self._all_trades(ask, since_ns, purpose="query")
         if isinstance(rows, Unclear):
             return rows

@@ -120,7 +120,7 @@ class OkxDialect(DialectCore):
         self._now = now
         self._codes: dict[str, int] = {}
         self._reader = OkxReader(instruments)
-        self._search = OkxSearch(self._reader, requests, instruments, clock, now)
+        self._search = OkxSearch(self._reader, requests, instruments, clock)
         super().__init__(TIME, requests, self._search, rest)
 
     def know(self, ids: OrderIds) -> None:

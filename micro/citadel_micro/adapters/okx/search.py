@@ -74,7 +74,6 @@ class OkxSearch:
         requests: builds queries.
         instruments: by unified symbol.
         clock: the venue's time.
-        now: engine time in ns.
     """
 
     def __init__(
@@ -83,13 +82,11 @@ class OkxSearch:
         requests: OkxRequests,
         instruments: Mapping[str, Instrument],
         clock: VenueClock,
-        now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._requests = requests
         self._instruments = instruments
         self._clock = clock
-        self._now = now
 
     async def find(self, ask: Ask, order: OurOrder, *, deep: bool) -> Finding:
         """See ``shell.venue.dialect.Dialect.find``."""
@@ -149,8 +146,8 @@ class OkxSearch:
 
     async def _absent(self, ask: Ask, order: OurOrder, text: str) -> Finding:
         """Not among the orders: whether the fills know it."""
-        placed_ns = order.placed_ns or self._now() - PROMPT_NS
-        begin_ns = placed_ns + self._clock.offset_ns - self._clock.error_ns - EARLIER_NS
+        placed_ns = order.placed_at_ns(self._clock) or self._clock.venue_ns() - PROMPT_NS
+        begin_ns = placed_ns - self._clock.error_ns - EARLIER_NS
         fills = await self._since(ask, order.symbol, begin_ns)
         if isinstance(fills, Unclear):
             return fills

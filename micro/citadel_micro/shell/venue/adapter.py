@@ -213,7 +213,7 @@ class LiveAdapter:
                 raise InvariantError(f"{self.venue}: an order without a gate to open it")
             order = self._host.engine.risk.open(command)
             if isinstance(order, PlaceOrder):
-                self.ids.placed(order, now_ns)
+                self.ids.placed(order, now_ns, now_ns + self.clock.offset_ns)
             return partial(self._signed, order)
         if isinstance(command, CancelOrder):
             return partial(self._signed, command)

@@ -51,7 +51,7 @@ async def ended(dialect: Forgets, ask: Ask, order: OurOrder, clock: VenueClock) 
     for row in survey.open_orders:
         if (row.symbol, row.venue_order_id) == (order.symbol, order.venue_order_id):
             return Unclear("it is open, and not found by its id")
-    begin_ns = order.placed_ns + clock.offset_ns - clock.error_ns - EARLIER_NS
+    begin_ns = order.placed_at_ns(clock) - clock.error_ns - EARLIER_NS
     fills = await dialect.fills_of(ask, order, begin_ns)
     if isinstance(fills, Unclear):
         return fills

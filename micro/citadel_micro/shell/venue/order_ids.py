@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.shell.venue.venue_clock import VenueClock
 
 ORDER: Final = "order/"
 """Prefix of the key of each order in the journal."""
@@ -56,6 +57,24 @@ class OurOrder:
     """Our name in the venue's form, where that is another one."""
     absent_since_ns: int = 0
     """Engine time since which no query has found it though the venue has had it; 0 while one does."""
+    venue_placed_ns: int = 0
+    """The venue's time of its placing, by the offset of then; 0 where that is not known."""
+
+    def placed_at_ns(self, clock: VenueClock) -> int:
+        """The venue's time of its placing, at the latest now; 0 where that is not known.
+
+        Not by the offset of now: a clock may have been set since, or this machine suspended, and a search
+        that begins after the placing shows an order that has filled as one that never came.
+        """
+        if not self.placed_ns:
+            return 0
+        return min(self.venue_placed_ns or self.placed_ns + clock.offset_ns, clock.venue_ns())
+
+    def expired_at_ns(self) -> int:
+        """The venue's time after which it may not accept it, in the same way; 0 where not known."""
+        if not self.venue_placed_ns or not self.expires_ns:
+            return 0
+        return self.venue_placed_ns + self.expires_ns - self.placed_ns
 
     def row(self) -> dict[str, object]:
         """Plain data for the journal."""
@@ -68,6 +87,7 @@ class OurOrder:
             "expires_ns": self.expires_ns,
             "placed_ns": self.placed_ns,
             **({"their_id": self.their_id} if self.their_id else {}),
+            **({"venue_placed_ns": self.venue_placed_ns} if self.venue_placed_ns else {}),
         }
 
 
@@ -108,6 +128,8 @@ class OrderIds:
                 continue
             if not isinstance(row.get("their_id", ""), str):
                 continue
+            if not isinstance(row.get("venue_placed_ns", 0), int):
+                continue
             order = OurOrder(client_id=key.removeprefix(ORDER), **row)
             self._ours[order.client_id] = order
             if order.their_id:
@@ -115,8 +137,14 @@ class OrderIds:
             if order.venue_order_id:
                 self._by_venue[order.symbol, order.venue_order_id] = order
 
-    def placed(self, command: PlaceOrder, now_ns: int) -> OurOrder:
-        """One that is about to be sent."""
+    def placed(self, command: PlaceOrder, now_ns: int, venue_ns: int = 0) -> OurOrder:
+        """One that is about to be sent.
+
+        Args:
+            command: as sent.
+            now_ns: engine time.
+            venue_ns: the venue's; 0 where it is not known.
+        """
         order = OurOrder(
             client_id=command.client_id,
             symbol=command.symbol,
@@ -125,6 +153,7 @@ class OrderIds:
             quantity_lots=command.quantity_lots,
             expires_ns=command.expires_ns,
             placed_ns=now_ns,
+            venue_placed_ns=venue_ns,
         )
         theirs = self._names.theirs(order.client_id)
         if theirs != order.client_id:

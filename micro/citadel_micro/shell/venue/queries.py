@@ -142,7 +142,7 @@ class VenueQueries:
         try:
             order = self._ids.find(client_id) or OurOrder(client_id, symbol, "", 0, 0, 0, 0)
             asked_ns = self._now()
-            past = asked_ns > self._release_ns(order)
+            past = self._is_past(order, asked_ns)
             deep = past and not order.venue_order_id
             finding = await of_query(self._dialect.find(self._ask, order, deep=deep))
             absent = isinstance(finding, Absent)
@@ -191,10 +191,14 @@ class VenueQueries:
             return None
         return await of_query(ended(dialect, patient(self._ask), order, self._clock))
 
-    def _release_ns(self, order: OurOrder) -> int:
-        """Engine time from which the venue's "not found" for an order counts."""
+    def _is_past(self, order: OurOrder, now_ns: int) -> bool:
+        """Whether the venue's "not found" for an order counts: by our clock, and by the venue's.
+
+        Ours may have been set forward while we were down, the venue's was not.
+        """
         expires_ns = order.expires_ns or self._since_ns + self._window_ns
-        return expires_ns + self._clock.error_ns + self._grace_ns
+        ours = now_ns > expires_ns + self._clock.error_ns + self._grace_ns
+        return ours and self._clock.surely_past_ns() > order.expired_at_ns() + self._grace_ns
 
     def _found(self, client_id: str, found: Found, asked_ns: int) -> None:
         fact = found.order

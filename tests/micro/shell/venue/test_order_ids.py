@@ -9,6 +9,7 @@ import pytest
 from citadel_micro.core.model.client_ids import ClientIdForm, ClientIds
 from citadel_micro.core.model.commands import PlaceOrder
 from citadel_micro.shell.venue.order_ids import KEPT_NS, OrderIds
+from citadel_micro.shell.venue.venue_clock import VenueClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,3 +110,22 @@ def test_an_order_whose_row_was_lost_with_the_process_is_known_by_the_engine(
     assert ids.ours(names.theirs(OURS)) == OURS
     assert ids.ours(names.theirs(OTHER)).startswith(f"sc{MARK}x")
     assert ids.ours("web_1") == "web_1"
+
+
+def test_the_venues_time_of_a_placing_outlives_a_restart() -> None:
+    rows = Rows()
+    OrderIds(rows.write).placed(order(OURS), 5, 7)
+    OrderIds(rows.write).placed(order(OTHER), 5)
+    again = OrderIds(rows.write)
+    again.restore(rows.values)
+    clock = VenueClock(lambda: 100)
+    clock.offset_ns = 90
+    known, unknown = again.find(OURS), again.find(OTHER)
+    assert known is not None
+    assert unknown is not None
+    assert known.placed_at_ns(clock) == 7
+    assert unknown.placed_at_ns(clock) == 95, (
+        "by the offset of now: of a version that did not note it"
+    )
+    clock.offset_ns = -98
+    assert known.placed_at_ns(clock) == 2, "not later than now"
