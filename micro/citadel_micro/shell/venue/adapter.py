@@ -26,7 +26,7 @@ from citadel_micro.core.model.commands import (
 from citadel_micro.core.model.events import VenueAnomaly, VenueStatus
 from citadel_micro.shell.venue.cancel_timer import CancelTimer, TimerOrWatchdog, Watched
 from citadel_micro.shell.venue.facts import (
-    STREAMED,
+    STREAMED_ENDS,
     TERMINAL,
     Anomaly,
     OrderFact,
@@ -297,7 +297,7 @@ class LiveAdapter:
             return
         now_ns = self._now()
         for fact in said:
-            if isinstance(fact, OrderFact) and fact.venue_order_id and fact.standing in STREAMED:
+            if isinstance(fact, OrderFact) and fact.venue_order_id and fact.standing != "rejected":
                 closed = fact.standing in TERMINAL
                 self._watch.expect_order(fact.venue_order_id, closed=closed, now_ns=now_ns)
             elif isinstance(fact, RequestAccepted):
@@ -331,8 +331,7 @@ class LiveAdapter:
 
     def _found(self, fact: OrderFact) -> None:
         """A query has found an order: where it has ended, the stream says so too, or is mute."""
-        ended = fact.standing in TERMINAL and fact.standing in STREAMED
-        if ended and fact.venue_order_id:
+        if fact.standing in STREAMED_ENDS and fact.venue_order_id:
             self._watch.expect_end(
                 fact.venue_order_id, ended_ns=fact.exchange_ns, now_ns=self._now()
             )
@@ -381,8 +380,7 @@ class LiveAdapter:
             self.entry.replace()
 
     def _stream_up(self, _session: WireSession) -> None:
-        surely_ns = self.clock.venue_ns() + self.clock.error_ns
-        self._watch.begin(self.clock.surely_past_ns(), surely_ns)
+        self._watch.begin(self.clock.surely_past_ns(), self.clock.surely_to_come_ns())
         self._report_status()
 
     def _stream_down(self, why: str) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 
 OrderStanding = Literal["open", "filled", "canceled", "expired", "rejected"]
 TERMINAL = ("filled", "canceled", "expired", "rejected")
-STREAMED = ("open", "filled", "canceled", "expired")
-"""What every venue's stream reports of an order: of one that it rejected, some say so in the answer alone."""
+STREAMED_ENDS = ("filled", "canceled", "expired")
+"""Which every venue's stream reports: of a reject, some say so in the answer alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

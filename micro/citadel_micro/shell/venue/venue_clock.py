@@ -51,6 +51,10 @@ class VenueClock:
         """A time that the venue's clock has certainly reached."""
         return self._now() + self.offset_ns - self.error_ns
 
+    def surely_to_come_ns(self) -> int:
+        """A time that the venue's clock has certainly not passed."""
+        return self._now() + self.offset_ns + self.error_ns
+
     def stamp(self, expires_ns: int) -> tuple[int, int]:
         """(timestamp, window), both in ms, with which the venue rejects a request after its expiry.
 
