@@ -118,7 +118,7 @@ class Strategy:
         self._poll: BusyPoll | None = None
         its = {key: each.instrument for key, each in micro.engine.inst_states.items()}
         now = micro.runner.clock.now
-        self._rehearsals = Rehearsals(micro.engine.config, its, micro.adapters, now)
+        self._rehearsals = Rehearsals(micro.engine.config, its, micro.adapters, now, micro.uplink)
         self._count = 0
         self._base = os.getpid()
         runner: Any = micro.runner

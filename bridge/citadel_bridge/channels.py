@@ -115,8 +115,7 @@ class Publisher:
             if self._socket.closed:
                 return 0
             seq = self._seq.get(topic, 0) + 1
-            stamped = msgspec.structs.replace(message, seq=seq, **self._stamp)
-            frame = topics.join(topic, encode(stamped))
+            frame = self._frame(topic, message, seq)
             if len(frame) > MAX_FRAME:
                 self.oversize += 1
                 log.error(
@@ -140,6 +139,13 @@ class Publisher:
                 self.upstream.busy_ns = 0
             self.published += 1
             return seq
+
+    def rehearse(self, message: SignalChannel | MarketChannel) -> None:
+        """Make the frame of a message and drop it: no number is used up, and nothing is sent."""
+        self._frame(topics.topic_of(message), message, 0)
+
+    def _frame(self, topic: bytes, message: SignalChannel | MarketChannel, seq: int) -> bytes:
+        return topics.join(topic, encode(msgspec.structs.replace(message, seq=seq, **self._stamp)))
 
     def send_raw(self, frame: bytes) -> None:
         """Send recorded bytes as they are: for replaying a tape.

@@ -292,7 +292,7 @@ class Micro:
     ) -> BusyPoll:
         if not self.config.busy_poll:
             return quicken(self._loop, busy_poll=False)
-        rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now)
+        rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now, self.uplink)
         return quicken(self._loop, busy_poll=True, meanwhile=rehearsals.turn)
 
     def _begin(self, runner: Runner, folder: RunFolder) -> None:

@@ -2,11 +2,12 @@
 
 What has not run for some milliseconds has left the processor's caches, and takes nearly twice as long.
 So while nothing happens, an order of its own goes through a second engine, with a book and an account
-that exist nowhere: from the book's update over the signal, both checks of the gate and the records of the
-journal to the venue's signed request. All of that is then dropped.
+that exist nowhere: from the book's update over a macro's frame, both checks of the gate and the records of the
+journal to the venue's signed request and the frame of the report. All of that is then dropped.
 
 Nothing that counts is touched: not the run's engine, its journal, its books or its limits, and no byte
-goes to a venue. Of the real adapter its formats and its signature are used alone (``Rehearses``).
+goes to a venue or a macro. Of the real adapter its formats and its signature are used alone (``Rehearses``),
+of the bridge what it makes of bytes and of reports (``Wire``).
 """
 
 from __future__ import annotations
@@ -15,20 +16,19 @@ import io
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from citadel_micro.core.engine.engine import Engine
 from citadel_micro.core.model.approval import Approved
-from citadel_micro.core.model.commands import PlaceOrder
+from citadel_micro.core.model.commands import PlaceOrder, PublishReport
 from citadel_micro.core.model.events import (
     BalancesUpdated,
     DepthUpdate,
     FeedStatus,
     OrderAccepted,
     OrderDone,
-    SignalReceived,
     Started,
     VenueSnapshot,
     VenueStatus,
@@ -37,7 +37,10 @@ from citadel_micro.core.model.risk_limits import UNUSED
 from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.shell.journal import records
 from citadel_micro.shell.order_adapter import Rehearses
+from citadel_proto import topics
+from citadel_proto.codec import encode
 from citadel_proto.errors import CitadelError
+from citadel_proto.messages import Signal
 from citadel_proto.tape import COMMAND, EVENT, TapeHeader, TapeWriter
 
 if TYPE_CHECKING:
@@ -64,6 +67,16 @@ PLENTY: Final = Decimal(10) ** 15
 _MANY: Final = 10**9
 
 
+class Wire(Protocol):
+    """Micro's end of the bridge, for a signal and a report that are none: nothing is counted, kept or sent."""
+
+    def rehearse_signal(self, frame: bytes) -> Event:
+        """The event of a signal's frame."""
+
+    def rehearse_report(self, report: PublishReport, now_ns: int) -> None:
+        """Make the frame of a report, and drop it."""
+
+
 class Rehearsals:
     """Those of every venue in turn, now and then.
 
@@ -72,6 +85,7 @@ class Rehearsals:
         instruments: of the run; the first of each venue is rehearsed.
         venues: order adapters by venue id.
         now: engine time in ns.
+        wire: the run's end of the bridge.
     """
 
     def __init__(
@@ -80,6 +94,7 @@ class Rehearsals:
         instruments: Mapping[tuple[str, str], Instrument],
         venues: Mapping[str, OrderAdapter],
         now: Callable[[], int],
+        wire: Wire,
     ) -> None:
         self._now = now
         self._next_ns = 0
@@ -87,7 +102,7 @@ class Rehearsals:
             venue: instruments[venue, symbol] for venue, symbol in sorted(instruments, reverse=True)
         }
         self.each = [
-            Rehearsal(config, first[venue], adapter.rehearse)
+            Rehearsal(config, first[venue], adapter.rehearse, wire)
             for venue, adapter in sorted(venues.items())
             if isinstance(adapter, Rehearses) and venue in first
         ]
@@ -124,6 +139,7 @@ class Rehearsal:
         config: of the run's engine.
         instrument: whose orders are rehearsed.
         prepare: signs the request of an order, and sends nothing.
+        wire: reads the frame of a signal, and makes that of a report.
     """
 
     def __init__(
@@ -131,12 +147,14 @@ class Rehearsal:
         config: EngineConfig,
         instrument: Instrument,
         prepare: Callable[[PlaceOrder], object],
+        wire: Wire,
     ) -> None:
         self.venue = instrument.venue
         self.signed = 0
         """Requests that were signed, and dropped."""
         self._instrument = instrument
         self._prepare = prepare
+        self._wire = wire
         venue = replace(
             config.venues[instrument.venue],
             integrity="range_bridge_spot",
@@ -178,8 +196,10 @@ class Rehearsal:
             self._begin(now_ns)
         self._left -= 1
         self._handle(self._update(snapshot=False, now_ns=now_ns), now_ns)
-        for command in self._handle(self._signal(now_ns), now_ns):
-            if isinstance(command, Approved):
+        for command in self._handle(self._wire.rehearse_signal(self._frame(now_ns)), now_ns):
+            if isinstance(command, PublishReport):
+                self._wire.rehearse_report(command, now_ns)
+            elif isinstance(command, Approved):
                 placed = self._engine.risk.open(command)
                 if isinstance(placed, PlaceOrder):
                     self._prepare(placed)
@@ -233,33 +253,25 @@ class Rehearsal:
             now_ns,
         )
 
-    def _signal(self, now_ns: int) -> SignalReceived:
+    def _frame(self, now_ns: int) -> bytes:
+        """What a macro would send."""
         its, number = self._instrument, next(self._numbers)
-        return SignalReceived(
+        signal = Signal(
             signal_id=f"rehearsal-{number}",
             strategy="rehearsal",
             venue=its.venue,
             symbol=its.symbol,
             side="buy" if number % 2 else "sell",
-            quantity=its.amount(its.min_lots_at(MID_TICKS) * 2),
-            kind="order",
+            quantity=format(its.amount(its.min_lots_at(MID_TICKS) * 2), "f"),
             order_type="market",
-            limit_price=None,
-            stop_price=None,
-            time_in_force="GTC",
-            reduce_only=False,
-            leverage=Decimal(1),
             algo="marketable_limit",
-            params=(("repeat", False),),
-            confidence=None,
-            model_id="",
-            tag="",
-            candle_ns=0,
+            params={"repeat": False},
             created_ns=now_ns,
             expires_ns=now_ns + 3_600 * SECOND,
             epoch=1,
             seq=number,
         )
+        return topics.join(topics.topic_of(signal), encode(signal))
 
     def _end(self, order: PlaceOrder, now_ns: int) -> None:
         """It has found nothing, so that no position begins."""

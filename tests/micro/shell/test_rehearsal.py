@@ -10,18 +10,36 @@ import pytest
 from engine_kit import KEY, MS, START, VENUE, Rig, config, rules, signal
 
 from citadel_micro.core.model.config import VenueConfig
+from citadel_micro.shell.bridge.wire import event_of
 from citadel_micro.shell.journal import records
 from citadel_micro.shell.rehearsal import EVERY_NS, ORDERS, Rehearsal, Rehearsals
+from citadel_proto import topics
+from citadel_proto.codec import decode_signal
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from citadel_micro.core.engine.engine import Command
-    from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.core.model.commands import PlaceOrder, PublishReport
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import Event
     from citadel_micro.core.model.instrument import Instrument
+
+
+class Wire:
+    """What the uplink makes of bytes, and the reports of which it would have made some."""
+
+    def __init__(self) -> None:
+        self.reports: list[PublishReport] = []
+
+    def rehearse_signal(self, frame: bytes) -> Event:
+        return event_of(decode_signal(topics.split(frame)[1]))
+
+    def rehearse_report(self, report: PublishReport, now_ns: int) -> None:
+        del now_ns
+        self.reports.append(report)
+
 
 PERPETUAL = {"kind": "linear", "symbol": "BTC/USDT:USDT"}
 MARGINED = VenueConfig(margined=True, amend_native=True, tells_trades=True, mark="abc123")
@@ -41,13 +59,15 @@ def test_every_rehearsal_reaches_the_signature(
     settings: EngineConfig, instrument: Instrument
 ) -> None:
     orders: list[PlaceOrder] = []
-    rehearsal = Rehearsal(settings, instrument, orders.append)
+    wire = Wire()
+    rehearsal = Rehearsal(settings, instrument, orders.append, wire)
     count = 2 * ORDERS + 5  # of more than one engine
     for number in range(2 * count):  # to its request, and to its end
         rehearsal.step(START + number * EVERY_NS)
     assert rehearsal.signed == len(orders) == count
     assert {each.symbol for each in orders} == {instrument.symbol}
     assert len({each.client_id for each in orders[:ORDERS]}) == ORDERS
+    assert {each.parent_id for each in orders} <= {each.signal_id for each in wire.reports}
 
 
 class Rehearsed(Rig):
@@ -58,7 +78,7 @@ class Rehearsed(Rig):
     def check_after(self, event: Event, commands: Sequence[Command]) -> None:
         del event, commands
         if self.rehearsal is None:
-            self.rehearsal = Rehearsal(self.settings, self.instrument, lambda _order: None)
+            self.rehearsal = Rehearsal(self.settings, self.instrument, lambda _order: None, Wire())
         self.rehearsal.step(self.now)
 
 
@@ -102,7 +122,7 @@ class Adapter:
 def turns(venues: dict[str, Any], clock: SimpleNamespace) -> Rehearsals:
     settings = config()
     instruments = {(VENUE, symbol): rules(symbol=symbol) for symbol in ("BTC/USDT", "AB/USDT")}
-    return Rehearsals(settings, instruments, cast("Any", venues), lambda: clock.ns)
+    return Rehearsals(settings, instruments, cast("Any", venues), lambda: clock.ns, Wire())
 
 
 def test_they_take_their_turns_now_and_then() -> None:

@@ -22,6 +22,7 @@ from citadel_micro.core.model.events import (
 )
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.clock import Clock
+from citadel_micro.shell.order_adapter import Rehearses
 from citadel_micro.sim.paper import PaperVenue
 from citadel_micro.sim.paper_config import PaperConfig
 from citadel_micro.sim.paper_link import LinkConfig
@@ -150,6 +151,17 @@ def test_a_request_is_answered_after_its_latency_by_events() -> None:
         accepted = await bench.until(OrderAccepted)
         assert accepted.client_id == "c-1"
         assert bench.log.index("saved", 1) < bench.log.index(accepted)
+
+    asyncio.run(main())
+
+
+def test_the_way_of_an_order_is_rehearsed_on_paper_too() -> None:
+    async def main() -> None:
+        bench = Bench(paper())
+        assert isinstance(bench.adapter, Rehearses)
+        before = list(bench.log)
+        bench.adapter.rehearse(place("c-1", 99).order)
+        assert (bench.log, dict(bench.venue.orders)) == (before, {})
 
     asyncio.run(main())
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.model.commands import PlaceOrder
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.order_adapter import (
@@ -117,6 +118,9 @@ class PaperAdapter:
         else:
             raise InvariantError(f"{self.venue}: {type(command).__name__} without an approval")
         self._arm()
+
+    def rehearse(self, order: PlaceOrder) -> None:
+        """Nothing is signed here: what else is in the way of an order is rehearsed on paper too."""
 
     def close(self) -> None:
         """Stop delivering reports, and save the changes."""

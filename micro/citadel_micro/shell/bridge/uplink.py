@@ -14,7 +14,7 @@ from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.gap_detector import Sequences
 from citadel_bridge.sockets import Endpoint
-from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishRisk
+from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishReport, PublishRisk
 from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
 from citadel_micro.shell.bridge import wire
 from citadel_micro.shell.bridge.peers import Peers
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.commands import Publication
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.shell.bridge.scope import Scope
+    from citadel_micro.shell.bridge.wire_in import ReceivedEvent
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.marketdata.health import ConnectionHealth
     from citadel_micro.shell.runner import Runner
@@ -321,6 +322,21 @@ class Uplink:
             self._risk[command.scope] = command
         elif isinstance(command, PublishBeat):
             self._after_beat(now_ns)
+
+    # without a macro (``shell.rehearsal``)
+
+    def rehearse_signal(self, frame: bytes) -> ReceivedEvent:
+        """The event of a signal's frame that nobody sent; nothing is counted or handed on."""
+        events: list[ReceivedEvent] = []
+        inbox = Inbox(decode_signal, lambda _topic, message: events.append(wire.event_of(message)))
+        inbox.feed(frame)
+        return events[0]
+
+    def rehearse_report(self, report: PublishReport, now_ns: int) -> None:
+        """Make the frame of a report, and drop it."""
+        message = ENCODE[PublishReport](self._sources, report, now_ns)
+        if message is not None:
+            self._publisher.rehearse(self._dated(message))
 
     def _dated(self, message: _Market) -> _Market:
         """Convert its times to the wall clock, where that was set since the start.
