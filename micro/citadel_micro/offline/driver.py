@@ -60,16 +60,25 @@ class OfflineDriver:
         self._found: MarketBook | None = None
         """Of the last event: looking one up by a pair takes as long as all else here."""
         self._paper_ns = NEVER
-        self._due_ns = NEVER
+        self.due_ns = NEVER
+        """When something other than a market event happens next."""
 
-    def market(self, event: MarketEvent, now_ns: int) -> None:
-        """Handle one market event at its receive time."""
-        if self._due_ns <= now_ns:
+    @property
+    def journals(self) -> bool:
+        """Every event is written down."""
+        return self._journal is not None
+
+    def market(self, event: MarketEvent, now_ns: int, change: int | None = None) -> None:
+        """Handle one market event at its receive time; ``change``: what it was to its market, if that has it."""
+        if self.due_ns <= now_ns:
             self.advance(now_ns)
         if self._journal is not None:
             self._journal.event(now_ns, event)
         engine = self.engine
-        commands = engine.handle(event, now_ns)
+        if change is None:
+            commands = engine.handle(event, now_ns)
+        else:
+            commands = engine.go_on(event, now_ns, change)
         venue, symbol = event[0], event[1]
         market = self._found
         if market is None or symbol != self._symbol or venue != self._venue:
@@ -83,7 +92,7 @@ class OfflineDriver:
             return
         timer_ns = engine.next_timer()
         paper_ns = self._paper_ns
-        self._due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
+        self.due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
 
     def post(self, event: Event, now_ns: int) -> None:
         """Handle any other event."""
@@ -93,8 +102,8 @@ class OfflineDriver:
 
     def advance(self, until_ns: int) -> None:
         """Execute everything that is due up to and including a time, in order."""
-        while self._due_ns <= until_ns:
-            now_ns = self._due_ns
+        while self.due_ns <= until_ns:
+            now_ns = self.due_ns
             for report in self.paper.due(now_ns):
                 self._handle(report, now_ns)
             timer_ns = self.engine.next_timer()
@@ -135,4 +144,4 @@ class OfflineDriver:
     def _arm(self) -> None:
         timer_ns, paper_ns = self.engine.next_timer(), self.paper.next_timer()
         self._paper_ns = NEVER if paper_ns is None else paper_ns
-        self._due_ns = self._paper_ns if timer_ns is None else min(timer_ns, self._paper_ns)
+        self.due_ns = self._paper_ns if timer_ns is None else min(timer_ns, self._paper_ns)

@@ -20,7 +20,8 @@ from citadel_micro.core.model.events import (
     StreamProof,
 )
 from citadel_micro.offline.account import engine_config, paper_venue
-from citadel_micro.offline.driver import OfflineDriver
+from citadel_micro.offline.driver import NEVER, OfflineDriver
+from citadel_micro.offline.passing import Passing
 from citadel_micro.offline.prepared_cache import Source
 from citadel_micro.offline.result import describe
 from citadel_micro.shell.marketdata.spec import venue_spec
@@ -134,14 +135,17 @@ def _work(
     if on_ready is not None:
         on_ready()
     driver: OfflineDriver | None = None
+    passing = Passing(iter(found.steps()))
     frames = 0
     start_ns = now_ns = 0
     parent: Parent | None = None
-    for recv_ns, events in found.steps():
+    while (step := passing.next(now_ns, start_ns if parent is None else NEVER)) is not None:
+        recv_ns, events = step
+        now_ns = max(now_ns, passing.now_ns)
         if recv_ns - now_ns > _LONGEST_NS and (frames or recv_ns > _LATEST_NS):
             raise BadInput(
                 f"the time of receipt jumps by {(recv_ns - now_ns) // (86_400 * SECOND_NS)} days",
-                where=f"{order.capture}, after {frames} frames",
+                where=f"{order.capture}, after {frames + passing.frames} frames",
                 mend="cut the capture there; each part can be worked by itself",
             )
         if recv_ns > now_ns:  # noqa: PLR1730 - max() takes three times as long
@@ -154,6 +158,7 @@ def _work(
         if driver is None:
             journal = None if open_journal is None else open_journal(config, instrument, now_ns)
             driver = OfflineDriver(engine, paper, journal)
+            passing.play(driver, (order.venue, order.symbol))
             driver.post(Started(state={}, damaged=""), now_ns)
             start_ns = now_ns + int(order.start_after_s * SECOND_NS)
         if parent is None and now_ns >= start_ns and _ready(engine, order):
@@ -168,6 +173,7 @@ def _work(
             where=str(order.capture),
             mend="check --symbol and --venue, or lower --start-after",
         )
+    now_ns = max(now_ns, passing.now_ns)
     doubt = _doubt(engine.markets[order.venue, order.symbol])  # before the silence that follows
     if not parent.terminal:
         stop = OperatorCommand(
@@ -177,7 +183,7 @@ def _work(
         driver.advance(now_ns + _DRAIN_NS)
     return Worked(
         outcome=describe(driver, parent, instrument, source),
-        frames=frames,
+        frames=frames + passing.frames,
         doubt=doubt,
         prepared=found.prepared is not None,
         note=found.note,

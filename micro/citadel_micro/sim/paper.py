@@ -110,6 +110,10 @@ class PaperVenue:
             self._fill(order, order.price_ticks, lots, now_ns, maker=True)
         return received or bool(fills)
 
+    def book(self, symbol: str) -> PaperBook | None:
+        """Our orders in its market; None before its first event, and where time changes more than they do."""
+        return None if self._config.funding else self._books.get(symbol)
+
     def due(self, now_ns: int) -> list[VenueReport]:
         """Let requests arrive, and return the reports that are due, oldest first."""
         if self._config.funding:

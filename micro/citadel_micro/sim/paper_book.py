@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.marketdata.passing import MOST_WATCHED
 from citadel_micro.core.model.events import Side
 from citadel_micro.sim.paper_rules import reaches
 from citadel_micro.sim.queue_model import QueueModel, QueuePosition
@@ -202,6 +203,24 @@ class PaperBook:
     def _shown_to(self, side: Side, ticks: int) -> float:
         """What the opposite side shows at a price, in lots."""
         return self._shown("sell" if side == "buy" else "buy", ticks)
+
+    def watched(
+        self,
+    ) -> tuple[list[tuple[bool, float, float]], list[tuple[bool, float]]] | None:
+        """What of the public market matters here, as ``core.marketdata.passing.Watched`` has it.
+
+        Our resting orders, with what is shown at their prices, and the levels of which we took a
+        part. None where it cannot be told.
+        """
+        rules = self._instrument
+        orders = [(o.side == "buy", o.price, o.queue.shown) for o in self.resting.values()]
+        levels: list[tuple[bool, float]] = []
+        for side, ticks in self._eaten:
+            price = rules.price_float(ticks)
+            if rules.ticks_of_float(price) != ticks:
+                return None
+            levels.append((side == "sell", price))
+        return None if max(len(orders), len(levels)) > MOST_WATCHED else (orders, levels)
 
     # resting
 

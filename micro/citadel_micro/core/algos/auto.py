@@ -15,6 +15,7 @@ from citadel_micro.core.algos.base import (
     Algorithm,
     Decision,
     Param,
+    Unmoved,
     Value,
     Work,
     cross_price,
@@ -104,6 +105,11 @@ class Auto(Algorithm):
         decision = self._chase.decide(parent, inst, now_ns)
         self.wake_ns = self._chase.wake_ns
         return decision
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:
+        """See ``Algorithm.unmoved``."""
+        chases = parent.algo_state.get("chosen") == CHASE
+        return self._chase.unmoved(parent, inst) if chases else None
 
     def _choose(self, parent: Parent, inst: InstrumentState) -> tuple[str, float, str]:
         """What to do, how far from the touch a crossing order may reach (bps), and why."""

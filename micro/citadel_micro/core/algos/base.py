@@ -93,6 +93,21 @@ class Trigger(NamedTuple):
 
 Decision = Keep | Work | Orders | Withdraw | Wait | Finish | Trigger
 KEEP: Final = Keep()
+Best = tuple[float, float, float, float]
+"""Best bid, its size, best ask, its size."""
+
+
+class Unmoved(NamedTuple):
+    """An algorithm keeps what it has while the best prices are these."""
+
+    best: Best | None
+    """None: whatever they are."""
+    sizes: bool = False
+    """Their sizes must be the same as well."""
+
+
+WHATEVER: Final = Unmoved(None)
+"""It looks at the market no more."""
 
 
 class Param(NamedTuple):
@@ -245,6 +260,13 @@ class Algorithm(ABC):
         arrival is ``inst.market.traded - parent.arrival_traded``, in the units of the book; after a
         restart it counts from there.
         """
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:  # noqa: ARG002
+        """While what of the market stays ``decide`` would say KEEP and change nothing; None: it must be asked.
+
+        That holds up to ``wake_ns``, for a LIVE book, and as long as nothing but the market changes.
+        """
+        return None
 
     def cap(self, parent: Parent) -> int:
         """Its worst price, in ticks times the side's sign; FAR for none."""

@@ -16,6 +16,7 @@ from citadel_micro.core.algos.base import (
     Decision,
     Finish,
     Param,
+    Unmoved,
     Value,
     Withdraw,
     Work,
@@ -236,6 +237,12 @@ class ChaseLimit(Algorithm):
         cross_ns = self.cross_ns if now_ns < self.cross_ns else FAR
         self.wake_ns = min(self.wake_ns, self._next_stage(parent, elapsed), cross_ns)
         return decision
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:  # noqa: ARG002
+        """See ``Algorithm.unmoved``: the early return of ``decide``."""
+        if self._best is _NO_BEST:
+            return None
+        return Unmoved(self._best, inst.venue.shows_own_orders or self._sizes)
 
     # a fit market
 

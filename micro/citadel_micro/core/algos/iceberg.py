@@ -18,7 +18,7 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.algos.base import Decision, Value
+    from citadel_micro.core.algos.base import Decision, Unmoved, Value
     from citadel_micro.core.model.events import SignalReceived
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
@@ -81,3 +81,7 @@ class Iceberg(Algorithm):
         smallest = inst.instrument.min_lots_at(ticks, reduce_only=parent.reduce_only)
         clip = min(max(clip, smallest), parent.remaining)
         return decision._replace(quantity_lots=whole_part(clip, parent, inst, (ticks, ticks)))
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:
+        """See ``Algorithm.unmoved``."""
+        return self._inner.unmoved(parent, inst)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from citadel_micro.core.algos.base import (
     KEEP,
+    WHATEVER,
     Algorithm,
     Decision,
     Finish,
     Param,
+    Unmoved,
     Wait,
     Work,
     cross_price,
@@ -66,6 +68,10 @@ class Limit(Algorithm):
                 return resting
             price = resting
         return Work(parent.sign * price, post_only=post_only, ioc=False, capped=False)
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:  # noqa: ARG002
+        """See ``Algorithm.unmoved``."""
+        return WHATEVER if parent.live else None
 
 
 class MarketableLimit(Algorithm):

@@ -10,13 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from citadel_micro.core.algos.base import KEEP, Algorithm, Finish, Param, Work, resting_price
+from citadel_micro.core.algos.base import (
+    KEEP,
+    Algorithm,
+    Finish,
+    Param,
+    Unmoved,
+    Work,
+    resting_price,
+)
 from citadel_micro.core.model.time_units import FAR, MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.algos.base import Decision, Value
+    from citadel_micro.core.algos.base import Best, Decision, Value
     from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
@@ -43,10 +51,17 @@ class Peg(Algorithm):
         self._offset = self.number("offset_ticks")
         self._min_move = self.number("min_move_ticks")
         self._dwell_ns = self.number("min_dwell_ms") * MS
+        self._kept_at: Best | None = None
+        """Best prices at which its order stayed where it is."""
+
+    def forget(self) -> None:
+        """See ``Algorithm.forget``."""
+        self._kept_at = None
 
     def decide(self, parent: Parent, inst: InstrumentState, now_ns: int) -> Decision:
         """See ``Algorithm.decide``."""
         self.wake_ns = FAR
+        self._kept_at = None
         child = parent.live[0] if parent.live else None
         best = inst.market.best()
         if best is None or not inst.fit:
@@ -68,8 +83,15 @@ class Peg(Algorithm):
         capped = price > cap
         price = min(price, cap)
         if child is not None and not self._worth(sign * child.price_ticks, price, child, now_ns):
+            self._kept_at = best
             return KEEP
         return Work(sign * price, post_only=True, ioc=False, capped=capped)
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:
+        """See ``Algorithm.unmoved``."""
+        if self._kept_at is None or not parent.live or inst.venue.shows_own_orders:
+            return None
+        return Unmoved(self._kept_at)
 
     def _worth(self, own: int, price: int, child: Child, now_ns: int) -> bool:
         """Whether a new price is worth the place in the queue."""

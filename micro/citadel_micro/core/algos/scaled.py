@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.core.algos.base import KEEP, Algorithm, Orders, Param, Work, unfit
+from citadel_micro.core.algos.base import KEEP, WHATEVER, Algorithm, Orders, Param, Work, unfit
 from citadel_micro.core.model.traits import Traits
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citadel_micro.core.algos.base import Decision, Value
+    from citadel_micro.core.algos.base import Decision, Unmoved, Value
     from citadel_micro.core.model.events import SignalReceived
     from citadel_micro.core.orders.instrument_state import InstrumentState
     from citadel_micro.core.orders.orders import Parent
@@ -81,6 +81,10 @@ class Scaled(Algorithm):
             works = (Work(price, post_only=False, ioc=False, capped=True),)
         self._settled = True
         return Orders(works)
+
+    def unmoved(self, parent: Parent, inst: InstrumentState) -> Unmoved | None:  # noqa: ARG002
+        """See ``Algorithm.unmoved``."""
+        return WHATEVER if self._settled else None
 
     def _plan(self, parent: Parent) -> tuple[tuple[int, int], ...]:
         """(price in ticks, lots) of each level: together the target, none below the minimum."""

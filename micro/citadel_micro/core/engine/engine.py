@@ -169,10 +169,11 @@ class Engine:
             out = self._out
             if not (out.commands or out.durable or self.order_store.changed):
                 return []
-        return self._handle(event, now_ns, change)
+        return self.go_on(event, now_ns, change)
 
-    def _handle(self, event: Event, now_ns: int, change: int) -> list[Command]:
-        """The whole dispatch of an event, with the decimal context of decisions."""
+    def go_on(self, event: Event, now_ns: int, change: int) -> list[Command]:
+        """Handle an event that its market has already; ``change`` is what that was to it (``pass_over``)."""
+        self._now_ns = now_ns
         others = getcontext()
         if others is not DECISIONS:
             setcontext(DECISIONS)

@@ -29,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 8
+VERSION = 9
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"
@@ -237,3 +237,4 @@ cdef double _highest(levels, double sign) except? -1.0:
 
 
 include "_live.pxi"
+include "_passing.pxi"

@@ -27,6 +27,9 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(PyObject *object)
     bint PyFloat_CheckExact(PyObject *object)
     bint PyTuple_CheckExact(PyObject *object)
+    bint PyList_CheckExact(PyObject *object)
+    PyObject *PyList_GET_ITEM(PyObject *list, Py_ssize_t at)
+    Py_ssize_t PyList_GET_SIZE(PyObject *list)
     double PyFloat_AS_DOUBLE(PyObject *object)
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     object PyLong_FromLongLong(long long value)
@@ -510,6 +513,32 @@ cdef inline bint _same_number(PyObject *one, PyObject *other) except -1:
 # --- the engine's part ----------------------------------------------------------------------------
 
 
+cdef int _take(object inst, PyObject *kind, object event) except -2:
+    """Apply an event of one of the three kinds to the market of an instrument, and to its features.
+
+    Returns -1 where it is not plain, and nothing was done; 0 for a quote that is no news; else what has changed.
+    """
+    cdef PyObject *received
+    cdef PyObject *features
+    cdef int change
+    if kind == <PyObject *>quote_type:
+        change = _quote(<object>_at(inst, slots.inst_market), event)
+        received = PyTuple_GET_ITEM(<PyObject *>event, 8)
+    elif kind == <PyObject *>depth_type:
+        change = _depth(<object>_at(inst, slots.inst_market), event)
+        received = PyTuple_GET_ITEM(<PyObject *>event, 10)
+    else:
+        return UPDATED if _trade(<object>_at(inst, slots.inst_market), event) else -1
+    if change < 0:
+        return -1
+    features = _at(inst, slots.features)
+    if features != <PyObject *>None and not _feature(<object>features, <object>received):
+        (<object>features).on_book(<object>received)
+    if change:
+        _put_at(inst, slots.dirty, True)
+    return change
+
+
 def market_event(dict states, event):
     """What ``Engine`` does for a plain event of a market on which no order of ours is open.
 
@@ -517,7 +546,6 @@ def market_event(dict states, event):
     """
     cdef PyObject *kind = CITADEL_TYPE(<PyObject *>event)
     cdef PyObject *found
-    cdef PyObject *features
     cdef object inst
     cdef int change
     if kind != <PyObject *>quote_type and kind != <PyObject *>trade_type and kind != <PyObject *>depth_type:
@@ -529,22 +557,10 @@ def market_event(dict states, event):
     inst = <object>found
     if (<list>_at(inst, slots.parents)) or (<dict>_at(<object>_at(inst, slots.held), slots.waiting)):
         return 0
-    if kind == <PyObject *>quote_type:
-        change = _quote(<object>_at(inst, slots.inst_market), event)
-        found = PyTuple_GET_ITEM(<PyObject *>event, 8)
-    elif kind == <PyObject *>depth_type:
-        change = _depth(<object>_at(inst, slots.inst_market), event)
-        found = PyTuple_GET_ITEM(<PyObject *>event, 10)
-    else:
-        return 1 if _trade(<object>_at(inst, slots.inst_market), event) else 0
+    change = _take(inst, kind, event)
     if change < 0:
         return 0
-    features = _at(inst, slots.features)
-    if features != <PyObject *>None and not _feature(<object>features, <object>found):
-        (<object>features).on_book(<object>found)
-    if change:
-        _put_at(inst, slots.dirty, True)
-    return change if change > 1 else 1
+    return change if change > UPDATED else UPDATED
 
 
 # --- taking over ----------------------------------------------------------------------------------

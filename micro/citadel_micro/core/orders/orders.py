@@ -66,6 +66,9 @@ class ParentAlgorithm(Protocol):
     def decide(self, parent: Parent, inst: Any, now_ns: int) -> Any:  # noqa: ANN401
         """Which order should be working."""
 
+    def unmoved(self, parent: Parent, inst: Any) -> Any:  # noqa: ANN401
+        """While what of the market stays nothing is to be decided."""
+
 
 IDLE: Final = ("NOT_MARKETABLE", "HALTED", "KILLED")
 """Reasons of a pause that says nothing about the other orders of the symbol."""

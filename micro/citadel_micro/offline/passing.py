@@ -1,0 +1,90 @@
+"""Steps of a capture without those that nobody looks at: the same outcome as with all of them, sooner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from citadel_micro.core.execution.attention import attention
+from citadel_micro.core.marketdata import kernel
+from citadel_micro.core.marketdata.passing import Watched, pass_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from citadel_micro.core.model.events import MarketEvent
+    from citadel_micro.core.orders.instrument_state import InstrumentState
+    from citadel_micro.offline.driver import OfflineDriver
+    from citadel_micro.offline.prepared import Step
+
+WORTH: Final = 2
+"""Frames passed over for which it was worth to find out what is watched."""
+MOST_WAIT: Final = 32
+
+
+class Passing:
+    """The steps of a capture of one instrument, of which those are handed out that a driver must be given.
+
+    Args:
+        steps: all of them.
+    """
+
+    def __init__(self, steps: Iterator[Step]) -> None:
+        self.frames = 0
+        """That were not handed out."""
+        self.now_ns = 0
+        """Time of the last of them."""
+        self._steps = steps
+        self._of: tuple[OfflineDriver, InstrumentState] | None = None
+        self._wait = self._left = 0
+        """Steps to hand out without looking: after a look that was in vain, twice as many each time."""
+
+    def play(self, driver: OfflineDriver, key: tuple[str, str]) -> None:
+        """From now on a driver plays what is handed out; one with a journal must be given every step."""
+        if kernel.LIVE is not None and not driver.journals:
+            self._of = driver, driver.engine.inst_states[key]
+
+    def next(self, now_ns: int, until_ns: int) -> Step | None:
+        """The next step that matters, or that happens at or after ``until_ns``; None at the end.
+
+        ``now_ns`` is the driver's time, before which no step happens.
+        """
+        while self._of is not None and now_ns < until_ns:
+            if self._left:
+                self._left -= 1
+                break
+            driver, inst = self._of
+            watched = _watched(driver, inst, now_ns)
+            if watched is None:
+                self._looked(0)
+                break
+            due_ns = min(watched[1], driver.due_ns, until_ns)
+            frames, now_ns, step, event, change = pass_over(
+                self._steps, inst, watched[0], now_ns, due_ns
+            )
+            self.frames += frames
+            self.now_ns = now_ns
+            self._looked(frames)
+            if event is None:
+                return cast("Step | None", step)
+            driver.market(cast("MarketEvent", event), now_ns, change)
+        return next(self._steps, None)
+
+    def _looked(self, frames: int) -> None:
+        """After a look: how many steps to wait for the next one."""
+        self._left = self._wait = 0 if frames > WORTH else min(2 * self._wait + 1, MOST_WAIT)
+
+
+def _watched(
+    driver: OfflineDriver, inst: InstrumentState, now_ns: int
+) -> tuple[Watched, int] | None:
+    """What somebody looks at, and until when; None while that may be anything."""
+    book = driver.paper.book(inst.key[1])
+    if book is None or driver.engine.reconciling:
+        return None
+    ours = attention(driver.engine.executor, inst, now_ns)
+    theirs = None if ours is None else book.watched()
+    if ours is None or theirs is None:
+        return None
+    rules = inst.instrument
+    watched = Watched(ours.best, ours.sizes, *theirs, rules.lot_float, rules.tick_float)
+    return watched, ours.until_ns

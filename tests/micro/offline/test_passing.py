@@ -1,0 +1,299 @@
+"""Frames that nobody looks at are passed over: never with another outcome than if each were handled."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from effort import examples
+from market_twins import PythonBook, damaged, random_events, state_of
+from paper_kit import spot
+from work_kit import NAMES, first_touch, orders
+
+from citadel_micro.core.marketdata import kernel, passing
+from citadel_micro.core.marketdata.market_book import MarketBook
+from citadel_micro.core.marketdata.passing import MOST_WATCHED, Watched
+from citadel_micro.core.model.config import VenueConfig
+from citadel_micro.core.model.events import DepthUpdate, QuoteTick, StreamProof, TradeTick
+from citadel_micro.core.orders.instrument_state import InstrumentState
+from citadel_micro.offline import passing as offline
+from citadel_micro.offline.work import work
+from citadel_proto.errors import BadInput
+
+from .conftest import MS, Market
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from citadel_micro.core.model.events import Event
+    from citadel_micro.offline.work import WorkOrder
+    from citadel_micro.sim.queue_model import QueueModel
+
+VENUE, SYMBOL = "binance-spot", "AAA/USDT"
+MODELS: Final[tuple[QueueModel, ...]] = ("expected", "optimistic", "pessimistic")
+needs_compiled = pytest.mark.skipif(
+    kernel.LIVE is None, reason="without the compiled kernel every frame is handled"
+)
+
+
+class Busy(Market):
+    """Depth, best quotes and trades around a touch that moves now and then."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__()
+        self.rng = rng
+        self.low = 1_000  # best bid in ticks
+        self.last = self.update  # of the book; quotes are numbered in between
+
+    def quote(self) -> None:
+        self.update += 1
+        bid, ask = f"{self.low / 10:.1f}", f"{(self.low + 1) / 10:.1f}"
+        sizes = [f"{self.rng.randint(1, 400) / 100:.2f}" for _ in range(2)]
+        data: dict[str, Any] = {"u": self.update, "s": "AAAUSDT"}
+        data |= {"b": bid, "B": sizes[0], "a": ask, "A": sizes[1]}
+        self._frame({"stream": "aaausdt@bookTicker", "data": data})
+
+    def depth(self, bids: Mapping[str, str], asks: Mapping[str, str]) -> None:
+        self.wait(self.rng.choice((0, 20, 100)))
+        self.update += 1
+        data: dict[str, Any] = {"e": "depthUpdate", "E": self.now_ns // MS, "s": "AAAUSDT"}
+        numbers = {"U": self.last + 1, "u": self.update}
+        data |= numbers | {"b": list(bids.items()), "a": list(asks.items())}
+        self._frame({"stream": "aaausdt@depth@100ms", "data": data})
+        self.last = self.update
+
+    def anew(self) -> None:
+        below, above = range(self.low, self.low - 20, -1), range(self.low + 1, self.low + 21)
+        bids, asks = ({f"{at / 10:.1f}": "2.01" for at in side} for side in (below, above))
+        self.snapshot(bids, asks)
+        self.last = self.update
+
+    def play(self, steps: int) -> None:
+        rng = self.rng
+        text = [f"{price / 10:.1f}" for price in range(2_000)]
+        self.anew()
+        for _ in range(steps):
+            what = rng.random()
+            if what < 0.02:  # the touch moves
+                up = rng.random() < 0.5
+                at = text[self.low + up]
+                self.low += 1 if up else -1
+                self.depth({at: "1.01" if up else "0"}, {at: "0" if up else "1.01"})
+            elif what < 0.3:
+                size = f"{rng.choice((0, 1, 2, 2, 3)) + 0.01:.2f}"
+                if rng.random() < 0.5:
+                    self.depth({text[self.low - rng.randint(0, 12)]: size}, {})
+                else:
+                    self.depth({}, {text[self.low + 1 + rng.randint(0, 12)]: size})
+            elif what < 0.305:  # something is lost
+                self.update, self.last = self.update + 3, self.update + 3
+                self.depth({}, {})
+                self.anew()
+            elif what < 0.7:
+                self.wait(rng.choice((0, 1, 30)))
+                self.quote()
+            else:
+                seller = rng.random() < 0.5
+                price = self.low + (not seller) + rng.choice((0, 0, 0, 1, 2)) * (1 - 2 * seller)
+                self.wait(rng.choice((0, 2)))
+                self.trade(text[price], f"{rng.randint(1, 150) / 100:.2f}", buyer_is_maker=seller)
+
+
+def outcome(order: WorkOrder) -> str:
+    try:
+        worked = work(order)
+    except BadInput as error:
+        return str(error)
+    return json.dumps([worked.outcome, worked.frames, worked.doubt])
+
+
+@needs_compiled
+def test_every_order_ends_as_if_every_frame_were_handled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = dict.fromkeys(NAMES, 0)
+    compiled = passing.pass_over
+    now = [""]
+
+    def counted(*given: Any) -> Any:  # noqa: ANN401 - as it is
+        found = compiled(*given)
+        passed[now[0]] += found[0]
+        return found
+
+    monkeypatch.setattr(offline, "pass_over", counted)
+    monkeypatch.setattr(offline, "MOST_WAIT", 0)  # looks at every step
+    for seed in range(examples(1, 60)):
+        rng = random.Random(seed)
+        market = Busy(rng)
+        market.play(600)
+        path = market.write(tmp_path / f"{seed}.jsonl.gz")
+        touch = first_touch(path, VENUE, SYMBOL)
+        assert touch is not None
+        found = [*orders(path, VENUE, SYMBOL, touch)]
+        for drawn in rng.sample(found, examples(25, len(found))):
+            model = rng.choice(MODELS)
+            order = replace(drawn, queue_model=model, start_after_s=rng.choice((0.0, 3.5)))
+            now[0] = order.algo
+            quick = outcome(order)
+            with monkeypatch.context() as plain:
+                plain.setattr(kernel, "LIVE", None)
+                assert outcome(order) == quick, order
+    assert min(passed[name] for name in ("chase_limit", "limit", "peg")) > 50, passed
+
+
+KINDS: Final = (DepthUpdate, QuoteTick, TradeTick)
+TICK, LOT = Decimal("0.125"), Decimal("0.25")
+
+
+def state(book: type[MarketBook]) -> InstrumentState:
+    """A market of ``random_events``."""
+    rules = spot(venue="v", symbol="s", tick=TICK, lot=LOT)
+    venue = VenueConfig(integrity="chain")
+    return InstrumentState(rules, book("v", "s", "chain"), venue, stale_cancel_ns=1)
+
+
+def apply(market: MarketBook, event: Event) -> bool:
+    """Whether it is news."""
+    if isinstance(event, DepthUpdate):
+        return market.on_depth(event) == 1
+    if isinstance(event, QuoteTick):
+        return market.on_quote(event)
+    return isinstance(event, TradeTick) and market.on_trade(event)
+
+
+def matters(watched: Watched, market: MarketBook, event: Event) -> bool:
+    """Whether somebody who looks at this must be told of an event that the market has."""
+    if isinstance(event, TradeTick):
+        sold = event.side == "sell"
+        mine = [price for buy, price, _ in watched.orders if buy is sold]
+        return any(price >= event.price if sold else price <= event.price for price in mine)
+    best = market.best()
+    if best is None:
+        return True
+    step = slice(None) if watched.sizes else slice(None, None, 2)
+    if watched.best is not None and watched.best[step] != best[step]:
+        return True
+    for buy, price, shown in watched.orders:
+        own, its = (best[0], best[1]) if buy else (best[2], best[3])
+        if best[2] <= price if buy else best[0] >= price:
+            return True
+        if price > own if buy else price < own:
+            its = 0.0
+        elif price != own:
+            if isinstance(event, QuoteTick):
+                continue
+            its = market.book.size_at("buy" if buy else "sell", price)
+        if its / watched.lot != shown:
+            return True
+    for bid, price in watched.levels:
+        own, its = (best[0], best[1]) if bid else (best[2], best[3])
+        if price > own if bid else price < own:
+            return True
+        if (its if price == own else market.book.size_at("buy" if bid else "sell", price)) <= 0:
+            return True
+    return False
+
+
+def drawn(rng: random.Random, market: MarketBook) -> Watched:
+    """Something to look at, some of it as it is now."""
+    now = market.best() or (99.0, 1.0, 101.0, 1.0)
+    orders: list[tuple[bool, float, float]] = []
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        buy = rng.random() < 0.5
+        price = 100 + rng.randint(-20, 4) / 8 * (1 if buy else -1)
+        shown = market.book.size_at("buy" if buy else "sell", price)
+        orders.append((buy, price, rng.choice((shown, shown, 2.25)) / float(LOT)))
+    levels = [(rng.random() < 0.5, 100 + rng.randint(-8, 8) / 8) for _ in range(rng.choice((0, 2)))]
+    best = rng.choice((None, now, now))
+    return Watched(best, rng.random() < 0.3, orders, levels, float(LOT), float(TICK))
+
+
+@needs_compiled
+def test_only_what_nobody_looks_at_is_passed_over() -> None:
+    rng = random.Random(4)
+    ended = {"passed": 0, "moved": 0, "left": 0}
+    for _ in range(examples(20, 2_000)):
+        events = random_events(rng, 150, "chain")
+        steps = [
+            (each.recv_ns, (each,)) for each in damaged(events, rng) if isinstance(each, KINDS)
+        ]
+        quick, plain = state(MarketBook), state(PythonBook)
+        at = 0
+        while at < len(steps):
+            watched = drawn(rng, plain.market)
+            until_ns = 2**62 if rng.random() < 0.7 else steps[at][0] + rng.randint(0, 10**9)
+            given = iter(steps[at:])
+            count, now_ns, step, event, change = passing.pass_over(
+                given, quick, watched, steps[at][0], until_ns
+            )
+            for _, (each,) in steps[at : at + count - (event is not None)]:
+                news = apply(plain.market, each)
+                assert not (news and matters(watched, plain.market, each)), (watched, each)
+                ended["passed"] += 1
+            at += count
+            assert now_ns < until_ns or not count
+            if event is not None:
+                apply(plain.market, steps[at - 1][1][0])
+                assert event is steps[at - 1][1][0]
+                assert change > 8 + 1 or matters(watched, plain.market, event), (watched, event)
+                ended["moved"] += 1
+            elif step is not None:
+                assert step is steps[at]
+                assert apply(quick.market, step[1][0]) is apply(plain.market, step[1][0])
+                ended["left"] += 1
+                at += 1
+            assert state_of(quick.market) == state_of(plain.market)
+            assert next(given, None) is (steps[at] if at < len(steps) else None)
+    assert min(ended.values()) > 100, ended
+
+
+NOBODY: Final = Watched(None, sizes=False, orders=[], levels=[], lot=1.0, tick=1.0)
+
+
+@needs_compiled
+def test_what_is_no_single_plain_event_is_left_alone() -> None:
+    inst = state(MarketBook)
+    events: list[Any] = random_events(random.Random(1), 60, "chain")
+    snapshot, first, second = events[:3]
+    apply(inst.market, snapshot)
+    proof = StreamProof(venue="v", stream=-1, recv_ns=5)
+    other = first._replace(symbol="t")
+    for odd in (
+        *((1, (first, second)), (1, proof), (1, (proof,)), (1, (other,)), (1, (snapshot,))),
+        *((2**70, (first,)), (1, None), (1, [first, second])),
+    ):
+        empty: list[Any] = [(0, ()), (0, []), odd, (3, ())]
+        assert passing.pass_over(iter(empty), inst, NOBODY, 0, 2**62) == (
+            2, 0, odd, None, 0,
+        )  # fmt: skip
+    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 10) == (1, 9, None, None, 0)
+    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 9)[:3] == (0, 9, (7, ()))
+
+
+@needs_compiled
+def test_what_cannot_be_watched_is_refused() -> None:
+    inst = state(MarketBook)
+    many = [(True, 1.0, 1.0)] * (MOST_WATCHED + 1)
+    with pytest.raises(ValueError, match="too much"):
+        passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), 0, 1)
+    with pytest.raises(TypeError, match="InstrumentState"):
+        passing.pass_over(iter(()), object(), NOBODY, 0, 1)
+
+    def damaged_capture() -> Iterator[Any]:
+        yield 0, ()
+        raise BadInput("the capture ends here")
+
+    with pytest.raises(BadInput, match="ends here"):
+        passing.pass_over(damaged_capture(), inst, NOBODY, 0, 1)
+
+
+def test_without_the_compiled_kernel_every_step_is_handed_out() -> None:
+    steps: list[Any] = [(1, ()), (2, ())]
+    given = iter(steps)
+    assert passing._python(given, state(MarketBook), NOBODY, 0, 9) == (0, 0, steps[0], None, 0)
+    assert next(given) is steps[1]
