@@ -33,6 +33,7 @@ def engine_config(instrument: Instrument, integrity: str) -> EngineConfig:
         slice_entries=True,
         wide_valuation=True,
         flatten_ends_small=True,
+        flatten_spares_later=True,
         late_reject_ends=True,
     )
 

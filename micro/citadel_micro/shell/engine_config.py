@@ -68,6 +68,7 @@ def engine_config_of(
         slice_entries=True,
         wide_valuation=True,
         flatten_ends_small=True,
+        flatten_spares_later=True,
         late_reject_ends=True,
         tell_foreign=True,
         book_publish_interval_ns=interval_ns,

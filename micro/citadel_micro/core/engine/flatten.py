@@ -3,7 +3,8 @@
 Started by the operator and durable, so it continues after a restart. It waits for its own order
 only: that one has priority over all others of its side, is worked in slices, and reports
 what it waits for. It ends when the position is flat, or too small for an order, or early: by another
-operator command, or by a halt that it was not requested to pass.
+operator command, or by a halt that it was not requested to pass. What orders that came after it add to a
+position is not its to close: entries are paused, and who resets that before it has ended goes on trading.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
 OWN_STRATEGY: Final = "citadel"
 FLATTEN_KEY: Final = "flatten/"
+TAG: Final = "flatten"
 RETRY_NS: Final = SECOND
 """Between two orders of one flattening, each of which works until it is filled or canceled."""
 ADMISSION_NS: Final = 60 * SECOND
+_ZERO: Final = Decimal(0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Flattening:
 
     reason: str
     through_halt: bool
+    since: int = -1
+    """Orders of a higher number came after it; -1 where their fills are not told apart."""
     signal_id: str = ""
     """Its current order, or its last one."""
     next_ns: int = 0
@@ -95,7 +100,11 @@ class Flattener:
             if blocked:
                 self._refuse(blocked)
                 continue
-            self._tasks[key] = Flattening(reason=command.reason, through_halt=command.through_halt)
+            self._tasks[key] = Flattening(
+                reason=command.reason,
+                through_halt=command.through_halt,
+                since=self._order_store.count if self._config.flatten_spares_later else -1,
+            )
             self._store(key)
         self.on_tick(now_ns)
 
@@ -146,6 +155,7 @@ class Flattener:
             self._report(key, task, parent)
             return
         held = self._view.portfolio.quantity(*key)
+        held -= self._added_later(task, inst, held)
         lots = int(abs(held) // inst.instrument.lot)
         done = parent is not None and parent.state in self._done
         if lots == 0 or (done and not _placeable(inst, lots)):
@@ -158,6 +168,22 @@ class Flattener:
             self._end(key, "flatten_stopped", "error", why=parent.reason)
         elif now_ns >= task.next_ns:
             self._order(key, task, held, lots, now_ns)
+
+    def _added_later(self, task: Flattening, inst: InstrumentState, held: Decimal) -> Decimal:
+        """The part of a position that orders after the flattening have opened, signed as the position."""
+        if task.since < 0 or not held:
+            return _ZERO
+        lots, key = 0, inst.key
+        for parent in reversed(self._order_store.known.values()):
+            if parent.number <= task.since:
+                break
+            signal = parent.signal
+            flattens = parent.own and signal.tag == TAG
+            if (signal.venue, signal.symbol) == key and not flattens:
+                lots += parent.sign * (parent.filled - parent.unbooked)
+        sign = 1 if held > 0 else -1
+        added = inst.instrument.amount(max(sign * lots, 0))
+        return sign * min(added, abs(held))
 
     def _blocked(self, key: tuple[str, str], *, through_halt: bool) -> str:
         """Why it cannot continue, with how to fix it; empty when it can."""
@@ -197,13 +223,14 @@ class Flattener:
 
     def _store(self, key: tuple[str, str]) -> None:
         task = self._tasks[key]
-        self._out.durable[_name(key)] = {
+        row: dict[str, object] = {
             "venue": key[0],
             "symbol": key[1],
             "reason": task.reason,
             "through_halt": task.through_halt,
             "signal_id": task.signal_id,
         }
+        self._out.durable[_name(key)] = row if task.since < 0 else row | {"since": task.since}
 
     def _order(
         self, key: tuple[str, str], task: Flattening, held: Decimal, lots: int, now_ns: int
@@ -229,7 +256,7 @@ class Flattener:
             params=(("max_cross_bps", self._config.flatten_cross_bps), ("time_limit_ms", 0)),
             confidence=None,
             model_id="",
-            tag="flatten",
+            tag=TAG,
             candle_ns=0,
             created_ns=now_ns,
             expires_ns=now_ns + ADMISSION_NS,

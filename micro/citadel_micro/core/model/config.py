@@ -182,6 +182,9 @@ class EngineConfig:
     flatten_ends_small: bool = False
     """A flattening ends with its filled order if what is left is too small for another; in earlier
     versions it tried again a second later, and took what had been bought meanwhile."""
+    flatten_spares_later: bool = False
+    """A flattening leaves what orders that came after it have bought (or sold short); in earlier versions it
+    took that too, until nothing was left."""
     late_reject_ends: bool = False
     """An order that was acknowledged, and is found rejected when the venue is asked, has ended with what it had
     filled; in earlier versions it was unknown again, and asked about for ever."""

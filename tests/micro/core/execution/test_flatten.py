@@ -307,3 +307,36 @@ def test_what_an_entry_from_before_becomes_is_taken_in_after_a_buy_back_too() ->
     rig.run(5 * SECOND)
     assert rig.venue.filled_of("buy") == 500
     assert held(rig) == 0
+
+
+def flattening_with_an_entry_after_it(*, spares: bool, restart: bool = False) -> Rig:
+    """The pause is reset while it still works, and an order buys: of 0.5 held it had sold nothing."""
+    rig = Rig(config(flatten_spares_later=spares))
+    rig.venue.partial_share = 0.0
+    rig.send(signal(order_type="market"))
+    rig.run(300 * MS)
+    assert held(rig) == Decimal("0.5")
+    rig.venue.fill_at_once = False
+    rig.send(OperatorCommand(action="flatten", scope="", trip_id="", reason="enough", pause=True))
+    rig.run(300 * MS)
+    if restart:
+        rig.restart()
+        rig.run(2 * SECOND)
+    rig.operate("reset", trip_id=rig.engine.risk.breakers.trips[0].trip_id)
+    rig.venue.fill_at_once = True
+    rig.send(signal("later", order_type="market", quantity=Decimal("0.2")))
+    rig.run(10 * SECOND)
+    assert rig.report("later").status == "filled"
+    assert not [key for key in rig.durable if key.startswith("flatten/")]
+    return rig
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_an_order_after_it_buys_is_not_sold(*, restart: bool) -> None:
+    rig = flattening_with_an_entry_after_it(spares=True, restart=restart)
+    assert held(rig) == Decimal("0.2")
+
+
+def test_a_journal_of_before_sells_what_was_bought_after_it() -> None:
+    rig = flattening_with_an_entry_after_it(spares=False)
+    assert held(rig) == 0
