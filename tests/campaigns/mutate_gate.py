@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kit"))
 
-import plain_margin_scenes
+import plain_admission_scenes
 import sizing_scenes
 from gate_kit import judge
 from gate_mutants import MODULES, PLAIN, SIZING, in_place, mutants
@@ -38,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turned", action="store_true", help="without those moved to a boundary")
     options = parser.parse_args()
-    told = {SIZING: sizing_scenes.told, **dict.fromkeys(PLAIN, plain_margin_scenes.told)}
+    told = {SIZING: sizing_scenes.told, **dict.fromkeys(PLAIN, plain_admission_scenes.told)}
     if found() or any(each() for each in told.values()):
         print("the scenes fail on the gate itself")
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from citadel_micro.core.model.risk_limits import RiskLimits
-    from citadel_micro.core.risk.types import JudgedMarket, RiskRequest, RiskView
+    from citadel_micro.core.risk.types import JudgedMarket, RiskRequest, RiskView, Verdict
 
 
 def judged(request: RiskRequest, view: RiskView, limits: RiskLimits, **facts: Any) -> Case:  # noqa: ANN401 - as ``passes``
@@ -29,7 +29,7 @@ def judged(request: RiskRequest, view: RiskView, limits: RiskLimits, **facts: An
         state=facts["breakers"].state(request.venue, request.symbol, request.strategy),
         dms_armed=facts["armed"],
         now_ns=facts["now_ns"],
-        order_expires_ns=facts["expires_ns"],
+        order_expires_ns=facts.get("expires_ns"),
     )
     judge_all(case, facts["conduct"], Budgets())
     return case
@@ -56,16 +56,18 @@ def _same_standing(view: EngineRiskView, request: RiskRequest) -> None:
 
 @dataclass
 class Doubts:
-    """How often an order was looked at, and how often it passed as plain."""
+    """How often an order was looked at, and how often it passed as plain; parents at their admission too."""
 
     asked: int = 0
     passed: int = 0
+    parents: int = 0
+    admitted: int = 0
 
 
 @contextmanager
 def doubting() -> Iterator[Doubts]:
     """Every gate of this process asks the checks as well."""
-    passes = PlainOrders.passes
+    passes, admits = PlainOrders.passes, PlainOrders.admits
     counts = Doubts()
 
     def both(
@@ -90,8 +92,25 @@ def doubting() -> Iterator[Doubts]:
             assert market is case.market
         return market
 
+    def admission(
+        self: PlainOrders,
+        request: RiskRequest,
+        view: RiskView,
+        limits: RiskLimits,
+        **facts: Any,  # noqa: ANN401 - as ``admits``
+    ) -> Verdict | None:
+        verdict = admits(self, request, view, limits, **facts)
+        counts.parents += 1
+        if verdict is not None:
+            counts.admitted += 1
+            told = judged(request, view, limits, **facts).verdict()
+            assert replace(told, rows=()) == verdict, f"admitted as plain, though {told}"
+        return verdict
+
     PlainOrders.passes = both  # type: ignore[method-assign]
+    PlainOrders.admits = admission  # type: ignore[method-assign]
     try:
         yield counts
     finally:
         PlainOrders.passes = passes  # type: ignore[method-assign]
+        PlainOrders.admits = admits  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gate_kit import (
     BTC,
@@ -53,6 +53,8 @@ class Scene:
     sent: int = 0
     """Orders of its strategy in this second."""
     rejected: int = 0
+    admitted: int = 0
+    """Parents like it."""
     expires_ns: int = NOW + S
 
     def facts(self) -> dict[str, Any]:
@@ -61,6 +63,8 @@ class Scene:
             breakers.trip(*self.tripped, "t", NOW)
         for _ in range(self.sent):
             conduct.sent(self.request, self.limits, NOW)
+        for _ in range(self.admitted):
+            conduct.admitted(self.request, self.limits, NOW)
         for _ in range(self.rejected):
             conduct.rejected(VENUE, self.limits, NOW)
         return {
@@ -73,10 +77,11 @@ class Scene:
 
     def passes(self) -> bool:
         """Whether it is plain, to a new object of the class as it is now."""
-        return (
-            plain_orders().passes(self.request, self.view(), self.limits, **self.facts())
-            is not None
-        )
+        plain, facts = plain_orders(), self.facts()
+        if self.request.scope == "child":
+            return plain.passes(self.request, self.view(), self.limits, **facts) is not None
+        del facts["expires_ns"]
+        return plain.admits(self.request, self.view(), self.limits, **facts) is not None
 
     def denied(self) -> bool:
         """What the checks themselves say."""
@@ -268,14 +273,20 @@ _LEFT: list[Scene] = [
     ),
 ]
 
+SCOPES: Final[tuple[Literal["child", "parent"], ...]] = ("child", "parent")
 SCENES: list[Scene] = [
     *PLAIN,
     *_LEFT,
     *(
-        Scene(replace(request, scope="child"), view, bounds)
+        Scene(replace(request, scope=scope), view, bounds)
         for _, request, view, bounds, _ in DENIALS
+        for scope in SCOPES
     ),
-    *(Scene(replace(request, scope="child"), view, bounds) for request, view, bounds in KEPT),
+    *(
+        Scene(replace(request, scope=scope), view, bounds)
+        for request, view, bounds in KEPT
+        for scope in SCOPES
+    ),
 ]
 
 

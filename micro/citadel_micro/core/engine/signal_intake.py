@@ -176,7 +176,7 @@ class SignalIntake:
                 self._executor.end(parent, _V.DENY, code, parent.sized, now_ns)
                 return
         stop = signal.kind == "stop"
-        judge = self._risk.judge_held if stop else self._risk.judge
+        judge = self._risk.judge_held if stop else self._risk.admit
         verdict = judge(request, self._view, now_ns)
         if not stop:
             self._out.commands.extend(self._risk.on_admission(request, verdict, now_ns))

@@ -49,30 +49,12 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.conduct import Cause
 
 __all__ = [
-    "CheckResult",
-    "LeaseAction",
-    "RiskCommand",
-    "RiskManager",
-    "RiskRequest",
-    "RiskView",
-    "Verdict",
-    "make_breakers",
-]
+    "CheckResult", "LeaseAction", "RiskCommand", "RiskManager", "RiskRequest", "RiskView", "Verdict",
+]  # fmt: skip
 
 _OPERATOR_TRIPS = {
-    "pause": RiskCode.OPERATOR_PAUSE,
-    "halt": RiskCode.OPERATOR_HALT,
-    "kill": RiskCode.OPERATOR_KILL,
-}
-
-
-def make_breakers(limits: RiskLimits) -> Breakers:
-    """Breakers with the times that the limits name."""
-    return Breakers(
-        healthy_ns=limits.healthy_ns,
-        cooldown_ns=limits.cooldown_ns,
-        probation_parents=limits.probation_parents,
-    )
+    "pause": RiskCode.OPERATOR_PAUSE, "halt": RiskCode.OPERATOR_HALT, "kill": RiskCode.OPERATOR_KILL
+}  # fmt: skip
 
 
 class RiskManager:
@@ -83,7 +65,13 @@ class RiskManager:
 
     def __init__(self, limits: RiskLimits, breakers: Breakers | None = None) -> None:
         self.limits = limits
-        self.breakers = make_breakers(limits) if breakers is None else breakers
+        if breakers is None:
+            breakers = Breakers(
+                healthy_ns=limits.healthy_ns,
+                cooldown_ns=limits.cooldown_ns,
+                probation_parents=limits.probation_parents,
+            )
+        self.breakers = breakers
         self.lease_action = LeaseAction.NONE
         """What the last ``on_tick`` found about the lease."""
         self._limits_epoch = 0
@@ -104,6 +92,21 @@ class RiskManager:
     def judge(self, request: RiskRequest, view: RiskView, now_ns: int) -> Verdict:
         """Run every check on one order; changes nothing."""
         return self._judge(request, view, now_ns, None).verdict()
+
+    def admit(self, request: RiskRequest, view: RiskView, now_ns: int) -> Verdict:
+        """``judge`` of a parent at its admission; of one that is plain without its rows."""
+        verdict = None
+        if self.watch is None:  # else somebody wants to see every check
+            verdict = self._plain.admits(
+                request,
+                view,
+                self.limits,
+                breakers=self.breakers,
+                armed=self.dms_armed.get(request.venue, False),
+                conduct=self.conduct,
+                now_ns=now_ns,
+            )
+        return self.judge(request, view, now_ns) if verdict is None else verdict
 
     def judge_held(self, request: RiskRequest, view: RiskView, now_ns: int) -> Verdict:
         """Run on a stop what does not depend on the market at its trigger; changes nothing.

@@ -60,16 +60,18 @@ class PlainMargin:
         bounds: Bounds,
         standing: Standing,
         *,
+        price: int,
         others: Iterable[Key],
         now_ns: int,
     ) -> bool:
         """Whether the account carries the worst case of the side of an order that adds to its position.
 
         Args:
-            request: of an order with a price.
+            request: of the order.
             portfolio: what is held.
             bounds: of its instrument, which is linear.
             standing: of the order.
+            price: of the order, or what it would take, in ticks.
             others: every position that is not flat.
             now_ns: the engine's time.
         """
@@ -90,10 +92,10 @@ class PlainMargin:
             return False
         initial, kept, unrealised, moved = used
         buy, mark, leverage = request.side == "buy", known.mark, terms.leverage
-        own = (request.price_ticks or 0) * bounds.tick
-        price = (max if buy else min)(own, mark)
+        own = price * bounds.tick
+        entered = (max if buy else min)(own, mark)
         size = float(rules.contract_size)
-        held, entry, stated = 0.0, price, 0.0
+        held, entry, stated = 0.0, entered, 0.0
         position = portfolio.position(*key)
         if position is not None and position.quantity:
             held = abs(float(position.quantity))
@@ -101,7 +103,7 @@ class PlainMargin:
             if terms.mode == "isolated":
                 stated = float(margin.isolated(position, leverage))
         added = bounds.lot * (standing[0] + request.exposure_lots)
-        dearest = size * max(price, mark)
+        dearest = size * max(entered, mark)
         worth = (held + added) * dearest
         fee = bounds.maker_fee if request.post_only else bounds.taker_fee
         needed = worth / leverage + bounds.lot * request.exposure_lots * dearest * fee
@@ -113,12 +115,12 @@ class PlainMargin:
         if tier is None or leverage > tier.max_leverage:
             return False
         if terms.mode == "isolated":
-            funds = stated + added * size * price / leverage
+            funds = stated + added * size * entered / leverage
         else:
             funds = total + unrealised - kept
         # What it is entered at, and what it is worth at the buffer's end less what has to be kept of it:
         # the margin must cover what lies between.
-        cost, buffer = size * (held * entry + added * price), bounds.liquidation_buffer
+        cost, buffer = size * (held * entry + added * entered), bounds.liquidation_buffer
         end = (held + added) * size * mark
         doubt = DOUBT * (cost + abs(funds) + tier.amount + 4.0 * end + moved + abs(total))
         if buy:

@@ -6,16 +6,19 @@ are wrong by; a verified reduction skips here what it skips there. Whatever is n
 themselves: what any check would deny, what comes within that part of a limit, what only in part reduces a
 position, inverse contracts, groups, budgets and references.
 
-So an order passes here only if the checks pass it, and nothing is denied here.
+So an order passes here only if the checks pass it, and nothing is denied here. Likewise a parent at its
+admission, of whom a little more is asked (``PlainOrders.admits``).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.risk_limits import UNUSED
 from citadel_micro.core.risk.plain_bounds import BPS, DOUBT, SURE, Bounds, Valued
 from citadel_micro.core.risk.plain_margin import PlainMargin
+from citadel_micro.core.risk.types import Verdict
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.types import JudgedMarket, RiskRequest, RiskView, Standing
 
 _INF: Final = float("inf")
+_GRID: Final = 1e-6
+"""Part of a tick by which a float price may lie beside the grid."""
 
 
 class PlainOrders:
@@ -61,23 +66,125 @@ class PlainOrders:
             now_ns: the engine's time.
             expires_ns: when the order itself expires.
         """
-        venue, symbol = request.venue, request.symbol
-        rules, market = view.instrument(venue, symbol), view.market(venue, symbol)
-        if rules is None or market is None:
+        price, market = request.price_ticks, view.market(request.venue, request.symbol)
+        bounds = self._bounds_of(request, view, limits)
+        if (
+            market is None
+            or bounds is None
+            or price is None
+            or request.asked_quantity is not None
+            or request.asked_price is not None
+            or now_ns >= expires_ns
+        ):
             return None
-        bounds = self._bounds.get((venue, symbol))
+        found = self._reducing(
+            request,
+            view,
+            market,
+            bounds,
+            price=price,
+            breakers=breakers,
+            armed=armed,
+            conduct=conduct,
+            now_ns=now_ns,
+        )
+        return None if found is None else market
+
+    def admits(
+        self,
+        request: RiskRequest,
+        view: RiskView,
+        limits: RiskLimits,
+        *,
+        breakers: Breakers,
+        armed: bool,
+        conduct: Conduct,
+        now_ns: int,
+    ) -> Verdict | None:
+        """The verdict on a parent that every check passes beyond doubt, without its rows; None for others.
+
+        Without a price it is judged as if it took the best one of the other side, and where a higher one
+        costs more, at the ask, as the checks do. Args as ``passes``.
+        """
+        market = view.market(request.venue, request.symbol)
+        bounds = self._bounds_of(request, view, limits)
+        best = None if market is None else market.best()
+        asked, quantity = request.asked_quantity, request.quantity_lots
+        age_ns = now_ns - request.signal_created_ns
+        if (
+            market is None
+            or bounds is None
+            or best is None
+            or not 0.0 < best[0] < best[2] < _INF
+            or request.stop_ticks is not None
+            or request.replaced_lots
+            or now_ns >= request.signal_expires_ns
+            or not -limits.max_skew_ns <= age_ns <= limits.signal_ttl_ns
+            or type(quantity) is not int
+        ):
+            return None
+        rules, tick = bounds.instrument, bounds.tick
+        if asked is not None and asked != rules.quantity(request.asked_lots or quantity):
+            return None
+        price = request.price_ticks
+        if price is None:
+            low, high = math.floor(best[0] / tick + _GRID), math.ceil(best[2] / tick - _GRID)
+            if request.asked_price is not None or quantity * low < bounds.min_worth:
+                return None
+            price = high if request.side == "buy" else low
+            rate = view.portfolio.rate(bounds.currency)
+            dearest = bounds.lot * high * bounds.unit_worth
+            if rate is None or quantity * dearest * float(rate) > bounds.order_worth:
+                return None
+        elif request.asked_price is not None and request.asked_price != rules.price(price):
+            return None
+        reducing = self._reducing(
+            request,
+            view,
+            market,
+            bounds,
+            price=price,
+            breakers=breakers,
+            armed=armed,
+            conduct=conduct,
+            now_ns=now_ns,
+        )
+        return None if reducing is None else Verdict(True, "", "", quantity, reducing, False, ())  # noqa: FBT003
+
+    # inside
+
+    def _bounds_of(self, request: RiskRequest, view: RiskView, limits: RiskLimits) -> Bounds | None:
+        """Of its instrument; None where there are no rules."""
+        key = (request.venue, request.symbol)
+        rules, bounds = view.instrument(*key), self._bounds.get(key)
+        if rules is None:
+            return None
         if bounds is None or bounds.limits is not limits or bounds.instrument is not rules:
-            bounds = self._bounds[venue, symbol] = Bounds(rules, limits)
+            bounds = self._bounds[key] = Bounds(rules, limits)
+        return bounds
+
+    def _reducing(
+        self,
+        request: RiskRequest,
+        view: RiskView,
+        market: JudgedMarket,
+        bounds: Bounds,
+        *,
+        price: int,
+        breakers: Breakers,
+        armed: bool,
+        conduct: Conduct,
+        now_ns: int,
+    ) -> bool | None:
+        """Whether a plain order is a verified reduction; None for one that is not plain."""
+        venue, symbol, limits = request.venue, request.symbol, bounds.limits
         if (
             not bounds.plain
             or request.duplicate
             or request.missed_signals
-            or request.asked_quantity is not None
-            or request.asked_price is not None
             or view.reconciling
-            or now_ns >= expires_ns
             or (breakers.trips and breakers.state(venue, symbol, request.strategy) != "ACTIVE")
-            or not _priced(request, market, bounds, now_ns)
+            or not _priced(request, market, bounds, price, now_ns)
         ):
             return None
         portfolio = view.portfolio
@@ -86,11 +193,13 @@ class PlainOrders:
         if standing is None or rate is None:
             return None
         worth = bounds.unit_worth * float(rate)
-        if not _small(request, bounds, standing[2], worth):
+        if not _small(request, bounds, standing[2], worth, price):
             return None
         held = portfolio.quantity(venue, symbol)
         if held and (held < 0) is (request.side == "buy"):
-            return market if _reduces(request, view, bounds, standing, held) else None
+            return (
+                True if _reduces(request, view, bounds, standing, held=held, price=price) else None
+            )
         valued = self._valued
         if valued is None or valued.view is not view:
             valued = self._valued = Valued(view)
@@ -100,25 +209,26 @@ class PlainOrders:
             request.reduce_only
             or (venue in limits.dms_venues and not armed)
             or not _heard(request, view, limits, now_ns)
-            or not _covered(request, market, bounds, standing, valued, tick_worth=worth)
+            or not _covered(
+                request, market, bounds, standing, valued, price=price, tick_worth=worth
+            )
             or not _profitable(portfolio, bounds)
             or not _calm(request, limits, conduct, now_ns)
         ):
             return None
         if bounds.spot or venue not in portfolio.margin.venues:
-            return market
+            return False
         carried = self._margin.carries(
-            request, portfolio, bounds, standing, others=valued.money, now_ns=now_ns
+            request, portfolio, bounds, standing, price=price, others=valued.money, now_ns=now_ns
         )
-        return market if carried else None
+        return False if carried else None
 
 
-def _small(request: RiskRequest, bounds: Bounds, own: int, worth: float) -> bool:
+def _small(request: RiskRequest, bounds: Bounds, own: int, worth: float, price: int) -> bool:
     """Rows 10 and 11: no larger than one order may be, and no order of ours is met.
 
     ``own``: the best price of ours on the other side, 0 for none. ``worth``: of a unit at one tick.
     """
-    price = request.price_ticks or 0
     if own and (price >= own if request.side == "buy" else price <= own):
         return False
     live = request.quantity_lots - request.filled_lots
@@ -126,7 +236,13 @@ def _small(request: RiskRequest, bounds: Bounds, own: int, worth: float) -> bool
 
 
 def _reduces(
-    request: RiskRequest, view: RiskView, bounds: Bounds, standing: Standing, held: Decimal
+    request: RiskRequest,
+    view: RiskView,
+    bounds: Bounds,
+    standing: Standing,
+    *,
+    held: Decimal,
+    price: int,
 ) -> bool:
     """Row 14 of a verified reduction, which skips the others from 12 on; False for what is none."""
     venue, side = request.venue, request.side
@@ -144,7 +260,7 @@ def _reduces(
             elif sells and rules.base == bounds.base:
                 return False
     lots = request.quantity_lots - request.filled_lots + claimed
-    return _paid(request, view.portfolio, bounds, lots, 0.0)
+    return _paid(request, view.portfolio, bounds, lots, promised=0.0, price=price)
 
 
 def _covered(
@@ -154,13 +270,15 @@ def _covered(
     standing: Standing,
     valued: Valued,
     *,
+    price: int,
     tick_worth: float,
 ) -> bool:
     """Rows 12 to 14 of new risk: every worst case lies within its limit, and spot is paid for."""
     same, other, _, parents, rows = standing
-    buy, price, best = request.side == "buy", request.price_ticks, market.best()
-    held_gross = valued.gross
-    if price is None or best is None or held_gross is None or parents > bounds.most_parents:
+    buy, best, held_gross = request.side == "buy", market.best(), valued.gross
+    if request.scope == "parent":
+        parents += 1
+    if best is None or held_gross is None or parents > bounds.most_parents:
         return False
     elsewhere = valued.elsewhere(bounds, rows)
     if elsewhere is None:
@@ -196,7 +314,7 @@ def _covered(
         gross + doubt <= bounds.gross
         and net + doubt <= bounds.net
         and at_venue + doubt <= bounds.venue
-        and _paid(request, portfolio, bounds, lots + same, promised)
+        and _paid(request, portfolio, bounds, lots + same, promised=promised, price=price)
     )
 
 
@@ -205,15 +323,18 @@ def _heard(request: RiskRequest, view: RiskView, limits: RiskLimits, now_ns: int
     owner, epoch = request.owner, request.epoch
     if limits.lease_required:
         age = view.owner_age_ns(owner, epoch, now_ns)
-        if age is None or age > limits.lease_hard_ns:
+        most = limits.lease_soft_ns if request.scope == "parent" else limits.lease_hard_ns
+        if age is None or age > most:
             return False
     return -limits.max_skew_ns <= view.owner_skew_ns(owner, epoch) <= limits.max_skew_ns
 
 
-def _priced(request: RiskRequest, market: JudgedMarket, bounds: Bounds, now_ns: int) -> bool:
+def _priced(
+    request: RiskRequest, market: JudgedMarket, bounds: Bounds, price: int, now_ns: int
+) -> bool:
     """Rows 6 to 10: valid numbers, a book that can be trusted, a price near it, a small order."""
     quantity, filled = request.quantity_lots, request.filled_lots
-    exposure, price = request.exposure_lots, request.price_ticks
+    exposure = request.exposure_lots
     if (
         type(quantity) is not int
         or type(filled) is not int
@@ -263,9 +384,18 @@ def _priced(request: RiskRequest, market: JudgedMarket, bounds: Bounds, now_ns: 
 
 
 def _paid(
-    request: RiskRequest, portfolio: Portfolio, bounds: Bounds, lots: int, promised: float
+    request: RiskRequest,
+    portfolio: Portfolio,
+    bounds: Bounds,
+    lots: int,
+    *,
+    promised: float,
+    price: int,
 ) -> bool:
-    """Row 14: the balance covers these lots, and what orders elsewhere are promised of it."""
+    """Row 14: the balance covers these lots, and what orders elsewhere are promised of it.
+
+    A parent is given nothing of what is locked at the venue.
+    """
     if not bounds.spot:
         return True
     buy = request.side == "buy"
@@ -274,11 +404,13 @@ def _paid(
         return False
     if buy:
         cost = bounds.maker_cost if request.post_only else bounds.taker_cost
-        needed = cost * (lots * (request.price_ticks or 0) + request.beside_cost)
+        needed = cost * (lots * price + request.beside_cost)
     else:
         needed = bounds.lot * (lots + request.beside_lots)
     needed += promised
     total = float(balance.free) + float(balance.used)
+    if request.scope == "parent":
+        total = min(total, float(balance.free))
     return needed + DOUBT * (needed + abs(total)) <= total
 
 
@@ -297,9 +429,17 @@ def _profitable(portfolio: Portfolio, bounds: Bounds) -> bool:
 
 def _calm(request: RiskRequest, limits: RiskLimits, conduct: Conduct, now_ns: int) -> bool:
     """Row 16: it is none of too many."""
-    most = limits.max_messages_per_second
-    if most < UNUSED and conduct.messages(request, now_ns) >= most:
-        return False
+    if request.scope == "parent":
+        most = limits.max_identical_orders
+        if most < UNUSED and conduct.identical(request, limits, now_ns) >= most:
+            return False
+        most = limits.max_repeated_entries
+        if most < UNUSED and conduct.entries(request, limits, now_ns) >= most:
+            return False
+    else:
+        most = limits.max_messages_per_second
+        if most < UNUSED and conduct.messages(request, now_ns) >= most:
+            return False
     most = limits.max_venue_rejects
     if most < UNUSED and conduct.rejects(request.venue, limits, now_ns) >= most:
         return False

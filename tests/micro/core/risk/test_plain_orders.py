@@ -6,10 +6,12 @@ Besides, every order of every test of micro that passes as plain is given to the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import plain_admission_scenes
 import plain_margin_scenes
 import plain_scenes
 import pytest
@@ -26,6 +28,7 @@ from gate_kit import (
     child,
     hold,
     limits,
+    parent,
     place,
     rules,
 )
@@ -33,11 +36,12 @@ from gate_mutants import PLAIN as MODULES
 from gate_mutants import in_place, mutants
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_margin_scenes import told
+from plain_admission_scenes import told
 from plain_oracle import doubting
 from plain_scenes import Scene
 
 from citadel_micro.core.model.approval import Approved
+from citadel_micro.core.model.risk_limits import UNUSED
 from citadel_micro.core.risk.manager import RiskManager
 
 if TYPE_CHECKING:
@@ -48,8 +52,8 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.check_context import Case
 
 T = TypeVar("T")
-PLAIN = (*plain_scenes.PLAIN, *plain_margin_scenes.PLAIN)
-DENIED = (*plain_scenes.DENIED, *plain_margin_scenes.DENIED)
+PLAIN = (*plain_scenes.PLAIN, *plain_margin_scenes.PLAIN, *plain_admission_scenes.PLAIN)
+DENIED = (*plain_scenes.DENIED, *plain_margin_scenes.DENIED, *plain_admission_scenes.DENIED)
 
 
 @pytest.mark.parametrize("number", range(len(PLAIN)))
@@ -106,6 +110,25 @@ def test_an_engine_on_a_calm_market_sends_nothing_but_plain_orders() -> None:
         rig.run(2 * SECOND)
     assert counts.asked > 0
     assert counts.passed == counts.asked
+    assert counts.admitted == counts.parents == 1
+
+
+def test_whoever_watches_is_shown_an_admission_with_every_check() -> None:
+    risk = RiskManager(limits())
+    plain = risk.admit(parent(), calm(), NOW)
+    assert (plain.ok, plain.rows) == (True, ())
+    seen: list[Case] = []
+    risk.watch = seen.append
+    told_of = risk.admit(parent(), calm(), NOW)
+    assert len(seen) == 1
+    assert replace(told_of, rows=()) == plain
+    assert {row[1] for row in told_of.rows}
+
+
+def test_what_is_not_plain_is_judged_by_every_check_at_its_admission() -> None:
+    risk = RiskManager(limits(max_order_notional=Decimal(99)))
+    assert risk.admit(parent(), calm(), NOW) == risk.judge(parent(), calm(), NOW)
+    assert not risk.admit(parent(), calm(), NOW).ok
 
 
 _MONEY = st.integers(60, 800).map(lambda halves: Decimal(halves) / 2)
@@ -204,6 +227,39 @@ def scenes(draw: st.DrawFn) -> Scene:
     names = draw(st.sets(st.sampled_from(sorted(_NEAR)), max_size=2))
     bounds = limits(**{name: draw(_NEAR[name]) for name in sorted(names)})
     return Scene(request, view, bounds, sent=draw(st.integers(0, 2)))
+
+
+@st.composite
+def admissions(draw: st.DrawFn) -> Scene:
+    """The same states before a parent, with a price or without one, young and old, asked for exactly or not."""
+    scene = draw(scenes())
+    lots = scene.request.quantity_lots
+    request = replace(
+        scene.request,
+        scope="parent",
+        price_ticks=draw(st.sampled_from((None, None, scene.request.price_ticks))),
+        filled_lots=0,
+        exposure_lots=lots,
+        beside_lots=0,
+        beside_cost=0,
+        signal_created_ns=NOW + draw(mostly(0, -S, -60 * S, S // 2, 2 * S)),
+        signal_expires_ns=NOW + draw(mostly(S, 0, 1)),
+        asked_quantity=draw(mostly(None, Decimal(lots) / 100, Decimal(lots) / 99)),
+        asked_price=draw(mostly(None, Decimal(100), Decimal("100.1"))),
+        replaced_lots=draw(mostly(0, 50)),
+    )
+    near = replace(
+        scene.limits,
+        max_identical_orders=draw(mostly(UNUSED, 1, 2, 3)),
+        max_repeated_entries=draw(mostly(UNUSED, 1, 2, 3)),
+    )
+    return replace(scene, request=request, limits=near, admitted=draw(st.integers(0, 2)))
+
+
+@given(admissions())
+def test_whatever_is_admitted_as_plain_passes_every_check(scene: Scene) -> None:
+    if scene.passes():
+        assert not scene.denied()
 
 
 @given(scenes())
