@@ -77,6 +77,8 @@ class Aim:
     column: str
     against: str = ""
     """The peer, or the floor below it."""
+    beside: tuple[tuple[str, str, str], ...] = ()
+    """Words, row and column of figures to show with it: of the peer, of the floor."""
 
     def met(self, value: float) -> bool:
         """Whether a measured value reaches it."""
@@ -87,33 +89,50 @@ class Aim:
 
 
 CCXT: Final = r" \(\d+\) / ccxt\.pro$"
+
+
+def _frames(case: str, *, floor: bool = False) -> tuple[tuple[str, str, str], ...]:
+    """What ours, ccxt.pro and the floors took of a frame."""
+    who = {"ours": "stoic-citadel$", "ccxt.pro": r"ccxt\.pro$"}
+    if floor:
+        who |= {"scan in C with a book": "floor: scan in C, with", "simdjson": "floor: simdjson"}
+    return tuple(
+        (f"{words}, µs", rf"{case} \(\d+\) / {row}", "us/frame, median")
+        for words, row in who.items()
+    )
+
+
+TICK: Final = (
+    ("C echo, µs", "C echo$", "5 ms gaps p50"),
+    ("echo, same loop, µs", "echo in Python", "5 ms gaps p50"),
+)
 AIMS: Final = (
-    Aim("USD-M depth frame to book", "30x", "bench_peers", "USD-M, depth" + CCXT, "against ours", "ccxt.pro"),
-    Aim("USD-M mixed stream", "38x", "bench_peers", "USD-M, mixed" + CCXT, "against ours", "ccxt.pro"),
+    Aim("USD-M depth frame to book", "30x", "bench_peers", "USD-M, depth" + CCXT, "against ours", "ccxt.pro", _frames("USD-M, depth", floor=True)),
+    Aim("USD-M mixed stream", "38x", "bench_peers", "USD-M, mixed" + CCXT, "against ours", "ccxt.pro", _frames("USD-M, mixed", floor=True)),
     Aim("the same through the engine", "24x", "bench_peers", "USD-M, mixed / ccxt.pro against our engine", "against ours", "ccxt.pro"),
-    Aim("OKX", "14x", "bench_peers", "OKX, seqId" + CCXT, "against ours", "ccxt.pro"),
-    Aim("Kraken with CRC", "9x", "bench_peers", "Kraken, CRC" + CCXT, "against ours", "ccxt.pro"),
-    Aim("Coinbase", "9x", "bench_peers", "Coinbase Advanced" + CCXT, "against ours", "ccxt.pro"),
+    Aim("OKX", "14x", "bench_peers", "OKX, seqId" + CCXT, "against ours", "ccxt.pro", _frames("OKX, seqId")),
+    Aim("Kraken with CRC", "9x", "bench_peers", "Kraken, CRC" + CCXT, "against ours", "ccxt.pro", _frames("Kraken, CRC")),
+    Aim("Coinbase", "9x", "bench_peers", "Coinbase Advanced" + CCXT, "against ours", "ccxt.pro", _frames("Coinbase Advanced")),
     Aim("socket to book, OKX", "3x", "bench_socket", "OKX, books .* / nautilus", "against ours", "nautilus_trader"),
     Aim("socket to book, Bybit", "3x", "bench_socket", "Bybit .* / nautilus", "against ours", "nautilus_trader"),
-    Aim("1,000 symbols, 20,000 frames a second", "<= 1.25x", "bench_crowd", "20,000 a second / stoic-citadel", "times bare", "a bare reader"),
-    Aim("signal to ack of a whole micro, p50", "<= 2.4 ms", "bench_ack", r"before_publish / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk"),
+    Aim("1,000 symbols, 20,000 frames a second", "<= 1.25x", "bench_crowd", "20,000 a second / stoic-citadel", "times bare", "a bare reader", (("bare, µs", "20,000 a second / bare", "us/frame, processor, median"),)),
+    Aim("signal to ack of a whole micro, p50", "<= 2.4 ms", "bench_ack", r"before_publish / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk", (("the disk alone, ms", "before_publish / the disk", "p50, ms"),)),
     Aim("the same with busy_poll, p50", "<= 2.0 ms", "bench_ack", r"before_publish, busy_poll / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk"),
     Aim("the same with busy_poll, p99", "<= 4 ms", "bench_ack", r"before_publish, busy_poll / \*\*submit -> acknowledged", "p99, ms", "two waits for the disk"),
-    Aim("signal received by micro, p50", "<= 1 ms", "bench_ack", r"before_publish / \*\*submit -> received", "p50, ms", "one wait for the disk"),
-    Aim("round trip of the wire, both ours", "<= 1.3x", "bench_wire", "both ours$", "times floor", "blocking pyzmq"),
+    Aim("signal received by micro, p50", "<= 1 ms", "bench_ack", r"before_publish / \*\*submit -> received", "p50, ms", "one wait for the disk", (("the disk alone, ms", "before_publish / the disk", "p50, ms"),)),
+    Aim("round trip of the wire, both ours", "<= 1.3x", "bench_wire", "both ours$", "times floor", "blocking pyzmq", (("blocking pyzmq, us", "blocking pyzmq on both", "p50, us"),)),
     Aim("CURVE on the wire", "<= 1.15x", "bench_wire", "CURVE costs ours", "times floor", "without it"),
-    Aim("tick to order, 5 ms gaps, synced, p50", "<= 700 µs", "bench_tick", "ours, spot, websocket$", "5 ms gaps p50", "C echo"),
+    Aim("tick to order, 5 ms gaps, synced, p50", "<= 700 µs", "bench_tick", "ours, spot, websocket$", "5 ms gaps p50", "C echo", TICK),
     Aim("the same with busy_poll", "<= 550 µs", "bench_tick", "ours, spot, websocket, busy_poll$", "5 ms gaps p50", "C echo"),
     Aim("order over REST, 5 ms gaps", "3x", "bench_tick", "ccxt.pro REST / ours REST, spot$", "5 ms gaps", "ccxt.pro"),
     Aim("the same, journal not synced", "3x", "bench_tick", "ccxt.pro REST / ours REST, spot, not synced$", "5 ms gaps", "ccxt.pro"),
     Aim("an approved order, six symbols", "<= 10 µs", "bench_gate", "a position and an order in each of six", "p50, µs"),
-    Aim("end of an order to Freqtrade's database, p50", "<= 100 ms", "bench_macro", "the end of an order in Freqtrade's", "p50, ms", "Freqtrade's own sleep"),
+    Aim("end of an order to Freqtrade's database, p50", "<= 100 ms", "bench_macro", "the end of an order in Freqtrade's", "p50, ms", "Freqtrade's own sleep", (("ms", "the same with the stock sleep", "p50, ms"),)),
     Aim("one order on a capture, filled at once", "250,000/s", "bench_work", "filled at once", "frames/s"),
     Aim("the same, resting all the time", "250,000/s", "bench_work", "resting far away", "frames/s"),
-    Aim("a prepared capture against a backtester", "4x", "race_work", "nautilus_trader", "ours prepared / it, its preparation counted", "nautilus_trader"),
-    Aim("a prepared capture against a compiled loop", "0.5x", "race_work", "hftbacktest", "ours prepared / it", "hftbacktest"),
-    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "as micro writes it", "bytes an event", "a record an event"),
+    Aim("a prepared capture against a backtester", "4x", "race_work", "nautilus_trader", "ours prepared / it, its preparation counted", "nautilus_trader", (("frames/s", "nautilus_trader", "frames/s"), ("ours", "ours, prepared", "frames/s"))),
+    Aim("a prepared capture against a compiled loop", "0.5x", "race_work", "hftbacktest", "ours prepared / it", "hftbacktest", (("frames/s", "hftbacktest", "frames/s"), ("ours", "ours, prepared", "frames/s"))),
+    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "as micro writes it", "bytes an event", "a record an event", (("bytes", "a record an event, not", "bytes an event"),)),
     Aim("micro with one symbol, resident", "<= 60 MB", "bench_memory", "micro: MB", "median", "Python and its libraries"),
     Aim("a book of 2,000 levels with digits", "<= 60 KiB", "bench_memory", "a book of 2,000", "median"),
     Aim("200 symbols at 10 Hz, micro", "<= 5 %", "bench_many", "1 micro, 1 macro, 200", "micro %"),
@@ -148,15 +167,20 @@ def judged(result: Mapping[str, Any], aims: Sequence[Aim] = AIMS) -> list[dict[s
     """A row an aim: what was wanted, what was measured (None where nothing was), and whether it is met."""
     numbers = numbers_of(result)
     found = []
-    for aim in aims:
-        value = next(
+
+    def measured(aim: Aim, row: str, column: str) -> float | None:
+        return next(
             (
                 value
-                for (bench, label, column), value in numbers.items()
-                if bench == aim.bench and column == aim.column and re.match(aim.row, label)
+                for (bench, label, title), value in numbers.items()
+                if bench == aim.bench and title == column and re.match(row, label)
             ),
             None,
         )
+
+    for aim in aims:
+        value = measured(aim, aim.row, aim.column)
+        beside = {words: measured(aim, row, column) for words, row, column in aim.beside}
         verdict = "not measured" if value is None else "met" if aim.met(value) else "missed"
         found.append(
             {
@@ -164,6 +188,7 @@ def judged(result: Mapping[str, Any], aims: Sequence[Aim] = AIMS) -> list[dict[s
                 "wanted": aim.wanted,
                 "measured": value,
                 "against": aim.against,
+                "beside": {words: each for words, each in beside.items() if each is not None},
                 "bench": aim.bench,
                 "verdict": verdict,
             }
@@ -177,7 +202,9 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | --- | --- | --- |"
     for row in rows:
         value = "" if row["measured"] is None else f"{row['measured']:,.10g}"
+        figures = ", ".join(f"{words} {each:,.10g}" for words, each in row["beside"].items())
+        against = f"{row['against']} ({figures})" if figures else row["against"]
         yield (
-            f"| {row['aim']} | {row['wanted']} | {value} | {row['against']} | {row['bench']} "
+            f"| {row['aim']} | {row['wanted']} | {value} | {against} | {row['bench']} "
             f"| {row['verdict']} |"
         )

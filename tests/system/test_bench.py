@@ -129,14 +129,16 @@ def test_a_script_that_does_not_end_is_ended_with_what_it_started_and_has_failed
 def test_an_aim_is_met_missed_or_not_measured() -> None:
     module = script("plan")
     aims = [
-        module.Aim("most", "<= 0.5 ms", "work", "disk", "p50", "the disk"),
+        module.Aim(
+            "most", "<= 0.5 ms", "work", "disk", "p50", "peer", (("it, ms", "disk", "p50"),)
+        ),
         module.Aim("least", "3x", "work", "at once", "ratio"),
         module.Aim("gone", "3x", "work", "nowhere", "ratio"),
     ]
     rows = module.judged(result(PRINTED), aims)
     assert [row["verdict"] for row in rows] == ["met", "missed", "not measured"]
     assert list(module.lines_of(rows))[2:] == [
-        "| most | <= 0.5 ms | 0.47 | the disk | work | met |",
+        "| most | <= 0.5 ms | 0.47 | peer (it, ms 0.47) | work | met |",
         "| least | 3x | 2.5 |  | work | missed |",
         "| gone | 3x |  |  | work | not measured |",
     ]
@@ -148,7 +150,9 @@ def test_every_benchmark_is_in_the_plan_and_every_aim_in_a_table_of_it() -> None
     assert {path.stem for path in BENCH.glob("bench_*.py")} <= set(planned)
     assert all(path.is_file() for path in planned.values())
     for aim in module.AIMS:
-        assert aim.column in planned[aim.bench].read_text(), aim
+        source = planned[aim.bench].read_text()
+        for column in (aim.column, *(column for _, _, column in aim.beside)):
+            assert column in source, (aim, column)
         assert module.number_of(aim.wanted.removeprefix("<= ")) is not None
 
 
