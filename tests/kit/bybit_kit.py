@@ -6,21 +6,15 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from key_kit import write_key
-from live_desk import ACCOUNT, ROOMY
+from live_desk import ACCOUNT, ROOMY, used
 from live_desk import Desk as SpotDesk
 from spot_kit import NATIVE, SYMBOL, LiveBench, demo_key
-from waiting import until
 
 from citadel_micro.adapters.bybit.orders import LINEAR_VENUE, VENUE, bybit_adapter
-from citadel_micro.core.model.commands import QueryTrades
 from citadel_micro.core.model.instrument import Instrument
-from citadel_micro.daemon import Micro
-from citadel_micro.shell.config.config import load
-from citadel_micro.shell.order_adapter import AdapterSetup
-from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.sim.flow_symbols import E8
 from citadel_micro.simulator.bybit.app import NAME, Bybit
 from citadel_micro.simulator.bybit.linear import NAME as LINEAR_NAME
@@ -33,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from citadel_micro.core.portfolio.position import Position
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import ApiKey, KeyKind
     from citadel_micro.shell.venue.stream_watch import StreamWatch
     from citadel_micro.sim.exchange.futures_exchange import FuturesExchange
@@ -98,17 +90,9 @@ class BybitBench(LiveBench):
         renew_s: float = 3_600.0,
         key: ApiKey | None = None,
     ) -> None:
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-        )
         at = bybit_of(self.server).addresses(self.server.rest_url, self.server.ws_url)
-        self.adapter = bybit_adapter(
-            setup,
+        adapter = bybit_adapter(
+            self.setup(),
             key or replace(demo_key(kind), venue=VENUE),
             rest_url=at["private_rest_url"],
             ws_api_url=at["ws_api_url"],
@@ -116,19 +100,13 @@ class BybitBench(LiveBench):
             renew_s=renew_s,
             watch=watch,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
         await self.up()
 
     async def touch(self) -> tuple[int, int]:
         """Best bid and ask of the market, in ticks."""
         depth = bybit_of(self.server).feed.depth(SYMBOL, 1)
         return depth.best_bid[0], depth.best_ask[0]
-
-    def query_trades(self, since_ns: int) -> None:
-        command = QueryTrades(venue=VENUE, symbol=SYMBOL, since_ns=since_ns)
-        self.adapter.submit(command, self.clock.now())
 
     @property
     def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own
@@ -147,124 +125,60 @@ async def bybit_bench(*faults: str, **settings: Any) -> AsyncIterator[BybitBench
                 await bench.adapter.released()
 
 
-def micro_text(
-    server: SimulatorServer,
-    folder: Path,
-    *,
-    venue: str = VENUE,
-    symbol: str = SYMBOL,
-    settings: str = "",
-) -> str:
-    """A configuration that trades there, its key file written."""
-    key = demo_key()
-    text = (
-        f"venue = '{venue}'\naccount = '{ACCOUNT}'\nnetwork = 'testnet'\n"
-        f"id = '{key.id.reveal()}'\nsecret = '{key.secret.reveal()}'\n"
-    )
-    side = bybit_of(server) if venue == VENUE else linear_of(server)
-    at = side.addresses(server.rest_url, server.ws_url)
-    urls = "".join(f"{name} = '{url}'\n" for name, url in at.items())
-    return (
-        f"mode = 'live'\nlive_account = '{ACCOUNT}'\nrun_dir = '{folder}/run'\n"
-        "[bridge]\nmarket = 'tcp://127.0.0.1:0'\nmacros = []\ncommand_lines = []\n"
-        "macro_required = false\n"
-        "[http]\nport = 0\n[journal]\nfsync = false\n"
-        f"[venues.{venue}]\nnetwork = 'testnet'\nsymbols = ['{symbol}']\n"
-        f"key_file = '{write_key(folder / 'keys', text)}'\n{urls}{settings}{ROOMY}"
-    )
-
-
 class Desk(SpotDesk):
     """A micro in live mode, and simulated Bybit that it trades on."""
 
     venue = VENUE
+    settings = ""
+
+    def text(self) -> str:
+        """Its configuration, its key file written."""
+        key = demo_key()
+        text = (
+            f"venue = '{self.venue}'\naccount = '{ACCOUNT}'\nnetwork = 'testnet'\n"
+            f"id = '{key.id.reveal()}'\nsecret = '{key.secret.reveal()}'\n"
+        )
+        side = bybit_of(self.server) if self.venue == VENUE else linear_of(self.server)
+        at = side.addresses(self.server.rest_url, self.server.ws_url)
+        urls = "".join(f"{name} = '{url}'\n" for name, url in at.items())
+        return self.beginning(ACCOUNT) + (
+            f"[venues.{self.venue}]\nnetwork = 'testnet'\nsymbols = ['{self.symbol}']\n"
+            f"key_file = '{write_key(self.folder / 'keys', text)}'\n{urls}{self.settings}{ROOMY}"
+        )
 
     async def start(self) -> None:
-        path = self.folder / "micro.toml"
-        path.write_text(micro_text(self.server, self.folder))
-        self.micro = Micro(load(path))
-        self.started.append(self.micro)
-        await self.micro.start()
-        market = self.micro.engine.markets[VENUE, SYMBOL]
-        await until(lambda: market.state == "LIVE" and not self.micro.engine.reconciling)
-        adapter = self.micro.adapters[VENUE]
-        assert isinstance(adapter, LiveAdapter)
-        await until(lambda: adapter.stream.current is not None)
+        await self.launch(self.text())
 
-    def books_agree(self) -> None:
-        """Fills, coins and cash of micro are those of the exchange, to the last unit."""
-        engine, exchange = self.micro.engine, bybit_of(self.server).exchange
-        theirs = {
-            (fill.order_id, fill.trade_id): fill.lots for fill in exchange.my_trades("demo", SYMBOL)
-        }
-        ours = {
-            (int(child.venue_order_id), int(fill.trade_id)): fill.quantity_lots
-            for parent in engine.order_store.known.values()
-            for child in parent.children
-            for fill in child.fills
-        }
-        assert ours == theirs
-        assert not exchange.open_orders("demo")
-        for currency in ("BTC", "USDT"):
-            balance = engine.portfolio.balance(VENUE, currency)
-            assert balance is not None
-            assert balance.total * E8 == sum(exchange.balances("demo")[currency])
+    @property
+    def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own
+        return bybit_of(self.server).exchange
 
 
-class LinearDesk(SpotDesk):
+class LinearDesk(Desk):
     """A micro in live mode, and simulated linear perpetuals of Bybit, of isolated margin."""
 
     venue = LINEAR_VENUE
     symbol = LINEAR
+    margined = True
     settings = "leverage = 5\nmargin_mode = 'isolated'\n"
     isolated = True
+
+    def text(self) -> str:
+        return super().text().replace("[journal]", "[reconcile]\ninterval_s = 2\n[journal]")
 
     async def start(self) -> None:
         if self.isolated and not self.exchange.position("demo", SYMBOL).isolated:
             self.exchange.set_isolated("demo", SYMBOL, isolated=True)
-        path = self.folder / "micro.toml"
-        text = micro_text(
-            self.server, self.folder, venue=LINEAR_VENUE, symbol=LINEAR, settings=self.settings
-        )
-        path.write_text(text.replace("[journal]", "[reconcile]\ninterval_s = 2\n[journal]"))
-        self.micro = Micro(load(path))
-        self.started.append(self.micro)
-        await self.micro.start()
-        market = self.micro.engine.markets[LINEAR_VENUE, LINEAR]
-        await until(lambda: market.state == "LIVE" and not self.micro.engine.reconciling)
-        margin, here = self.micro.engine.portfolio.margin, (LINEAR_VENUE, LINEAR)
-        await until(lambda: here in margin.terms and here in margin.marks)
+        await super().start()
 
     @property
     def exchange(self) -> FuturesExchange:
         return linear_of(self.server).futures
 
-    @property
-    def position(self) -> Position:
-        found = self.micro.engine.portfolio.position(LINEAR_VENUE, LINEAR)
-        assert found is not None
-        return found
-
     def books_agree(self) -> None:
         """Fills and position of micro are those of the exchange, to the last unit."""
-        theirs = {
-            (fill.order_id, fill.trade_id): fill.lots
-            for fill in self.exchange.my_trades("demo", SYMBOL)
-        }
-        ours = {
-            (int(child.venue_order_id), int(fill.trade_id)): fill.quantity_lots
-            for parent in self.micro.engine.order_store.known.values()
-            for child in parent.children
-            for fill in child.fills
-        }
-        assert ours == theirs
-        assert not self.exchange.open_orders("demo")
-        lots = self.exchange.position("demo", SYMBOL).lots
-        rules = self.micro.engine.inst_states[LINEAR_VENUE, LINEAR].instrument
-        assert self.position.quantity == rules.quantity(abs(lots)) * (1 if lots >= 0 else -1)
-
-    def wallet(self) -> Decimal:
-        return Decimal(sum(self.exchange.balances("demo")["USDT"])) / E8
+        self.fills_agree(SYMBOL)
+        self.position_agrees(SYMBOL)
 
 
 def on_linear_desk(folder: Path, body: Callable[[LinearDesk], Awaitable[None]]) -> None:
@@ -272,12 +186,7 @@ def on_linear_desk(folder: Path, body: Callable[[LinearDesk], Awaitable[None]]) 
 
     async def main() -> None:
         async with SimulatorServer(bybit_config(venues=(LINEAR_NAME,))) as server:
-            desk = LinearDesk(server, folder, "hmac")
-            try:
-                await body(desk)
-            finally:
-                for micro in desk.started:
-                    await micro.close()
+            await used(LinearDesk(server, folder, "hmac"), body)
 
     asyncio.run(main())
 
@@ -287,11 +196,6 @@ def on_desk(folder: Path, body: Callable[[Desk], Awaitable[None]], *faults: str)
 
     async def main() -> None:
         async with SimulatorServer(bybit_config(*faults)) as server:
-            desk = Desk(server, folder, "hmac")
-            try:
-                await body(desk)
-            finally:
-                for micro in desk.started:
-                    await micro.close()
+            await used(Desk(server, folder, "hmac"), body)
 
     asyncio.run(main())

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from spot_kit import SYMBOL, LiveBench, demo_key
 
 from citadel_micro.adapters.binance.instruments import binance_instruments, get
 from citadel_micro.adapters.ccxt.orders import ccxt_adapter
-from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.simulator.config import SimulatorConfig
 from citadel_micro.simulator.server import SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.venue.stream_watch import StreamWatch
     from citadel_micro.sim.flow_book import Depth
 
@@ -30,6 +27,7 @@ class GenericBench(LiveBench):
     """An adapter, what it reports, and the exchange behind it."""
 
     venue = VENUE
+    mark = MARK
     polled = False
 
     async def begin(self, *, polled: bool = False, watch: StreamWatch | None = None) -> None:
@@ -39,26 +37,15 @@ class GenericBench(LiveBench):
         await self.up()
 
     def make_generic(self, *, watch: StreamWatch | None = None) -> None:
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-            mark=MARK,
-        )
-        self.adapter = ccxt_adapter(
-            setup,
+        adapter = ccxt_adapter(
+            self.setup(),
             replace(demo_key(), venue=VENUE),
             rest_url=self.server.rest_url,
             ws_url=self.server.ws_url,
             polled=self.polled,
             watch=watch,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
 
     def displayed_asks(self, levels: int) -> tuple[tuple[int, int], ...]:
         """Ticks and lots of the market's best offers, at this moment."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from spot_kit import LiveBench
 
 from citadel_micro.adapters.hyperliquid.orders import hyper_adapter
-from citadel_micro.core.model.commands import QueryTrades
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.keys.api_key import ApiKey
 from citadel_micro.shell.keys.secret import Secret
-from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.simulator.config import SimulatorConfig
 from citadel_micro.simulator.hyperliquid.app import NAME, Hyperliquid
 from citadel_micro.simulator.hyperliquid.wallets import wallet_of
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from citadel_micro.core.model.account_events import MarginMode
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.venue.stream_watch import StreamWatch
 
 VENUE = NAME
@@ -92,6 +88,7 @@ class HyperBench(LiveBench):
 
     venue = VENUE
     symbol = SYMBOL
+    mark = MARK
 
     async def begin(self, **settings: Any) -> None:  # noqa: ANN401 - as ``make``
         """Start the adapter and wait until it is up."""
@@ -107,17 +104,8 @@ class HyperBench(LiveBench):
         watch: StreamWatch | None = None,
         timer_ns: int = 60_000_000_000,
     ) -> None:
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-            mark=MARK,
-        )
-        self.adapter = hyper_adapter(
-            setup,
+        adapter = hyper_adapter(
+            self.setup(),
             key or hyper_key(),
             rest_url=f"{self.server.rest_url}/{NAME}",
             ws_url=f"{self.server.ws_url}/{NAME}/ws",
@@ -126,9 +114,7 @@ class HyperBench(LiveBench):
             watch=watch,
             timer_ns=timer_ns,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
 
     async def touch(self) -> tuple[int, int]:
         """Best bid and ask of the market, in ticks."""
@@ -146,10 +132,6 @@ class HyperBench(LiveBench):
         self.adapter.close()
         await self.adapter.stream.close()
         await self.adapter.entry.close()
-
-    def query_trades(self, since_ns: int) -> None:
-        command = QueryTrades(venue=VENUE, symbol=SYMBOL, since_ns=since_ns)
-        self.adapter.submit(command, self.clock.now())
 
     @property
     def side(self) -> Hyperliquid:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from key_kit import write_key
 from kraken_kit import SYMBOL, addresses, kraken_config, side_of
 from live_desk import ROOMY
 from live_desk import Desk as SpotDesk
 from spot_kit import LiveBench, demo_key
-from waiting import until
 
 from citadel_micro.adapters.kraken.orders import VENUE, kraken_adapter
-from citadel_micro.core.model.commands import QueryTrades
-from citadel_micro.daemon import Micro
-from citadel_micro.shell.config.config import load
 from citadel_micro.shell.instruments.rules import make_instrument
 from citadel_micro.shell.keys.api_key import ApiKey
-from citadel_micro.shell.order_adapter import AdapterSetup
-from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.simulator.kraken.names import number_of, order_name, trade_name
 from citadel_micro.simulator.kraken.records import public_account_id
 from citadel_micro.simulator.server import SimulatorServer
@@ -30,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from citadel_micro.core.model.instrument import Instrument
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import KeyKind
     from citadel_micro.shell.venue.stream_watch import StreamWatch
     from citadel_micro.simulator.kraken.app import KrakenSpot
@@ -75,6 +67,7 @@ class KrakenBench(LiveBench):
 
     venue = VENUE
     symbol = SYMBOL
+    mark = MARK
 
     def make(
         self,
@@ -83,27 +76,16 @@ class KrakenBench(LiveBench):
         watch: StreamWatch | None = None,
         renew_s: float = 3_600.0,
     ) -> None:
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-            mark=MARK,
-        )
         at = addresses(self.server)
-        self.adapter = kraken_adapter(
-            setup,
+        adapter = kraken_adapter(
+            self.setup(),
             key or kraken_key(),
             rest_url=at["rest"],
             ws_url=at["ws_api"],
             watch=watch,
             renew_s=renew_s,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
 
     async def begin(self, **settings: Any) -> None:  # noqa: ANN401 - of ``make``
         """Start the adapter and wait until it is up."""
@@ -113,10 +95,6 @@ class KrakenBench(LiveBench):
     async def touch(self) -> tuple[int, int]:
         book = self.side.exchange._feed.book(SYMBOL)
         return book.bids[-1], book.asks[0]
-
-    def query_trades(self, since_ns: int) -> None:
-        command = QueryTrades(venue=VENUE, symbol=SYMBOL, since_ns=since_ns)
-        self.adapter.submit(command, self.clock.now())
 
     def theirs(self, client_id: str) -> str:
         """Our client id as the venue has it."""
@@ -148,6 +126,7 @@ class KrakenDesk(SpotDesk):
 
     venue = VENUE
     symbol = SYMBOL
+    timed = True
 
     async def start(self) -> None:
         key = kraken_key()
@@ -156,25 +135,13 @@ class KrakenDesk(SpotDesk):
             f"id = '{key.id.reveal()}'\nsecret = '{key.secret.reveal()}'\n"
         )
         at = addresses(self.server)
-        path = self.folder / "micro.toml"
-        path.write_text(
-            f"mode = 'live'\nlive_account = '{ACCOUNT}'\nrun_dir = '{self.folder}/run'\n"
-            "[bridge]\nmarket = 'tcp://127.0.0.1:0'\nmacros = []\ncommand_lines = []\n"
-            "macro_required = false\n"
-            "[http]\nport = 0\n[journal]\nfsync = false\n[reconcile]\ninterval_s = 2\n"
-            f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n{self.of_venue}"
+        await self.launch(
+            self.beginning(ACCOUNT, reconcile="[reconcile]\ninterval_s = 2\n")
+            + f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n{self.of_venue}"
             f"key_file = '{write_key(self.folder / 'keys', text)}'\n"
             f"rest_url = '{at['rest']}'\nws_url = '{at['ws']}'\n"
             f"private_rest_url = '{at['rest']}'\nws_api_url = '{at['ws_api']}'\n{ROOMY}"
         )
-        self.micro = Micro(load(path))
-        self.started.append(self.micro)
-        await self.micro.start()
-        market = self.micro.engine.markets[VENUE, SYMBOL]
-        await until(lambda: market.state == "LIVE" and not self.micro.engine.reconciling)
-        adapter = self.micro.adapters[VENUE]
-        assert isinstance(adapter, LiveAdapter)
-        await until(lambda: adapter.stream.current is not None and adapter.dead_man.armed)
 
     @property
     def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own
@@ -196,7 +163,4 @@ class KrakenDesk(SpotDesk):
         assert ours == theirs
         assert all(number_of(order_id, "O") for order_id, _ in ours)
         assert not self.exchange.open_orders("demo")
-        for currency in ("BTC", "USDT"):
-            balance = engine.portfolio.balance(VENUE, currency)
-            assert balance is not None
-            assert balance.total * 10**8 == sum(self.exchange.balances("demo")[currency])
+        self.coins_agree()

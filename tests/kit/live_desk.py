@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from key_kit import write_key
 from live_kit import LIMITS, UNHURRIED
@@ -18,14 +18,18 @@ from citadel_micro.shell.venue.adapter import LiveAdapter
 from citadel_micro.simulator.binance_spot.records import account_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from citadel_micro.core.model.events import Side
+    from citadel_micro.core.orders.children import ChildFill
     from citadel_micro.core.orders.orders import Parent
+    from citadel_micro.core.portfolio.position import Position
     from citadel_micro.shell.keys.api_key import KeyKind
     from citadel_micro.simulator.server import SimulatorServer
 
 S = 1_000_000_000
+DeskT = TypeVar("DeskT", bound="Desk")
 ACCOUNT = account_uid("demo")
 ROOMY = (
     LIMITS.replace("[risk]", "[risk]\nlease_required = false")
@@ -48,6 +52,10 @@ class Desk:
     """Further settings, before the sections."""
     of_venue = ""
     """Further settings of the venue."""
+    margined = False
+    """It has leverage and marks, which are waited for."""
+    timed = False
+    """The venue's timer, which cancels everything, is waited for."""
 
     def __init__(self, server: SimulatorServer, folder: Path, kind: KeyKind) -> None:
         self.server = server
@@ -64,26 +72,41 @@ class Desk:
             f"venue = '{VENUE}'\naccount = '{ACCOUNT}'\nnetwork = 'testnet'\n"
             f"id = '{key.id.reveal()}'\n{name} = '''{key.secret.reveal()}'''\n"
         )
-        path = self.folder / "micro.toml"
-        path.write_text(
-            f"mode = 'live'\nlive_account = '{ACCOUNT}'\nrun_dir = '{self.folder}/run'\n"
-            f"{self.top}[bridge]\nmarket = 'tcp://127.0.0.1:0'\nmacros = []\ncommand_lines = []\n"
-            "macro_required = false\n"
-            "[http]\nport = 0\n[journal]\nfsync = false\n"
-            f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n{self.of_venue}"
+        await self.launch(
+            self.beginning(ACCOUNT)
+            + f"[venues.{VENUE}]\nnetwork = 'testnet'\nsymbols = ['{SYMBOL}']\n{self.of_venue}"
             f"key_file = '{write_key(self.folder / 'keys', text)}'\n"
             f"rest_url = '{self.server.rest_url}'\nws_url = '{self.server.ws_url}'\n"
             f"private_rest_url = '{self.server.rest_url}'\n"
             f"ws_api_url = '{self.server.ws_url}/ws-api/v3'\n{ROOMY}"
         )
+
+    def beginning(self, account: str | int, *, reconcile: str = "") -> str:
+        """The sections of its configuration that are the same on every venue."""
+        return (
+            f"mode = 'live'\nlive_account = '{account}'\nrun_dir = '{self.folder}/run'\n"
+            f"{self.top}[bridge]\nmarket = 'tcp://127.0.0.1:0'\nmacros = []\ncommand_lines = []\n"
+            f"macro_required = false\n[http]\nport = 0\n[journal]\nfsync = false\n{reconcile}"
+        )
+
+    async def launch(self, text: str) -> None:
+        """Start a micro of this configuration, and wait until it can trade."""
+        path = self.folder / "micro.toml"
+        path.write_text(text)
         self.micro = Micro(load(path))
         self.started.append(self.micro)
         await self.micro.start()
-        market = self.micro.engine.markets[VENUE, SYMBOL]
-        await until(lambda: market.state == "LIVE" and not self.micro.engine.reconciling)
-        adapter = self.micro.adapters[VENUE]
+        engine, here = self.micro.engine, (self.venue, self.symbol)
+        await until(lambda: engine.markets[here].state == "LIVE" and not engine.reconciling)
+        adapter = self.micro.adapters[self.venue]
         assert isinstance(adapter, LiveAdapter)
-        await until(lambda: adapter.stream.current is not None)
+        if self.margined:
+            margin = engine.portfolio.margin
+            await until(lambda: here in margin.terms and here in margin.marks)
+        else:
+            await until(lambda: adapter.stream.current is not None)
+        if self.timed:
+            await until(lambda: adapter.dead_man.armed)
 
     def signal(
         self,
@@ -133,22 +156,61 @@ class Desk:
         await until(lambda: self.parent(name).closed, 60)
         return self.parent(name)
 
-    def books_agree(self) -> None:
-        """Fills, coins and cash of micro are those of the exchange, to the last unit."""
-        engine = self.micro.engine
-        exchange = self.server.spot.venue.exchange
-        theirs = {
-            (fill.order_id, fill.trade_id): fill for fill in exchange.my_trades("demo", SYMBOL)
-        }
-        ours = {
+    @property
+    def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own
+        return self.server.spot.venue.exchange
+
+    @property
+    def position(self) -> Position:
+        found = self.micro.engine.portfolio.position(self.venue, self.symbol)
+        assert found is not None
+        return found
+
+    def wallet(self) -> Decimal:
+        """In USDT, with the margin of positions and orders."""
+        return Decimal(sum(self.exchange.balances("demo")["USDT"])) / 10**8
+
+    def fills(self) -> dict[tuple[int, int], ChildFill]:
+        """All of micro's, by the venue's ids of order and trade."""
+        return {
             (int(child.venue_order_id), int(fill.trade_id)): fill
-            for parent in engine.order_store.known.values()
+            for parent in self.micro.engine.order_store.known.values()
             for child in parent.children
             for fill in child.fills
         }
-        assert sorted(ours) == sorted(theirs)
-        assert not exchange.open_orders("demo")
+
+    def books_agree(self) -> None:
+        """Fills, coins and cash of micro are those of the exchange, to the last unit."""
+        self.fills_agree(SYMBOL)
+        self.coins_agree()
+
+    def fills_agree(self, name: str) -> None:
+        """Every fill is there, once; ``name``: the exchange's of the symbol."""
+        theirs = {
+            (fill.order_id, fill.trade_id): fill.lots
+            for fill in self.exchange.my_trades("demo", name)
+        }
+        assert {key: fill.quantity_lots for key, fill in self.fills().items()} == theirs
+        assert not self.exchange.open_orders("demo")
+
+    def coins_agree(self) -> None:
+        """Coins and cash are the exchange's."""
         for currency in ("BTC", "USDT"):
-            balance = engine.portfolio.balance(VENUE, currency)
+            balance = self.micro.engine.portfolio.balance(self.venue, currency)
             assert balance is not None
-            assert balance.total * 10**8 == sum(exchange.balances("demo")[currency])
+            assert balance.total * 10**8 == sum(self.exchange.balances("demo")[currency])
+
+    def position_agrees(self, name: str) -> None:
+        """The position is the exchange's, to the last lot."""
+        lots = self.exchange.position("demo", name).lots
+        rules = self.micro.engine.inst_states[self.venue, self.symbol].instrument
+        assert self.position.quantity == rules.quantity(abs(lots)) * (1 if lots >= 0 else -1)
+
+
+async def used(desk: DeskT, body: Callable[[DeskT], Awaitable[None]]) -> None:
+    """Run a body with a desk, and close every micro that it has started."""
+    try:
+        await body(desk)
+    finally:
+        for micro in desk.started:
+            await micro.close()

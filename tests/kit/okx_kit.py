@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from spot_kit import LiveBench, Rows
 
 from citadel_micro.adapters.okx.orders import TIMER_NS, okx_adapter
-from citadel_micro.core.model.commands import QueryTrades
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.keys.api_key import ApiKey
 from citadel_micro.shell.keys.secret import Secret
-from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.simulator.accounts import named_keys
 from citadel_micro.simulator.config import SimulatorConfig
 from citadel_micro.simulator.okx.app import Okx
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import Network
     from citadel_micro.shell.venue.stream_watch import StreamWatch
     from citadel_micro.simulator.keys import ApiKey as SimulatorKey
@@ -240,36 +236,21 @@ class OkxBench(LiveBench):
 
     async def begin(self, *, watch: StreamWatch | None = None, timer_ns: int = TIMER_NS) -> None:
         """Start the adapter and wait until it is up."""
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-            mark=self.mark,
-        )
-        self.adapter = okx_adapter(
-            setup,
+        adapter = okx_adapter(
+            self.setup(),
             our_key(),
             rest_url=self.server.rest_url,
             ws_url=self.server.ws_url,
             watch=watch,
             timer_ns=timer_ns,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
         await self.up()
 
     async def touch(self) -> tuple[int, int]:
         """Best bid and ask of the market, in ticks."""
         depth = side_of(self.server).feed.depth(SYMBOL, 1)
         return depth.best_bid[0], depth.best_ask[0]
-
-    def query_trades(self, since_ns: int) -> None:
-        command = QueryTrades(venue=VENUE, symbol=SYMBOL, since_ns=since_ns)
-        self.adapter.submit(command, self.clock.now())
 
     @property
     def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own

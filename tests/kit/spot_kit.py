@@ -19,6 +19,7 @@ from citadel_micro.core.model.commands import (
     CancelOrder,
     PlaceOrder,
     QueryOrder,
+    QueryTrades,
     QueryVenue,
 )
 from citadel_micro.core.model.events import OrderState, VenueStatus
@@ -85,6 +86,7 @@ class LiveBench:
 
     venue = VENUE
     symbol = SYMBOL
+    mark = ""
     ticker = f"/api/v3/ticker/bookTicker?symbol={NATIVE}"
 
     def __init__(self, server: SimulatorServer, rules: Instrument) -> None:
@@ -106,6 +108,25 @@ class LiveBench:
 
     # a run
 
+    def setup(self) -> AdapterSetup:
+        """What the venue's adapter is made of."""
+        return AdapterSetup(
+            venue=self.venue,
+            instruments={self.symbol: self.rules},
+            config=cast("MicroConfig", None),
+            loop=asyncio.get_running_loop(),
+            clock=self.clock,
+            account=self.rows,
+            mark=self.mark,
+        )
+
+    def run(self, adapter: LiveAdapter) -> None:
+        """Start it with what was written down before."""
+        self.adapter = adapter
+        adapter.restore(dict(self.rows.values))
+        adapter.attach(self)
+        adapter.start()
+
     async def start(
         self,
         kind: KeyKind = "hmac",
@@ -114,25 +135,15 @@ class LiveBench:
         renew_s: float = 3_600.0,
         key: ApiKey | None = None,
     ) -> None:
-        setup = AdapterSetup(
-            venue=self.venue,
-            instruments={self.symbol: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-        )
-        self.adapter = spot_adapter(
-            setup,
+        adapter = spot_adapter(
+            self.setup(),
             key or demo_key(kind),
             rest_url=self.server.rest_url,
             ws_api_url=self.server.ws_url,
             renew_s=renew_s,
             watch=watch,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
+        self.run(adapter)
         await self.up()
 
     async def up(self, count: int = 1) -> None:
@@ -289,6 +300,10 @@ class LiveBench:
                 self.query(order)
                 await asyncio.sleep(0.1)
         return self.of(OrderState, order)[-1]
+
+    def query_trades(self, since_ns: int) -> None:
+        command = QueryTrades(venue=self.venue, symbol=self.symbol, since_ns=since_ns)
+        self.adapter.submit(command, self.clock.now())
 
     def statuses(self) -> list[bool]:
         """Whether orders could be placed, each time that this has changed."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from spot_kit import NATIVE, LiveBench, demo_key
 
 from citadel_micro.adapters.binance.instruments import binance_instruments, get
 from citadel_micro.adapters.binance.usdm_orders import usdm_adapter
-from citadel_micro.core.model.commands import QueryTrades
-from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.simulator.config import SimulatorConfig
 from citadel_micro.simulator.server import SimulatorServer
 
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from citadel_micro.core.model.account_events import MarginMode
-    from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import KeyKind
 
 VENUE = "binance-usdm"
@@ -45,16 +41,8 @@ class UsdmBench(LiveBench):
     def make(
         self, kind: KeyKind = "hmac", *, leverage: int = 5, mode: MarginMode = "isolated"
     ) -> None:
-        setup = AdapterSetup(
-            venue=VENUE,
-            instruments={SYMBOL: self.rules},
-            config=cast("MicroConfig", None),
-            loop=asyncio.get_running_loop(),
-            clock=self.clock,
-            account=self.rows,
-        )
-        self.adapter = usdm_adapter(
-            setup,
+        adapter = usdm_adapter(
+            self.setup(),
             replace(demo_key(kind), venue=VENUE),
             rest_url=self.server.rest_url,
             ws_api_url=self.server.ws_url,
@@ -62,13 +50,7 @@ class UsdmBench(LiveBench):
             leverage=leverage,
             mode=mode,
         )
-        self.adapter.restore(dict(self.rows.values))
-        self.adapter.attach(self)
-        self.adapter.start()
-
-    def query_trades(self, since_ns: int) -> None:
-        command = QueryTrades(venue=VENUE, symbol=SYMBOL, since_ns=since_ns)
-        self.adapter.submit(command, self.clock.now())
+        self.run(adapter)
 
     @property
     def exchange(self) -> Any:  # noqa: ANN401 - the simulator's own

@@ -27,7 +27,7 @@ E8 = Decimal(10) ** 8
 def test_long_short_funding_and_flat_again(tmp_path: Path) -> None:
     async def body(desk: SwapDesk) -> None:
         await desk.start()
-        engine, before = desk.micro.engine, desk.wallet
+        engine, before = desk.micro.engine, desk.wallet()
         bought = await desk.ended(
             desk.signal("buy", "0.02", time_limit_ms=4_000, on_timeout="cross_ioc")
         )
@@ -52,7 +52,7 @@ def test_long_short_funding_and_flat_again(tmp_path: Path) -> None:
         assert desk.position.quantity == 0
         assert await desk.micro.stop("the end") is True
         desk.books_agree()
-        assert abs(desk.wallet - before - desk.position.cash) < Decimal("0.00001")
+        assert abs(desk.wallet() - before - desk.position.cash) < Decimal("0.00001")
         path = desk.micro.journal.path
         await desk.micro.close()
         said: list[str] = []
