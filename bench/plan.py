@@ -78,7 +78,7 @@ class Aim:
     against: str = ""
     """The peer, or the floor below it."""
     beside: tuple[tuple[str, str, str], ...] = ()
-    """Words, row and column of figures to show with it: of the peer, of the floor."""
+    """Words with a place for the figure, its row and column: of the peer, of the floor."""
 
     def met(self, value: float) -> bool:
         """Whether a measured value reaches it."""
@@ -97,14 +97,14 @@ def _frames(case: str, *, floor: bool = False) -> tuple[tuple[str, str, str], ..
     if floor:
         who |= {"scan in C with a book": "floor: scan in C, with", "simdjson": "floor: simdjson"}
     return tuple(
-        (f"{words}, µs", rf"{case} \(\d+\) / {row}", "us/frame, median")
+        (f"{words} {{}} µs", rf"{case} \(\d+\) / {row}", "us/frame, median")
         for words, row in who.items()
     )
 
 
 TICK: Final = (
-    ("C echo, µs", "C echo$", "5 ms gaps p50"),
-    ("echo, same loop, µs", "echo in Python", "5 ms gaps p50"),
+    ("C echo {} µs", "C echo$", "5 ms gaps p50"),
+    ("echo, same loop {} µs", "echo in Python", "5 ms gaps p50"),
 )
 AIMS: Final = (
     Aim("USD-M depth frame to book", "30x", "bench_peers", "USD-M, depth" + CCXT, "against ours", "ccxt.pro", _frames("USD-M, depth", floor=True)),
@@ -115,24 +115,24 @@ AIMS: Final = (
     Aim("Coinbase", "9x", "bench_peers", "Coinbase Advanced" + CCXT, "against ours", "ccxt.pro", _frames("Coinbase Advanced")),
     Aim("socket to book, OKX", "3x", "bench_socket", "OKX, books .* / nautilus", "against ours", "nautilus_trader"),
     Aim("socket to book, Bybit", "3x", "bench_socket", "Bybit .* / nautilus", "against ours", "nautilus_trader"),
-    Aim("1,000 symbols, 20,000 frames a second", "<= 1.25x", "bench_crowd", "20,000 a second / stoic-citadel", "times bare", "a bare reader", (("bare, µs", "20,000 a second / bare", "us/frame, processor, median"),)),
-    Aim("signal to ack of a whole micro, p50", "<= 2.4 ms", "bench_ack", r"before_publish / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk", (("the disk alone, ms", "before_publish / the disk", "p50, ms"),)),
+    Aim("1,000 symbols, 20,000 frames a second", "<= 1.25x", "bench_crowd", "20,000 a second / stoic-citadel", "times bare", "a bare reader", (("{} µs", "20,000 a second / bare", "us/frame, processor, median"),)),
+    Aim("signal to ack of a whole micro, p50", "<= 2.4 ms", "bench_ack", r"before_publish / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk", (("the disk alone {} ms", "before_publish / the disk", "p50, ms"),)),
     Aim("the same with busy_poll, p50", "<= 2.0 ms", "bench_ack", r"before_publish, busy_poll / \*\*submit -> acknowledged", "p50, ms", "two waits for the disk"),
     Aim("the same with busy_poll, p99", "<= 4 ms", "bench_ack", r"before_publish, busy_poll / \*\*submit -> acknowledged", "p99, ms", "two waits for the disk"),
-    Aim("signal received by micro, p50", "<= 1 ms", "bench_ack", r"before_publish / \*\*submit -> received", "p50, ms", "one wait for the disk", (("the disk alone, ms", "before_publish / the disk", "p50, ms"),)),
-    Aim("round trip of the wire, both ours", "<= 1.3x", "bench_wire", "both ours$", "times floor", "blocking pyzmq", (("blocking pyzmq, us", "blocking pyzmq on both", "p50, us"),)),
+    Aim("signal received by micro, p50", "<= 1 ms", "bench_ack", r"before_publish / \*\*submit -> received", "p50, ms", "one wait for the disk", (("the disk alone {} ms", "before_publish / the disk", "p50, ms"),)),
+    Aim("round trip of the wire, both ours", "<= 1.3x", "bench_wire", "both ours$", "times floor", "blocking pyzmq", (("{} µs", "blocking pyzmq on both", "p50, us"),)),
     Aim("CURVE on the wire", "<= 1.15x", "bench_wire", "CURVE costs ours", "times floor", "without it"),
     Aim("tick to order, 5 ms gaps, synced, p50", "<= 700 µs", "bench_tick", "ours, spot, websocket$", "5 ms gaps p50", "C echo", TICK),
     Aim("the same with busy_poll", "<= 550 µs", "bench_tick", "ours, spot, websocket, busy_poll$", "5 ms gaps p50", "C echo"),
     Aim("order over REST, 5 ms gaps", "3x", "bench_tick", "ccxt.pro REST / ours REST, spot$", "5 ms gaps", "ccxt.pro"),
     Aim("the same, journal not synced", "3x", "bench_tick", "ccxt.pro REST / ours REST, spot, not synced$", "5 ms gaps", "ccxt.pro"),
     Aim("an approved order, six symbols", "<= 10 µs", "bench_gate", "a position and an order in each of six", "p50, µs"),
-    Aim("end of an order to Freqtrade's database, p50", "<= 100 ms", "bench_macro", "the end of an order in Freqtrade's", "p50, ms", "Freqtrade's own sleep", (("ms", "the same with the stock sleep", "p50, ms"),)),
+    Aim("end of an order to Freqtrade's database, p50", "<= 100 ms", "bench_macro", "the end of an order in Freqtrade's", "p50, ms", "Freqtrade's own sleep", (("{} ms", "the same with the stock sleep", "p50, ms"),)),
     Aim("one order on a capture, filled at once", "250,000/s", "bench_work", "filled at once", "frames/s"),
     Aim("the same, resting all the time", "250,000/s", "bench_work", "resting far away", "frames/s"),
-    Aim("a prepared capture against a backtester", "4x", "race_work", "nautilus_trader", "ours prepared / it, its preparation counted", "nautilus_trader", (("frames/s", "nautilus_trader", "frames/s"), ("ours", "ours, prepared", "frames/s"))),
-    Aim("a prepared capture against a compiled loop", "0.5x", "race_work", "hftbacktest", "ours prepared / it", "hftbacktest", (("frames/s", "hftbacktest", "frames/s"), ("ours", "ours, prepared", "frames/s"))),
-    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "as micro writes it", "bytes an event", "a record an event", (("bytes", "a record an event, not", "bytes an event"),)),
+    Aim("a prepared capture against a backtester", "4x", "race_work", "nautilus_trader", "ours prepared / it, its preparation counted", "nautilus_trader", (("{} frames/s", "nautilus_trader", "frames/s"), ("ours {}", "ours, prepared", "frames/s"))),
+    Aim("a prepared capture against a compiled loop", "0.5x", "race_work", "hftbacktest", "ours prepared / it", "hftbacktest", (("{} frames/s", "hftbacktest", "frames/s"), ("ours {}", "ours, prepared", "frames/s"))),
+    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "as micro writes it", "bytes an event", "a record an event", (("{} bytes", "a record an event, not", "bytes an event"),)),
     Aim("micro with one symbol, resident", "<= 60 MB", "bench_memory", "micro: MB", "median", "Python and its libraries"),
     Aim("a book of 2,000 levels with digits", "<= 60 KiB", "bench_memory", "a book of 2,000", "median"),
     Aim("200 symbols at 10 Hz, micro", "<= 5 %", "bench_many", "1 micro, 1 macro, 200", "micro %"),
@@ -201,8 +201,9 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| aim | wanted | measured | against | script | |"
     yield "| --- | ---: | ---: | --- | --- | --- |"
     for row in rows:
-        value = "" if row["measured"] is None else f"{row['measured']:,.10g}"
-        figures = ", ".join(f"{words} {each:,.10g}" for words, each in row["beside"].items())
+        unit = re.sub(r"^(<= )?[\d,.]+", "", row["wanted"])
+        value = "" if row["measured"] is None else f"{row['measured']:,.10g}{unit}"
+        figures = ", ".join(words.format(f"{each:,.10g}") for words, each in row["beside"].items())
         against = f"{row['against']} ({figures})" if figures else row["against"]
         yield (
             f"| {row['aim']} | {row['wanted']} | {value} | {against} | {row['bench']} "

@@ -130,7 +130,7 @@ def test_an_aim_is_met_missed_or_not_measured() -> None:
     module = script("plan")
     aims = [
         module.Aim(
-            "most", "<= 0.5 ms", "work", "disk", "p50", "peer", (("it, ms", "disk", "p50"),)
+            "most", "<= 0.5 ms", "work", "disk", "p50", "peer", (("it {} ms", "disk", "p50"),)
         ),
         module.Aim("least", "3x", "work", "at once", "ratio"),
         module.Aim("gone", "3x", "work", "nowhere", "ratio"),
@@ -138,8 +138,8 @@ def test_an_aim_is_met_missed_or_not_measured() -> None:
     rows = module.judged(result(PRINTED), aims)
     assert [row["verdict"] for row in rows] == ["met", "missed", "not measured"]
     assert list(module.lines_of(rows))[2:] == [
-        "| most | <= 0.5 ms | 0.47 | peer (it, ms 0.47) | work | met |",
-        "| least | 3x | 2.5 |  | work | missed |",
+        "| most | <= 0.5 ms | 0.47 ms | peer (it 0.47 ms) | work | met |",
+        "| least | 3x | 2.5x |  | work | missed |",
         "| gone | 3x |  |  | work | not measured |",
     ]
 
