@@ -62,6 +62,8 @@ class Peer:
     refuses_us: str = ""
     """Why it rejects orders of this process; empty when it accepts them."""
     meter: SkewMeter = field(default_factory=SkewMeter)
+    drift_ns: int = 0
+    """Its wall clock minus the clock that its orders are stamped with."""
     first_mono_ns: int = 0
     """Our monotonic clock at its first heartbeat."""
     serves: frozenset[tuple[str, str]] = frozenset()
@@ -216,6 +218,7 @@ class MicroStateCache:
             peer = Peer(beat.instance)
         now_mono = time.monotonic_ns()
         peer.meter.update(beat.wall_ns, beat.mono_ns, time.time_ns(), now_mono)
+        peer.drift_ns = beat.clock_drift_ns
         peer.state, peer.mode, peer.schema = beat.state, beat.mode, beat.schema
         peer.started_ns, peer.working = beat.started_ns, beat.working
         peer.beat_seq, peer.beat_mono_ns = beat.seq, now_mono

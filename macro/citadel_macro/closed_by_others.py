@@ -82,7 +82,7 @@ def book(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
         if exchange.link.is_away(report.symbol):
             continue  # its account is not known now
         exchange.weighed[report.signal_id] = _held(exchange, report.symbol)
-        trade = _closed_by(report)
+        trade = _closed_by(exchange, report)
         if trade is None:
             _forget(exchange, report)
             continue
@@ -103,7 +103,7 @@ def book(bot: FreqtradeBot, exchange: BridgeMixin) -> None:
         if share > 0:
             missing[base] -= share
             found.append((trade, report, share))
-        elif exchange.link.now_ns() - report.updated_ns > SETTLED_NS:
+        elif exchange.link.now_of(report) - report.updated_ns > SETTLED_NS:
             _forget(exchange, report)
     for trade, report, share in reversed(found):
         exchange.shares[report.signal_id] = share
@@ -121,20 +121,31 @@ def _forget(exchange: BridgeMixin, report: ExecutionReport) -> None:
     exchange.weighed.pop(report.signal_id, None)
 
 
-def _closed_by(report: ExecutionReport) -> Trade | None:
+def _closed_by(exchange: BridgeMixin, report: ExecutionReport) -> Trade | None:
     """The trade that an order may have reduced; None if it is booked, or none of ours was open then."""
     if Order.order_by_id(report.signal_id, report.symbol) is not None:
         return None
     open_trades: list[Trade] = Trade.get_open_trades()
     for trade in open_trades:
-        opened_ns = trade.open_date_utc.timestamp() * 1e9
         if (
             trade.pair == report.symbol
             and trade.exit_side == report.side
-            and report.updated_ns > opened_ns
+            and report.updated_ns > _opened_ns(exchange, trade)
         ):
             return trade
     return None
+
+
+def _opened_ns(exchange: BridgeMixin, trade: Trade) -> int:
+    """When a trade was opened, by the clock of micro's reports where that of its entry is known.
+
+    That clock stands still while its machine is suspended, and does not follow one that is set: by
+    Freqtrade's date an order that closed the trade could have come before it.
+    """
+    entries = (each for each in trade.orders if each.ft_order_side == trade.entry_side)
+    first = next(entries, None)
+    report = None if first is None else exchange.link.report(first.order_id)
+    return int(trade.open_date_utc.timestamp() * 1e9) if report is None else report.created_ns
 
 
 def _is_leaving(exchange: BridgeMixin, trade: Trade) -> bool:

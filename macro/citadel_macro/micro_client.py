@@ -143,6 +143,10 @@ class MicroLink:
         """Wall clock that expiry times are compared with."""
         return time.time_ns()
 
+    def now_of(self, report: ExecutionReport) -> int:
+        """Now, by the clock that a report is stamped with."""
+        return self.connector.stamp_now_ns(report.instance)
+
     # --- orders ----------------------------------------------------------------------------------
 
     def submit(
