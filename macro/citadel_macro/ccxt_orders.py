@@ -79,8 +79,14 @@ def failed(report: ExecutionReport) -> bool:
     return report.kind == "stop" and not report.reason_code.startswith("CANCELED_BY")
 
 
-def order_dict(report: ExecutionReport) -> dict[str, Any]:
-    """One parent order in ccxt's form; amounts in base units, money in quote units."""
+def order_dict(report: ExecutionReport, sent_ns: int | None = None) -> dict[str, Any]:
+    """One parent order in ccxt's form; amounts in base units, money in quote units.
+
+    Args:
+        report: of it.
+        sent_ns: when it was sent, by our clock; None: when micro says that it came.
+    """
+    created_ns = report.created_ns if sent_ns is None else sent_ns
     quantity, filled = Decimal(report.quantity), Decimal(report.filled)
     last = max((fill.ts_ns for fill in report.fills), default=None)
     order: dict[str, Any] = {
@@ -98,8 +104,8 @@ def order_dict(report: ExecutionReport) -> dict[str, Any]:
         "status": order_status(report),
         "fee": fee_of(report.fills),
         "trades": trade_dicts(report),
-        "timestamp": _ms(report.created_ns),
-        "datetime": _iso(report.created_ns),
+        "timestamp": _ms(created_ns),
+        "datetime": _iso(created_ns),
         "lastTradeTimestamp": None if last is None else _ms(last),
         "stopPrice": _float(report.stop_price),
         "info": {

@@ -39,6 +39,9 @@ CLOCK_ERROR_NS: Final = 1_000_000_000
 """How far micro's clock, known from heartbeats, may be off by their delay on the way. As much as
 two clocks may differ before no new risk is taken."""
 
+MOST_SENT: Final = 1_000
+"""Orders whose time of sending is kept at hand."""
+
 
 def _age_s(now_ns: int, then_ns: int) -> float:
     """Seconds from ``then_ns`` to now; a message from the near future has just been sent."""
@@ -73,6 +76,8 @@ class MicroLink:
         self.settings = settings
         self.strategy = strategy
         self._asked_balances = -BALANCES_EVERY_S
+        self._sent: dict[str, int] = {}
+        """When orders were sent, in ns of our wall clock; the oldest are looked up again."""
 
     @classmethod
     def open(cls, settings: BridgeSettings, config: Mapping[str, Any]) -> MicroLink:
@@ -161,7 +166,26 @@ class MicroLink:
         with makes_sense():
             strategy = request.strategy or self.strategy
             sent = self.connector.submit(replace(request, strategy=strategy, signal_id=signal_id))
+        self._remember(signal_id or sent.signal.signal_id, sent.signal.created_ns)
         return sent.signal, sent.report
+
+    def sent_ns(self, report: ExecutionReport) -> int:
+        """When an order was sent, by our clock; of one that is not ours, when micro says that it came.
+
+        micro's clock stands still while its machine is suspended, and does not follow one that is set:
+        Freqtrade would take an order of now for one that has waited too long.
+        """
+        known = self._sent.get(report.signal_id)
+        if known is None:
+            signal = self.signal(report.signal_id)
+            known = report.created_ns if signal is None else signal.created_ns
+            self._remember(report.signal_id, known)
+        return known
+
+    def _remember(self, signal_id: str, sent_ns: int) -> None:
+        if len(self._sent) >= MOST_SENT:
+            del self._sent[next(iter(self._sent))]
+        self._sent[signal_id] = sent_ns
 
     def signal(self, signal_id: str) -> Signal | None:
         """An order of ours as sent, from the intent log."""

@@ -137,7 +137,7 @@ def _dispose(
     trade = trades[0] if trades else None
     if trade is not None and report.side == trade.exit_side:
         side = "stoploss" if report.kind == "stop" else report.side
-        _join(bot, trade, report, side)
+        _join(bot, exchange, trade, report, side)
         return "attached"
     if report.kind == "stop" or (report.side == "sell" and not bot.strategy.can_short):
         logger.error(
@@ -154,9 +154,9 @@ def _dispose(
             return "flattened"
     if trade is None:
         trade = _new_trade(bot, exchange, report, leverage)
-    _join(bot, trade, report, report.side)
+    _join(bot, exchange, trade, report, report.side)
     if flattening is not None and orders.has_filled(flattening):
-        _join(bot, trade, flattening, flattening.side)
+        _join(bot, exchange, trade, flattening, flattening.side)
     return "adopted"
 
 
@@ -181,10 +181,10 @@ def rebook(
     flattening = _flatten(exchange, report) if _flattens(exchange) else None
     trades = Trade.get_trades([Trade.pair == report.symbol, Trade.is_open.is_(True)]).all()
     trade = trades[0] if trades else _new_trade(bot, exchange, report, leverage)
-    _join(bot, trade, report, report.side, row)
+    _join(bot, exchange, trade, report, report.side, row=row)
     if flattening is None or not orders.has_filled(flattening):
         return "adopted"
-    _join(bot, trade, flattening, flattening.side)
+    _join(bot, exchange, trade, flattening, flattening.side)
     trade.exit_reason = FLATTEN_TAG
     Trade.commit()  # type: ignore[no-untyped-call]
     return "flattened"
@@ -196,13 +196,15 @@ def _flattens(exchange: BridgeMixin) -> bool:
 
 def _join(
     bot: FreqtradeBot,
+    exchange: BridgeMixin,
     trade: Trade,
     report: ExecutionReport,
     side: str,
+    *,
     row: Order | None = None,
 ) -> None:
     """Add an order to a trade the way Freqtrade does for one that it finds on the exchange."""
-    order = orders.order_dict(report)
+    order = orders.order_dict(report, exchange.link.sent_ns(report))
     price = float(Decimal(report.average or "0"))
     if row is None:
         row = Order.parse_from_ccxt_object(order, trade.pair, side, order["amount"], price)
@@ -240,7 +242,7 @@ def _new_trade(
         fee_close=fee,
         open_rate=rate,
         open_rate_requested=float(Decimal(report.limit_price)) if report.limit_price else rate,
-        open_date=datetime.fromtimestamp(report.created_ns / 1e9, tz=UTC),
+        open_date=datetime.fromtimestamp(exchange.link.sent_ns(report) / 1e9, tz=UTC),
         exchange=exchange.id,
         strategy=bot.strategy.get_strategy_name(),
         enter_tag=ADOPTED_TAG,

@@ -77,7 +77,7 @@ class SeenMixin(AccountMixin):
         """Return a report to Freqtrade, recording what it was shown; lock a rejected entry's pair."""
         if not self.link.owns(report):
             return orders.part_of(orders.order_dict(report), self._share_of(report))
-        order = orders.order_dict(report)
+        order = orders.order_dict(report, self.link.sent_ns(report))
         if orders.is_terminal(report):
             self._shown.pop(report.signal_id, None)
             self._note_end(report)

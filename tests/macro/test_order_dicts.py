@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import time
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 
 from citadel_macro import ccxt_orders as orders
 from citadel_macro import tca
+from citadel_macro.config import BridgeSettings
+from citadel_macro.micro_client import MOST_SENT, MicroLink
 from citadel_proto.messages import (
     TERMINAL_STATUSES,
     Balance,
@@ -273,3 +277,33 @@ def test_number_text_is_exact_and_plain(value: float) -> None:
     text = orders.text(value)
     assert float(text) == value
     assert "e" not in text.lower()
+
+
+def test_an_order_is_as_old_as_freqtrade_knows_it_to_be() -> None:
+    """By micro's stamp it would have waited for an hour: ``unfilledtimeout`` would cancel it at once."""
+    sent_ns = time.time_ns()
+    asked: list[str] = []
+
+    def intent(signal_id: str) -> Any:  # noqa: ANN401 - as much of one as is read
+        asked.append(signal_id)
+        return (
+            SimpleNamespace(signal=SimpleNamespace(created_ns=sent_ns))
+            if signal_id == "s-1"
+            else None
+        )
+
+    connector: Any = SimpleNamespace(intents=SimpleNamespace(get=intent))
+    link = MicroLink(connector, BridgeSettings(), "S")
+    stamped = report(created_ns=sent_ns - 3_600 * 10**9)
+    for _ in range(3):
+        shown = orders.order_dict(stamped, link.sent_ns(stamped))
+        assert shown["timestamp"] == sent_ns // 1_000_000
+    assert asked == ["s-1"], "looked up once"
+    row = Order.parse_from_ccxt_object(shown, "BTC/USDT", "buy")
+    assert abs(row.order_date_utc.timestamp() - sent_ns / 1e9) < 1
+    others = report(signal_id="theirs", created_ns=5)
+    assert link.sent_ns(others) == 5
+    for number in range(MOST_SENT):
+        link.sent_ns(report(signal_id=f"s-{number + 2}"))
+    assert link.sent_ns(stamped) == sent_ns, "looked up again"
+    assert asked.count("s-1") == 2
