@@ -19,7 +19,7 @@ from citadel_micro.core.model.commands import (
     QueryVenue,
     RequestSnapshot,
 )
-from citadel_micro.core.model.events import TimerFired
+from citadel_micro.core.model.events import TimerFired, TradeTick
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.engine import Command, Engine
@@ -62,6 +62,9 @@ class OfflineDriver:
         self._paper_ns = NEVER
         self.due_ns = NEVER
         """When something other than a market event happens next."""
+        self.changes = 0
+        """Grows with all that may change what engine or venue look at, but for the engine's own timer when nothing
+        comes of it (``executor.due_ns`` tells of its orders), and for trades when nothing comes of them."""
 
     @property
     def journals(self) -> bool:
@@ -88,8 +91,11 @@ class OfflineDriver:
         if commands:
             self._carry_out(commands, now_ns)
         if commands or moved:
+            self.changes += 1
             self._arm()
             return
+        if type(event) is not TradeTick:
+            self.changes += 1
         timer_ns = engine.next_timer()
         paper_ns = self._paper_ns
         self.due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
@@ -104,6 +110,7 @@ class OfflineDriver:
         """Execute everything that is due up to and including a time, in order."""
         while self.due_ns <= until_ns:
             now_ns = self.due_ns
+            self.changes += self._paper_ns <= now_ns
             for report in self.paper.due(now_ns):
                 self._handle(report, now_ns)
             timer_ns = self.engine.next_timer()
@@ -115,6 +122,8 @@ class OfflineDriver:
         if self._journal is not None:
             self._journal.event(now_ns, event)
         commands = self.engine.handle(event, now_ns)
+        if commands or type(event) is not TimerFired:
+            self.changes += 1
         if commands:
             self._carry_out(commands, now_ns)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WORTH: Final = 2
 """Frames passed over for which it was worth to find out what is watched."""
 MOST_WAIT: Final = 32
+SOON_NS: Final = 60_000_000_000
+"""Between two steps what is due is done at once; whether a longer gap is one the caller must say."""
 
 
 class Passing:
@@ -35,6 +37,9 @@ class Passing:
         """Time of the last of them."""
         self._steps = steps
         self._of: tuple[OfflineDriver, InstrumentState] | None = None
+        self._at = (-1, 0)
+        self._seen: tuple[Watched, int] | None = None
+        """What is watched, and until when, as found when the driver had changed so often."""
         self._wait = self._left = 0
         """Steps to hand out without looking: after a look that was in vain, twice as many each time."""
 
@@ -48,26 +53,36 @@ class Passing:
 
         ``now_ns`` is the driver's time, before which no step happens.
         """
+        step: tuple[int, object] | None = None
         while self._of is not None and now_ns < until_ns:
             if self._left:
                 self._left -= 1
                 break
             driver, inst = self._of
-            watched = _watched(driver, inst, now_ns)
+            at = (driver.changes, driver.engine.executor.due_ns)
+            if at != self._at:
+                self._at, self._seen = at, _watched(driver, inst, now_ns)
+            watched = self._seen
             if watched is None:
                 self._looked(0)
                 break
             due_ns = min(watched[1], driver.due_ns, until_ns)
             frames, now_ns, step, event, change = pass_over(
-                self._steps, inst, watched[0], now_ns, due_ns
+                self._steps, inst, watched[0], now_ns, due_ns, step
             )
             self.frames += frames
             self.now_ns = now_ns
-            self._looked(frames)
-            if event is None:
-                return cast("Step | None", step)
-            driver.market(cast("MarketEvent", event), now_ns, change)
-        return next(self._steps, None)
+            if event is not None:
+                self._looked(frames)
+                driver.market(cast("MarketEvent", event), now_ns, change)
+            elif step is None:
+                return None
+            elif driver.due_ns <= step[0] < until_ns and step[0] - now_ns < SOON_NS:
+                driver.advance(step[0])  # as it would before it
+                now_ns = step[0]
+            else:
+                break
+        return next(self._steps, None) if step is None else cast("Step", step)
 
     def _looked(self, frames: int) -> None:
         """After a look: how many steps to wait for the next one."""

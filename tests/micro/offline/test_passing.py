@@ -227,9 +227,10 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
         while at < len(steps):
             watched = drawn(rng, plain.market)
             until_ns = 2**62 if rng.random() < 0.7 else steps[at][0] + rng.randint(0, 10**9)
-            given = iter(steps[at:])
+            first = steps[at] if rng.random() < 0.5 else None
+            given = iter(steps[at + (first is not None) :])
             count, now_ns, step, event, change = passing.pass_over(
-                given, quick, watched, steps[at][0], until_ns
+                given, quick, watched, min(steps[at][0], 2**62), until_ns, first
             )
             for _, (each,) in steps[at : at + count - (event is not None)]:
                 news = apply(plain.market, each)
@@ -268,11 +269,11 @@ def test_what_is_no_single_plain_event_is_left_alone() -> None:
         *((2**70, (first,)), (1, None), (1, [first, second])),
     ):
         empty: list[Any] = [(0, ()), (0, []), odd, (3, ())]
-        assert passing.pass_over(iter(empty), inst, NOBODY, 0, 2**62) == (
+        assert passing.pass_over(iter(empty), inst, NOBODY, 0, 2**62, None) == (
             2, 0, odd, None, 0,
         )  # fmt: skip
-    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 10) == (1, 9, None, None, 0)
-    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 9)[:3] == (0, 9, (7, ()))
+    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 10, None) == (1, 9, None, None, 0)
+    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 9, None)[:3] == (0, 9, (7, ()))
 
 
 @needs_compiled
@@ -280,20 +281,26 @@ def test_what_cannot_be_watched_is_refused() -> None:
     inst = state(MarketBook)
     many = [(True, 1.0, 1.0)] * (MOST_WATCHED + 1)
     with pytest.raises(ValueError, match="too much"):
-        passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), 0, 1)
+        passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), 0, 1, None)
     with pytest.raises(TypeError, match="InstrumentState"):
-        passing.pass_over(iter(()), object(), NOBODY, 0, 1)
+        passing.pass_over(iter(()), object(), NOBODY, 0, 1, None)
 
     def damaged_capture() -> Iterator[Any]:
         yield 0, ()
         raise BadInput("the capture ends here")
 
     with pytest.raises(BadInput, match="ends here"):
-        passing.pass_over(damaged_capture(), inst, NOBODY, 0, 1)
+        passing.pass_over(damaged_capture(), inst, NOBODY, 0, 1, None)
 
 
 def test_without_the_compiled_kernel_every_step_is_handed_out() -> None:
     steps: list[Any] = [(1, ()), (2, ())]
     given = iter(steps)
-    assert passing._python(given, state(MarketBook), NOBODY, 0, 9) == (0, 0, steps[0], None, 0)
+    assert passing._python(given, state(MarketBook), NOBODY, 0, 9, None) == (
+        0,
+        0,
+        steps[0],
+        None,
+        0,
+    )
     assert next(given) is steps[1]

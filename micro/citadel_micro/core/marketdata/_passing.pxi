@@ -139,7 +139,7 @@ cdef inline PyObject *_only(PyObject *events, bint *none) noexcept:
     return NULL
 
 
-def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns):
+def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns, first=None):
     """See ``core.marketdata.passing``."""
     cdef Watched what
     cdef Py_ssize_t frames = 0
@@ -151,13 +151,18 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns):
     cdef PyObject *kind
     cdef int change
     cdef bint none = False
-    cdef object step, key, names = None
+    cdef object key, names = None
+    cdef object step = first
     if CITADEL_TYPE(<PyObject *>inst) != <PyObject *>states_type:
         raise TypeError("inst is no InstrumentState")
     _read_watched(&what, watched)
     key = inst.key
     market = <object>_at(inst, slots.inst_market)
-    for step in steps:
+    while True:
+        if step is None:
+            step = next(steps, None)
+            if step is None:
+                return frames, now_ns, None, None, 0
         at = <PyObject *>step
         if (
             not PyTuple_CheckExact(at)
@@ -172,6 +177,7 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns):
         if none:
             frames += 1
             now_ns = later_ns
+            step = None
             continue
         if event == NULL:
             return frames, now_ns, step, None, 0
@@ -189,13 +195,12 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns):
             return frames, now_ns, step, None, 0
         frames += 1
         now_ns = later_ns
-        if change == 0:
-            continue
         if change == UPDATED:
             if kind == <PyObject *>trade_type:
                 if _unreached(&what, event):
-                    continue
+                    change = 0
             elif _unmoved(&what, market, kind == <PyObject *>depth_type):
-                continue
-        return frames, now_ns, None, <object>event, change | MOVED
-    return frames, now_ns, None, None, 0
+                change = 0
+        if change:
+            return frames, now_ns, None, <object>event, change | MOVED
+        step = None

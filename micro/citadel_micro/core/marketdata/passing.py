@@ -37,21 +37,26 @@ class Watched(NamedTuple):
     tick: float
 
 
-def _python(
-    steps: Iterator[Step], inst: object, watched: Watched, now_ns: int, until_ns: int
+def _python(  # noqa: PLR0917 - by position, as the compiled one
+    steps: Iterator[Step],
+    inst: object,
+    watched: Watched,
+    now_ns: int,
+    until_ns: int,
+    first: Step | None = None,
 ) -> Passed:
     """Pass over nothing."""
     del inst, watched, until_ns
-    return 0, now_ns, next(steps, None), None, 0
+    return 0, now_ns, next(steps, None) if first is None else first, None, 0
 
 
-pass_over: Final[Callable[[Iterator[Step], object, Watched, int, int], Passed]] = (
+pass_over: Final[Callable[[Iterator[Step], object, Watched, int, int, Step | None], Passed]] = (
     _python if kernel.LIVE is None else kernel.LIVE.pass_over
 )
 """Take frames as long as they are plain and change nothing of what is watched.
 
 Args: (time of receipt, events) of each frame; the ``InstrumentState`` that they are of; what is watched; the time
-now; the time at which something else is due. Times are ns.
+now; the time at which something else is due; None, or the first step, before those. Times are ns.
 
 Returns how many frames were taken, the time of the last, and what ended it: a step that was left
 alone, or else an event that was applied and what it changed (``Change``, and a bit that says that
