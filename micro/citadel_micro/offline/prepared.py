@@ -108,11 +108,17 @@ class PreparedWriter:
             NoPlaceError: a time is out of range; the same.
         """
         recv_ns, events = step
+        deltas = self._deltas
+        if type(events) is tuple and len(events) == 1 and deltas.add(recv_ns, events[0]):
+            self._frames += 1  # nearly all
+            self._last_ns = recv_ns
+            if len(deltas) >= BLOCK_BYTES:
+                self._append_market()
+            return
         if isinstance(events, _BETWEEN):
             self._append(EVENT, recv_ns, records.encode(events))
             return
         self._frames += 1
-        deltas = self._deltas
         fits = deltas.add(recv_ns, events[0]) if len(events) == 1 else self._group(recv_ns, events)
         if not fits:
             rows = [records.encode(each) for each in events]

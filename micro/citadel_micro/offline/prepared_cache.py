@@ -130,12 +130,13 @@ class Source:
         writer = self._begin(partial)
         good = writer is not None
         try:
+            add = None if writer is None else writer.add
             for step in steps:
-                if good and writer is not None:
+                if add is not None:
                     try:
-                        writer.add(step)
+                        add(step)
                     except (OSError, NoPlaceError) as error:
-                        good = self._gave_up(error)
+                        good, add = self._gave_up(error), None
                 yield step
             if good and writer is not None:
                 try:
