@@ -241,7 +241,12 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
             if event is not None:
                 apply(plain.market, steps[at - 1][1][0])
                 assert event is steps[at - 1][1][0]
-                assert change > 8 + 1 or matters(watched, plain.market, event), (watched, event)
+                assert (
+                    change > 8 + 1
+                    or matters(watched, plain.market, event)
+                    # One that has a whole number for a size, as no decoder gives it, is handed out too.
+                    or {type(each) for each in plain.market.best() or ()} != {float}
+                ), (watched, event)
                 ended["moved"] += 1
             elif step is not None:
                 assert step is steps[at]

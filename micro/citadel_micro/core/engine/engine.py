@@ -27,7 +27,7 @@ from citadel_micro.core.execution.risk_view import EngineRiskView
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.order_flow import FlowFeatures
-from citadel_micro.core.marketdata.plain_events import OTHER, QUIET, market_event
+from citadel_micro.core.marketdata.plain_events import OTHER, QUIET, market_events
 from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.arithmetic import DECISIONS
@@ -115,6 +115,7 @@ class Engine:
                 open_orders=open_orders,
             )
         limits = config.limits
+        self._market_event = market_events(self._inst_states)
         self.portfolio = Portfolio(
             limits.reporting_currency,
             par_currencies=limits.par_currencies,
@@ -164,7 +165,7 @@ class Engine:
         if now_ns < self._now_ns:  # noqa: PLR1730 - max() takes three times as long
             now_ns = self._now_ns
         self._now_ns = now_ns
-        change = market_event(self._inst_states, event)
+        change = self._market_event(event)
         if change == QUIET and now_ns < self._tick_ns and now_ns < self.executor.due_ns:
             out = self._out
             if not (out.commands or out.durable or self.order_store.changed):
@@ -369,8 +370,7 @@ class Engine:
         if self.view.reconciling:
             self._reconciliation.check(now_ns)
 
-    def _on_balances(self, event: BalancesUpdated, now_ns: int) -> None:
-        del now_ns
+    def _on_balances(self, event: BalancesUpdated, _now_ns: int) -> None:
         self.portfolio.set_balances(event.venue, event.balances, event.exchange_ns or None)
         self.order_store.holdings_changed()
 

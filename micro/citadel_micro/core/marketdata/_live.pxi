@@ -1,6 +1,6 @@
 # The plain events of a market that is followed: the next change of a LIVE book, a newer quote, a new trade.
 #
-# These stand in for the methods of ``MarketBook`` and ``FlowFeatures`` of the same names, and ``market_event`` for
+# These stand in for the methods of ``MarketBook`` and ``FlowFeatures`` of the same names, and ``MarketEvents`` for
 # what the engine does around them. Each first looks whether
 # the event is a plain one, without changing anything, and leaves every other to the method in Python, which
 # remains the rule: what is done here must be what it would do. State stays where it is, in the slots of the
@@ -156,6 +156,17 @@ cdef inline bint _is_market(object market) noexcept:
     )
 
 
+cdef inline int _add(object flow, double number, object at_ns, int64_t of_ns) except -1:
+    """``CellSums.add``, to sums whose slots were looked at; the method itself begins a cell."""
+    cdef int64_t cell = 0
+    _whole(_at(flow, slots.cell), &cell)
+    if of_ns // CELL_NS > cell:
+        flow.add(number, at_ns)
+    else:
+        _put_at(flow, slots.sum, PyFloat_FromDouble(PyFloat_AS_DOUBLE(_at(flow, slots.sum)) + number))
+    return 0
+
+
 # --- quotes ---------------------------------------------------------------------------------------
 
 
@@ -246,7 +257,7 @@ cdef bint _trade(object self, object trade) except -1:
     """True for a new one; False where it is not plain, and nothing was done."""
     cdef int64_t stamp = 0, recv_ns = 0, last_ns = 0, exchange_ns = 0, traded_ns = 0
     cdef int64_t least = 0, known = 0, left = 0, happened = 0, newest = 0, cell = 0, seen = 0
-    cdef double size, traded, total
+    cdef double size, traded
     cdef PyObject *event = <PyObject *>trade
     cdef PyObject *name
     cdef PyObject *young
@@ -280,7 +291,6 @@ cdef bint _trade(object self, object trade) except -1:
         or not _whole(_at(flow, slots.cell), &cell)
         or not PyFloat_CheckExact(_at(self, at.traded))
         or not PyFloat_CheckExact(_at(flow, slots.sum))
-        or recv_ns // CELL_NS > cell  # the next cell of the sums
         or PyDict_GET_SIZE(young) >= MOST_TRADES
     ):
         return False
@@ -305,13 +315,12 @@ cdef bint _trade(object self, object trade) except -1:
         _put_at(news, slots.happened_ns, PyLong_FromLongLong(happened))
     size = PyFloat_AS_DOUBLE(value)
     traded = PyFloat_AS_DOUBLE(_at(self, at.traded)) + size
-    total = PyFloat_AS_DOUBLE(_at(flow, slots.sum)) + (size if <object>side == "buy" else -size)
     _put_at(self, at.last_trade, trade)
     _put_at(self, at.news, trade)
     _put_at(self, at.traded, PyFloat_FromDouble(traded))
     if traded_ns <= last_ns and stamp > exchange_ns:
         _put_at(self, at.traded_ns, <object>PyTuple_GET_ITEM(event, 7))
-    _put_at(flow, slots.sum, PyFloat_FromDouble(total))
+    _add(flow, size if <object>side == "buy" else -size, <object>PyTuple_GET_ITEM(event, 7), recv_ns)
     return True
 
 
@@ -483,7 +492,6 @@ cdef bint _feature(object self, object recv_ns) except -1:
         or not PyFloat_CheckExact(_at(flow, slots.sum))
         or at_ns < last_ns
         or at_ns < 0
-        or at_ns // CELL_NS > cell
         or at_ns // GRID_NS > grid
     ):
         return False
@@ -496,7 +504,7 @@ cdef bint _feature(object self, object recv_ns) except -1:
     if now[2] >= before[2]:
         change += before[3]
     _put_at(self, slots.last_ns, recv_ns)
-    _put_at(flow, slots.sum, PyFloat_FromDouble(PyFloat_AS_DOUBLE(_at(flow, slots.sum)) + change))
+    _add(flow, change, recv_ns, at_ns)
     value = _at(market, at.quote)
     if value != <PyObject *>None:
         _put_at(self, slots.best, <object>value)
@@ -539,28 +547,63 @@ cdef int _take(object inst, PyObject *kind, object event) except -2:
     return change
 
 
-def market_event(dict states, event):
+cdef class MarketEvents:
     """What ``Engine`` does for a plain event of a market on which no order of ours is open.
 
-    Returns 0 where it is none, and nothing was done; else what has changed: 1 for nothing that anybody must be told.
+    Args:
+        states: (venue, symbol) -> the state of an instrument. None is taken out or replaced later.
     """
-    cdef PyObject *kind = CITADEL_TYPE(<PyObject *>event)
-    cdef PyObject *found
-    cdef object inst
-    cdef int change
-    if kind != <PyObject *>quote_type and kind != <PyObject *>trade_type and kind != <PyObject *>depth_type:
-        return 0
-    key = (<object>PyTuple_GET_ITEM(<PyObject *>event, 0), <object>PyTuple_GET_ITEM(<PyObject *>event, 1))
-    found = PyDict_GetItemWithError(<PyObject *>states, <PyObject *>key)
-    if found == NULL or CITADEL_TYPE(found) != <PyObject *>states_type:
-        return 0
-    inst = <object>found
-    if (<list>_at(inst, slots.parents)) or (<dict>_at(<object>_at(inst, slots.held), slots.waiting)):
-        return 0
-    change = _take(inst, kind, event)
-    if change < 0:
-        return 0
-    return change if change > UPDATED else UPDATED
+
+    cdef dict _states
+    # Events of one stream have the very same texts for their venue and symbol: (venue, symbol, state), by the
+    # address of the symbol's text, which is kept so that no other text can have it.
+    cdef list _known
+    cdef size_t _mask
+
+    def __init__(self, dict states):
+        cdef Py_ssize_t room = 16
+        while room < 4 * len(states) and room < 8192:
+            room *= 2
+        self._states = states
+        self._known = [None] * room
+        self._mask = <size_t>(room - 1)
+
+    cdef inline PyObject *_state(self, PyObject *venue, PyObject *symbol) except? NULL:
+        """The state of this market; NULL when there is none."""
+        cdef size_t address = <size_t>symbol, at = ((address >> 4) ^ (address >> 11)) & self._mask
+        cdef PyObject *known = PyList_GET_ITEM(<PyObject *>self._known, at)
+        cdef PyObject *found
+        if known != <PyObject *>None and PyTuple_GET_ITEM(known, 1) == symbol and PyTuple_GET_ITEM(known, 0) == venue:
+            return PyTuple_GET_ITEM(known, 2)
+        key = (<object>venue, <object>symbol)
+        found = PyDict_GetItemWithError(<PyObject *>self._states, <PyObject *>key)
+        if found == NULL or CITADEL_TYPE(found) != <PyObject *>states_type:
+            return NULL
+        self._known[at] = (<object>venue, <object>symbol, <object>found)
+        return found
+
+    def take(self, event):
+        """Returns 0 where the event is no plain one, and nothing was done; else what has changed: 1 for nothing that
+        anybody must be told.
+        """
+        cdef PyObject *kind = CITADEL_TYPE(<PyObject *>event)
+        cdef PyObject *found
+        cdef object inst
+        cdef int change
+        if kind != <PyObject *>quote_type and kind != <PyObject *>trade_type and kind != <PyObject *>depth_type:
+            return 0
+        found = self._state(PyTuple_GET_ITEM(<PyObject *>event, 0), PyTuple_GET_ITEM(<PyObject *>event, 1))
+        if found == NULL:
+            return 0
+        inst = <object>found
+        if PyList_GET_SIZE(_at(inst, slots.parents)) or (
+            PyDict_GET_SIZE(_at(<object>_at(inst, slots.held), slots.waiting))
+        ):
+            return 0
+        change = _take(inst, kind, event)
+        if change < 0:
+            return 0
+        return change if change > UPDATED else UPDATED
 
 
 # --- taking over ----------------------------------------------------------------------------------

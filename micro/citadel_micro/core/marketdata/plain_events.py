@@ -47,7 +47,7 @@ def quick_features(of: Class) -> Class:
 
 
 def quick_states(held: type) -> Callable[[Class], Class]:
-    """The same for the state of an instrument, whose held stops are of this class: ``market_event`` needs them."""
+    """The same for the state of an instrument, whose held stops are of this class: ``market_events`` needs them."""
 
     def take(of: Class) -> Class:
         if kernel.LIVE is not None:
@@ -57,15 +57,27 @@ def quick_states(held: type) -> Callable[[Class], Class]:
     return take
 
 
-def _none(states: Mapping[tuple[str, str], object], event: object) -> int:  # noqa: ARG001
-    return OTHER
-
-
 OTHER: Final = 0
 """An event that is not plain: nothing was done."""
 QUIET: Final = 1
 """A plain one, after which there is nothing to report."""
-market_event: Final[Callable[[Mapping[tuple[str, str], object], object], int]] = (
-    _none if kernel.LIVE is None else kernel.LIVE.market_event
-)
-"""Does what the engine does for a plain event of an instrument without open orders: OTHER, QUIET, or what has changed."""
+
+
+def market_events(
+    states: Mapping[tuple[str, str], object],
+) -> Callable[[object], int]:
+    """What does as the engine does for a plain event of an instrument without open orders.
+
+    It is called with the event, and answers OTHER, QUIET, or what has changed.
+
+    Args:
+        states: (venue, symbol) -> the state of an instrument. None is taken out or replaced later.
+    """
+    if kernel.LIVE is None:
+        return _other
+    found: Callable[[object], int] = kernel.LIVE.MarketEvents(states).take
+    return found
+
+
+def _other(event: object) -> int:  # noqa: ARG001
+    return OTHER
