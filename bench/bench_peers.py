@@ -169,8 +169,9 @@ async def _measure(case: Case, shared: Path, rounds: int) -> list[str]:
                 before, chunk = chunks[at]
                 if before is not None:
                     each.snapshot(before)
+                given = each.given(chunk)
                 start = time.process_time_ns()
-                each.run(chunk)
+                each.run(given)
                 spent = time.process_time_ns() - start
                 times[each.name].append(spent / len(chunk) / 1_000)
         if not number:

@@ -44,6 +44,10 @@ class Floor:
     def snapshot(self, frame: Frame) -> None:
         """Most keep no book."""
 
+    def given(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """As they are: a program in C would have them in its buffer."""
+        return frames
+
     def run(self, frames: Sequence[Frame]) -> None:
         raise NotImplementedError
 

@@ -51,8 +51,11 @@ class Contender(Protocol):
     def snapshot(self, frame: Frame) -> None:
         """Take the HTTP snapshot."""
 
-    def run(self, frames: Sequence[Frame]) -> None:
-        """Process frames."""
+    def given(self, frames: Sequence[Frame]) -> Any:  # noqa: ANN401 - its own kind
+        """The frames as its websocket client hands them over, each just made: this is not measured."""
+
+    def run(self, given: Any, /) -> None:  # noqa: ANN401
+        """Process them."""
 
     def tops(self) -> Tops:
         """Best prices as of the books."""
@@ -68,6 +71,10 @@ def frames_of(path: Path) -> list[Frame]:
         for _, record in read_capture(path)
         if record.kind == "frame"
     ]
+
+
+def _received(frames: Sequence[Frame]) -> list[tuple[bytes, int]]:
+    return [(frame.text.encode(), frame.recv_ns) for frame in frames]
 
 
 def installed(name: str) -> bool:
@@ -95,9 +102,12 @@ class Ours:
         for event in self.decoder.rest(self.natives[0], frame.data, frame.recv_ns):
             self.markets[event.symbol].on_depth(event)  # type: ignore[arg-type]
 
-    def run(self, frames: Sequence[Frame]) -> None:
+    def given(self, frames: Sequence[Frame]) -> list[tuple[bytes, int]]:
+        return _received(frames)
+
+    def run(self, given: list[tuple[bytes, int]]) -> None:
         decode, markets = self.decoder.frame, self.markets
-        for data, _, at_ns in frames:
+        for data, at_ns in given:
             for event in decode(data, at_ns):
                 kind = type(event)
                 if kind is Control:
@@ -150,10 +160,13 @@ class OursEngine:
         for event in self.decoder.rest(self.natives[0], frame.data, frame.recv_ns):
             self.engine.handle(event, frame.recv_ns)  # type: ignore[arg-type] # market events only
 
-    def run(self, frames: Sequence[Frame]) -> None:
+    def given(self, frames: Sequence[Frame]) -> list[tuple[bytes, int]]:
+        return _received(frames)
+
+    def run(self, given: list[tuple[bytes, int]]) -> None:
         decode, handle = self.decoder.frame, self.engine.handle
         market = self.engine.markets[self.keys[self.natives[0]]]
-        for data, _, at_ns in frames:
+        for data, at_ns in given:
             for event in decode(data, at_ns):
                 handle(event, at_ns)  # type: ignore[arg-type] # market events only
             self.best = market.best()
@@ -240,11 +253,14 @@ class CcxtPro:
             if message["u"] >= parsed["nonce"]:
                 self.exchange.handle_order_book_message(self.client, message, book)
 
-    def run(self, frames: Sequence[Frame]) -> None:
+    def given(self, frames: Sequence[Frame]) -> list[str]:
+        return [frame.data.decode() for frame in frames]
+
+    def run(self, given: list[str]) -> None:
         take, books = self.client.handle_text_or_binary_message, self.exchange.orderbooks
         quotes, best = self.exchange.bidsasks, None
         single = next(iter(self.natives.values())) if len(self.natives) == 1 else ""
-        for _, text, _ in frames:
+        for text in given:
             take(text)
             if single:
                 # Where there is but one book it can be read as soon as it may have changed.
@@ -331,10 +347,13 @@ class Cryptofeed:
     def snapshot(self, frame: Frame) -> None:
         """It has it since its first update."""
 
-    def run(self, frames: Sequence[Frame]) -> None:
+    def given(self, frames: Sequence[Frame]) -> list[tuple[str, float]]:
+        return [(frame.data.decode(), frame.recv_ns / 1e9) for frame in frames]
+
+    def run(self, given: list[tuple[str, float]]) -> None:
         handle = self.feed.message_handler
-        for _, text, at_ns in frames:
-            _drive(handle(text, None, at_ns / 1e9))
+        for text, at_s in given:
+            _drive(handle(text, None, at_s))
 
     def tops(self) -> Tops:
         tops = {}
