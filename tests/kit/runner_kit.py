@@ -13,6 +13,7 @@ from citadel_micro.core.model.commands import (
     Note,
     Persist,
     PlaceOrder,
+    PublishFeed,
 )
 from citadel_micro.core.model.events import (
     VenueStatus,
@@ -36,6 +37,14 @@ PERSIST = Persist(key="k", value=1)
 
 
 CANCEL = CancelOrder(venue="v", symbol="A/B", client_id="c")
+
+
+FEED = PublishFeed(
+    venue="v", symbol="A/B", state="LIVE", reason="", last_seq=1, last_recv_ns=1, gaps=0, resyncs=0
+)
+
+
+NOTE = Note(level="info", event="hello", fields=())
 
 
 EPOCH = [0]

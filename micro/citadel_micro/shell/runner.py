@@ -3,7 +3,7 @@
 An event is stamped, journaled and handled; the resulting commands are journaled too, made durable
 where required, and then executed: requests to venues first, the rest after them, both in order.
 Everything runs on the thread of one event loop, by direct calls: there is no task, queue or await
-between a feed's callback and the engine. An event that arises while commands are being executed is
+between a feed's callback, the engine and a request. An event that arises while commands are being executed is
 queued.
 """
 
@@ -143,6 +143,11 @@ class Runner:
         self._live: dict[str, tuple[str, str]] = {}
         self._prepare: dict[str, Callable[[VenueCommand, int], Sign]] = {}
         """By venue: what makes of a command what signs it."""
+        self._networked = False
+        """Requests leave over a network."""
+        self._rest: list[tuple[Command, int]] = []
+        """To be carried out once the requests before them have left."""
+        self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._flush: asyncio.TimerHandle | None = None
@@ -152,7 +157,9 @@ class Runner:
     def post(self, event: Event) -> None:
         """Handle one event; returns when it and everything queued before it is executed.
 
-        Called while another event is being executed, it only queues.
+        Called while another event is being executed, it only queues. What is published about requests that
+        leave over a network follows in the loop's next turn, or before the next event: an encrypted
+        connection, and any of uvloop's, passes its bytes to the system at the end of this turn.
         """
         self._queue.append(event)
         if not self._busy:
@@ -170,10 +177,10 @@ class Runner:
 
     def close(self) -> None:
         """Stop timers and write out what is buffered."""
-        for handle in (self._timer, self._flush):
+        for handle in (self._timer, self._flush, self._turn):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._flush = None
+        self._timer = self._flush = self._turn = None
         if self.stopped.done() and not self.stopped.cancelled():
             self.stopped.exception()  # the one who waits has it; no other warning is needed
         self._journal.sync()
@@ -193,6 +200,7 @@ class Runner:
     def _run(self) -> None:
         self._busy = True
         try:
+            self._carry_out_rest()
             while self._queue:
                 if self._failed:
                     self._watch_last(self._queue.popleft())
@@ -207,6 +215,7 @@ class Runner:
 
     def _batch(self) -> None:
         """Handle everything queued, make it durable once, then act."""
+        self._carry_out_rest()  # of the batch before
         queue, journal, clock, handle = self._queue, self._journal, self.clock, self.engine.handle
         stats = self.stats
         requests: list[tuple[VenueCommand, int]] = []
@@ -254,7 +263,21 @@ class Runner:
         for command, send in sends:
             if send is not None:
                 self._send(command, send)
-        for command, now_ns in others:
+        self._rest += others
+        self._follow_up(at_once=not (sends and self._networked))
+
+    def _follow_up(self, *, at_once: bool) -> None:
+        """Carry out the rest, at once or in the loop's next turn."""
+        if at_once:
+            self._carry_out_rest()
+        elif self._rest:
+            if self._turn is not None:
+                self._turn.cancel()
+            self._turn = self._loop.call_soon(self._run)
+
+    def _carry_out_rest(self) -> None:
+        rest, self._rest = self._rest, []
+        for command, now_ns in rest:
             self._carry_out(command, now_ns)
 
     def _tap(self, event: MarketEvent, now_ns: int) -> None:
@@ -292,7 +315,7 @@ class Runner:
         if adapter is None:
             raise InvariantError(f"no adapter for {venue}, which the engine trades on")
         if isinstance(adapter, Prepares):
-            self._prepare[venue] = adapter.prepare
+            self._prepare[venue], self._networked = adapter.prepare, True
         else:
             # There is nothing to sign: what it would return sends at once.
             self._prepare[venue] = partial(partial, partial, adapter.submit)

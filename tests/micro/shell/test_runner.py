@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from runner_kit import CANCEL, PERSIST, STATUS, Bench, place, run
+from runner_kit import CANCEL, FEED, NOTE, PERSIST, STATUS, Bench, place, run
 
 from citadel_micro.core.model.commands import (
-    Note,
-    PublishFeed,
     PublishReport,
     RequestSnapshot,
     Stopped,
@@ -24,14 +22,6 @@ from citadel_micro.core.model.events import (
     TimerFired,
     VenueStatus,
 )
-
-FEED = PublishFeed(
-    venue="v", symbol="A/B", state="LIVE", reason="", last_seq=1, last_recv_ns=1, gaps=0, resyncs=0
-)
-
-
-NOTE = Note(level="info", event="hello", fields=())
-
 
 TICK = DepthUpdate("v", "A/B", False, 1, 1, -1, None, [], [], 0, 0)
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-from runner_kit import CANCEL, EPOCH, PERSIST, STATUS, Bench, PreparingVenue, place, run
+import asyncio
 
-from citadel_micro.core.model.events import OrderRejected, VenueStatus
+import pytest
+from runner_kit import (
+    CANCEL,
+    EPOCH,
+    FEED,
+    NOTE,
+    PERSIST,
+    STATUS,
+    Bench,
+    PreparingVenue,
+    place,
+    run,
+)
+
+from citadel_micro.core.model.events import OrderRejected, TimerFired, VenueStatus
 from citadel_proto.errors import PeerUnavailable
 
 
@@ -48,5 +61,67 @@ def test_what_was_tripped_meanwhile_is_not_even_signed() -> None:
         assert not [each for each in bench.log if each.startswith(("prepared", "signed", "sent"))]
         told = [event for event, _ in bench.engine.seen if isinstance(event, OrderRejected)]
         assert [each.client_id for each in told] == ["a"]
+
+    run(main)
+
+
+def test_requests_leave_before_anything_is_published_about_them() -> None:
+    async def main() -> None:
+        bench = Bench({VenueStatus: [FEED, place("a"), NOTE]}, PreparingVenue)
+        bench.runner.post(STATUS)
+        assert bench.log[-1] == "sent a"
+        assert bench.notes == []
+        await asyncio.sleep(0)  # the bytes leave at the end of the loop's turn
+        assert bench.log[-1] == "publish PublishFeed"
+        assert bench.notes == [NOTE]
+
+    run(main)
+
+
+def test_it_is_published_before_the_next_event_is_handled_and_once() -> None:
+    async def main() -> None:
+        bench = Bench({VenueStatus: [place("a"), FEED], TimerFired: [FEED]}, PreparingVenue)
+        bench.runner.post(STATUS)
+        bench.runner.post(TimerFired())
+        at = bench.log.index("sent a")
+        assert bench.log[at + 1 :] == [
+            "publish PublishFeed",
+            "1002 TimerFired",
+            "-> PublishFeed",
+            "publish PublishFeed",
+        ]
+        count = len(bench.log)
+        await asyncio.sleep(0)
+        assert len(bench.log) == count
+
+    run(main)
+
+
+def test_what_cannot_be_published_ends_the_run_then_too() -> None:
+    async def main() -> None:
+        bench = Bench({VenueStatus: [place("a"), FEED]}, PreparingVenue)
+
+        def broken(*_what: object) -> None:
+            raise ZeroDivisionError
+
+        bench.publish = broken  # type: ignore[assignment,method-assign]
+        failed = []
+        bench.runner.post(STATUS)
+        failed.append(bench.runner.failed)
+        await asyncio.sleep(0)
+        failed.append(bench.runner.failed)
+        assert failed == [False, True]
+        assert bench.log[-1] == "venue CancelOrder a"
+
+    run(main)
+
+
+def test_nothing_is_published_after_the_end() -> None:
+    async def main() -> None:
+        bench = Bench({VenueStatus: [place("a"), FEED]}, PreparingVenue)
+        bench.runner.post(STATUS)
+        bench.runner.close()
+        await asyncio.sleep(0)
+        assert "publish PublishFeed" not in bench.log
 
     run(main)
