@@ -45,12 +45,14 @@ def play(case: Case) -> tuple[int, str]:
     return len(rig.deaths), ""
 
 
-def cases(name: str, amends: str, *, twice: bool) -> list[Case]:
-    """Every boundary of a story."""
+def cases(name: str, amends: str, *, twice: bool, each: bool = False) -> list[Case]:
+    """Every boundary of a story, and with a second death each of them once more, or after every one."""
     count = len(told(name, amends).passed)
     rows = product(DOWN_NS, range(count))
     found = [Case(name, amends, down_ns, at, -1) for down_ns, at in rows]
-    if twice:
+    if twice and each:
+        found += [case._replace(again=after) for case in found for after in range(SECOND_DEATHS)]
+    elif twice:
         found += [case._replace(again=case.die_at % SECOND_DEATHS) for case in found]
     return found
 
@@ -61,6 +63,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(STORIES), help="stories, by comma")
     parser.add_argument("--amends", default=",".join(AMENDS), help="exchanges, by comma")
     parser.add_argument("--once", action="store_true", help="without second deaths")
+    parser.add_argument("--each", action="store_true", help="every second death, not one of each")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--one", help="one run: STORY/EXCHANGE/DOWN_NS/DIE_AT/AGAIN")
     given = parser.parse_args()
@@ -73,7 +76,7 @@ def main() -> int:
     total = Counter[str]()
     with ProcessPoolExecutor(given.jobs) as pool:
         for name, amends in product(given.only.split(","), given.amends.split(",")):
-            todo = cases(name, amends, twice=not given.once)
+            todo = cases(name, amends, twice=not given.once, each=given.each)
             failures = 0
             for case, (deaths, what) in zip(todo, pool.map(play, todo, chunksize=16), strict=True):
                 total["deaths"] += deaths
