@@ -4,12 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from citadel_bridge.conclusions import LOCAL
+from citadel_bridge.micro_state import micro_of
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from citadel_bridge.requests import PendingQueries
-    from citadel_proto.messages import Answer, Query
+    from citadel_proto.messages import Answer, ExecutionReport, Query
 
 PAGE: Final = 200
 """Orders in one page: 5 ms of micro's time, in which it handles nothing else."""
+UNHEARD_NS: Final = 3_600_000_000_000
+"""So far back it looks where no report of a micro is known."""
+OVERLAP_NS: Final = 60_000_000_000
+"""Before the last report that came: another one may have been lost shortly before it."""
+
+
+def missed_since_ns(
+    reports: Iterable[ExecutionReport], alive: Collection[str], wall_ns: int
+) -> int:
+    """From when on reports may be missing, of whichever micro has been silent for longest.
+
+    Args:
+        reports: that came.
+        alive: names of the micros that are connected; those that are gone are not waited for, unless all are.
+        wall_ns: our clock.
+    """
+    last: dict[str, int] = {}
+    for report in reports:
+        if (
+            report.instance != LOCAL
+        ):  # else it is a conclusion of ours, which says nothing of what was sent
+            micro = micro_of(report.instance)
+            last[micro] = max(last.get(micro, 0), report.updated_ns)
+    unheard_ns = wall_ns - UNHEARD_NS
+    times = [last.get(micro, unheard_ns) for micro in alive or last]
+    return min(times, default=unheard_ns) - OVERLAP_NS
 
 
 class Resync:

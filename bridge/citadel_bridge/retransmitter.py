@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from citadel_bridge.conclusions import NEVER_RECEIVED, WITHDRAWN, concluded
 from citadel_bridge.resend_queue import ResendQueue
-from citadel_bridge.resync import Resync
+from citadel_bridge.resync import Resync, missed_since_ns
 from citadel_proto.messages import TERMINAL_STATUSES, Answer, ExecutionReport, Query, Signal
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 _S: Final = 1_000_000_000
 _HANDSHAKE_BEAT_NS: Final = 100_000_000
 _RESYNC_PAUSE_NS: Final = 200_000_000
-_RESYNC_SINCE_NS: Final = 3600 * _S
-_RESYNC_OVERLAP_NS: Final = 60 * _S
 _RESYNC: Final = "query resync "
 _RESYNC_AGAIN_NS: Final = _S
 _AUDIT_LIMIT: Final = 15
@@ -300,11 +298,8 @@ class Retransmitter:
         return max(0.0, (min(due) - time.monotonic_ns()) / _S)
 
     def _start_resync(self, now_ns: int) -> None:
-        reports = self._presence.reports()
-        wall = time.time_ns()
-        since = wall - _RESYNC_SINCE_NS
-        if reports:
-            since = max(report.updated_ns for report in reports) - _RESYNC_OVERLAP_NS
+        alive = {peer.micro for peer in self._presence.peers()}
+        since = missed_since_ns(self._presence.reports(), alive, time.time_ns())
         log.info("querying all orders of micro: %s", self._resync_reason)
         with self._work:
             self.resyncs += 1
