@@ -134,7 +134,7 @@ AIMS: Final = (
     Aim("the same, resting all the time", "400,000/s", "bench_work", "resting far away, prepared", "frames/s"),
     Aim("a prepared capture against a backtester", "4x", "race_work", "nautilus_trader", "ours prepared / it, its preparation counted", "nautilus_trader", (("{} frames/s", "nautilus_trader", "frames/s"), ("ours {}", "ours, prepared", "frames/s"))),
     Aim("a prepared capture against a compiled loop", "0.5x", "race_work", "hftbacktest", "ours prepared / it", "hftbacktest", (("{} frames/s", "hftbacktest", "frames/s"), ("ours {}", "ours, prepared", "frames/s"))),
-    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "as micro writes it", "bytes an event", "a record an event", (("{} bytes", "a record an event, not", "bytes an event"),)),
+    Aim("journal of the mixed stream, bytes an event", "<= 25", "bench_journal", "differences, compressed", "bytes an event", "a record an event", (("{} bytes", "a record an event, not", "bytes an event"),)),
     Aim("micro with one symbol, resident", "<= 60 MB", "bench_memory", "micro: MB", "median", "Python and its libraries"),
     Aim("a book of 2,000 levels with digits", "<= 60 KiB", "bench_memory", "a book of 2,000", "median"),
     Aim("200 symbols at 10 Hz, micro", "<= 5 %", "bench_many", "1 micro, 1 macro, 200", "micro %"),

@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,12 @@ def test_every_benchmark_is_in_the_plan_and_every_aim_in_a_table_of_it() -> None
         for column in (aim.column, *(column for _, _, column in aim.beside)):
             assert column in source, (aim, column)
         assert module.number_of(aim.wanted.removeprefix("<= ")) is not None
+
+
+def test_the_aim_of_the_journal_is_read_from_the_row_of_what_micro_writes() -> None:
+    (aim,) = (each for each in script("plan").AIMS if each.bench == "bench_journal")
+    cases = script("bench_journal").CASES
+    assert [how for name, how in cases.items() if re.match(aim.row, name)] == [(True, True)]
 
 
 FAKE_PYTHON: Final = """#!/bin/sh
