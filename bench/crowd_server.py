@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
-from socket_server import answered
+from socket_server import answered, until_told
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -78,20 +78,11 @@ async def _serve(pipe: Connection, crowd: Crowd) -> None:
             pass
         return client
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", socket)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pipe.send(runner.addresses[0][1])
     playing = asyncio.create_task(_play(crowd, by_native, everything))
     try:
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-    except EOFError:
-        pass
+        await until_told(pipe, socket)
     finally:
         playing.cancel()
-        await runner.cleanup()
 
 
 async def _play(

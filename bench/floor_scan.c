@@ -88,23 +88,13 @@ static const char *levels(struct floor *f, const char *at, int side, int keep) {
     return at;
 }
 
-static void quote(struct floor *f, const char *at, const char *end) {
-    static const char *const keys[] = {"\"b\":\"", "\"B\":\"", "\"a\":\"", "\"A\":\""};
-    for (int n = 0; n < 4; n++) {
-        int64_t value;
-        at = after(at, end, keys[n]);
-        if (!at)
-            return;
-        at = number(at, &value);
-        f->sum += value;
-    }
-}
+static const char *const QUOTE[] = {"\"b\":\"", "\"B\":\"", "\"a\":\"", "\"A\":\"", NULL};
+static const char *const TRADE[] = {"\"p\":\"", "\"q\":\"", NULL};
 
-static void trade(struct floor *f, const char *at, const char *end) {
-    static const char *const keys[] = {"\"p\":\"", "\"q\":\""};
-    for (int n = 0; n < 2; n++) {
+static void values(struct floor *f, const char *at, const char *end, const char *const *keys) {
+    for (; *keys; keys++) {
         int64_t value;
-        at = after(at, end, keys[n]);
+        at = after(at, end, *keys);
         if (!at)
             return;
         at = number(at, &value);
@@ -146,10 +136,10 @@ void floor_frames(struct floor *f, const char **frames, const int64_t *lengths, 
             depth(f, at, end, keep);
             break;
         case 'b':
-            quote(f, at, end);
+            values(f, at, end, QUOTE);
             break;
         default:
-            trade(f, at, end);
+            values(f, at, end, TRADE);
         }
     }
 }

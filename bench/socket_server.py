@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 from citadel_micro.shell.capture.frames import read_capture
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from multiprocessing.connection import Connection
 
 SUBSCRIBE_S: Final = 20.0
@@ -71,6 +72,13 @@ async def _serve(pipe: Connection, play: Play) -> None:
             pass
         return client
 
+    await until_told(pipe, socket)
+
+
+async def until_told(
+    pipe: Connection, socket: Callable[[web.Request], Awaitable[web.WebSocketResponse]]
+) -> None:
+    """Serve a websocket, say the port, and go on until told to stop."""
     app = web.Application()
     app.router.add_get("/{path:.*}", socket)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
