@@ -82,7 +82,7 @@ class BybitBench(LiveBench):
 
     venue = VENUE
 
-    async def start(
+    def make(
         self,
         kind: KeyKind = "hmac",
         *,
@@ -101,7 +101,6 @@ class BybitBench(LiveBench):
             watch=watch,
         )
         self.run(adapter)
-        await self.up()
 
     async def touch(self) -> tuple[int, int]:
         """Best bid and ask of the market, in ticks."""

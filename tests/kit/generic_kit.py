@@ -30,19 +30,13 @@ class GenericBench(LiveBench):
     mark = MARK
     polled = False
 
-    async def begin(self, *, polled: bool = False, watch: StreamWatch | None = None) -> None:
-        """Start the adapter and wait until it is up."""
-        self.polled = polled
-        self.make_generic(watch=watch)
-        await self.up()
-
-    def make_generic(self, *, watch: StreamWatch | None = None) -> None:
+    def make(self, *, polled: bool = False, watch: StreamWatch | None = None) -> None:
         adapter = ccxt_adapter(
             self.setup(),
             replace(demo_key(), venue=VENUE),
             rest_url=self.server.rest_url,
             ws_url=self.server.ws_url,
-            polled=self.polled,
+            polled=polled,
             watch=watch,
         )
         self.run(adapter)

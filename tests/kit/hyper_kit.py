@@ -90,11 +90,6 @@ class HyperBench(LiveBench):
     symbol = SYMBOL
     mark = MARK
 
-    async def begin(self, **settings: Any) -> None:  # noqa: ANN401 - as ``make``
-        """Start the adapter and wait until it is up."""
-        self.make(**settings)
-        await self.up()
-
     def make(
         self,
         *,

@@ -87,11 +87,6 @@ class KrakenBench(LiveBench):
         )
         self.run(adapter)
 
-    async def begin(self, **settings: Any) -> None:  # noqa: ANN401 - of ``make``
-        """Start the adapter and wait until it is up."""
-        self.make(**settings)
-        await self.up()
-
     async def touch(self) -> tuple[int, int]:
         book = self.side.exchange._feed.book(SYMBOL)
         return book.bids[-1], book.asks[0]

@@ -234,8 +234,7 @@ class OkxBench(LiveBench):
     symbol = SYMBOL
     mark = "okx001"
 
-    async def begin(self, *, watch: StreamWatch | None = None, timer_ns: int = TIMER_NS) -> None:
-        """Start the adapter and wait until it is up."""
+    def make(self, *, watch: StreamWatch | None = None, timer_ns: int = TIMER_NS) -> None:
         adapter = okx_adapter(
             self.setup(),
             our_key(),
@@ -245,7 +244,6 @@ class OkxBench(LiveBench):
             timer_ns=timer_ns,
         )
         self.run(adapter)
-        await self.up()
 
     async def touch(self) -> tuple[int, int]:
         """Best bid and ask of the market, in ticks."""

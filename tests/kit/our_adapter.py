@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from spot_kit import SYMBOL, VENUE, LiveBench
+from spot_kit import SYMBOL, VENUE, LiveBench, SpotBench
 
 from citadel_micro.adapters.binance.instruments import binance_instruments, get
 from citadel_micro.core.model.events import OrderAccepted, OrderAmended, OrderDone, VenueSnapshot
@@ -46,8 +46,8 @@ async def our_rules(exchange: Exchange) -> Instrument:
 async def our_adapter(exchange: Exchange, relay: Relay, kind: KeyKind) -> AsyncIterator[LiveBench]:
     """The adapter itself, over the relay."""
     server: Any = SimpleNamespace(rest_url=relay.url, ws_url=relay.ws_url)
-    bench = LiveBench(server, await our_rules(exchange))
-    await bench.start(kind, key=our_key(exchange, "ours", kind))
+    bench = SpotBench(server, await our_rules(exchange))
+    await bench.begin(kind, key=our_key(exchange, "ours", kind))
     try:
         yield bench
     finally:

@@ -127,23 +127,13 @@ class LiveBench:
         adapter.attach(self)
         adapter.start()
 
-    async def start(
-        self,
-        kind: KeyKind = "hmac",
-        *,
-        watch: StreamWatch | None = None,
-        renew_s: float = 3_600.0,
-        key: ApiKey | None = None,
-    ) -> None:
-        adapter = spot_adapter(
-            self.setup(),
-            key or demo_key(kind),
-            rest_url=self.server.rest_url,
-            ws_api_url=self.server.ws_url,
-            renew_s=renew_s,
-            watch=watch,
-        )
-        self.run(adapter)
+    def make(self, *what: Any, **settings: Any) -> None:  # noqa: ANN401 - each venue's own
+        """Make and start the venue's adapter."""
+        raise NotImplementedError
+
+    async def begin(self, *what: Any, **settings: Any) -> None:  # noqa: ANN401 - of ``make``
+        """Start the adapter and wait until it is up."""
+        self.make(*what, **settings)
         await self.up()
 
     async def up(self, count: int = 1) -> None:
@@ -319,8 +309,30 @@ class LiveBench:
         return self.server.spot.venue.exchange
 
 
+class SpotBench(LiveBench):
+    """Binance's."""
+
+    def make(
+        self,
+        kind: KeyKind = "hmac",
+        *,
+        watch: StreamWatch | None = None,
+        renew_s: float = 3_600.0,
+        key: ApiKey | None = None,
+    ) -> None:
+        adapter = spot_adapter(
+            self.setup(),
+            key or demo_key(kind),
+            rest_url=self.server.rest_url,
+            ws_api_url=self.server.ws_url,
+            renew_s=renew_s,
+            watch=watch,
+        )
+        self.run(adapter)
+
+
 @asynccontextmanager
-async def live_bench(*faults: str, **settings: Any) -> AsyncIterator[LiveBench]:  # noqa: ANN401
+async def live_bench(*faults: str, **settings: Any) -> AsyncIterator[SpotBench]:  # noqa: ANN401
     """A bench whose adapter is not started."""
     config = SimulatorConfig(
         symbols=(SYMBOL,), history_days=1, warm_minutes=1, fault_rules=faults, **settings
@@ -328,7 +340,7 @@ async def live_bench(*faults: str, **settings: Any) -> AsyncIterator[LiveBench]:
     async with SimulatorServer(config) as server:
         body = await get(f"{server.rest_url}/api/v3/exchangeInfo")
         rules = next(each for each in binance_instruments(VENUE, body) if each.symbol == SYMBOL)
-        bench = LiveBench(server, replace(rules))
+        bench = SpotBench(server, replace(rules))
         try:
             yield bench
         finally:

@@ -14,36 +14,23 @@ from spot_kit import LiveBench, live_bench
 from usdm_kit import usdm_bench
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
-VENUES = ("spot", "usdm", "okx", "bybit", "kraken", "hyperliquid")
+BENCHES: Mapping[str, Callable[[], AbstractAsyncContextManager[LiveBench]]] = {
+    "spot": live_bench,
+    "usdm": usdm_bench,
+    "okx": okx_bench,
+    "bybit": bybit_bench,
+    "kraken": kraken_bench,
+    "hyperliquid": hyper_bench,
+}
+VENUES = tuple(BENCHES)
 
 
 @asynccontextmanager
 async def started(venue: str) -> AsyncIterator[LiveBench]:
     """Its adapter at the simulator, up."""
-    async with asyncio.timeout(120):
-        if venue == "spot":
-            async with live_bench() as spot:
-                await spot.start()
-                yield spot
-        elif venue == "bybit":
-            async with bybit_bench() as bybit:
-                await bybit.start()
-                yield bybit
-        elif venue == "usdm":
-            async with usdm_bench() as usdm:
-                await usdm.begin()
-                yield usdm
-        elif venue == "okx":
-            async with okx_bench() as okx:
-                await okx.begin()
-                yield okx
-        elif venue == "kraken":
-            async with kraken_bench() as kraken:
-                await kraken.begin()
-                yield kraken
-        else:
-            async with hyper_bench() as hyper:
-                await hyper.begin()
-                yield hyper
+    async with asyncio.timeout(120), BENCHES[venue]() as bench:
+        await bench.begin()
+        yield bench

@@ -31,13 +31,6 @@ class UsdmBench(LiveBench):
     symbol = SYMBOL
     ticker = f"/fapi/v1/ticker/bookTicker?symbol={NATIVE}"
 
-    async def begin(
-        self, kind: KeyKind = "hmac", *, leverage: int = 5, mode: MarginMode = "isolated"
-    ) -> None:
-        """Start the adapter and wait until it is up."""
-        self.make(kind, leverage=leverage, mode=mode)
-        await self.up()
-
     def make(
         self, kind: KeyKind = "hmac", *, leverage: int = 5, mode: MarginMode = "isolated"
     ) -> None:

@@ -29,7 +29,7 @@ def test_a_mute_stream_is_noticed_and_replaced() -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start(watch=StreamWatch(S // 2))
+            await bench.begin(watch=StreamWatch(S // 2))
             bench.fault("mute=once,for=0.6")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)  # by the answer
@@ -60,7 +60,7 @@ def test_a_mute_stream_is_noticed_and_replaced() -> None:
 def test_connections_end_and_are_opened_anew(fault: str, *, down: bool) -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bench.fault(fault)
             order = await bench.resting()
             if down:
@@ -82,7 +82,7 @@ def test_connections_end_and_are_opened_anew(fault: str, *, down: bool) -> None:
 def test_a_key_that_is_revoked_takes_the_venue_down_and_is_not_tried_in_a_storm() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bench.fault("key-revoked=once")
             await bench.resting()
             await until(lambda: bench.statuses()[-1] is False)
@@ -100,7 +100,7 @@ def test_a_key_that_is_revoked_is_noticed_without_an_order(monkeypatch: pytest.M
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("hmac")
+            await bench.begin("hmac")
             bench.fault("key-revoked=once")
             await until(lambda: bench.statuses()[-1] is False)
             assert "-2015" in bench.of(VenueStatus)[-1].reason
@@ -113,7 +113,7 @@ def test_the_venues_limits_hold_back_everything() -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
             bench.fault("too-many-requests=once,for=1")
@@ -136,7 +136,7 @@ def test_the_venues_limits_hold_back_everything() -> None:
 def test_a_ban_is_reported_and_waited_out() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("banned=once")
             refused = await bench.resting()
             assert (await bench.told(OrderRejected, refused)).code == "RATE_LIMIT"
@@ -153,7 +153,7 @@ def test_a_ban_is_reported_and_waited_out() -> None:
 def test_too_many_orders_hold_back_orders_and_not_cancels() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             standing = await bench.resting()
             await bench.told(OrderAccepted, standing)
             bench.fault("too-many-orders=once,for=0.2")
@@ -168,7 +168,7 @@ def test_too_many_orders_hold_back_orders_and_not_cancels() -> None:
 def test_a_clock_that_the_venue_refuses_is_measured_anew() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("clock-skew=once,on=order.place,for=10")
             late = await bench.resting()
             rejected = await bench.told(OrderRejected, late)
@@ -182,7 +182,7 @@ def test_a_clock_that_the_venue_refuses_is_measured_anew() -> None:
 def test_a_stream_that_is_mute_about_others_is_noticed_too() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start(watch=StreamWatch(S // 2))
+            await bench.begin(watch=StreamWatch(S // 2))
             await asyncio.sleep(0.3)
             bench.fault("mute=once,for=2")
             # By hand, on the venue's own page.
@@ -201,7 +201,7 @@ def test_a_stream_that_is_mute_about_others_is_noticed_too() -> None:
 def test_the_accounts_trades_have_the_client_ids_of_their_orders() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             begin_ns = bench.adapter.clock.venue_ns()
             _, ask = await bench.touch()
             ours = bench.place("buy", ask + 50_000, 200, ioc=True)
@@ -214,7 +214,7 @@ def test_the_accounts_trades_have_the_client_ids_of_their_orders() -> None:
             bench.rows.values.clear()
             told = [(f.trade_id, f.client_id) for f in bench.of(OrderFilled)]
             bench.reports.clear()
-            await bench.start()
+            await bench.begin()
             command = QueryTrades(venue="binance-spot", symbol=SYMBOL, since_ns=begin_ns - S)
             bench.adapter.submit(command, bench.clock.now())
             answer = await bench.told(AccountTrades)
@@ -236,7 +236,7 @@ def test_fills_that_the_stream_never_reported_are_found_by_asking() -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start(watch=StreamWatch(60 * S))
+            await bench.begin(watch=StreamWatch(60 * S))
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
             await asyncio.sleep(0.3)

@@ -37,7 +37,7 @@ def test_executed_though_the_answer_says_nothing(fault: str) -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault(f"{fault}=once")
             order = await bench.resting()
             await bench.told(RequestTimedOut, order)
@@ -57,7 +57,7 @@ def test_never_carried_out_is_found_out_only_when_the_venue_may_be_believed(
 ) -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.adapter._queries._grace_ns = S
             bench.fault(f"{fault}=once")
             order = await bench.resting()
@@ -86,7 +86,7 @@ def test_never_carried_out_is_found_out_only_when_the_venue_may_be_believed(
 def test_a_lost_answer_leaves_the_order_unknown_and_it_is_found() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bench.fault("answer-lost=once")
             order = await bench.resting()
             await bench.told(RequestTimedOut, order)
@@ -103,7 +103,7 @@ def test_an_answer_that_comes_too_late_is_unknown_then_adds_nothing_wrong(
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             entry = bench.adapter.entry.current
             assert entry is not None
             entry._socket._answer_timeout_s = 0.3  # type: ignore[attr-defined]
@@ -132,7 +132,7 @@ def test_answers_and_events_in_any_order_and_twice(fault: str) -> None:
 
     async def scenario() -> None:
         async with live_bench(fault) as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bid, ask = await bench.touch()
             resting = bench.place("buy", bid - 50_000, 100, post_only=True)
             taking = bench.place("buy", ask + 50_000, 300, ioc=True)
@@ -159,7 +159,7 @@ def test_answers_and_events_in_any_order_and_twice(fault: str) -> None:
 def test_the_fill_wins_against_the_cancel() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("fill-wins=once")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
@@ -178,7 +178,7 @@ def test_a_cancel_that_finds_nothing_though_the_order_lives() -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("cancel-unknown=once")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
@@ -195,7 +195,7 @@ def test_an_order_that_was_acknowledged_is_never_not_found() -> None:
 
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.adapter._queries._grace_ns = -10 * S  # whatever may be believed is
             bench.fault("query-lag=once,for=1")
             order = await bench.resting()
@@ -212,7 +212,7 @@ def test_an_order_that_was_acknowledged_is_never_not_found() -> None:
 def test_a_self_trade_is_two_fills_with_one_trade_id() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("self-trade=once")
             bid, _ = await bench.touch()
             order = bench.place("buy", bid, 200)
@@ -230,7 +230,7 @@ def test_a_self_trade_is_two_fills_with_one_trade_id() -> None:
 def test_a_status_that_nobody_knows_is_never_guessed() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("unknown-status=once")
             order = await bench.resting()
             # Its answer is a puzzle for a person, and its event is clear.
@@ -249,7 +249,7 @@ def test_a_status_that_nobody_knows_is_never_guessed() -> None:
 def test_lies_reach_the_engine() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("fill-after-cancel=once,for=0.2")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
@@ -264,7 +264,7 @@ def test_lies_reach_the_engine() -> None:
 def test_a_restart_in_the_middle_goes_on_with_both_ids() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             known = await bench.resting()
             accepted = await bench.told(OrderAccepted, known)
             cancelled = await bench.resting()
@@ -277,7 +277,7 @@ def test_a_restart_in_the_middle_goes_on_with_both_ids() -> None:
             foreign = bench.exchange.cancel("demo", SYMBOL, client_id=cancelled.client_id)
             assert foreign is not None
             bench.reports.clear()
-            await bench.start()
+            await bench.begin()
             ours = bench.adapter.ids.find(known.client_id)
             assert ours is not None
             assert ours.venue_order_id == accepted.venue_order_id
@@ -287,7 +287,7 @@ def test_a_restart_in_the_middle_goes_on_with_both_ids() -> None:
             bench.rows.values.clear()
             await bench.kill()
             bench.reports.clear()
-            await bench.start()
+            await bench.begin()
             assert (await bench.answer(known)).status == "open"
             bench.cancel(known)
             assert (await bench.told(OrderDone, known)).status == "canceled"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def test_an_order_is_placed_cancelled_and_its_balances_reported(kind: KeyKind) -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start(kind)
+            await bench.begin(kind)
             assert bench.statuses() == [False, True]
             order = await bench.resting()
             accepted = await bench.told(OrderAccepted, order)
@@ -58,7 +58,7 @@ def test_an_order_is_placed_cancelled_and_its_balances_reported(kind: KeyKind) -
 def test_a_taker_gets_its_fills_with_their_fees() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             _, ask = await bench.touch()
             order = bench.place("buy", ask + 50_000, 200, ioc=True)
             done = await bench.told(OrderDone, order)
@@ -82,7 +82,7 @@ def test_a_taker_gets_its_fills_with_their_fees() -> None:
 def test_what_finds_nothing_expires() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bid, _ = await bench.touch()
             order = bench.place("buy", bid - 50_000, 100, ioc=True)
             done = await bench.told(OrderDone, order)
@@ -94,7 +94,7 @@ def test_what_finds_nothing_expires() -> None:
 def test_refusals_have_the_engines_words() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bid, ask = await bench.touch()
             crossing = bench.place("buy", ask + 50_000, 100, post_only=True)
             assert (await bench.told(OrderRejected, crossing)).code == "POST_ONLY"
@@ -116,7 +116,7 @@ def test_an_order_that_has_expired_here_is_void_and_one_that_expires_on_the_way_
 ):
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bid, _ = await bench.touch()
             late = bench.place("buy", bid - 50_000, 100, window_ns=-S)
             assert (await bench.told(OrderRejected, late)).code == "VOID"
@@ -131,7 +131,7 @@ def test_an_order_that_has_expired_here_is_void_and_one_that_expires_on_the_way_
 def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bid, _ = await bench.touch()
             never, _ = bench.prepare("buy", bid - 50_000, 100)
             late, send_late = bench.prepare("buy", bid - 50_000, 100, window_ns=S // 50)
@@ -150,7 +150,7 @@ def test_what_was_prepared_leaves_when_it_is_sent_and_not_after_its_expiry() -> 
 def test_an_order_is_written_down_before_it_is_signed_and_counted() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             bid, _ = await bench.touch()
             adapter, rows = bench.adapter, bench.rows.values
             used = adapter.budget.used()
@@ -170,7 +170,7 @@ def test_an_order_is_written_down_before_it_is_signed_and_counted() -> None:
 def test_what_is_rehearsed_is_neither_counted_nor_kept_nor_sent() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519")
+            await bench.begin("ed25519")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
             adapter = bench.adapter
@@ -190,7 +190,7 @@ def test_what_is_rehearsed_is_neither_counted_nor_kept_nor_sent() -> None:
 def test_a_cancel_of_what_is_over_is_not_found() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
             bench.cancel(order)
@@ -206,7 +206,7 @@ def test_a_cancel_of_what_is_over_is_not_found() -> None:
 def test_open_orders_and_balances_with_those_of_others() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.fault("foreign-order=once")
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
@@ -231,7 +231,7 @@ def test_open_orders_and_balances_with_those_of_others() -> None:
 def test_what_is_asked_before_the_venue_is_there_is_answered_once_it_is() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            starting = asyncio.ensure_future(bench.start())
+            starting = asyncio.ensure_future(bench.begin())
             await asyncio.sleep(0)
             bench.query_venue()
             await starting
@@ -243,7 +243,7 @@ def test_what_is_asked_before_the_venue_is_there_is_answered_once_it_is() -> Non
 def test_a_resting_order_is_made_smaller_and_keeps_its_id() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             order = await bench.resting(lots=300)
             await bench.told(OrderAccepted, order)
             bench.amend(order, order.price_ticks, 200)
@@ -265,7 +265,7 @@ def test_a_resting_order_is_made_smaller_and_keeps_its_id() -> None:
 def test_cancels_and_questions_pass_over_rest_while_the_websocket_api_is_away() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
             bench.adapter._dialect._url = "ws://127.0.0.1:9/ws-api/v3"  # type: ignore[attr-defined]
@@ -289,7 +289,7 @@ def test_cancels_and_questions_pass_over_rest_while_the_websocket_api_is_away() 
 def test_rest_takes_over_while_the_socket_for_orders_is_down() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             await bench.adapter.entry.close()
             order = await bench.resting()
             await bench.told(OrderAccepted, order)
@@ -305,7 +305,7 @@ def test_rest_takes_over_while_the_socket_for_orders_is_down() -> None:
 def test_a_connection_is_renewed_without_a_gap() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start("ed25519", renew_s=0.3)
+            await bench.begin("ed25519", renew_s=0.3)
             for _ in range(4):
                 order = await bench.resting()
                 await bench.told(OrderAccepted, order)

@@ -59,7 +59,7 @@ def at_venue(bench: BybitBench, order: PlaceOrder) -> list[object]:
 
 def test_the_life_of_orders() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bid, ask = await bench.touch()
         order = await bench.resting(300)
         accepted = await bench.told(OrderAccepted, order)
@@ -103,7 +103,7 @@ def test_the_life_of_orders() -> None:
 
 def test_an_acknowledged_order_that_was_never_placed_is_absent_in_the_end() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.adapter._queries._grace_ns = S // 2
         bench.fault("taken-lost=once")
         order = await soon_over(bench)
@@ -123,7 +123,7 @@ def test_an_acknowledged_order_that_was_never_placed_is_absent_in_the_end() -> N
 
 def test_a_stream_that_does_not_follow_the_answers_is_replaced() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start(watch=StreamWatch(within_ns=S // 2))
+        await bench.begin(watch=StreamWatch(within_ns=S // 2))
         bench.fault("mute=once")
         order = await bench.resting()
         await bench.up(2)
@@ -137,7 +137,7 @@ def test_a_stream_that_does_not_follow_the_answers_is_replaced() -> None:
 
 def test_an_amend_and_a_cancel_that_were_taken_and_not_carried_out() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         order = await bench.resting(300)
         await bench.told(OrderAccepted, order)
         bench.fault("taken-lost=first:2")
@@ -157,7 +157,7 @@ def test_executed_though_the_answer_says_nothing(fault: str) -> None:
     """Also scrtlabs/catalyst#317: timed out, placed again, both filled. It is sent once."""
 
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.fault(f"{fault}=once")
         order = await bench.resting()
         await bench.told(RequestTimedOut, order)
@@ -171,7 +171,7 @@ def test_executed_though_the_answer_says_nothing(fault: str) -> None:
 @pytest.mark.parametrize("fault", ["unknown-lost", "request-lost"])
 def test_never_carried_out_is_found_out_only_when_the_venue_may_be_believed(fault: str) -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.adapter._queries._grace_ns = S // 2
         bench.fault(f"{fault}=once")
         order = await soon_over(bench)
@@ -195,7 +195,7 @@ def test_never_carried_out_is_found_out_only_when_the_venue_may_be_believed(faul
 )
 def test_answers_and_events_in_any_order_and_twice(fault: str) -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bid, ask = await bench.touch()
         resting = bench.place("buy", bid - 50_000, 100, post_only=True)
         taking = bench.place("buy", ask + 50_000, 300, ioc=True)
@@ -220,7 +220,7 @@ def test_answers_and_events_in_any_order_and_twice(fault: str) -> None:
 
 def test_the_fill_wins_against_the_cancel() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.fault("fill-wins=once", "cancel-unknown=nth:2")
         order, other = await bench.resting(), await bench.resting()
         for each in (order, other):
@@ -240,7 +240,7 @@ def test_the_fill_wins_against_the_cancel() -> None:
 
 def test_an_unknown_status_halts_and_a_revoked_key_takes_the_venue_down() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.fault("event-unknown-status=once")
         order = await bench.resting()
         assert "PENDING_REVIEW" in (await bench.told(VenueAnomaly, order)).text
@@ -254,7 +254,7 @@ def test_an_unknown_status_halts_and_a_revoked_key_takes_the_venue_down() -> Non
 
 def test_too_many_requests_wait_as_long_as_the_venue_says() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.fault("too-many-requests=once,on=order.place,for=1")
         order = await bench.resting()
         assert (await bench.told(OrderRejected, order)).code == "RATE_LIMIT"
@@ -269,7 +269,7 @@ def test_too_many_requests_wait_as_long_as_the_venue_says() -> None:
 
 def test_orders_go_over_rest_while_there_is_no_websocket_for_them() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         bench.adapter.entry.drop("for the test", refused=False)
         order = await bench.resting()
         await bench.told(OrderAccepted, order)
@@ -281,7 +281,7 @@ def test_orders_go_over_rest_while_there_is_no_websocket_for_them() -> None:
 
 def test_after_a_restart_orders_are_known_by_both_ids() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         order = await bench.resting(300)
         accepted = await bench.told(OrderAccepted, order)
         bench.amend(order, order.price_ticks + 7, 250)
@@ -289,7 +289,7 @@ def test_after_a_restart_orders_are_known_by_both_ids() -> None:
         await bench.kill()
         bench.reports.clear()
         bench.exchange.fill("demo", SYMBOL, order_id=int(accepted.venue_order_id), lots=100)
-        await bench.start()
+        await bench.begin()
         state = await bench.answer(order)
         assert (state.status, state.cumulative_lots) == ("open", 100)
         assert (state.price_ticks, state.quantity_lots) == (order.price_ticks + 7, 250)
@@ -304,7 +304,7 @@ def test_after_a_restart_orders_are_known_by_both_ids() -> None:
 
 def test_an_amend_that_was_carried_out_unseen_is_asked_about() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         order = await bench.resting(300)
         await bench.told(OrderAccepted, order)
         bench.fault("event-lost=once", "answer-lost=once")
@@ -323,7 +323,7 @@ def test_an_amend_that_was_carried_out_unseen_is_asked_about() -> None:
 
 def test_an_order_of_weeks_ago_is_searched_since_then() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         order = await bench.resting()
         await bench.told(OrderAccepted, order)
         ours = bench.adapter.ids.find(order.client_id)
@@ -353,7 +353,7 @@ def test_an_order_of_weeks_ago_is_searched_since_then() -> None:
 
 def test_a_lost_connection_ends_its_upkeep_and_closing_is_for_good() -> None:
     async def body(bench: BybitBench) -> None:
-        await bench.start()
+        await bench.begin()
         lost = [bench.adapter.stream.current, bench.adapter.entry.current]
         tasks = [each._task for each in lost]  # type: ignore[union-attr]
         assert all(task is not None and not task.done() for task in tasks)

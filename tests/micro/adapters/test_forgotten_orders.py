@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from bybit_kit import bybit_bench
-from okx_kit import okx_bench
-from spot_kit import LiveBench, live_bench
-from usdm_kit import usdm_bench
+from started_benches import started
 
 from citadel_micro.adapters.hyperliquid.dialect import HyperDialect
 from citadel_micro.adapters.kraken.dialect import KrakenDialect
@@ -20,42 +16,16 @@ from citadel_micro.shell.venue.dialect import Absent
 from citadel_micro.shell.venue.forgotten import Forgets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
+
+    from spot_kit import LiveBench
 
     from citadel_micro.core.model.commands import PlaceOrder
 
 SYMBOL = "BTC/USDT"
 
 
-@asynccontextmanager
-async def _spot() -> AsyncIterator[LiveBench]:
-    async with live_bench() as bench:
-        await bench.start()
-        yield bench
-
-
-@asynccontextmanager
-async def _usdm() -> AsyncIterator[LiveBench]:
-    async with usdm_bench() as bench:
-        await bench.begin()
-        yield bench
-
-
-@asynccontextmanager
-async def _okx() -> AsyncIterator[LiveBench]:
-    async with okx_bench() as bench:
-        await bench.begin()
-        yield bench
-
-
-@asynccontextmanager
-async def _bybit() -> AsyncIterator[LiveBench]:
-    async with bybit_bench() as bench:
-        await bench.start()
-        yield bench
-
-
-BENCHES = {"spot": _spot, "usdm": _usdm, "okx": _okx, "bybit": _bybit}
+BENCHES = ("spot", "usdm", "okx", "bybit")
 
 
 async def _dropped(bench: LiveBench, monkeypatch: pytest.MonkeyPatch) -> PlaceOrder:
@@ -82,7 +52,7 @@ def test_it_has_ended_with_what_its_trades_show(
     venue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        async with BENCHES[venue]() as bench:
+        async with started(venue) as bench:
             order = await _dropped(bench, monkeypatch)
             bench.query(order)
             await bench.told(RequestTimedOut, order)  # it may be a copy that lags
@@ -102,7 +72,7 @@ def test_one_that_is_younger_than_the_venue_remembers_has_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
-        async with _okx() as bench:
+        async with started("okx") as bench:
             order = await _dropped(bench, monkeypatch)
             monkeypatch.setattr(bench.adapter._dialect, "forgets_ns", 3_600 * 10**9)
             monkeypatch.setattr(queries, "AGAIN_NS", 0)

@@ -392,7 +392,7 @@ def test_a_live_adapter_tells_what_the_venue_has_confirmed() -> None:
 
     async def main() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             adapter, requests = bench.adapter, Requests()
             assert not bench.of(VenueStatus)[-1].dms_armed  # no timer, and no watchdog
             adapter.dead_man = CancelTimer(
@@ -420,7 +420,7 @@ def test_a_live_adapter_tells_what_the_venue_has_confirmed() -> None:
 def test_nothing_may_be_placed_while_a_watchdog_cancels() -> None:
     async def main() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             bench.adapter._yields = lambda: True
             await until(lambda: bench.of(VenueStatus)[-1].blind)
             assert bench.of(VenueStatus)[-1].up

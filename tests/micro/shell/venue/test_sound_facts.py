@@ -112,7 +112,7 @@ def test_a_mark_is_a_price() -> None:
 def test_a_price_that_is_no_number_makes_the_stream_blind_and_ends_nothing() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             report = {
                 "e": "executionReport",
                 "s": "BTCUSDT",
@@ -139,7 +139,7 @@ def test_a_price_that_is_no_number_makes_the_stream_blind_and_ends_nothing() -> 
 def test_a_balance_of_the_far_future_does_not_outlive_those_after_it() -> None:
     async def scenario() -> None:
         async with live_bench() as bench:
-            await bench.start()
+            await bench.begin()
             ahead_ms = bench.clock.now() // 10**6 + 86_400_000
             row = {"a": "BTC", "f": "7", "l": "0"}
             event = {"e": "outboundAccountPosition", "E": ahead_ms, "u": ahead_ms, "B": [row]}
