@@ -11,18 +11,20 @@ Every message class declares its own, as ``TOPIC``: ``("book", "venue", "symbol"
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, get_args
 
 from citadel_proto.errors import BadInput, DecodeError
 from citadel_proto.messages import MarketChannel, SignalChannel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MESSAGES: Final[Mapping[str, type[SignalChannel | MarketChannel]]] = {
     kind.__name__: kind for kind in (*get_args(SignalChannel), *get_args(MarketChannel))
 }
 """Every message of both channels, by its name."""
+_KIND_AND_PAIR: Final = 3
 KINDS: Final = frozenset(kind.TOPIC[0] for kind in MESSAGES.values())
 """First words of all topics."""
 MAX_TOPIC: Final = 256
@@ -31,6 +33,13 @@ MAX_TOPIC: Final = 256
 HEARTBEAT: Final = b"hb"
 QUERY: Final = b"query"
 RISK: Final = b"risk"
+
+_PAIRS: Final[Mapping[type, Callable[[object], tuple[str, str]]]] = {
+    kind: attrgetter(*kind.TOPIC[1:])
+    for kind in MESSAGES.values()
+    if len(kind.TOPIC) == _KIND_AND_PAIR
+}
+"""How the names of the commonest topics, a pair or an order's, are read at once: half of what a topic costs."""
 
 ALL: Final = b""
 """Subscription prefixes. Those with a slash take every topic of the kind."""
@@ -103,6 +112,9 @@ def topic_of(message: SignalChannel | MarketChannel, reply_to: str = "") -> byte
         message: any message of either channel.
         reply_to: for an Answer, the ``reply_to`` of its Query.
     """
+    pair = _PAIRS.get(type(message))
+    if pair is not None:
+        return _topic(message.TOPIC[0], *pair(message))
     kind, *names = message.TOPIC
     fields = [reply_to if name == "reply_to" else getattr(message, name) for name in names]
     return _topic(kind, *fields)
