@@ -184,7 +184,8 @@ class MicroLink:
 
     def _remember(self, signal_id: str, sent_ns: int) -> None:
         if len(self._sent) >= MOST_SENT:
-            del self._sent[next(iter(self._sent))]
+            # Freqtrade's API has threads of its own: another one may just have removed it.
+            self._sent.pop(next(iter(self._sent)), None)
         self._sent[signal_id] = sent_ns
 
     def signal(self, signal_id: str) -> Signal | None:
