@@ -145,6 +145,31 @@ def test_an_aim_is_met_missed_or_not_measured() -> None:
     ]
 
 
+def test_an_aim_that_no_row_was_found_for_fails_the_run_unless_its_peer_was_skipped() -> None:
+    module = script("run")
+    lost = {"aim": "first", "against": "peer", "bench": "work", "verdict": "not measured"}
+    found = result(PRINTED) | {"aims": [lost, lost | {"aim": "met", "verdict": "met"}]}
+    found["benches"]["work"]["why"] = ""
+    assert module.failed(found) == ["work: no row of its tables is for the aim 'first'"]
+    skipped = ["one\nskipped: peer==1.0, because it was not installed"]
+    assert module.failed(found | {"environments": skipped}) == []
+    found["benches"]["work"]["why"] = "it ended with 1"
+    assert module.failed(found) == ["work: it ended with 1"]  # which is why the row is missing
+
+
+def test_a_name_of_no_script_is_refused_before_anything_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script("run")
+    monkeypatch.setattr(module.environments, "MADE_BY", {})
+    monkeypatch.setattr(sys, "argv", ["run.py", "--only", "nowhere"])
+    with pytest.raises(SystemExit):
+        module.main()
+    said = capsys.readouterr()
+    assert "no script has 'nowhere' in its name; there are guard, bench_peers" in said.err
+    assert said.out == ""
+
+
 def test_every_benchmark_is_in_the_plan_and_every_aim_in_a_table_of_it() -> None:
     module = script("plan")
     planned = {each.name: each.path for each in module.plan()}

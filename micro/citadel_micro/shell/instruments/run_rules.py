@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from citadel_micro.shell.journal.run_folder import RunFolder
 
 RETRY_S: Final = 1.0
+SAY_AGAIN_S: Final = 10.0
+"""Between two messages of the same, while a venue is waited for."""
 FOLDER: Final = "instruments"
 """Of the stored lists, in the run folder."""
 _HOUR_NS: Final = 3_600_000_000_000
@@ -70,6 +72,7 @@ async def load_rules(config: MicroConfig) -> Instruments:
     found: Instruments = {}
     for venue, section in config.venues.items():
         give_up = loop.time() + section.start_timeout_s
+        said, say_at = "", 0.0
         while True:
             last = loop.time() >= give_up
             try:
@@ -96,7 +99,9 @@ async def load_rules(config: MicroConfig) -> Instruments:
             except PeerUnavailable as error:
                 if last:
                     raise
-                log.warning("waiting for the venue", venue=venue, error=str(error))
+                if str(error) != said or loop.time() >= say_at:
+                    said, say_at = str(error), loop.time() + SAY_AGAIN_S
+                    log.warning("waiting for the venue", venue=venue, error=said)
                 await asyncio.sleep(RETRY_S)
         found.update(loaded)
     return found

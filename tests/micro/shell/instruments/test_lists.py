@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from citadel_micro.adapters.paper.orders import PaperOrders
 from citadel_micro.core.model.instrument import Instrument
@@ -201,6 +202,28 @@ def test_a_run_with_a_wrong_symbol_is_told_which_setting_and_how_to_mend_it(
     assert caught.value.where == "venues.okx.symbols"
     assert "BTC/USDT" in (caught.value.allowed or "")
     assert mend in (caught.value.mend or "")
+
+
+def test_a_venue_that_is_waited_for_is_said_once_and_again_when_its_answer_is_another(
+    tmp_path: Path,
+    listed: Listed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [PeerUnavailable("okx is silent")] * 3 + [PeerUnavailable("okx is away")] * 2
+
+    async def answer(*_args: object, **_settings: object) -> object:
+        if answers:
+            raise answers.pop(0)
+        return {}
+
+    monkeypatch.setattr(run_rules, "lists_of", lambda _config: Bench(tmp_path, listed(NOW)).lists)
+    monkeypatch.setattr(run_rules, "load_instruments", answer)
+    monkeypatch.setattr(run_rules, "RETRY_S", 0.0)
+    path = tmp_path / "micro.toml"
+    path.write_text("mode = 'paper'\n[venues.okx]\nsymbols = ['BTC/USDT']\n")
+    with capture_logs() as logs:
+        asyncio.run(run_rules.load_rules(load(path)))
+    assert [line["error"] for line in logs] == ["okx is silent", "okx is away"]
 
 
 def test_what_changes_between_lists(listed: Listed) -> None:
