@@ -100,6 +100,16 @@ class OfflineDriver:
         paper_ns = self._paper_ns
         self.due_ns = timer_ns if timer_ns is not None and timer_ns < paper_ns else paper_ns
 
+    @property
+    def next_ns(self) -> int:
+        """When something other than a market event or a tick of the engine happens next."""
+        return min(self.engine.executor.due_ns, self._paper_ns)
+
+    def skip_ticks(self, tick_ns: int) -> None:
+        """Go on at a later tick of the engine: nothing came of those before it."""
+        self.engine.skip_ticks(tick_ns)
+        self.due_ns = min(tick_ns, self.next_ns)
+
     def post(self, event: Event, now_ns: int) -> None:
         """Handle any other event."""
         self.advance(now_ns)

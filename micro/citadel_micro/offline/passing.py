@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from citadel_micro.core.execution.attention import attention
 from citadel_micro.core.marketdata import kernel
-from citadel_micro.core.marketdata.passing import Watched, pass_over
+from citadel_micro.core.marketdata.passing import QuietTicks, Watched, pass_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,9 @@ class Passing:
         """Time of the last of them."""
         self._steps = steps
         self._of: tuple[OfflineDriver, InstrumentState] | None = None
-        self._at = (-1, 0)
+        self._at = (-1, 0, 0)
         self._seen: tuple[Watched, int] | None = None
+        self._ticks = QuietTicks(0, 1, 0, 0)
         """What is watched, and until when, as found when the driver had changed so often."""
         self._wait = self._left = 0
         """Steps to hand out without looking: after a look that was in vain, twice as many each time."""
@@ -59,17 +60,23 @@ class Passing:
                 self._left -= 1
                 break
             driver, inst = self._of
-            at = (driver.changes, driver.engine.executor.due_ns)
+            engine = driver.engine
+            at = (driver.changes, engine.executor.due_ns, engine.ticks)
             if at != self._at:
                 self._at, self._seen = at, _watched(driver, inst, now_ns)
+                self._ticks = engine.quiet_ticks()
             watched = self._seen
             if watched is None:
                 self._looked(0)
                 break
-            due_ns = min(watched[1], driver.due_ns, until_ns)
-            frames, now_ns, step, event, change = pass_over(
-                self._steps, inst, watched[0], now_ns, due_ns, step
+            due_ns = min(watched[1], driver.next_ns, until_ns)
+            ticks = self._ticks
+            frames, now_ns, step, event, change, tick_ns = pass_over(
+                self._steps, inst, watched[0], ticks, now_ns, due_ns, step
             )
+            if tick_ns != ticks.next_ns:
+                driver.skip_ticks(tick_ns)
+                self._ticks = ticks._replace(next_ns=tick_ns)
             self.frames += frames
             self.now_ns = now_ns
             if event is not None:

@@ -14,11 +14,20 @@ from market_twins import PythonBook, damaged, random_events, state_of
 from paper_kit import spot
 from work_kit import NAMES, first_touch, orders
 
+from citadel_micro.core.engine.risk_watch import RiskWatch
+from citadel_micro.core.engine.ticks import Ticks
 from citadel_micro.core.marketdata import kernel, passing
 from citadel_micro.core.marketdata.market_book import MarketBook
-from citadel_micro.core.marketdata.passing import MOST_WATCHED, Watched
+from citadel_micro.core.marketdata.passing import MOST_WATCHED, QuietTicks, Watched
 from citadel_micro.core.model.config import VenueConfig
-from citadel_micro.core.model.events import DepthUpdate, QuoteTick, StreamProof, TradeTick
+from citadel_micro.core.model.events import (
+    BookLook,
+    DepthUpdate,
+    QuoteTick,
+    StreamProof,
+    TradeTick,
+)
+from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.instrument_state import InstrumentState
 from citadel_micro.offline import passing as offline
 from citadel_micro.offline.work import work
@@ -147,6 +156,7 @@ def test_every_order_ends_as_if_every_frame_were_handled(
 
 
 KINDS: Final = (DepthUpdate, QuoteTick, TradeTick)
+FRESH_NS: Final = 600 * MS
 TICK, LOT = Decimal("0.125"), Decimal("0.25")
 
 
@@ -213,10 +223,32 @@ def drawn(rng: random.Random, market: MarketBook) -> Watched:
     return Watched(best, rng.random() < 0.3, orders, levels, float(LOT), float(TICK))
 
 
+def drawn_ticks(rng: random.Random, at_ns: int) -> QuietTicks:
+    """Ticks from about now on."""
+    step_ns = rng.choice((10**15, 100 * MS, 7 * MS))
+    at_ns = min(max(at_ns, 0), FAR - step_ns)
+    until_ns = rng.choice((FAR, at_ns + rng.randint(0, 10**9)))
+    return QuietTicks(at_ns + rng.randint(0, step_ns), step_ns, until_ns, FRESH_NS)
+
+
+def skipped(market: MarketBook, ticks: QuietTicks, at_ns: int, recv_ns: int, next_ns: int) -> int:
+    """The tick after those up to an event, none of which had anything to do; ``next_ns`` is the first not skipped."""
+    while at_ns <= recv_ns and at_ns < next_ns:
+        before = state_of(market)
+        assert market.state == "LIVE"
+        assert not market.check_age(at_ns, FRESH_NS)
+        assert not market.crossed
+        assert state_of(market) == before
+        assert at_ns < ticks.until_ns
+        at_ns += ticks.step_ns
+    assert at_ns > recv_ns or at_ns == next_ns
+    return at_ns
+
+
 @needs_compiled
 def test_only_what_nobody_looks_at_is_passed_over() -> None:
     rng = random.Random(4)
-    ended = {"passed": 0, "moved": 0, "left": 0}
+    ended = {"passed": 0, "moved": 0, "left": 0, "skipped": 0}
     for _ in range(examples(20, 2_000)):
         events = random_events(rng, 150, "chain")
         steps = [
@@ -229,14 +261,23 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
             until_ns = 2**62 if rng.random() < 0.7 else steps[at][0] + rng.randint(0, 10**9)
             first = steps[at] if rng.random() < 0.5 else None
             given = iter(steps[at + (first is not None) :])
-            count, now_ns, step, event, change = passing.pass_over(
-                given, quick, watched, min(steps[at][0], 2**62), until_ns, first
+            ticks = drawn_ticks(rng, steps[at][0])
+            count, now_ns, step, event, change, next_ns = passing.pass_over(
+                given, quick, watched, ticks, min(steps[at][0], 2**62), until_ns, first
             )
-            for _, (each,) in steps[at : at + count - (event is not None)]:
+            tick_ns = ticks.next_ns
+            came = steps[at : at + count + (step is not None)]
+            for recv_ns, (each,) in came[: count - (event is not None)]:
+                tick_ns = skipped(plain.market, ticks, tick_ns, recv_ns, next_ns)
                 news = apply(plain.market, each)
                 assert not (news and matters(watched, plain.market, each)), (watched, each)
                 ended["passed"] += 1
             at += count
+            if len(came) > count - (
+                event is not None
+            ):  # what is behind skipped ticks need not be passed over
+                skipped(plain.market, ticks, tick_ns, came[-1][0], next_ns)
+            ended["skipped"] += (next_ns - ticks.next_ns) // ticks.step_ns
             assert now_ns < until_ns or not count
             if event is not None:
                 apply(plain.market, steps[at - 1][1][0])
@@ -259,6 +300,7 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
 
 
 NOBODY: Final = Watched(None, sizes=False, orders=[], levels=[], lot=1.0, tick=1.0)
+NEVER: Final = QuietTicks(FAR, 1, FAR, 1)
 
 
 @needs_compiled
@@ -274,11 +316,78 @@ def test_what_is_no_single_plain_event_is_left_alone() -> None:
         *((2**70, (first,)), (1, None), (1, [first, second])),
     ):
         empty: list[Any] = [(0, ()), (0, []), odd, (3, ())]
-        assert passing.pass_over(iter(empty), inst, NOBODY, 0, 2**62, None) == (
-            2, 0, odd, None, 0,
+        assert passing.pass_over(iter(empty), inst, NOBODY, NEVER, 0, 2**62, None) == (
+            2, 0, odd, None, 0, FAR,
         )  # fmt: skip
-    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 10, None) == (1, 9, None, None, 0)
-    assert passing.pass_over(iter([(7, ())]), inst, NOBODY, 9, 9, None)[:3] == (0, 9, (7, ()))
+    found = passing.pass_over(iter([(7, ())]), inst, NOBODY, NEVER, 9, 10, None)
+    assert found == (1, 9, None, None, 0, FAR)
+    found = passing.pass_over(iter([(7, ())]), inst, NOBODY, NEVER, 9, 9, None)
+    assert found[:3] == (0, 9, (7, ()))
+
+
+@needs_compiled
+@pytest.mark.parametrize("why", ["calm", "due", "old", "stale", "mute", "polled", "crossed"])
+def test_ticks_are_skipped_only_past_a_calm_book(why: str) -> None:
+    inst = state(MarketBook)
+    market = inst.market
+    apply(market, random_events(random.Random(1), 1, "chain")[0])
+    assert market.state == "LIVE"
+    begun_ns = market.last_recv_ns
+    ticks = QuietTicks(begun_ns + 10, 10, begun_ns + 60, 50)
+    at_ns = begun_ns + 45
+    if why == "due":
+        ticks = ticks._replace(until_ns=begun_ns + 40)
+    elif why == "old":
+        at_ns = begun_ns + 50
+    elif why == "stale":
+        market.state = "STALE"
+    elif why == "mute":
+        market.mute = True
+    elif why == "polled":
+        market.on_poll(BookLook("v", "s", market.last_seq + 1, [], [], begun_ns))
+    elif why == "crossed":
+        bid, size, _, _ = market.best() or (1.0, 1.0, 2.0, 1.0)
+        quote = QuoteTick("v", "s", market.last_seq + 1, bid, size, bid, size, 0, begun_ns)
+        assert market.on_quote(quote)
+    steps: list[Any] = [(at_ns, ())]
+    found = passing.pass_over(iter(steps), inst, NOBODY, ticks, begun_ns, FAR, None)
+    if why == "calm":
+        assert found == (1, at_ns, None, None, 0, begun_ns + 50)
+    else:
+        assert found == (0, begun_ns, steps[0], None, 0, begun_ns + 10)
+
+
+@needs_compiled
+def test_the_engine_does_what_is_due_and_is_spared_other_ticks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market = Busy(random.Random(3))
+    market.play(900)
+    path = market.write(tmp_path / "ticks.jsonl.gz")
+    touch = first_touch(path, VENUE, SYMBOL)
+    assert touch is not None
+    order = next(each for each in orders(path, VENUE, SYMBOL, touch) if each.algo == "limit")
+    told: dict[str, list[int]] = {"ticks": [], "beats": []}
+    on_tick, on_beat = Ticks.on_tick, RiskWatch.on_beat
+
+    def ticked(self: Ticks, now_ns: int) -> None:
+        told["ticks"].append(now_ns)
+        on_tick(self, now_ns)
+
+    def beaten(self: RiskWatch, now_ns: int) -> None:
+        told["beats"].append(now_ns)
+        on_beat(self, now_ns)
+
+    monkeypatch.setattr(Ticks, "on_tick", ticked)
+    monkeypatch.setattr(RiskWatch, "on_beat", beaten)
+    found = outcome(order)
+    quick, told = told, {"ticks": [], "beats": []}
+    monkeypatch.setattr(kernel, "LIVE", None)
+    assert outcome(order) == found
+    assert quick["beats"] == told["beats"]
+    assert set(quick["ticks"]) <= set(told["ticks"])
+    during = [[at for at in each["ticks"] if at <= market.now_ns] for each in (quick, told)]
+    assert len(during[0]) < len(during[1]) / 2
 
 
 @needs_compiled
@@ -286,26 +395,29 @@ def test_what_cannot_be_watched_is_refused() -> None:
     inst = state(MarketBook)
     many = [(True, 1.0, 1.0)] * (MOST_WATCHED + 1)
     with pytest.raises(ValueError, match="too much"):
-        passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), 0, 1, None)
+        passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), NEVER, 0, 1, None)
     with pytest.raises(TypeError, match="InstrumentState"):
-        passing.pass_over(iter(()), object(), NOBODY, 0, 1, None)
+        passing.pass_over(iter(()), object(), NOBODY, NEVER, 0, 1, None)
+    for ticks in (
+        NEVER._replace(step_ns=0),
+        NEVER._replace(next_ns=-1),
+        NEVER._replace(step_ns=FAR),
+    ):
+        with pytest.raises(ValueError, match="ticks"):
+            passing.pass_over(iter(()), inst, NOBODY, ticks, 0, 1, None)
 
     def damaged_capture() -> Iterator[Any]:
         yield 0, ()
         raise BadInput("the capture ends here")
 
     with pytest.raises(BadInput, match="ends here"):
-        passing.pass_over(damaged_capture(), inst, NOBODY, 0, 1, None)
+        passing.pass_over(damaged_capture(), inst, NOBODY, NEVER, 0, 1, None)
 
 
 def test_without_the_compiled_kernel_every_step_is_handed_out() -> None:
     steps: list[Any] = [(1, ()), (2, ())]
     given = iter(steps)
-    assert passing._python(given, state(MarketBook), NOBODY, 0, 9, None) == (
-        0,
-        0,
-        steps[0],
-        None,
-        0,
-    )
+    assert passing._python(given, state(MarketBook), NOBODY, NEVER, 0, 9, None) == (
+        0, 0, steps[0], None, 0, FAR,
+    )  # fmt: skip
     assert next(given) is steps[1]

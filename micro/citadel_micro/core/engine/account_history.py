@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.engine.foreign_reports import ForeignReports
 from citadel_micro.core.model.commands import PublishRisk, QueryTrades
 from citadel_micro.core.model.events import OrderFilled
-from citadel_micro.core.model.time_units import SECOND
+from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
 from citadel_proto.reason_codes import RiskCode
 
@@ -118,6 +118,11 @@ class AccountHistory:
         for key, inst in self._inst_states.items():
             if key[0] == venue and (inst.parents or key in self._order_store.traded):
                 self.want(key, now_ns)
+
+    @property
+    def due_ns(self) -> int:
+        """Before then ``on_tick`` does nothing."""
+        return min(self._due_ns.values(), default=FAR)
 
     def on_tick(self, now_ns: int) -> None:
         """Send the queries that are due."""

@@ -33,6 +33,17 @@ class BookMonitor:
         self._next_book_ns = 0
         self._next_feed_ns = 0
 
+    @property
+    def due_ns(self) -> int:
+        """Before then ``on_tick`` does nothing as long as the only book is LIVE and neither old nor crossed."""
+        if len(self._inst_states) != 1:
+            return 0
+        (inst,) = self._inst_states.values()
+        if not inst.followed or inst.crossed_since_ns:
+            return 0
+        publishes = self._config.book_publish_interval_ns > 0
+        return min(self._next_feed_ns, self._next_book_ns) if publishes else self._next_feed_ns
+
     def on_tick(self, now_ns: int) -> None:
         """Check the age of every book; publish what is due."""
         config = self._config

@@ -7,7 +7,7 @@ nothing; the same events at the same times give the same commands, byte for byte
 from __future__ import annotations
 
 from decimal import getcontext, setcontext
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from citadel_micro.core.engine.account_history import AccountHistory
 from citadel_micro.core.engine.book_monitor import BookMonitor
@@ -20,6 +20,7 @@ from citadel_micro.core.engine.query_answers import answer
 from citadel_micro.core.engine.reconciliation import Reconciliation
 from citadel_micro.core.engine.risk_watch import RiskWatch
 from citadel_micro.core.engine.signal_intake import SignalIntake
+from citadel_micro.core.engine.ticks import Ticks
 from citadel_micro.core.execution.engine_context import EngineContext
 from citadel_micro.core.execution.executor import SmartOrderExecutor
 from citadel_micro.core.execution.report_handler import CHILD_REPORTS
@@ -27,12 +28,12 @@ from citadel_micro.core.execution.risk_view import EngineRiskView
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.order_flow import FlowFeatures
+from citadel_micro.core.marketdata.passing import QuietTicks
 from citadel_micro.core.marketdata.plain_events import OTHER, QUIET, market_events
 from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
 from citadel_micro.core.model.arithmetic import DECISIONS
 from citadel_micro.core.model.command_buffer import Command, CommandBuffer
-from citadel_micro.core.model.commands import PublishBeat
 from citadel_micro.core.model.events import (
     AccountTrades,
     BalancesUpdated,
@@ -75,8 +76,6 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
 
 __all__ = ["Command", "Engine"]
-
-FORGET_INTERVAL_NS: Final = 60_000_000_000
 
 
 class Engine:
@@ -150,10 +149,13 @@ class Engine:
         self._risk_watch = RiskWatch(context, self.executor, self._book_monitor, self._operations)
         self._now_ns = 0
         self._tick_ns = FAR
-        self._next_beat_ns = 0
-        self._next_forget_ns = 0
         self._damaged = ""
-        self._macro_seen = ("", 0)
+        self._ticks = Ticks(
+            context,
+            (self._reconciliation, self._margin, self._holdings, self._history),
+            (self._book_monitor, self.references),
+            (self._risk_watch, self._operations, self._owners),
+        )
         self._handlers = self._table(context)
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
@@ -203,6 +205,19 @@ class Engine:
         if tick_ns < due_ns:
             return tick_ns
         return None if due_ns == FAR else due_ns
+
+    def quiet_ticks(self) -> QuietTicks:
+        """The next ticks, as far as nothing comes of them while there are only plain market events."""
+        return QuietTicks(self._tick_ns, self.config.tick_ns, *self._ticks.quiet())
+
+    def skip_ticks(self, tick_ns: int) -> None:
+        """Go on at a later tick: nothing came of those before it."""
+        self._tick_ns = tick_ns
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks were not skipped."""
+        return self._ticks.count
 
     def open_parents(self, venue: str | None) -> int:
         """Parents with something pending, on one venue or on all."""
@@ -335,7 +350,7 @@ class Engine:
         if not self._owners.on_beat(beat, now_ns):
             return
         self.view.leases.beat(beat, now_ns)
-        self._macro_seen = (beat.instance, beat.seq)
+        self._ticks.macro_seen = (beat.instance, beat.seq)
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
         self._settle(now_ns)  # answers must not be ahead of what is stored
@@ -406,37 +421,7 @@ class Engine:
                 self._reconciliation.check(now_ns)
         if now_ns >= self._tick_ns:
             self._tick_ns = now_ns + self.config.tick_ns
-            self._tick(now_ns)
-
-    def _tick(self, now_ns: int) -> None:
-        config = self.config
-        self._reconciliation.on_timer(now_ns)
-        self._margin.on_tick(now_ns)
-        self._holdings.on_tick(now_ns)
-        self._history.on_tick(now_ns)
-        self._book_monitor.on_tick(now_ns)
-        self.references.on_tick(now_ns)
-        self.order_store.report_late()
-        if now_ns >= self._next_beat_ns:
-            self._next_beat_ns = now_ns + config.heartbeat_ns
-            self._risk_watch.on_beat(now_ns)
-            self._beat()
-        if self._operations.pending:
-            self._operations.on_tick(now_ns)
-        if now_ns >= self._next_forget_ns:
-            self._next_forget_ns = now_ns + FORGET_INTERVAL_NS
-            self.order_store.forget_old(now_ns)
-
-    def _beat(self) -> None:
-        self._out.commands.append(
-            PublishBeat(
-                state="recovering" if self.view.reconciling else self.risk.beat_state(),
-                working=len(self.order_store.active),
-                macro_instance_seen=self._macro_seen[0],
-                macro_seq_seen=self._macro_seen[1],
-                macros_refused=self._owners.refused(self._now_ns),
-            )
-        )
+            self._ticks.on_tick(now_ns)
 
     def _settle(self, now_ns: int) -> None:
         """After a fill: losses. After a trip: working orders. Then store and report."""

@@ -95,6 +95,13 @@ class Holdings:
             self.on_snapshot(snapshot, now_ns)
         self._first.clear()
 
+    @property
+    def due_ns(self) -> int:
+        """Before then ``on_tick`` does nothing."""
+        if self._differ or self._order_store.doubted or self._history.moved:
+            return 0
+        return min(self._ask_ns.values(), default=FAR)
+
     def on_tick(self, now_ns: int) -> None:
         """Query the venues that are due."""
         for key in tuple(self._differ):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.events import FundingDue, MarginTerms, MarkPrice
-from citadel_micro.core.model.time_units import SECOND
+from citadel_micro.core.model.time_units import FAR, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +47,11 @@ class MarginWatch:
             MarginTerms: self._on_terms,
             FundingDue: self._on_funding_due,
         }
+
+    @property
+    def due_ns(self) -> int:
+        """Before then ``on_tick`` does nothing."""
+        return min(self._funding_ns.values(), default=FAR)
 
     def on_tick(self, now_ns: int) -> None:
         """Ask for the payments that are due."""

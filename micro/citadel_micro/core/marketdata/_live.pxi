@@ -47,7 +47,7 @@ cdef struct MarketSlots:
     Py_ssize_t quote, book, flow
     Py_ssize_t checksum, depth, judge_of, last_quote, news_of, proving, quote_seq, quoted_ns, recent
     Py_ssize_t traded_ns, unproven, useless_ns, deltas, exchange_ns, last_recv_ns, last_seq, last_trade
-    Py_ssize_t news, resyncs, state, traded
+    Py_ssize_t news, resyncs, state, traded, check, mute
 
 cdef struct JudgeSlots:
     Py_ssize_t last, old, bridged, remember
@@ -58,6 +58,7 @@ cdef struct Slots:
     Py_ssize_t ready, proves  # of one without numbers
     Py_ssize_t style, count, passed  # of a checksum
     Py_ssize_t cell, sum  # of sums
+    Py_ssize_t poll  # of a cross-check
     Py_ssize_t young, older, lag_ns, left, happened_ns  # of the trades that were seen
     Py_ssize_t inst_market, features, dirty, parents, held, waiting  # of an instrument, and its held stops
     Py_ssize_t feature_market, feature_flow, best, grid, last_ns, feature_resyncs
@@ -85,6 +86,7 @@ cdef object NO_QUOTE = -1
 # As snapshot_buffer, trade_news, rolling_sums and order_flow have them in Python: a test compares.
 cdef int64_t QUOTE_NS = 1000000000
 cdef int64_t LATE_NS = 1000000000
+cdef int64_t STAMP_NS = 60000000000
 cdef int64_t CELL_NS = 100000000
 cdef int64_t GRID_NS = 1000000000
 cdef Py_ssize_t MOST_TRADES = 512
@@ -258,6 +260,7 @@ cdef bint _trade(object self, object trade) except -1:
     cdef int64_t stamp = 0, recv_ns = 0, last_ns = 0, exchange_ns = 0, traded_ns = 0
     cdef int64_t least = 0, known = 0, left = 0, happened = 0, newest = 0, cell = 0, seen = 0
     cdef double size, traded
+    cdef bint smaller
     cdef PyObject *event = <PyObject *>trade
     cdef PyObject *name
     cdef PyObject *young
@@ -294,10 +297,13 @@ cdef bint _trade(object self, object trade) except -1:
         or PyDict_GET_SIZE(young) >= MOST_TRADES
     ):
         return False
-    # How late it is by the smallest lag known; a new smallest one is checked in Python.
+    # How late it is by the smallest lag known; one that would be odd is checked in Python.
     least = last_ns - exchange_ns if exchange_ns else recv_ns - stamp
-    if least < known:
-        return False
+    smaller = least < known
+    if smaller:
+        if least < (known if known < 0 else 0) - STAMP_NS:
+            return False
+        known = least
     happened = stamp + known if recv_ns - stamp > known else recv_ns
     if happened < newest - LATE_NS:
         return False
@@ -311,6 +317,8 @@ cdef bint _trade(object self, object trade) except -1:
         news._left, news._lag_ns = samples
     else:
         _put_at(news, slots.left, PyLong_FromLongLong(left - 1))
+        if smaller:
+            _put_at(news, slots.lag_ns, PyLong_FromLongLong(least))
     if happened > newest:
         _put_at(news, slots.happened_ns, PyLong_FromLongLong(happened))
     size = PyFloat_AS_DOUBLE(value)
@@ -627,7 +635,7 @@ cdef JudgeSlots _judge_slots(type of, bint bridged, bint remember) except *:
     return found
 
 
-def take_over_market(market, judges, checksum, sums, news, events, news_samples):
+def take_over_market(market, judges, checksum, check, sums, news, events, news_samples):
     """Let the methods above be those of ``MarketBook``, and give what they stand for.
 
     Args:
@@ -635,6 +643,7 @@ def take_over_market(market, judges, checksum, sums, news, events, news_samples)
         judges: the classes of ``core.marketdata.sequencing`` that number: both of Binance, Chain, Contiguous,
             ConnSeq and Unnumbered.
         checksum: the class.
+        check: the class of cross-checks.
         sums: the class of rolling sums.
         news: the class of the trades that were seen.
         events: DepthUpdate, QuoteTick and TradeTick.
@@ -663,6 +672,7 @@ def take_over_market(market, judges, checksum, sums, news, events, news_samples)
     slots.ready, slots.proves = _slot(unnumbered, "_ready"), _slot(unnumbered, "proves")
     slots.style, slots.count = _slot(checksum, "_style"), _slot(checksum, "_count")
     slots.passed = _slot(checksum, "passed")
+    at.check, at.mute, slots.poll = _slot(market, "_check"), _slot(market, "mute"), _slot(check, "poll")
     slots.cell, slots.sum = _slot(sums, "_cell"), _slot(sums, "_sum")
     slots.young, slots.older = _slot(news, "_young"), _slot(news, "_older")
     slots.lag_ns, slots.left = _slot(news, "_lag_ns"), _slot(news, "_left")

@@ -8,6 +8,8 @@ cdef enum:
     MOST_WATCHED = 16
     MOVED = 8  # beside Change: somebody looks at what has changed
 
+cdef int64_t FAR_NS = <int64_t>1 << 62  # a time that never comes
+
 cdef struct Watched:
     # best prices that must stay, and whether their sizes must, too
     bint has_best, sizes
@@ -22,6 +24,48 @@ cdef struct Watched:
     bint bid[MOST_WATCHED]
     double level[MOST_WATCHED]
     double lot, tick
+
+
+cdef struct Ticks:
+    int64_t next_ns, step_ns, until_ns, fresh_ns
+
+
+cdef bint _calm(object market) noexcept:
+    """Whether a tick has nothing to do for a book that is not old: it is LIVE, uncrossed, and nobody doubts it."""
+    cdef double now[4]
+    cdef PyObject *quote
+    cdef Book book
+    cdef Level bid, ask
+    if (
+        not _is_market(market)
+        or _at(market, slots.market.state) != <PyObject *>LIVE
+        or _at(market, slots.market.mute) != Py_False
+        or _at(<object>_at(market, slots.market.check), slots.poll) != <PyObject *>None
+    ):
+        return False
+    quote = _at(market, slots.market.quote)
+    if quote != <PyObject *>None:
+        return _four(quote, now) and now[0] < now[2]
+    book = <Book>_at(market, slots.market.book)
+    return not _first(&book._bids, &bid) or not _first(&book._asks, &ask) or bid.key < -ask.key
+
+
+cdef bint _skipped(Ticks *ticks, object market, int64_t now_ns) except -1:
+    """Whether nothing comes of the ticks up to now, which are left behind then."""
+    cdef int64_t last_ns, recv_ns = 0
+    if now_ns < ticks.next_ns:
+        return True
+    last_ns = ticks.next_ns + (now_ns - ticks.next_ns) // ticks.step_ns * ticks.step_ns
+    if (
+        last_ns >= ticks.until_ns
+        or not _whole(_at(market, slots.market.last_recv_ns), &recv_ns)
+        or recv_ns < 0
+        or last_ns - recv_ns >= ticks.fresh_ns
+        or not _calm(market)
+    ):
+        return False
+    ticks.next_ns = last_ns + ticks.step_ns
+    return True
 
 
 cdef int _read_watched(Watched *to, object watched) except -1:
@@ -139,9 +183,10 @@ cdef inline PyObject *_only(PyObject *events, bint *none) noexcept:
     return NULL
 
 
-def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns, first=None):
+def pass_over(steps, inst, watched, ticks, int64_t now_ns, int64_t until_ns, first=None):
     """See ``core.marketdata.passing``."""
     cdef Watched what
+    cdef Ticks tick
     cdef Py_ssize_t frames = 0
     cdef int64_t recv_ns = 0, later_ns
     cdef PyObject *at
@@ -156,23 +201,26 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns, first=None
     if CITADEL_TYPE(<PyObject *>inst) != <PyObject *>states_type:
         raise TypeError("inst is no InstrumentState")
     _read_watched(&what, watched)
+    tick.next_ns, tick.step_ns, tick.until_ns, tick.fresh_ns = ticks
+    if tick.next_ns < 0 or not 0 < tick.step_ns < FAR_NS or until_ns > FAR_NS:
+        raise ValueError("ticks cannot be counted")
     key = inst.key
     market = <object>_at(inst, slots.inst_market)
     while True:
         if step is None:
             step = next(steps, None)
             if step is None:
-                return frames, now_ns, None, None, 0
+                return frames, now_ns, None, None, 0, tick.next_ns
         at = <PyObject *>step
         if (
             not PyTuple_CheckExact(at)
             or PyTuple_GET_SIZE(at) != 2
             or not _whole(PyTuple_GET_ITEM(at, 0), &recv_ns)
         ):
-            return frames, now_ns, step, None, 0
+            return frames, now_ns, step, None, 0, tick.next_ns
         later_ns = recv_ns if recv_ns > now_ns else now_ns
-        if later_ns >= until_ns:
-            return frames, now_ns, step, None, 0
+        if later_ns >= until_ns or not _skipped(&tick, market, later_ns):
+            return frames, now_ns, step, None, 0, tick.next_ns
         event = _only(PyTuple_GET_ITEM(at, 1), &none)
         if none:
             frames += 1
@@ -180,19 +228,19 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns, first=None
             step = None
             continue
         if event == NULL:
-            return frames, now_ns, step, None, 0
+            return frames, now_ns, step, None, 0, tick.next_ns
         kind = CITADEL_TYPE(event)
         if kind != <PyObject *>quote_type and kind != <PyObject *>trade_type and kind != <PyObject *>depth_type:
-            return frames, now_ns, step, None, 0
+            return frames, now_ns, step, None, 0, tick.next_ns
         if PyTuple_GET_ITEM(event, 0) != venue or PyTuple_GET_ITEM(event, 1) != symbol:
             if (<object>PyTuple_GET_ITEM(event, 0), <object>PyTuple_GET_ITEM(event, 1)) != key:
-                return frames, now_ns, step, None, 0
+                return frames, now_ns, step, None, 0, tick.next_ns
             # Readers give the same objects again and again: they are compared once, and kept for that.
             venue, symbol = PyTuple_GET_ITEM(event, 0), PyTuple_GET_ITEM(event, 1)
             names = (<object>venue, <object>symbol)
         change = _take(inst, kind, <object>event)
         if change < 0:
-            return frames, now_ns, step, None, 0
+            return frames, now_ns, step, None, 0, tick.next_ns
         frames += 1
         now_ns = later_ns
         if change == UPDATED:
@@ -202,5 +250,5 @@ def pass_over(steps, inst, watched, int64_t now_ns, int64_t until_ns, first=None
             elif _unmoved(&what, market, kind == <PyObject *>depth_type):
                 change = 0
         if change:
-            return frames, now_ns, None, <object>event, change | MOVED
+            return frames, now_ns, None, <object>event, change | MOVED, tick.next_ns
         step = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Step = tuple[int, object]
-    Passed = tuple[int, int, Step | None, object, int]
+    Passed = tuple[int, int, Step | None, object, int, int]
 
 MOST_WATCHED: Final = 16
 """Orders, and levels, that compiled code keeps an eye on at once."""
@@ -37,28 +37,40 @@ class Watched(NamedTuple):
     tick: float
 
 
+class QuietTicks(NamedTuple):
+    """Times at which nothing is done about a market while its book is LIVE and neither old nor crossed."""
+
+    next_ns: int
+    step_ns: int
+    until_ns: int
+    """A tick at or after this time does something."""
+    fresh_ns: int
+    """So does one that comes this long after the last update of the book, or later."""
+
+
 def _python(  # noqa: PLR0917 - by position, as the compiled one
     steps: Iterator[Step],
     inst: object,
     watched: Watched,
+    ticks: QuietTicks,
     now_ns: int,
     until_ns: int,
     first: Step | None = None,
 ) -> Passed:
     """Pass over nothing."""
     del inst, watched, until_ns
-    return 0, now_ns, next(steps, None) if first is None else first, None, 0
+    return 0, now_ns, next(steps, None) if first is None else first, None, 0, ticks.next_ns
 
 
-pass_over: Final[Callable[[Iterator[Step], object, Watched, int, int, Step | None], Passed]] = (
-    _python if kernel.LIVE is None else kernel.LIVE.pass_over
-)
+pass_over: Final[
+    Callable[[Iterator[Step], object, Watched, QuietTicks, int, int, Step | None], Passed]
+] = _python if kernel.LIVE is None else kernel.LIVE.pass_over
 """Take frames as long as they are plain and change nothing of what is watched.
 
-Args: (time of receipt, events) of each frame; the ``InstrumentState`` that they are of; what is watched; the time
-now; the time at which something else is due; None, or the first step, before those. Times are ns.
+Args: (time of receipt, events) of each frame; the ``InstrumentState`` that they are of; what is watched; the
+ticks of their engine; the time now; the time at which something else is due; None, or the first step, before those. Times are ns.
 
 Returns how many frames were taken, the time of the last, and what ended it: a step that was left
 alone, or else an event that was applied and what it changed (``Change``, and a bit that says that
-somebody looks at it); neither at the end of the steps.
+somebody looks at it); neither at the end of the steps. Last comes the next tick: nothing came of those before it.
 """

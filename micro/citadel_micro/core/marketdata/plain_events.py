@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.marketdata.checksum import Checksum
+from citadel_micro.core.marketdata.cross_check import CrossCheck
 from citadel_micro.core.marketdata.rolling_sums import CellSums
 from citadel_micro.core.marketdata.sequencing import Chain, ConnSeq, Contiguous, Unnumbered
 from citadel_micro.core.marketdata.sequencing_binance import RangeBridgeFutures, RangeBridgeSpot
@@ -31,6 +32,7 @@ def quick_market(of: Class) -> Class:
             of,
             _JUDGES,
             checksum=Checksum,
+            check=CrossCheck,
             sums=CellSums,
             news=News,
             events=(DepthUpdate, QuoteTick, TradeTick),

@@ -150,6 +150,14 @@ class ReferenceBooks:
         if (market.state, market.reason) != before:
             self._publish_feed(market)
 
+    @property
+    def due_ns(self) -> int:
+        """Before then ``on_tick`` does nothing."""
+        if self._books:
+            return 0
+        publishes = self._config.book_publish_interval_ns > 0
+        return min(self._next_feed_ns, self._next_publish_ns) if publishes else self._next_feed_ns
+
     def on_tick(self, now_ns: int) -> None:
         """Check ages; publish books, states and consolidated views that are due."""
         config = self._config

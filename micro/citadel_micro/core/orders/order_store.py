@@ -173,6 +173,11 @@ class OrderStore:
         row |= {"fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
         self._fill_rows.append(row)
 
+    @property
+    def late(self) -> bool:
+        """Whether ``report_late`` has something to report."""
+        return bool(self._late)
+
     def report_late(self) -> None:
         """Report what was postponed. To be called several times a second."""
         for parent in self._late.values():

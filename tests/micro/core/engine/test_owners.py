@@ -195,7 +195,7 @@ def test_a_second_process_of_one_owner_is_refused_by_name() -> None:
     rig.send(signal("next", owner="a", epoch=10, created_ns=rig.now))
     rig.run(20 * MS)
     assert rig.report("next").status == "working"
-    assert rig.engine._macro_seen[0] == "macro-1"
+    assert rig.engine._ticks.macro_seen[0] == "macro-1"
 
 
 @pytest.mark.parametrize("how", ["silent", "stopped"])

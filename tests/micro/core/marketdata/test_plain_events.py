@@ -208,6 +208,7 @@ def test_compiled_code_has_the_limits_of_python() -> None:
     assert {name: int(value) for name, value in limits} == {
         "QUOTE_NS": snapshot_buffer.QUOTE_NS,
         "LATE_NS": trade_news.LATE_NS,
+        "STAMP_NS": snapshot_buffer.STAMP_NS,
         "CELL_NS": rolling_sums.CELL_NS,
         "GRID_NS": order_flow.GRID_NS,
         "MOST_TRADES": trade_news.REMEMBERED,
