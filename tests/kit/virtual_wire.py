@@ -395,7 +395,8 @@ def wired(loop: VirtualLoop, network: Callable[[], Network], seed: int) -> Itera
         put = stack.enter_context
         put(patch.object(request_socket, "ws_connect", connect))
         put(patch.object(request_socket, "time", SimpleNamespace(monotonic=loop.time)))
-        put(patch.object(kraken_session, "time", SimpleNamespace(time_ns=loop.now_ns)))
+        clocks = SimpleNamespace(time_ns=loop.now_ns, monotonic_ns=loop.now_ns)
+        put(patch.object(kraken_session, "time", clocks))
         for module in ADAPTERS:
             put(patch.object(module, "HttpClient", client))
         for server in SERVERS:

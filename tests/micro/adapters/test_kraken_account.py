@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from kraken_bench import ACCOUNT, KrakenBench, kraken_bench, kraken_key, kraken_
 from kraken_kit import SYMBOL, addresses, kraken_config, side_of
 from waiting import until
 
-from citadel_micro.adapters.kraken import account_facts
+from citadel_micro.adapters.kraken import account_facts, session
 from citadel_micro.adapters.kraken import orders as kraken_orders
 from citadel_micro.adapters.kraken.account_facts import KrakenInspector
 from citadel_micro.adapters.kraken.orders import VENUE
@@ -161,7 +162,9 @@ def test_a_wrong_secret_is_the_key_files_fault() -> None:
     on(body)
 
 
-def test_a_nonce_behind_the_last_is_explained() -> None:
+def test_a_nonce_behind_the_last_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "NONCE_PAUSES_S", (0.0, 0.0))
+
     async def body(server: SimulatorServer) -> None:
         door = side_of(server).door
         door._nonces[kraken_key().id.reveal()] = 1 << 62
@@ -169,6 +172,41 @@ def test_a_nonce_behind_the_last_is_explained() -> None:
             await KrakenInspector().facts(query_of(server))
 
     on(body)
+
+
+@pytest.mark.parametrize("ahead_s", [3_600, -3_600])
+def test_a_clock_that_was_set_back_since_the_last_run_refuses_nothing(
+    ahead_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(server: SimulatorServer) -> None:
+        wrong = SimpleNamespace(
+            time_ns=lambda: time.time_ns() + ahead_s * SECOND, monotonic_ns=time.monotonic_ns
+        )
+        with monkeypatch.context() as then:
+            then.setattr(session, "time", wrong)
+            await KrakenInspector().facts(query_of(server))
+        facts = await KrakenInspector().facts(query_of(server))
+        assert facts.account == ACCOUNT
+        with monkeypatch.context() as then:
+            then.setattr(session, "time", wrong)
+            await KrakenInspector().facts(query_of(server))
+
+    on(body)
+
+
+def test_two_processes_with_one_key_are_both_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As micro, whose machine was suspended, and ``citadel live check``."""
+    monkeypatch.setattr(session, "NONCE_PAUSES_S", (1.0,))
+
+    async def body(desk: CancelDesk, side: KrakenSpot) -> None:
+        stopped = SimpleNamespace(monotonic_ns=lambda: 0, time_ns=time.time_ns)
+        with monkeypatch.context() as then:
+            then.setattr(session, "time", stopped)
+            assert await desk.open_orders() == []
+            side.door._nonces[kraken_key().id.reveal()] += 1_000  # the other's, a moment later
+            assert await desk.open_orders() == []
+
+    at_desk(body)
 
 
 @pytest.mark.parametrize("secret", ["no base 64!", "not=base=64"])

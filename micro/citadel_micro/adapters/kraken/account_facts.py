@@ -247,8 +247,8 @@ class KrakenFacts:
         where = f"{self._root}: {name}"
         if refused.text == NONCE:
             raise Refused(
-                f"{where}: {refused.text}: another program uses this key, or this machine's clock was "
-                "set back; give micro a key of its own, and set the clock by NTP"
+                f"{where}: {refused.text}: another program uses this key, or has, with larger "
+                "nonces than the venue's time in microseconds; give micro a key of its own"
             )
         if refused.key:
             raise self._rejected(f"{name}: {refused.text}")

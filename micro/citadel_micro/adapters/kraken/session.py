@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import hmac
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from citadel_micro.adapters.kraken.codes import CALLS, KEY, SESSION, error_of, refusal
+from citadel_micro.adapters.kraken.codes import CALLS, KEY, NONCE, SESSION, error_of, refusal
 from citadel_micro.adapters.kraken.requests import (
     AMEND,
     CANCEL,
@@ -50,6 +51,9 @@ KEY_CHECK: Final = 4
 """Every so many of them the key is checked: without, a revoked one would show with the next order."""
 REST_TIMEOUT_S: Final = 5.0
 """Calls wait for one another: their nonces must arrive in order."""
+NONCE_PAUSES_S: Final = (1.0, 2.0)
+"""Before a call whose nonce was too low is made again: the venue tells its time in whole seconds, and
+another process may have used the key within the same one."""
 SHORTEST_NS: Final = 500 * MS
 """A ``deadline`` is at least that far ahead; the venue refuses others."""
 TIERS: Final[Mapping[int, tuple[float, tuple[float, float]]]] = {
@@ -72,6 +76,14 @@ class _Token(msgspec.Struct):
 
 class _TokenAnswer(msgspec.Struct):
     result: _Token
+
+
+class _Time(msgspec.Struct):
+    unixtime: int
+
+
+class _TimeAnswer(msgspec.Struct):
+    result: _Time
 
 
 class _Answer(msgspec.Struct):
@@ -114,10 +126,33 @@ class RestSigner:
             ) from None
         self._id = key.id.reveal()
         self._nonce = 0
+        self._ahead_us: int | None = None
+        """Microseconds of the venue's time less those of the monotonic clock; None before it is known."""
+
+    @property
+    def dated(self) -> bool:
+        """Whether the venue's time is known."""
+        return self._ahead_us is not None
+
+    def date(self, venue_s: int, asked_ns: int) -> None:
+        """The venue answered that time, in whole seconds, to what was asked at ``asked_ns`` (monotonic)."""
+        self._ahead_us = venue_s * 1_000_000 - asked_ns // 1_000
+
+    def undate(self) -> None:
+        """Other processes that use the key are ahead: its time is to be asked for again."""
+        self._ahead_us = None
 
     def signed(self, path: str, params: Mapping[str, str | int]) -> tuple[str, dict[str, str]]:
-        """Body and headers of a call, which must be sent before the next one is signed."""
-        self._nonce = max(self._nonce + 1, time.time_ns() // 1_000)
+        """Body and headers of a call, which must be sent before the next one is signed.
+
+        The nonces of a key must rise, from run to run and for every process that uses it. They are
+        the venue's time: this machine's clock may be set back. Where that is not known, its own.
+        """
+        ahead_us = self._ahead_us
+        at_us = time.time_ns() // 1_000
+        if ahead_us is not None:
+            at_us = time.monotonic_ns() // 1_000 + ahead_us
+        self._nonce = max(self._nonce + 1, at_us)
         body = urlencode({"nonce": str(self._nonce), **params})
         digest = hashlib.sha256(f"{self._nonce}{body}".encode()).digest()
         sign = hmac.digest(self._secret, path.encode() + digest, "sha512")
@@ -153,10 +188,29 @@ class KrakenRest(RestWire):
             target = f"/0/public/{name}?{asked}" if asked else f"/0/public/{name}"
             return await self._client.send("GET", target)
         params = {_NAMES.get(each, each): value for each, value in request.params.items()}
+        path = f"/0/private/{name}"
         async with self._turn:
-            path = f"/0/private/{name}"
-            body, headers = self._signer.signed(path, params)
-            return await self._client.send("POST", path, headers=headers, body=body)
+            for pause_s in NONCE_PAUSES_S:
+                outcome = await self._signed(path, params)
+                if not isinstance(outcome, Answered) or error_of(outcome) != NONCE:
+                    return outcome
+                self._signer.undate()
+                await asyncio.sleep(pause_s)
+            return await self._signed(path, params)
+
+    async def _signed(self, path: str, params: Mapping[str, str | int]) -> Outcome:
+        """Once the venue's time is known, or cannot be: a cancel does not wait for that."""
+        if not self._signer.dated:
+            asked_ns = time.monotonic_ns()
+            told = await self._client.send("GET", "/0/public/Time")
+            if isinstance(told, NotSent):
+                return told
+            with suppress(msgspec.MsgspecError):
+                if isinstance(told, Answered):
+                    venue_s = msgspec.json.decode(told.body, type=_TimeAnswer).result.unixtime
+                    self._signer.date(venue_s, asked_ns)
+        body, headers = self._signer.signed(path, params)
+        return await self._client.send("POST", path, headers=headers, body=body)
 
 
 class KrakenSession(WireSocket):
