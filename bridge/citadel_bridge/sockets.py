@@ -14,6 +14,7 @@ import zmq
 
 from citadel_bridge.auth import ClientKeys, ServerKeys, require_keys
 from citadel_bridge.errors import PortTaken
+from citadel_bridge.fork_sockets import leave_out_of_forks
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def publisher_socket(
         ) from error
     bound = socket.getsockopt(zmq.LAST_ENDPOINT)
     assert isinstance(bound, bytes)  # noqa: S101 - what this option returns
-    return socket, bound.rstrip(b"\0").decode()
+    found = bound.rstrip(b"\0").decode()
+    leave_out_of_forks(socket, found)
+    return socket, found
 
 
 def subscriber_socket(
