@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,16 +27,45 @@ if TYPE_CHECKING:
 
 async def opened(url: str, on_frame: OnFrame, on_round_trip: OnRoundTrip) -> _AiohttpLink:
     """Connect one. Raises OSError, whatever the reason."""
-    session = aiohttp.ClientSession()
+    sockets = _Sockets()
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=sockets.new))
     link = _AiohttpLink(session, on_frame, on_round_trip)
     try:
         await link.open(url)
     except BaseException as error:
+        sockets.let_go()
         await session.close()
         if isinstance(error, aiohttp.ClientError):
             raise OSError(str(error) or type(error).__name__) from None
         raise
     return link
+
+
+class _Sockets:
+    """Those of one attempt to connect."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[socket.socket, int]] = []
+
+    def new(self, address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        self._made.append((made, os.fstat(made.fileno()).st_ino))
+        return made
+
+    def let_go(self) -> None:
+        """Part from those that are closed already.
+
+        Where an attempt is cancelled before its transport has taken the socket, uvloop has closed the
+        descriptor, whose number may be another one's, as a journal's, by the time that the object would close it.
+        """
+        for made, number in self._made:
+            try:
+                gone = made.fileno() >= 0 and os.fstat(made.fileno()).st_ino != number
+            except OSError:
+                gone = True
+            if gone:
+                made.detach()
 
 
 class _AiohttpLink:
