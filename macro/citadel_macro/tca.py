@@ -20,7 +20,8 @@ def summary(report: ExecutionReport) -> dict[str, Any]:
     fees apart (``citadel_proto.shortfall``: Perold 1988): positive is a cost. ``fees_bps`` is its part
     of fees in base and in quote currency, so that both add up; of the filled part at its average
     price where no arrival mid is known, and None where a fee was paid in a third currency.
-    ``maker_share`` is by quantity.
+    ``maker_share`` is by quantity. ``first_fill_ms`` and ``last_fill_ms`` are after the order's arrival at
+    micro.
     """
     base, _, rest = report.symbol.partition("/")
     quote = rest.partition(":")[0]
@@ -67,7 +68,21 @@ def summary(report: ExecutionReport) -> dict[str, Any]:
         result["fees_bps"] = round(float(cost.fees), 4)
     maker = sum((Decimal(f.quantity) for f in report.fills if f.liquidity == "maker"), Decimal(0))
     result["maker_share"] = round(float(maker / filled), 6)
-    times = sorted(f.ts_ns for f in report.fills)
-    result["first_fill_ms"] = round((times[0] - report.created_ns) / 1e6, 3)
-    result["last_fill_ms"] = round((times[-1] - report.created_ns) / 1e6, 3)
+    result["first_fill_ms"], result["last_fill_ms"] = (
+        round(each / 1e6, 3) for each in _fill_times(report)
+    )
     return result
+
+
+def _fill_times(report: ExecutionReport) -> tuple[int, int]:
+    """From the order's arrival at micro to its first and its last fill, in ns.
+
+    Fills bear the venue's time, and the order micro's: what lies between two of them is of one clock. The
+    fill that completed an order came with its last update; of others this is as near as both clocks are,
+    and within the order's life.
+    """
+    life = max(report.updated_ns - report.created_ns, 0)
+    times = [fill.ts_ns for fill in report.fills]
+    near = min(max(max(times) - report.created_ns, 0), life)
+    last = life if report.status == "filled" else near
+    return max(last - (max(times) - min(times)), 0), last

@@ -246,13 +246,52 @@ def test_shortfall_is_a_cost_on_both_sides() -> None:
             ts_ns=NS + 5_000_000,
         )
         return tca.summary(
-            report(side=side, status="filled", filled="1", average=price, fills=(fill,))
+            report(
+                side=side,
+                status="filled",
+                filled="1",
+                average=price,
+                fills=(fill,),
+                updated_ns=NS + 5_000_000,
+            )
         )
 
     assert cost("buy", "101")["shortfall_bps"] == pytest.approx(100)
     assert cost("sell", "99")["shortfall_bps"] == pytest.approx(100)
     assert cost("buy", "100")["fees_bps"] == pytest.approx(10)
     assert cost("buy", "100")["first_fill_ms"] == 5.0
+
+
+@pytest.mark.parametrize("ahead_ms", [-60_000, -3, 0, 700, 60_000])
+@pytest.mark.parametrize("status", ["filled", "canceled"])
+def test_times_of_fills_are_those_of_one_clock(ahead_ms: int, status: str) -> None:
+    """Fills bear the venue's time, whose clock is not micro's."""
+    fills = tuple(
+        Fill(
+            trade_id=str(at_ms),
+            child_id="c",
+            price="100",
+            quantity="0.5",
+            fee="0",
+            fee_currency="USDT",
+            liquidity="maker",
+            ts_ns=NS + (ahead_ms + at_ms) * 1_000_000,
+        )
+        for at_ms in (20, 50)
+    )
+    kept = tca.summary(
+        report(
+            status=status,
+            filled="1",
+            average="100",
+            fills=fills,
+            created_ns=NS,
+            updated_ns=NS + 50_000_000,
+        )
+    )
+    if status == "filled" or ahead_ms == 0:
+        assert (kept["first_fill_ms"], kept["last_fill_ms"]) == (20.0, 50.0)
+    assert 0 <= kept["first_fill_ms"] <= kept["last_fill_ms"] <= 50.0
 
 
 def test_balances_and_positions() -> None:
