@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from citadel_micro.core.execution.admission import choose_algorithm, set_reach, set_terms
+from citadel_micro.core.execution.admission import Algorithms, set_reach, set_terms
 from citadel_micro.core.model.commands import CancelOrder, QueryVenue
 from citadel_micro.core.model.events import OrderFilled
 from citadel_micro.core.model.time_units import FAR
@@ -63,6 +63,7 @@ class Reconciliation:
         self._history = history
         self._holdings = holdings
         self._config = context.config
+        self._algorithms = Algorithms(context.config.algo_defaults)
         self._inst_states = context.inst_states
         self._executor = executor
         self._intake = intake
@@ -311,10 +312,8 @@ class Reconciliation:
         if inst is not None and parent.state is not ParentState.GATING:
             try:
                 set_terms(parent, inst.instrument)
-                parent.algo = choose_algorithm(
-                    signal,
-                    self._config.algo_defaults,
-                    fill_or_kill=self._config.venues[signal.venue].fill_or_kill,
+                parent.algo = self._algorithms.choose(
+                    signal, fill_or_kill=self._config.venues[signal.venue].fill_or_kill
                 )
                 set_reach(parent)
                 parent.ends_ns = life_ends_ns(parent, self._config.max_signal_skew_ns)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.engine.brackets import Brackets
 from citadel_micro.core.engine.owners import OWNER_IN_USE, Owners
 from citadel_micro.core.execution.admission import (
+    Algorithms,
     admission_request,
-    choose_algorithm,
     give,
     may_wait,
     set_reach,
@@ -57,6 +57,7 @@ class SignalIntake:
         self._executor = executor
         self._owners = owners
         self._brackets = Brackets(context, executor)
+        self._algorithms = Algorithms(context.config.algo_defaults)
         self._order_store = context.order_store
         self._risk = context.risk
         self._sizing = Sizing(context.risk)
@@ -122,10 +123,8 @@ class SignalIntake:
             self._executor.end(parent, _V.DENY, RiskCode.BAD_NUMBER, str(error), now_ns)
             return
         try:
-            parent.algo = choose_algorithm(
-                signal,
-                self._config.algo_defaults,
-                fill_or_kill=self._config.venues[signal.venue].fill_or_kill,
+            parent.algo = self._algorithms.choose(
+                signal, fill_or_kill=self._config.venues[signal.venue].fill_or_kill
             )
             set_reach(parent)
         except BadInput as error:

@@ -31,23 +31,60 @@ if TYPE_CHECKING:
     from citadel_micro.core.risk.sizing import Size
     from citadel_micro.core.risk.types import Verdict
 
+MOST_KEPT: Final = 1_000
+"""Sets of parameters that are kept as valid: a publisher may invent any number of them."""
 SENT_AGAIN_NS: Final = 50_000_000
 """No publisher sends a signal again sooner than this after the first time."""
 
 
-def choose_algorithm(
-    signal: SignalReceived,
-    defaults: Mapping[str, Mapping[str, Value]],
-    *,
-    fill_or_kill: bool = False,
-) -> Algorithm:
-    """The algorithm with its parameters.
+class Algorithms:
+    """Algorithms for signals, with their parameters.
 
-    A stop is held, by ``FOR_STOPS`` where it names none that is. A market order, and an immediate-or-cancel one,
-    is a limit within a cap: it keeps those parameters of the named algorithm that it shares.
-    ``fill_or_kill``: the venue has such orders.
-    Raises BadInput for an unknown algorithm, parameter or value.
+    A strategy sends the same ones again and again, so those that were found valid are kept.
+
+    Args:
+        defaults: configured parameters by algorithm.
     """
+
+    def __init__(self, defaults: Mapping[str, Mapping[str, Value]]) -> None:
+        self._defaults = defaults
+        self._valid: dict[tuple[object, ...], tuple[type[Algorithm], Mapping[str, Value]]] = {}
+
+    def choose(self, signal: SignalReceived, *, fill_or_kill: bool) -> Algorithm:
+        """A new one.
+
+        A stop is held, by ``FOR_STOPS`` where it names none that is. A market order, and an immediate-or-cancel
+        one, is a limit within a cap: it keeps those parameters of the named algorithm that it shares.
+        ``fill_or_kill``: the venue has such orders.
+        Raises BadInput for an unknown algorithm, parameter or value.
+        """
+        params = signal.params
+        key = (
+            signal.kind,
+            signal.algo,
+            signal.order_type,
+            signal.time_in_force,
+            fill_or_kill,
+            params,
+            # Equal and still not the same: 1 is no 1.0, and neither is True.
+            *[type(value) for _, value in params],
+        )
+        found = self._valid.get(key)
+        if found is None:
+            found = _valid(signal, self._defaults, fill_or_kill=fill_or_kill)
+            if len(self._valid) >= MOST_KEPT:
+                self._valid.clear()
+            self._valid[key] = found
+        kind, values = found
+        made = kind(values)
+        made.check(signal)
+        return made
+
+
+def _valid(
+    signal: SignalReceived, defaults: Mapping[str, Mapping[str, Value]], *, fill_or_kill: bool
+) -> tuple[type[Algorithm], Mapping[str, Value]]:
+    """Kind and checked parameters; depends on nothing of the signal but what ``Algorithms`` keeps them by."""
     its = ALGORITHMS.get(signal.algo)
     held = its is not None and its.traits.held
     asked = FOR_STOPS if signal.kind == "stop" and not held else signal.algo or DEFAULT
@@ -80,8 +117,7 @@ def choose_algorithm(
         given = dict(defaults.get(replacement, {}))
         given.update((name, value) for name, value in named.items() if name in shared)
     made = kind.make(given.items())
-    made.check(signal)
-    return made
+    return type(made), made.values
 
 
 def set_terms(parent: Parent, rules: Instrument) -> None:

@@ -10,7 +10,7 @@ from engine_kit import MS, SECOND, START, Rig, rules, signal
 
 from citadel_micro.core.algos import ALGORITHMS, overridden, with_present_defaults
 from citadel_micro.core.algos.chase_limit import ChaseLimit
-from citadel_micro.core.execution.admission import choose_algorithm
+from citadel_micro.core.execution.admission import Algorithms
 
 if TYPE_CHECKING:
     from citadel_micro.core.algos.base import Value
@@ -210,7 +210,9 @@ def test_it_crosses_where_the_touch_leans_away_and_the_fees_permit(
 
 
 def values(named: dict[str, Value], stated: dict[str, Any]) -> dict[str, Value]:
-    made = choose_algorithm(signal(params=tuple(sorted(named.items()))), stated)
+    made = Algorithms(stated).choose(
+        signal(params=tuple(sorted(named.items()))), fill_or_kill=False
+    )
     return dict(made.values)
 
 
