@@ -137,6 +137,8 @@ class _Watched:
     def __init__(self, rig: KilledRig) -> None:
         self._rig, self._engine = rig, rig.engine
         self.risk, self.markets = rig.engine.risk, rig.engine.markets
+        self.unreported, self.reports = rig.engine.unreported, rig.engine.reports
+        self.reports_apart = False
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
         commands = self._engine.handle(event, now_ns)

@@ -62,7 +62,7 @@ class Disk:
 
 
 class Journal:
-    """As ``shell.runner.JournalPort`` and ``AccountBook``: rows wait in memory until a flush."""
+    """As ``shell.runner_ports.JournalPort`` and ``AccountBook``: rows wait in memory until a flush."""
 
     def __init__(self, disk: Disk, boundary: Callable[[str], None], venue: str) -> None:
         self._disk = disk

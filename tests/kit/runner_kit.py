@@ -78,15 +78,25 @@ class FakeEngine:
         self.answers = answers
         self.seen: list[tuple[Event, int]] = []
         self.due_ns: int | None = None
+        self.leaves: dict[type, list[Command]] = {}
+        """Reports that an event leaves to be made."""
+        self.unreported: list[Command] = []
+        self.reports_apart = False
         self.risk = SimpleNamespace(still_valid=GATE.valid)
         self.markets = {("v", "A/B"): MarketBook("v", "A/B", "range_bridge_spot")}
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
         self.seen.append((event, now_ns))
+        self.unreported += self.leaves.get(type(event), [])
         answer = self.answers.get(type(event), [])
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def reports(self) -> list[Command]:
+        made = list(self.unreported)
+        self.unreported.clear()
+        return made
 
     def next_timer(self) -> int | None:
         return self.due_ns

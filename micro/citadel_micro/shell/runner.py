@@ -1,7 +1,8 @@
 """The only caller of the engine: every event of a run passes ``Runner.post``.
 
 An event is stamped, journaled and handled; the resulting commands are journaled too, made durable
-where required, and then executed: requests to venues first, the rest after them, both in order.
+where required, and then executed: requests to venues first, the rest after them, both in order. Where
+requests leave over a network, reports about their orders are made and journaled after them.
 Everything runs on the thread of one event loop, by direct calls: there is no task, queue or await
 between a feed's callback, the engine and a request. An event that arises while commands are being executed is
 queued.
@@ -13,8 +14,8 @@ import asyncio
 import time
 import traceback
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final, cast, get_args
 
 from citadel_micro.core.model.approval import Approved, not_sent
 from citadel_micro.core.model.commands import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import Event, MarketEvent
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.order_adapter import MarketTap, OrderAdapter, Send, Sign, VenueCommand
+    from citadel_micro.shell.runner_ports import JournalPort, Publisher
 
 FLUSH_AFTER_S: Final = 0.1
 """Longest time that a market event is buffered in memory."""
@@ -65,35 +67,6 @@ _MARKET: Final = frozenset({DepthUpdate, QuoteTick, TradeTick})
 _DURABLE: Final = frozenset({Persist, Approved, CancelOrder})
 _VENUE: Final = frozenset({Approved, CancelOrder, QueryOrder, QueryTrades, QueryVenue})
 _PUBLISH: Final = frozenset(get_args(Publication))
-
-
-class JournalPort(Protocol):
-    """What the runner needs from a journal."""
-
-    def event(self, now_ns: int, event: Event) -> None:
-        """Append one event."""
-
-    def command(self, now_ns: int, command: Command) -> None:
-        """Append one command."""
-
-    def fault(self, now_ns: int, text: str, *, in_engine: bool) -> None:
-        """Append the end of a run that hit a bug of ours, in the engine or around it."""
-
-    def flush(self) -> None:
-        """Pass everything to the operating system."""
-
-    def start_sync(self) -> None:
-        """Flush, and have the disk begin, without waiting: ``sync`` then waits for the rest."""
-
-    def sync(self) -> None:
-        """Flush, and return when it is on disk."""
-
-
-class Publisher(Protocol):
-    """What the runner needs from the uplink."""
-
-    def publish(self, command: Publication, now_ns: int) -> None:
-        """Send one message; never waits."""
 
 
 class Runner:
@@ -143,10 +116,11 @@ class Runner:
         self._live: dict[str, tuple[str, str]] = {}
         self._prepare: dict[str, Callable[[VenueCommand, int], Sign]] = {}
         """By venue: what makes of a command what signs it."""
-        self._networked = False
-        """Requests leave over a network."""
         self._rest: list[tuple[Command, int]] = []
-        """To be carried out once the requests before them have left."""
+        """To be carried out once the requests before them have left; reports follow (``_unreported_ns``)."""
+        self._unreported_ns = 0
+        """Time of the event whose reports are still to be made."""
+        engine.reports_apart = True
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
@@ -181,6 +155,8 @@ class Runner:
             if handle is not None:
                 handle.cancel()
         self._timer = self._flush = self._turn = None
+        if self.engine.unreported and not self._failed:
+            self._reports()  # as a replay does; nobody is told any more
         if self.stopped.done() and not self.stopped.cancelled():
             self.stopped.exception()  # the one who waits has it; no other warning is needed
         self._journal.sync()
@@ -217,7 +193,7 @@ class Runner:
         """Handle everything queued, make it durable once, then act."""
         self._carry_out_rest()  # of the batch before
         queue, journal, clock, handle = self._queue, self._journal, self.clock, self.engine.handle
-        stats = self.stats
+        stats, unreported = self.stats, self.engine.unreported
         requests: list[tuple[VenueCommand, int]] = []
         others: list[tuple[Command, int]] = []
         durable = False
@@ -248,6 +224,10 @@ class Runner:
                     requests.append((command, now_ns))  # type: ignore[arg-type]  # as its kind says
                 else:
                     others.append((command, now_ns))
+            if unreported:
+                self._unreported_ns = now_ns
+                if queue or not (requests and self._networked):
+                    others += self._reports()
         signs = [(command, self._prepared(command, now_ns)) for command, now_ns in requests]
         if durable and signs:
             journal.start_sync()
@@ -266,17 +246,36 @@ class Runner:
         self._rest += others
         self._follow_up(at_once=not (sends and self._networked))
 
+    @cached_property
+    def _networked(self) -> bool:
+        """Requests leave over a network. To be asked once there are some."""
+        return any(isinstance(adapter, Prepares) for adapter in self._venues.values())
+
     def _follow_up(self, *, at_once: bool) -> None:
         """Carry out the rest, at once or in the loop's next turn."""
         if at_once:
             self._carry_out_rest()
-        elif self._rest:
+        elif self._rest or self.engine.unreported:
             if self._turn is not None:
                 self._turn.cancel()
             self._turn = self._loop.call_soon(self._run)
 
+    def _reports(self) -> list[tuple[Command, int]]:
+        """Make the reports that the last event has left, and journal them."""
+        now_ns = self._unreported_ns
+        self._in_engine = True
+        made = self.engine.reports()
+        self._in_engine = False
+        for report in made:
+            self._journal.command(now_ns, report)
+        return [(report, now_ns) for report in made]
+
     def _carry_out_rest(self) -> None:
         rest, self._rest = self._rest, []
+        if self.engine.unreported and not self._failed:
+            rest += self._reports()
+            # What was published is in the file, also of a process that dies.
+            self._journal.flush()
         for command, now_ns in rest:
             self._carry_out(command, now_ns)
 
@@ -315,7 +314,7 @@ class Runner:
         if adapter is None:
             raise InvariantError(f"no adapter for {venue}, which the engine trades on")
         if isinstance(adapter, Prepares):
-            self._prepare[venue], self._networked = adapter.prepare, True
+            self._prepare[venue] = adapter.prepare
         else:
             # There is nothing to sign: what it would return sends at once.
             self._prepare[venue] = partial(partial, partial, adapter.submit)
@@ -372,6 +371,8 @@ class Runner:
 
     def _flush_now(self) -> None:
         self._flush = None
+        if self.engine.unreported:
+            self._run()  # a part of the journal may end here, and never between an event and its commands
         try:
             self._journal.flush()
         except OSError as error:

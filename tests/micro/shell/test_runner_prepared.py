@@ -13,6 +13,7 @@ from runner_kit import (
     PERSIST,
     STATUS,
     Bench,
+    FakeVenue,
     PreparingVenue,
     place,
     run,
@@ -112,6 +113,102 @@ def test_what_cannot_be_published_ends_the_run_then_too() -> None:
         failed.append(bench.runner.failed)
         assert failed == [False, True]
         assert bench.log[-1] == "venue CancelOrder a"
+
+    run(main)
+
+
+def leaving(venue: type[FakeVenue], *others: type) -> Bench:
+    """An order, a note, and a report that is still to be made; reports of other events too."""
+    bench = Bench({VenueStatus: [PERSIST, place("a"), NOTE]}, venue)
+    bench.engine.leaves = {kind: [FEED] for kind in (VenueStatus, *others)}
+    return bench
+
+
+def test_a_report_is_made_and_journaled_when_the_order_has_left() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue)
+        bench.runner.post(STATUS)
+        assert bench.log[-1] == "sent a"
+        assert "-> PublishFeed" not in bench.log
+        at = len(bench.log)
+        await asyncio.sleep(0)
+        # In the file when it is published, so that a process that dies has told nothing more.
+        assert bench.log[at:] == ["-> PublishFeed", "flush", "publish PublishFeed"]
+        assert bench.notes == [NOTE]
+
+    run(main)
+
+
+def test_a_report_is_made_before_the_next_event_is_handled() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue, TimerFired)
+        bench.runner.post(STATUS)
+        bench.runner.post(TimerFired())
+        at = bench.log.index("sent a")
+        assert bench.log[at + 1 :] == [
+            *("-> PublishFeed", "flush", "publish PublishFeed"),
+            *("1002 TimerFired", "-> PublishFeed", "publish PublishFeed"),
+        ]
+        assert not bench.engine.unreported
+
+    run(main)
+
+
+def test_only_the_last_of_several_events_leaves_its_report_for_later() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue, TimerFired)
+        bench.runner.post_many([TimerFired(), STATUS])
+        at = bench.log.index("sent a")
+        assert bench.log.index("-> PublishFeed") < at
+        assert bench.log[at + 1 :] == []
+        await asyncio.sleep(0)
+        assert bench.log[at + 1 :] == ["-> PublishFeed", "flush", *["publish PublishFeed"] * 2]
+
+    run(main)
+
+
+def test_where_nothing_leaves_over_a_network_a_report_is_made_at_once() -> None:
+    def main() -> None:
+        bench = leaving(FakeVenue)
+        bench.runner.post(STATUS)
+        assert bench.log.index("-> PublishFeed") < bench.log.index("sync")
+        assert bench.log[-1] == "publish PublishFeed"
+
+    run(main)
+
+
+def test_a_part_of_the_journal_never_ends_before_a_report_that_belongs_to_it() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue)
+        bench.runner.post(STATUS)
+        bench.runner._flush_now()  # its timer may come first
+        assert bench.log[-4:] == ["-> PublishFeed", "flush", "publish PublishFeed", "flush"]
+
+    run(main)
+
+
+def test_the_end_leaves_no_event_without_its_commands() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue)
+        bench.runner.post(STATUS)
+        bench.runner.close()
+        assert bench.log[-2:] == ["-> PublishFeed", "sync"]
+        await asyncio.sleep(0)
+        assert "publish PublishFeed" not in bench.log
+
+    run(main)
+
+
+def test_after_a_fault_nothing_is_made_of_an_order_that_did_not_leave() -> None:
+    async def main() -> None:
+        bench = leaving(PreparingVenue)
+        bench.journal.broken = OSError(28, "No space left on device")
+        bench.runner.post(STATUS)
+        bench.runner.post(TimerFired())
+        await asyncio.sleep(0)
+        assert "-> PublishFeed" not in bench.log
+        with pytest.raises(PeerUnavailable):
+            await bench.runner.stopped
 
     run(main)
 

@@ -6,7 +6,7 @@ nothing; the same events at the same times give the same commands, byte for byte
 
 from __future__ import annotations
 
-from decimal import getcontext, setcontext
+from decimal import getcontext, localcontext, setcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from citadel_micro.core.engine.account_history import AccountHistory
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_micro.core.execution.report_handler import ChildReport
+    from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import Event
     from citadel_micro.core.model.instrument import Instrument
@@ -135,6 +136,10 @@ class Engine:
         context = EngineContext(
             config, self._inst_states, self.order_store, self.risk, self.view, self._out
         )
+        self.reports_apart = False
+        """Whoever passes the events asks for ``reports`` himself: nothing that a venue is sent depends on them."""
+        self.unreported = self.order_store.unreported
+        """Orders that are still to be reported then."""
         self.executor = SmartOrderExecutor(context)
         self._book_monitor = BookMonitor(context, self.executor)
         self._owners = Owners(self._out)
@@ -193,11 +198,18 @@ class Engine:
             out = self._out
             if out.commands or out.durable or self.order_store.changed:
                 self._settle(now_ns)
+                if self.unreported and not self.reports_apart:
+                    out.commands += self.order_store.reports()
                 return out.take()
             return []
         finally:
             if others is not DECISIONS:
                 setcontext(others)
+
+    def reports(self) -> list[PublishReport]:
+        """The last commands of an event, where ``reports_apart`` is set: to be taken before the next event."""
+        with localcontext(DECISIONS):
+            return self.order_store.reports()
 
     def next_timer(self) -> int | None:
         """When to send a TimerFired at the latest, in ns; None before the first event."""
@@ -354,6 +366,7 @@ class Engine:
 
     def _on_query(self, query: QueryReceived, now_ns: int) -> None:
         self._settle(now_ns)  # answers must not be ahead of what is stored
+        self._out.commands += self.order_store.reports()
         error = ""
         halted = any(
             trip.code == RiskCode.JOURNAL_FAULT and trip.state == "HALTED"

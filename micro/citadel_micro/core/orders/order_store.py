@@ -18,11 +18,13 @@ from citadel_micro.core.orders.order_records import (
 )
 from citadel_micro.core.orders.orders import Parent
 from citadel_micro.core.orders.remembered_ids import Ended, Remembered
+from citadel_proto.errors import InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from citadel_micro.core.model.command_buffer import CommandBuffer
+    from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import SignalReceived
     from citadel_micro.core.orders.children import Child
@@ -74,6 +76,8 @@ class OrderStore:
         """Booked while this event is handled."""
         self.traded: dict[tuple[str, str], None] = {}
         """Instruments with orders placed since the account's trades there were last read."""
+        self.unreported: list[Parent] = []
+        """What ``flush`` has stored and ``reports`` has still to report, in order."""
         self.doubted: dict[tuple[str, str], None] = {}
         """Instruments where the venue has rejected reducing a position of ours."""
         self.count = 0
@@ -189,12 +193,14 @@ class OrderStore:
         self.changed = True
 
     def flush(self, now_ns: int) -> None:
-        """Store and report what was touched. To be called at the end of every event.
+        """Store what was touched, and list what is to be reported. To be called at the end of every event.
 
         The portfolio is stored first, with the fills that it has just booked: recovery relies
         on it.
         """
         self.changed = False
+        if self.unreported:
+            raise InvariantError("reports of an event were not taken before the next one")
         if self._holdings_changed:
             self._holdings_changed = False
             if self._fill_rows:
@@ -210,9 +216,14 @@ class OrderStore:
                 self._flush(parent, now_ns)
             self._touched.clear()
         if self._repeat:
-            for parent in self._repeat.values():
-                self._out.commands.append(report(parent, self._portfolio))
+            self.unreported += self._repeat.values()
             self._repeat.clear()
+
+    def reports(self) -> list[PublishReport]:
+        """Reports of what ``flush`` has listed, once. Nothing may have changed since."""
+        made = [report(parent, self._portfolio) for parent in self.unreported]
+        self.unreported.clear()
+        return made
 
     def _worth(self) -> dict[str, object]:
         """What the account is worth, for the curve that is made of a journal; never read back."""
@@ -233,7 +244,7 @@ class OrderStore:
             parent.reported_fills = parent.fills
             parent.revision += 1
             parent.updated_ns = now_ns
-            self._out.commands.append(report(parent, self._portfolio))
+            self.unreported.append(parent)
             self._repeat.pop(parent.id, None)
         state = parent_state(parent)
         if state != parent.written:
