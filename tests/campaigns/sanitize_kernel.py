@@ -222,6 +222,12 @@ def _form_reader(forms: Any) -> Callable[[bytes], object]:  # noqa: ANN401 - a m
         assert form.read(frame, 1) is not None, frame
         decoder.add(frame, form)
         plain.append(frame)
+    parts = [b'{"s":"', ("name", -1), b'","u":', ("whole", 3), b"}"]
+    named = forms.Form(DepthUpdate, fields, recv=10, parts=parts, named=1)
+    for count in (1, 24, 25, 39, 40, 41, 90):  # as many as are kept in place, and more
+        frame = b'{"s":"%s","u":7}' % (b"n" * count)
+        decoder.add(frame, named.renamed(b"n" * count, "x"))
+        plain.append(frame)
 
     def read(data: bytes) -> object:
         answers = []

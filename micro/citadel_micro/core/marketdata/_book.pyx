@@ -29,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 11
+VERSION = 12
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"
@@ -40,9 +40,9 @@ include "_sums.pxi"
 cdef class Book:
     """Price levels of one instrument: the compiled twin of ``core.marketdata.book.Book``, see there."""
 
+    cdef readonly bint keeps_text
     cdef Side _bids
     cdef Side _asks
-    cdef readonly bint keeps_text
 
     def __cinit__(self, *args, **kwargs):
         _start(&self._bids, 1.0)

@@ -58,7 +58,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     void Py_XDECREF(PyObject *object)
 
-VERSION = 5
+VERSION = 6
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
@@ -66,6 +66,8 @@ include "_values.pxi"
 cdef enum:
     MOST = 40  # parts of a form, and of a row
     MANY = 128  # levels that are not worth copying
+    NEAR = 24  # characters of a name that is kept in place
+    SHORT = 40  # those of a stream's text: in the line of a cache that is read anyway
 
     LITERAL = 0
     WHOLE = 1  # an integer, not negative
@@ -82,6 +84,7 @@ cdef enum:
     SUM = 12  # an integer, but 0, which may be negative
     LATER = 13  # an integer above 1
     ROWS = 14  # [row, row ...], each as a list of parts says
+    NAME = 15  # the text of the form's own name
 
     PRICE = 20  # of a row: a number
     SIZE = 21
@@ -92,7 +95,7 @@ cdef enum:
 KINDS = {
     "whole": WHOLE, "millis": MILLIS, "number": NUMBER, "above": ABOVE, "digits": DIGITS,
     "flag": FLAG, "pairs": PAIRS, "skip": SKIP, "long pairs": LONG, "quoted millis": QUOTED,
-    "time": TIME, "sum": SUM, "later": LATER, "rows": ROWS,
+    "time": TIME, "sum": SUM, "later": LATER, "rows": ROWS, "name": NAME,
 }
 ROW_KINDS = {
     "price": PRICE, "size": SIZE, "quoted price": QUOTED_PRICE, "quoted size": QUOTED_SIZE, "side": SIDE,
@@ -356,27 +359,15 @@ cdef int _fill(Part *part, bytes text) except -1:
     return 0
 
 
-cdef class Form:
-    """One kind of frame, and the event that it is.
-
-    Args:
-        event: a named tuple.
-        fields: its fields, those that the frame gives being anything.
-        recv: the field of the time of receipt.
-        parts: the frame: text as bytes, and values as (kind, field of the event or -1). Rows are
-            ("rows", field, field of asks or -1, parts of a row), whose parts are text, kinds of ``ROW_KINDS``, or
-            the two words of a side, ("side", bids', asks').
-        flags: the objects of true and false.
-        rising: two fields with numbers, the first of which must be below the second.
-        copies: pairs of a field and another, whose value it has too.
-        texts: (field of the digits, of bids, of asks), where an event has the digits of its levels.
-    """
+cdef class Layout:
+    """What forms of several streams have in common, see ``Form``: all but the name, which each has for itself."""
 
     cdef Part parts[MOST]
     cdef int count
     cdef int recv
     cdef int low, high
     cdef int texts, bids, asks
+    cdef int named
     cdef int size
     cdef int sources[32]
     cdef object event
@@ -384,9 +375,7 @@ cdef class Form:
     cdef tuple flags
     cdef list kept
 
-    def __init__(
-        self, type event, fields, *, int recv, parts, flags=(True, False), rising=None, copies=(), texts=None
-    ):
+    def __init__(self, type event, fields, int recv, parts, flags, rising, copies, texts, int named):
         cdef int number = 0
         if self.count:
             raise ValueError("a form does not change")
@@ -398,8 +387,11 @@ cdef class Form:
         self.low, self.high = (-1, -1) if rising is None else rising
         self.texts, self.bids, self.asks = (-1, -1, -1) if texts is None else texts
         self.size = len(self.fields)
+        self.named = named
         if len(parts) > MOST or self.size > 32 or not issubclass(event, tuple):
             raise ValueError("a form has too many parts or fields, or its event is no tuple")
+        if not -1 <= named < self.size:
+            raise ValueError(f"an event has no field {named}")
         for number in range(self.size):
             self.sources[number] = -1
         for number, part in enumerate(parts):
@@ -476,6 +468,62 @@ cdef class Form:
             raise ValueError("a row names its side where there are fields of both, and nowhere else")
         return 0
 
+cdef class Form:
+    """One kind of frame, and the event that it is.
+
+    Args:
+        event: a named tuple.
+        fields: its fields, those that the frame gives being anything.
+        recv: the field of the time of receipt.
+        parts: the frame: text as bytes, and values as (kind, field of the event or -1). Rows are
+            ("rows", field, field of asks or -1, parts of a row), whose parts are text, kinds of ``ROW_KINDS``, or
+            the two words of a side, ("side", bids', asks'). ("name", -1) is the text of the form's own name.
+        flags: the objects of true and false.
+        rising: two fields with numbers, the first of which must be below the second.
+        copies: pairs of a field and another, whose value it has too.
+        texts: (field of the digits, of bids, of asks), where an event has the digits of its levels.
+        name: the text of ("name", -1).
+        named: the field that is the form's own, as its name is; -1: none.
+    """
+
+    # A thousand streams have one layout, which stays cached; what each has for itself is in one line of a cache.
+    cdef Layout layout
+    cdef object value
+    cdef const char *name
+    cdef Py_ssize_t length
+    cdef char near[NEAR]
+    cdef bytes kept
+
+    def __init__(
+        self, type event, fields, *, int recv, parts, flags=(True, False), rising=None, copies=(), texts=None,
+        bytes name=b"", int named=-1,
+    ):
+        if self.layout is not None:
+            raise ValueError("a form does not change")
+        fields = tuple(fields)
+        layout = Layout(event, fields, recv, parts, flags, rising, copies, texts, named)
+        self._begin(layout, name, fields[named] if named >= 0 else None)
+
+    cdef int _begin(self, Layout layout, bytes name, object value) except -1:
+        self.kept = name
+        self.length = PyBytes_GET_SIZE(name)
+        if self.length <= NEAR:
+            memcpy(self.near, PyBytes_AS_STRING(name), self.length)
+            self.name = self.near
+        else:
+            self.name = PyBytes_AS_STRING(name)
+        self.value = value
+        self.layout = layout
+        return 0
+
+    def renamed(self, bytes name, value):
+        """The form of another stream, which differs in its name and in the value of the field ``named`` only."""
+        cdef Form form = Form.__new__(Form)
+        if self.layout is None or self.layout.named < 0:
+            raise ValueError("a form without a field of its own")
+        form._begin(self.layout, name, value)
+        return form
+
     def read(self, data, recv_ns):
         """A tuple of the event; None when the frame is not of this form."""
         if not PyBytes_CheckExact(data):
@@ -483,6 +531,7 @@ cdef class Form:
         return self._read(PyBytes_AS_STRING(data), PyBytes_AS_STRING(data) + PyBytes_GET_SIZE(data), recv_ns)
 
     cdef tuple _read(self, const char *at, const char *end, object recv_ns):
+        cdef Layout layout = self.layout
         cdef Read reads[MOST]
         cdef const char *start
         cdef const Part *part
@@ -490,13 +539,20 @@ cdef class Form:
         cdef int number, kind
         cdef Py_ssize_t used = 0, i
         cdef dict many = None
-        for number in range(self.count):
-            part = &self.parts[number]
+        if layout is None:
+            return None
+        for number in range(layout.count):
+            part = &layout.parts[number]
             kind = part.kind
             if kind == LITERAL:
                 if not _literal(part, at, end):
                     return None
                 at += part.length
+                continue
+            if kind == NAME:
+                if end - at < self.length or memcmp(at, self.name, self.length) != 0:
+                    return None
+                at += self.length
                 continue
             start = at
             read = &reads[number]
@@ -528,12 +584,12 @@ cdef class Form:
                 if kind == ROWS:
                     at = _rows(at, end, part, &used)
                 else:
-                    at = _pairs(at, &used, kind == LONG, self.texts >= 0)
+                    at = _pairs(at, &used, kind == LONG, layout.texts >= 0)
                 read.count = read.bids = used - read.value.first
                 if at != NULL and part.asks < 0 and used >= MANY and read.value.first == 0:
                     if many is None:
                         many = {}
-                    many[number] = _taken(used, self.texts >= 0)
+                    many[number] = _taken(used, layout.texts >= 0)
                     used = 0
                 if at != NULL and part.asks >= 0:
                     read.bids = 0
@@ -571,42 +627,45 @@ cdef class Form:
                 return None
         if at != end:
             return None
-        if self.low >= 0 and not (
-            reads[self.sources[self.low]].value.number < reads[self.sources[self.high]].value.number
+        if layout.low >= 0 and not (
+            reads[layout.sources[layout.low]].value.number < reads[layout.sources[layout.high]].value.number
         ):
             return None
         return self._event(reads, recv_ns, many)
 
     cdef tuple _event(self, Read *reads, object recv_ns, dict many):
-        cdef object event = citadel_new_tuple(self.event, self.size)
+        cdef Layout layout = self.layout
+        cdef object event = citadel_new_tuple(layout.event, layout.size)
         cdef object value
         cdef int number, source, kind
-        for number in range(self.size):
-            source = self.sources[number]
+        for number in range(layout.size):
+            source = layout.sources[number]
             if source >= 0:
-                kind = self.parts[source].kind
+                kind = layout.parts[source].kind
                 if kind == NUMBER or kind == ABOVE:
                     value = PyFloat_FromDouble(reads[source].value.number)
                 elif kind == DIGITS:
                     value = PyUnicode_FromStringAndSize(reads[source].value.at, reads[source].count)
                 elif kind == FLAG:
-                    value = self.flags[reads[source].value.whole]
+                    value = layout.flags[reads[source].value.whole]
                 elif kind == PAIRS or kind == LONG or kind == ROWS:
                     if many is not None and source in many:
                         value = many[source]
                     else:
-                        value = _levels(&reads[source], number == self.parts[source].asks, self.texts >= 0)
+                        value = _levels(&reads[source], number == layout.parts[source].asks, layout.texts >= 0)
                 else:
                     value = PyLong_FromLongLong(reads[source].value.whole)
-            elif number == self.recv:
+            elif number == layout.recv:
                 value = recv_ns
-            elif number == self.texts:
+            elif number == layout.texts:
                 value = (
-                    _texts(<object>PyTuple_GET_ITEM(event, self.bids)),
-                    _texts(<object>PyTuple_GET_ITEM(event, self.asks)),
+                    _texts(<object>PyTuple_GET_ITEM(event, layout.bids)),
+                    _texts(<object>PyTuple_GET_ITEM(event, layout.asks)),
                 )
+            elif number == layout.named:
+                value = self.value
             else:
-                value = self.fields[number]
+                value = layout.fields[number]
             Py_INCREF(value)
             PyTuple_SET_ITEM(event, number, value)
         return (event,)
@@ -620,9 +679,10 @@ cdef object NO_OLD = 0
 
 cdef struct Entry:
     uint64_t hash
-    const char *name
-    Py_ssize_t length
     PyObject *form
+    Py_ssize_t length
+    char name[SHORT]  # its first characters
+    const char *more  # the others
 
 
 cdef inline uint64_t _hash(const char *name, Py_ssize_t length) noexcept nogil:
@@ -737,7 +797,8 @@ cdef class FormDecoder:
         if entry.form == NULL:
             kept = name[:length]
             self._kept.append((kept, form))
-            entry.name = PyBytes_AS_STRING(kept)
+            memcpy(entry.name, name, min(length, SHORT))
+            entry.more = PyBytes_AS_STRING(kept) + SHORT
             entry.length = length
             entry.form = <PyObject *>form
             self._used += 1
@@ -791,7 +852,10 @@ cdef class FormDecoder:
             if entry.form == NULL:
                 entry.hash = hash
                 return entry
-            if entry.hash == hash and entry.length == length and memcmp(entry.name, name, length) == 0:
+            if (
+                entry.hash == hash and entry.length == length and memcmp(entry.name, name, min(length, SHORT)) == 0
+                and (length <= SHORT or memcmp(entry.more, name + SHORT, length - SHORT) == 0)
+            ):
                 return entry
             at = (at + 1) & self._mask
 

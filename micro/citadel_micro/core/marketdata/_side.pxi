@@ -7,7 +7,7 @@
 # of the array.
 
 cdef enum:
-    NEAR = 32  # levels next to the best that are searched first
+    NEAR = 8  # levels next to the best that are searched first: a line of the cache, or two
     DEEP = 128  # levels of a side that are worth a window
     FAR = 256  # levels beyond a window that are worth a larger one
     PLACES = 12  # decimal places of a tick at most
@@ -19,21 +19,22 @@ POWERS[:] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12]
 
 
 cdef struct Side:
+    # What every change needs comes first: one of a thousand books is in no cache, and each line of it is waited for.
     double sign  # 1 for bids, -1 for asks: key = sign * price, and the best key is the last
     double *keys
     double *sizes
-    Digits digits
     Py_ssize_t low  # the levels are [low, high)
     Py_ssize_t high
-    Py_ssize_t room
     Window window
+    Py_ssize_t room
+    int tries  # how often a tick may still be learned before the next snapshot
+    Digits digits
     char *joined  # the digits of the best levels, for a checksum
     Py_ssize_t joined_room  # levels that fit
     Py_ssize_t joined_length
     Py_ssize_t joined_for  # of how many levels it is now; 0 when it must be made anew
     double joined_worst  # a change of a worse level leaves it as it is
     uint32_t joined_sum
-    int tries  # how often a tick may still be learned before the next snapshot
 
 
 cdef void _start(Side *side, double sign) noexcept:
@@ -400,7 +401,7 @@ cdef int _settle(Side *side) except -1:
     cdef Window *window = &side.window
     cdef int64_t best = 0
     if not window.open:
-        if side.tries and side.high - side.low >= DEEP and not side.digits.on:
+        if side.high - side.low >= DEEP and side.tries and not side.digits.on:
             _open(side)
     elif window.slots < MOST and side.high - side.low > FAR and window.top >= 0:
         _enlarge(side)

@@ -37,16 +37,16 @@ cdef enum:
 
 cdef struct Window:
     bint open
-    double step  # a tick in units of the last decimal place
-    double tens  # ten to the power of the places: price = ticks * step / tens
-    double scale  # tens / step
-    double most  # keys from here on are no slot's: their ticks would not be exact
-    int64_t base  # ticks of the first slot, a multiple of 64
     int top  # slot of the best price, -1 while there is none
     int count
     int slots  # how many there are
     double *sizes  # 0: no level
     uint64_t *words  # which slots have a level; behind the sizes
+    double step  # a tick in units of the last decimal place
+    double tens  # ten to the power of the places: price = ticks * step / tens
+    double scale  # tens / step
+    double most  # keys from here on are no slot's: their ticks would not be exact
+    int64_t base  # ticks of the first slot, a multiple of 64
     uint64_t summary[SUMMARIES]  # which words have one
 
 

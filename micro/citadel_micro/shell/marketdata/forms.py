@@ -78,7 +78,7 @@ def learn(shape: Shape, frame: bytes, event: MarketEvent) -> Form | None:
         return None
     if len(parts) > MOST_PARTS:
         return None
-    form = _form(kernel.FORM, shape, shape.fields, parts)
+    form = _form(kernel.FORM, shape, parts)
     # A key that is repeated or escaped, or a blank, is not in what was put together here.
     return form if form.read(frame, event.recv_ns) == (event,) else None
 
@@ -103,7 +103,8 @@ class Example:
 
     def __init__(self, frame: bytes, shape: Shape, text: bytes) -> None:
         self._shape = shape
-        self._parts = _joined(shape, frame)
+        self._parts = _named(_joined(shape, frame))
+        self._form: Form | None = None
         self.before, _, self.after = text.partition(self.NAME)
         self.snapshot = bool(shape.fields[_SNAPSHOT])
         # What comes behind the levels tells soon whether a long frame is of this form.
@@ -130,13 +131,25 @@ class Example:
 
     def form(self, kind: type[Form], native: str, symbol: str) -> Form:
         """The reader of all frames like it of one symbol."""
-        name = native.encode()
-        parts = [
-            each.replace(self.NAME, name) if isinstance(each, bytes) else each
-            for each in self._parts
-        ]
-        fields = self._shape.fields
-        return _form(kind, self._shape, (fields[0], symbol, *fields[2:]), parts)
+        if (
+            self._form is None
+        ):  # of which those of all streams are made, which share what they have in common
+            self._form = _form(kind, self._shape, self._parts, named=_SYMBOL)
+        return self._form.renamed(native.encode(), symbol)
+
+
+def _named(parts: Sequence[Part]) -> list[Part]:
+    """The same parts, with the name that is in their text as parts of their own."""
+    found: list[Part] = []
+    for each in parts:
+        if isinstance(each, bytes):
+            first, *more = each.split(Example.NAME)
+            found.append(first)
+            for text in more:
+                found += [("name", NO_FIELD), text]
+        else:
+            found.append(each)
+    return found
 
 
 def _lists(part: Part) -> bool:
@@ -146,20 +159,20 @@ def _lists(part: Part) -> bool:
 _END: Final = 256
 """What follows the levels in a frame is shorter."""
 _SNAPSHOT: Final = DepthUpdate._fields.index("snapshot")
+_SYMBOL: Final = DepthUpdate._fields.index("symbol")
 
 
-def _form(
-    kind: type[Form], shape: Shape, fields: tuple[object, ...], parts: Sequence[Part]
-) -> Form:
+def _form(kind: type[Form], shape: Shape, parts: Sequence[Part], named: int = NO_FIELD) -> Form:
     return kind(
         shape.event,
-        fields,
+        shape.fields,
         recv=shape.recv,
         parts=parts,
         flags=shape.flags,
         rising=shape.rising,
         copies=shape.copies,
         texts=shape.texts,
+        named=named,
     )
 
 
