@@ -43,10 +43,12 @@ BURST, REST_S = 25, 2.6
 """Then a rest, because a venue of micro's default settings takes 10 messages a second in the long
 run; an order that had to wait for its turn would be acknowledged without having been placed."""
 TARGETS_MS = {"received by micro": 1.0, "acknowledged in macro": 2.4}
-MODES = {  # when the intent goes to the disk, and whether micro never sleeps
-    "before_publish": ("before_publish", False),
-    "overlapped": ("overlapped", False),
-    "before_publish, busy_poll": ("before_publish", True),
+MODES = {  # when the intent goes to the disk, whether micro never sleeps, and whether there is a lane
+    "before_publish": ("before_publish", False, False),
+    "before_publish, lane": ("before_publish", False, True),
+    "overlapped": ("overlapped", False, False),
+    "before_publish, busy_poll": ("before_publish", True, False),
+    "before_publish, busy_poll, lane": ("before_publish", True, True),
 }
 STAGES = (
     ("begun", "recorded", "check, build, record the intent"),
@@ -160,11 +162,15 @@ class Disk:
 
 def run(folder: Path, orders: int, mode: str) -> tuple[Marks, list[float]]:
     """Marks of both sides by signal, and the disk's own times in ms."""
-    sync_intents, busy_poll = MODES[mode]
+    sync_intents, busy_poll, by_lane = MODES[mode]
+    lane = folder / "lane"
     signals, market = f"tcp://127.0.0.1:{port()}", f"tcp://127.0.0.1:{port()}"
     marks_file = folder / "marks.json"
     settings = folder / "micro.toml"
-    settings.write_text(f"busy_poll = {str(busy_poll).lower()}\n")
+    settings.write_text(
+        f"busy_poll = {str(busy_poll).lower()}\n"
+        + (f'[bridge]\nlane = "{lane}"\n' if by_lane else "")
+    )
     chance = random.Random(SEED)
     lost = 0
     with ExitStack() as stack:
@@ -184,6 +190,7 @@ def run(folder: Path, orders: int, mode: str) -> tuple[Marks, list[float]]:
                 market=(market,),
                 state_path=folder / "intents.sqlite",
                 sync_intents=sync_intents,  # type: ignore[arg-type] # one of the two
+                lanes=(lane,) if by_lane else (),
             )
         )
         stack.callback(connector.close)
@@ -219,6 +226,8 @@ def run(folder: Path, orders: int, mode: str) -> tuple[Marks, list[float]]:
         for report in connector.reports():
             key = f"{report.status} {report.reason_code}".strip()
             statuses[key] = statuses.get(key, 0) + 1
+        if connector.lanes is not None:
+            print(connector.lanes.status())
     theirs: Marks = json.loads(marks_file.read_text())
     joined = {id_: {**own, **theirs.get(id_, {})} for id_, own in watch.marks.items()}
     print(
@@ -272,9 +281,10 @@ def main() -> int:
         return micro(Path(sys.argv[2]), sys.argv[3:])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=200, help="of each run")
+    parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES, metavar="MODE")
     options, _ = parser.parse_known_args()
     load = os.getloadavg()[0]
-    for mode in MODES:
+    for mode in options.modes:
         with tempfile.TemporaryDirectory(prefix="bench-ack-") as name:
             marks, disk_ms = run(Path(name), options.orders, mode)
         table(marks, disk_ms, mode)

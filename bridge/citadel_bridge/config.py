@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from citadel_bridge.auth import KeyStore, require_keys
+from citadel_bridge.lane import check_path
 from citadel_bridge.sockets import Endpoint
 from citadel_proto.bounds import LATEST_NS, cut_name, is_name, is_symbol
 from citadel_proto.codec import parse_decimal
@@ -55,6 +56,8 @@ class ConnectorConfig:
     """Address to bind for signals; port 0 takes a free one."""
     market: tuple[str, ...] = (DEFAULT_MARKET,)
     """Addresses of one or many micros."""
+    lanes: tuple[Path, ...] = ()
+    """Lanes of micros on this machine (``citadel_bridge.lane``); their messages come by ZeroMQ as well."""
     state_path: Path | None = None
     """The intent log; None keeps it in memory."""
     owner: str = ""
@@ -114,6 +117,8 @@ class ConnectorConfig:
             )
         if self.dead_after <= self.heartbeat:
             raise BadInput("dead_after must be longer than heartbeat", where="ConnectorConfig")
+        for path in self.lanes:
+            check_path(path, "lanes")
         if self.keys is None:
             for address in (self.signals, *self.market):
                 require_keys(address, None)

@@ -124,6 +124,8 @@ class HybridConnector(MicroQueries):
             self.intents.close()
             raise
         self.publisher = self._channels.publisher
+        self.lanes = self._channels.lanes
+        """Lanes beside the channels; None where none are used."""
         self._reader = self._channels.reader
         self._reader.on_subscribed = self.mirror.resubscribed
         self.interest = self._channels.interest

@@ -18,7 +18,7 @@ if sys.platform != "win32":
     import fcntl
 
 _locked: Final[dict[int, tuple[int, int]]] = {}
-"""By descriptor: device and number of what was locked there. It may be closed by now."""
+"""By descriptor: device and number of what no fork is to have. It may be closed by now."""
 
 
 def lock(descriptor: int, *, wait: bool = False) -> None:
@@ -33,6 +33,11 @@ def lock(descriptor: int, *, wait: bool = False) -> None:
             errno.ENOSYS, "only one process may have it open, and Windows has no such lock"
         )
     fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    not_in_forks(descriptor)
+
+
+def not_in_forks(descriptor: int) -> None:
+    """Let forks of this process give up what is open there, as they do what is locked."""
     _locked[descriptor] = _file(descriptor)
 
 

@@ -11,6 +11,7 @@ from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Publisher, SubscriberThread
 from citadel_bridge.interest import Interest
 from citadel_bridge.interrupts import interrupts_held
+from citadel_bridge.lane_ends import LaneEnds
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 
@@ -71,7 +72,13 @@ class Channels:
                 topics.exactly(topics.HEARTBEAT),
             ],
         )
-        self.reader = SubscriberThread(context, config.endpoints(), self.interest.current, sink)
+        self.lanes = LaneEnds(config.lanes) if config.lanes else None
+        if self.lanes is not None:
+            self._parts.callback(self.lanes.close)
+            self.publisher.beside = self.lanes.send
+        self.reader = SubscriberThread(
+            context, config.endpoints(), self.interest.current, sink, lanes=self.lanes
+        )
         self._parts.callback(self.reader.close)
 
     def _subscribe(self, prefixes: frozenset[bytes]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -26,6 +26,8 @@ from citadel_bridge.sockets import (
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
+
+    from citadel_bridge.lane_merge import Way
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,20 @@ class Sink(Protocol):
         """The batch has ended."""
 
 
+class Source(Protocol):
+    """Where frames come from."""
+
+    @property
+    def closed(self) -> bool:
+        """Nothing comes from it any more."""
+
+    def take(self, sink: Sink, most: int) -> int:
+        """Pass on up to ``most`` frames; fewer mean that there are no more."""
+
+
+_Source = TypeVar("_Source", bound=Source)
+
+
 class Link:
     """The connection to one publisher.
 
@@ -77,6 +93,7 @@ class Link:
         self._server_key = b""
         self._cut = False
         """Nothing is taken from it: its key is revoked."""
+        self._way: Way | None = None
         self.socket = subscriber_socket(context, [], self._subscribed, high_water=high_water)
         try:
             self._connect()
@@ -98,6 +115,7 @@ class Link:
 
     def take(self, sink: Sink, most: int) -> int:
         """Pass on up to ``most`` frames; fewer mean that there are no more."""
+        feed = sink.feed if self._way is None else self._way.by_zmq
         for taken in range(most):
             try:
                 frame = self.socket.recv(_NOBLOCK)
@@ -106,7 +124,7 @@ class Link:
                 break
             if self._cut:
                 continue
-            sink.feed(frame)
+            feed(frame)
             if self.socket.closed:  # the sink may end the run
                 return 0
             # Most often a frame comes alone, and to ask costs a third of an error; not in a burst.
@@ -137,7 +155,7 @@ class Link:
         nobody has taken yet is discarded, and it is connected again when it has another key.
         """
         if not self._cut and self.key_revoked():
-            self._cut = True
+            self._set_cut(cut=True)
             disconnect(self.socket, self.endpoint)
             log.warning("no longer listening to %s: its key is revoked", self.endpoint.address)
             return True
@@ -165,6 +183,21 @@ class Link:
             self._up = event == _UP
         return self._up
 
+    def join(self, way: Way) -> None:
+        """Its frames may come by a lane as well: pass them on by this, instead of the sink."""
+        self._way = way
+        way.cut = self._cut
+
+    def _set_cut(self, *, cut: bool) -> None:
+        self._cut = cut
+        if self._way is not None:
+            self._way.cut = cut
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, perhaps by the sink."""
+        return self.socket.closed
+
     def close(self) -> None:
         """Close the connection."""
         self.socket.disable_monitor()
@@ -182,19 +215,19 @@ class Link:
         if keys is not None:
             keys = keys.current()  # as they are on disk now: either side's may have been rotated
             self._server_key = keys.server
-            self._cut = self.key_revoked()
+            self._set_cut(cut=self.key_revoked())
         if not self._cut:
             connect(self.socket, Endpoint(self.endpoint.address, keys))
 
 
-def drain(links: list[Link], sink: Sink, batch: int) -> list[Link]:
-    """Take frames in turns; returns the links that may have more."""
+def drain(links: list[_Source], sink: Sink, batch: int) -> list[_Source]:
+    """Take frames in turns; returns the sources that may have more."""
     turn = batch if len(links) == 1 else TURN
     left = batch
     while links and left > 0:
         more = []
         for link in links:
-            if link.socket.closed:
+            if link.closed:
                 return []
             taken = link.take(sink, turn)
             left -= taken

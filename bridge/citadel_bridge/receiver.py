@@ -17,6 +17,7 @@ from citadel_bridge.turns import Turns, Waiter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from citadel_bridge.lane_ends import LaneEnds
     from citadel_bridge.readers import Sink
     from citadel_bridge.sockets import Context, Endpoint
 
@@ -38,6 +39,7 @@ class SubscriberThread:
         subscriptions: topic prefixes.
         sink: receives the frames; called from the thread that reads, which must not close this then.
         name: of the own thread.
+        lanes: by which the same publishers send as well.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SubscriberThread:
         name: str = "citadel-receive",
         high_water: int = HIGH_WATER,
         batch: int = BATCH,
+        lanes: LaneEnds | None = None,
     ) -> None:
         self._sink = sink
         self._batch = batch
@@ -67,8 +70,15 @@ class SubscriberThread:
             for link in self.links:
                 link.close()
             raise
-        self._by_fd = {link.fd: link for link in self.links}
-        self._more = list(self.links)
+        self._sources: list[Link | LaneEnds] = [*self.links]
+        self._lanes = lanes
+        if lanes is not None:
+            self._sources.insert(0, lanes)
+            lanes.merge.want(self._subscribed)
+            for link in self.links:
+                link.join(lanes.merge.way(sink.feed))
+        self._by_fd = {each.fd: each for each in self._sources}
+        self._more = list(self._sources)
         """May hold frames that no descriptor shows."""
         self._orders: deque[Callable[[], None]] = deque()
         self._turns = Turns(self._by_fd, lambda: self._more or self._orders)
@@ -78,6 +88,8 @@ class SubscriberThread:
 
     def start(self) -> None:
         """Begin to read."""
+        if self._lanes is not None:
+            self._orders.append(self._lanes.connect)
         self._turns.begin()
         self._thread.start()
 
@@ -110,6 +122,8 @@ class SubscriberThread:
         now_ns = time.monotonic_ns()
         if any(link.silent_ns(now_ns) >= after_ns or link.key_revoked() for link in self.links):
             self._order(partial(self._remake_silent, after_ns))
+        if self._lanes is not None and self._lanes.missing:
+            self._order(self._lanes.connect)
 
     def subscribe(self, prefixes: frozenset[bytes]) -> None:
         """Take these topics instead of those so far, soon: from any thread, or before the start."""
@@ -128,6 +142,8 @@ class SubscriberThread:
             self._turns.close()
             for link in self.links:
                 link.close()
+            if self._lanes is not None:
+                self._lanes.close()
 
     def _order(self, order: Callable[[], None]) -> None:
         """Let who reads do something with the sockets, which only one thread may use at a time."""
@@ -164,7 +180,7 @@ class SubscriberThread:
             while self._orders:
                 self._orders.popleft()()
                 # Any call on a socket can take away the sign that there are frames.
-                self._more = list(self.links)
+                self._more = list(self._sources)
             links = dict.fromkeys([*self._more, *(self._by_fd[each] for each in ready)])
             self._more = []
             if links:
@@ -184,6 +200,8 @@ class SubscriberThread:
         self._subscribed = wanted
         for link in self.links:
             link.subscribe(wanted)
+        if self._lanes is not None:
+            self._lanes.merge.want(wanted)
 
     def _reconnect(self) -> None:
         now_ns = time.monotonic_ns()

@@ -237,6 +237,9 @@ published on the other channel. `tcp://` on loopback and `ipc://` are plaintext;
 without CURVE keys. A client that sends signals binds an address of its own, and micro is told of it:
 `citadel micro --signals tcp://127.0.0.1:5555,tcp://127.0.0.1:5560`.
 
+On one machine a macro and micro may have a [lane](../howto/a-lane-on-one-machine.md) besides, by which the same frames come sooner.
+It brings nothing that ZeroMQ does not: a client needs none.
+
 {clients}
 Keys are Z85, 40 characters, one pair each ([security](../explanation/peers-and-clocks.md)). A role can do what
 its socket does: what subscribes to the market channel can send nothing to micro. What is published at the

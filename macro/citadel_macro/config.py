@@ -45,6 +45,8 @@ class BridgeSettings(BaseModel):
     )
     """Endpoint of micro that macro connects to; a list (or comma-separated) of several micros, each of
     which takes orders on pairs of its own (`citadel micro --shard`)."""
+    lanes: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
+    """Unix sockets of micros on this machine (their `bridge.lane`); a list, or comma-separated."""
     venue: str = ""
     """Venue id at micro; empty: derived from the exchange's name and the trading mode."""
     intents_db: str = ""

@@ -92,6 +92,7 @@ class MicroLink:
             ConnectorConfig(
                 signals=settings.signals,
                 market=settings.market,
+                lanes=settings.lanes,
                 state_path=settings.intents_path(Path(config["user_data_dir"])),
                 owner=settings.owner,
                 strategy=strategy,

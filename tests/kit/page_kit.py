@@ -70,6 +70,9 @@ class PageRun(Rig):
     def received_by(self, _now_ns: int) -> list[str]:
         return []
 
+    def lane(self) -> None:
+        return None
+
     def listening(self) -> list[dict[str, object]]:
         return []
 

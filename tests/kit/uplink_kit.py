@@ -112,6 +112,8 @@ class Micro:
         wall: Callable[[], int] | None = None,
         not_before_ns: int = 0,
         mode: str = "paper",
+        market: str = "tcp://127.0.0.1:0",
+        lane: Path | None = None,
         **limits: Any,  # noqa: ANN401 - fields by name
     ) -> None:
         self.wall = wall or Wall()
@@ -129,11 +131,12 @@ class Micro:
             UplinkConfig(
                 instance="micro-1",
                 mode=mode,
-                market="tcp://127.0.0.1:0",
+                market=market,
                 signals=tuple(
                     each if isinstance(each, Endpoint) else Endpoint(each) for each in addresses
                 ),
                 operators=operators,
+                lane=lane,
             ),
             clock=self.clock,
             stats=self.stats,

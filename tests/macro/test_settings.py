@@ -26,8 +26,15 @@ def test_defaults_are_the_loopback_endpoints_and_the_venue_of_the_exchange() -> 
     settings = settings_of({"exchange": {"name": "binance"}})
     assert settings.signals == "tcp://127.0.0.1:5555"
     assert settings.market == ("tcp://127.0.0.1:5556",)
+    assert settings.lanes == ()
     assert settings.venue == "binance-spot"
     assert settings.intents_path(Path("ud")) == Path("ud/citadel-intents.sqlite")
+
+
+def test_lanes_are_a_list_or_a_text_with_commas() -> None:
+    for lanes in ("/a/lane, /b/lane", ["/a/lane", "/b/lane"]):
+        found = settings_of({"exchange": {"name": "binance"}, "citadel": {"lanes": lanes}})
+        assert found.lanes == (Path("/a/lane"), Path("/b/lane"))
 
 
 @pytest.mark.parametrize(

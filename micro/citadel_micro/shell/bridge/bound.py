@@ -63,6 +63,7 @@ def bind_uplink(
             operators=operators,
             book_levels=bridge.book_levels,
             started_ns=clock.now(),
+            lane=bridge.lane,
         ),
         clock=clock,
         stats=stats,

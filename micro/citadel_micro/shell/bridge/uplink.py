@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ import structlog
 from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.gap_detector import Sequences
+from citadel_bridge.lane_ends import LaneServer
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishReport, PublishRisk
 from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
@@ -81,6 +83,8 @@ class UplinkConfig:
     the command line's secret key can publish there."""
     book_levels: int = 20
     started_ns: int = 0
+    lane: Path | None = None
+    """Where macros on this machine may connect, beside the channels."""
 
 
 class _WayIn:
@@ -122,6 +126,14 @@ class Uplink:
             context, config.market, stamp={"instance": config.instance}, keys=config.market_keys
         )
         self.market_address = self._publisher.address
+        self._lanes: LaneServer | None = None
+        if config.lane is not None:
+            try:
+                self._lanes = LaneServer(loop, config.lane)
+            except BaseException:
+                self._publisher.close()
+                raise
+            self._publisher.beside = self._lanes.send
         self._ways_in: list[_WayIn] = []
         self._readers: list[SubscriberFD] = []
         self._runner: Runner | None = None
@@ -164,19 +176,25 @@ class Uplink:
             for endpoint in endpoints:
                 way = _WayIn(self, endpoint.address, operator=operator)
                 self._ways_in.append(way)
-                self._readers.append(
-                    SubscriberFD(
-                        self._loop, self._context, [endpoint], prefixes, way.inbox, batch=TURN
-                    )
+                reader = SubscriberFD(
+                    self._loop, self._context, [endpoint], prefixes, way.inbox, batch=TURN
                 )
+                self._readers.append(reader)
+                if self._lanes is not None:
+                    reader.links[0].join(self._lanes.merge.way(way.inbox.feed))
+        if self._lanes is not None:
+            self._lanes.merge.want(prefixes)
+            self._lanes.start()
 
     def close(self) -> None:
-        """Stop listening, publish the collected trades, and close both sockets."""
+        """Stop listening, publish the collected trades, and close all sockets."""
         for reader in self._readers:
             reader.close()
         if self._trades_timer is not None:
             self._trades_timer.cancel()
         self._send_trades()
+        if self._lanes is not None:
+            self._lanes.close()
         self._publisher.close()
 
     def disconnect_subscribers(self) -> None:
@@ -210,6 +228,10 @@ class Uplink:
             "heartbeats_of_too_many_macros": self.peers.refused,
             "subscribers_disconnected": self._publisher.upstream.disconnected,
         }
+
+    def lane(self) -> dict[str, int] | None:
+        """The lane's connections and counts; None where there is none."""
+        return None if self._lanes is None else self._lanes.status()
 
     def macro_age_ns(self, now_ns: int) -> int | None:
         """Time since the last heartbeat of any macro; None if there was none."""
@@ -367,6 +389,8 @@ class Uplink:
         self.last_beat_ns = now_ns
         for reader in self._readers:
             reader.remake_silent(SILENT_NS)
+        if self._lanes is not None:
+            self._lanes.check()
         self._beats += 1
         if self._beats % REPEAT_RISK_BEATS == 0:
             for risk in list(self._risk.values()):

@@ -44,6 +44,10 @@ class BridgeSection(Section):
     """Where the command line publishes signals."""
     market: Address = DEFAULT_MARKET
     """Where micro publishes reports, books and heartbeats."""
+    lane: Path | None = None
+    """Unix socket for macros on this machine, by which signals and reports go as well, sooner than by
+    ZeroMQ: an absolute path in a folder that nobody else may write to, named in the macros' `lanes`
+    too. Linux only."""
     keys: Path | None = None
     """Folder of CURVE keys (`citadel keys make DIR`). Required for any address that is not
     loopback."""

@@ -144,6 +144,7 @@ def check(vitals: Vitals) -> tuple[bool, dict[str, Any]]:
         "heard_by": vitals.uplink.received_by(now_ns),
         "open_parents": vitals.open_parents(),
         "listening": vitals.uplink.listening(),
+        "lane": vitals.uplink.lane(),
         "refused": vitals.uplink.refused(),
         "clock": _clock(vitals.clock, skews),
         "watchdogs": vitals.watchdogs(),

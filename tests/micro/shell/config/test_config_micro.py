@@ -167,6 +167,16 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, what: str) -
         load(path)
 
 
+def test_a_lane_is_off_unless_a_path_of_the_whole_machine_is_named(tmp_path: Path) -> None:
+    assert load().bridge.lane is None
+    path = write(tmp_path, "[bridge]\nlane = 'run/lane'\n")
+    with pytest.raises(BadInput, match="an absolute path") as refused:
+        load(path)
+    assert "lane" in (refused.value.where or "")
+    found = load(environment={"CITADEL_BRIDGE__LANE": "/run/citadel/lane"})
+    assert found.bridge.lane == Path("/run/citadel/lane")
+
+
 def test_plaintext_off_the_machine_is_refused(tmp_path: Path) -> None:
     for changes in ({"market": "tcp://0.0.0.0:5556"}, {"macros": ["tcp://10.0.0.1:5555"]}):
         with pytest.raises(BadInput, match="citadel keys make"):

@@ -126,6 +126,9 @@ class FakeRun:
     def listening(self) -> list[dict[str, object]]:
         return [{"address": "tcp://127.0.0.1:5555", "silent_ms": None, "connected_anew": 3}]
 
+    def lane(self) -> dict[str, int]:
+        return {"connected": 1, "in_step": 1}
+
     def received_by(self, now_ns: int) -> list[str]:
         assert now_ns == self.ns
         return ["macro-1"]
@@ -187,6 +190,7 @@ def test_a_well_run_is_healthy() -> None:
         assert (found["open_parents"], found["risk"]) == (3, "active")
         assert found["heard_by"] == ["macro-1"]
         assert found["listening"][0]["connected_anew"] == 3
+        assert found["lane"] == {"connected": 1, "in_step": 1}
         assert found["refused"] == {"subscribers_disconnected": 2}
         assert found["foreign"] == {"open_orders": {}, "net_traded": {}, "other_micros_hold": {}}
 
