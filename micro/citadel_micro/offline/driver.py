@@ -7,13 +7,16 @@ between the engine and the paper venue. So a run depends on its inputs and on no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from citadel_micro.core.marketdata.passing import Skipped
 from citadel_micro.core.model.approval import Approved, not_sent
 from citadel_micro.core.model.commands import (
     AmendOrder,
     CancelOrder,
     PlaceOrder,
+    PublishBeat,
+    PublishFeed,
     PublishReport,
     QueryOrder,
     QueryVenue,
@@ -24,9 +27,12 @@ from citadel_micro.core.model.events import TimerFired, TradeTick
 if TYPE_CHECKING:
     from citadel_micro.core.engine.engine import Command, Engine
     from citadel_micro.core.marketdata.market_book import MarketBook
+    from citadel_micro.core.marketdata.passing import QuietTicks
     from citadel_micro.core.model.events import AmendRejected, Event, MarketEvent, OrderRejected
     from citadel_micro.sim.paper import PaperVenue
 
+_SPOKEN: Final = (PublishBeat, PublishFeed)
+"""What a tick says of nothing new; the state of a feed that did change is the market's own."""
 NEVER = 1 << 62
 """A time that never comes, in nanoseconds."""
 
@@ -39,6 +45,12 @@ class Journal(Protocol):
 
     def command(self, now_ns: int, command: Command) -> None:
         """Append one command."""
+
+
+def _before(ticks: QuietTicks, ends_ns: int) -> Skipped:
+    """All ticks before a time, which is after the next."""
+    count = -((ticks.next_ns - ends_ns) // ticks.step_ns)
+    return Skipped(ticks.next_ns + count * ticks.step_ns, ticks.beat_ns, None)
 
 
 class OfflineDriver:
@@ -105,10 +117,10 @@ class OfflineDriver:
         """When something other than a market event or a tick of the engine happens next."""
         return min(self.engine.executor.due_ns, self._paper_ns)
 
-    def skip_ticks(self, tick_ns: int) -> None:
+    def skip_ticks(self, skipped: Skipped) -> None:
         """Go on at a later tick of the engine: nothing came of those before it."""
-        self.engine.skip_ticks(tick_ns)
-        self.due_ns = min(tick_ns, self.next_ns)
+        self.engine.skip_ticks(skipped)
+        self.due_ns = min(skipped.next_ns, self.next_ns)
 
     def post(self, event: Event, now_ns: int) -> None:
         """Handle any other event."""
@@ -128,11 +140,21 @@ class OfflineDriver:
                 self._handle(TimerFired(), now_ns)
             self._arm()
 
+    def finish(self, until_ns: int) -> None:
+        """``advance`` after the last market event: without a journal no books are looked at when no order is open."""
+        while self.due_ns <= until_ns:
+            ticks = self.engine.quiet_ticks(ended=True)
+            ends_ns = min(ticks.until_ns, until_ns + 1)
+            if ends_ns > ticks.next_ns and self._paper_ns == NEVER and not self.journals:
+                self.skip_ticks(_before(ticks, ends_ns))
+            else:
+                self.advance(self.due_ns)
+
     def _handle(self, event: Event, now_ns: int) -> None:
         if self._journal is not None:
             self._journal.event(now_ns, event)
         commands = self.engine.handle(event, now_ns)
-        if commands or type(event) is not TimerFired:
+        if type(event) is not TimerFired or any(type(each) not in _SPOKEN for each in commands):
             self.changes += 1
         if commands:
             self._carry_out(commands, now_ns)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from citadel_micro.core.execution.attention import attention
 from citadel_micro.core.marketdata import kernel
-from citadel_micro.core.marketdata.passing import QuietTicks, Watched, pass_over
+from citadel_micro.core.marketdata.passing import QuietTicks, Skipped, Watched, pass_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,10 @@ class Passing:
         """Time of the last of them."""
         self._steps = steps
         self._of: tuple[OfflineDriver, InstrumentState] | None = None
-        self._at = (-1, 0, 0)
+        self._at = (-1, 0, "")
         self._seen: tuple[Watched, int] | None = None
-        self._ticks = QuietTicks(0, 1, 0, 0)
+        self._ticks = QuietTicks(0, 1, 0, 0, 0, 1)
+        self._ticks_at = (-1, 0)
         """What is watched, and until when, as found when the driver had changed so often."""
         self._wait = self._left = 0
         """Steps to hand out without looking: after a look that was in vain, twice as many each time."""
@@ -61,22 +62,23 @@ class Passing:
                 break
             driver, inst = self._of
             engine = driver.engine
-            at = (driver.changes, engine.executor.due_ns, engine.ticks)
+            at = (driver.changes, engine.executor.due_ns, inst.market.state)
             if at != self._at:
                 self._at, self._seen = at, _watched(driver, inst, now_ns)
-                self._ticks = engine.quiet_ticks()
+            if (driver.changes, engine.ticks) != self._ticks_at:
+                self._ticks_at, self._ticks = (driver.changes, engine.ticks), engine.quiet_ticks()
             watched = self._seen
             if watched is None:
                 self._looked(0)
                 break
             due_ns = min(watched[1], driver.next_ns, until_ns)
             ticks = self._ticks
-            frames, now_ns, step, event, change, tick_ns = pass_over(
+            frames, now_ns, step, event, change, skipped = pass_over(
                 self._steps, inst, watched[0], ticks, now_ns, due_ns, step
             )
-            if tick_ns != ticks.next_ns:
-                driver.skip_ticks(tick_ns)
-                self._ticks = ticks._replace(next_ns=tick_ns)
+            if skipped[0] != ticks.next_ns:
+                driver.skip_ticks(Skipped(*skipped))
+                self._ticks = ticks._replace(next_ns=skipped[0], beat_ns=skipped[1])
             self.frames += frames
             self.now_ns = now_ns
             if event is not None:

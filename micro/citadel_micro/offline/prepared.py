@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,7 +26,7 @@ from citadel_proto.errors import DecodeError
 from citadel_proto.tape import BLOCK_BYTES, EVENT, MARKET_EVENTS, TapeHeader, TapeReader, TapeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from citadel_micro.core.model.events import MarketEvent
     from citadel_micro.core.model.instrument import Instrument
@@ -183,17 +184,22 @@ class Prepared:
 
     def steps(self) -> Iterator[Step]:
         """What the capture's decoding gave, step by step."""
+        return chain.from_iterable(
+            self._blocks()
+        )  # a generator would resume once more for each step
+
+    def _blocks(self) -> Iterator[Iterable[Step]]:
         with TapeReader.open(self.path) as tape:
             for record in tape.records():
                 if record.direction == MARKET_EVENTS:
-                    yield from read_frames(record.frame)
+                    yield read_frames(record.frame)
                 elif record.direction == EVENT:
                     between = records.decode_event(record.frame)
-                    yield record.recv_ns, cast("StreamProof | FeedStatus", between)
+                    yield ((record.recv_ns, cast("StreamProof | FeedStatus", between)),)
                 elif record.direction == ODD:
                     rows = cast("list[bytes]", records.decode_plain(record.frame))
                     events = [cast("MarketEvent", records.decode_event(row)) for row in rows]
-                    yield record.recv_ns, events
+                    yield ((record.recv_ns, events),)
 
 
 def about_of(path: Path) -> tuple[About, tuple[Instrument, str] | None]:

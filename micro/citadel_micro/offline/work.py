@@ -180,7 +180,7 @@ def _work(
             action="shutdown", scope="global", trip_id="", reason="the capture ends"
         )
         driver.post(stop, now_ns)
-        driver.advance(now_ns + _DRAIN_NS)
+        driver.finish(now_ns + _DRAIN_NS)
     return Worked(
         outcome=describe(driver, parent, instrument, source),
         frames=frames + passing.frames,

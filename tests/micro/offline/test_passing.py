@@ -18,7 +18,8 @@ from citadel_micro.core.engine.risk_watch import RiskWatch
 from citadel_micro.core.engine.ticks import Ticks
 from citadel_micro.core.marketdata import kernel, passing
 from citadel_micro.core.marketdata.market_book import MarketBook
-from citadel_micro.core.marketdata.passing import MOST_WATCHED, QuietTicks, Watched
+from citadel_micro.core.marketdata.passing import MOST_WATCHED, QuietTicks, Skipped, Watched
+from citadel_micro.core.model.commands import PublishReport
 from citadel_micro.core.model.config import VenueConfig
 from citadel_micro.core.model.events import (
     BookLook,
@@ -30,6 +31,7 @@ from citadel_micro.core.model.events import (
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.instrument_state import InstrumentState
 from citadel_micro.offline import passing as offline
+from citadel_micro.offline.driver import OfflineDriver
 from citadel_micro.offline.work import work
 from citadel_proto.errors import BadInput
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from citadel_micro.core.model.command_buffer import Command
     from citadel_micro.core.model.events import Event
     from citadel_micro.offline.work import WorkOrder
     from citadel_micro.sim.queue_model import QueueModel
@@ -228,11 +231,16 @@ def drawn_ticks(rng: random.Random, at_ns: int) -> QuietTicks:
     step_ns = rng.choice((10**15, 100 * MS, 7 * MS))
     at_ns = min(max(at_ns, 0), FAR - step_ns)
     until_ns = rng.choice((FAR, at_ns + rng.randint(0, 10**9)))
-    return QuietTicks(at_ns + rng.randint(0, step_ns), step_ns, until_ns, FRESH_NS)
+    next_ns = at_ns + rng.randint(0, step_ns)
+    beat_ns = rng.choice((0, FAR, at_ns + rng.randint(0, 10**9)))
+    return QuietTicks(next_ns, step_ns, until_ns, FRESH_NS, beat_ns, rng.choice((1, 250 * MS)))
 
 
-def skipped(market: MarketBook, ticks: QuietTicks, at_ns: int, recv_ns: int, next_ns: int) -> int:
-    """The tick after those up to an event, none of which had anything to do; ``next_ns`` is the first not skipped."""
+def skipped(
+    market: MarketBook, ticks: QuietTicks, so_far: Skipped, recv_ns: int, next_ns: int
+) -> Skipped:
+    """After those up to an event, none of which had anything to do; ``next_ns`` is the first not skipped."""
+    at_ns, beat_ns, mid = so_far
     while at_ns <= recv_ns and at_ns < next_ns:
         before = state_of(market)
         assert market.state == "LIVE"
@@ -240,15 +248,17 @@ def skipped(market: MarketBook, ticks: QuietTicks, at_ns: int, recv_ns: int, nex
         assert not market.crossed
         assert state_of(market) == before
         assert at_ns < ticks.until_ns
+        if at_ns >= beat_ns:
+            beat_ns, mid = at_ns + ticks.beat_step_ns, market.mid()
         at_ns += ticks.step_ns
     assert at_ns > recv_ns or at_ns == next_ns
-    return at_ns
+    return Skipped(at_ns, beat_ns, mid)
 
 
 @needs_compiled
 def test_only_what_nobody_looks_at_is_passed_over() -> None:
     rng = random.Random(4)
-    ended = {"passed": 0, "moved": 0, "left": 0, "skipped": 0}
+    ended = {"passed": 0, "moved": 0, "left": 0, "skipped": 0, "beats": 0}
     for _ in range(examples(20, 2_000)):
         events = random_events(rng, 150, "chain")
         steps = [
@@ -262,21 +272,21 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
             first = steps[at] if rng.random() < 0.5 else None
             given = iter(steps[at + (first is not None) :])
             ticks = drawn_ticks(rng, steps[at][0])
-            count, now_ns, step, event, change, next_ns = passing.pass_over(
+            count, now_ns, step, event, change, (next_ns, *rest) = passing.pass_over(
                 given, quick, watched, ticks, min(steps[at][0], 2**62), until_ns, first
             )
-            tick_ns = ticks.next_ns
+            so_far = Skipped(ticks.next_ns, ticks.beat_ns, None)
             came = steps[at : at + count + (step is not None)]
             for recv_ns, (each,) in came[: count - (event is not None)]:
-                tick_ns = skipped(plain.market, ticks, tick_ns, recv_ns, next_ns)
+                so_far = skipped(plain.market, ticks, so_far, recv_ns, next_ns)
                 news = apply(plain.market, each)
                 assert not (news and matters(watched, plain.market, each)), (watched, each)
                 ended["passed"] += 1
             at += count
-            if len(came) > count - (
-                event is not None
-            ):  # what is behind skipped ticks need not be passed over
-                skipped(plain.market, ticks, tick_ns, came[-1][0], next_ns)
+            if step is not None or event is not None:  # it may be behind skipped ticks
+                so_far = skipped(plain.market, ticks, so_far, came[-1][0], next_ns)
+            assert [*so_far] == [next_ns, *rest]
+            ended["beats"] += rest[1] is not None
             ended["skipped"] += (next_ns - ticks.next_ns) // ticks.step_ns
             assert now_ns < until_ns or not count
             if event is not None:
@@ -296,11 +306,13 @@ def test_only_what_nobody_looks_at_is_passed_over() -> None:
                 at += 1
             assert state_of(quick.market) == state_of(plain.market)
             assert next(given, None) is (steps[at] if at < len(steps) else None)
+    assert ended.pop("beats") > 20 * examples(1, 20)
     assert min(ended.values()) > 100, ended
 
 
 NOBODY: Final = Watched(None, sizes=False, orders=[], levels=[], lot=1.0, tick=1.0)
-NEVER: Final = QuietTicks(FAR, 1, FAR, 1)
+NEVER: Final = QuietTicks(FAR, 1, FAR, 1, FAR, 1)
+NONE: Final = (FAR, FAR, None)
 
 
 @needs_compiled
@@ -317,23 +329,26 @@ def test_what_is_no_single_plain_event_is_left_alone() -> None:
     ):
         empty: list[Any] = [(0, ()), (0, []), odd, (3, ())]
         assert passing.pass_over(iter(empty), inst, NOBODY, NEVER, 0, 2**62, None) == (
-            2, 0, odd, None, 0, FAR,
+            2, 0, odd, None, 0, NONE,
         )  # fmt: skip
     found = passing.pass_over(iter([(7, ())]), inst, NOBODY, NEVER, 9, 10, None)
-    assert found == (1, 9, None, None, 0, FAR)
+    assert found == (1, 9, None, None, 0, NONE)
     found = passing.pass_over(iter([(7, ())]), inst, NOBODY, NEVER, 9, 9, None)
     assert found[:3] == (0, 9, (7, ()))
 
 
 @needs_compiled
-@pytest.mark.parametrize("why", ["calm", "due", "old", "stale", "mute", "polled", "crossed"])
+@pytest.mark.parametrize(
+    "why", ["calm", "due", "old", "stale", "mute", "polled", "locked", "empty"]
+)
 def test_ticks_are_skipped_only_past_a_calm_book(why: str) -> None:
     inst = state(MarketBook)
     market = inst.market
     apply(market, random_events(random.Random(1), 1, "chain")[0])
     assert market.state == "LIVE"
     begun_ns = market.last_recv_ns
-    ticks = QuietTicks(begun_ns + 10, 10, begun_ns + 60, 50)
+    ticks = QuietTicks(begun_ns + 10, 10, begun_ns + 60, 50, begun_ns + 15, 20)
+    mid = market.mid()
     at_ns = begun_ns + 45
     if why == "due":
         ticks = ticks._replace(until_ns=begun_ns + 40)
@@ -345,20 +360,22 @@ def test_ticks_are_skipped_only_past_a_calm_book(why: str) -> None:
         market.mute = True
     elif why == "polled":
         market.on_poll(BookLook("v", "s", market.last_seq + 1, [], [], begun_ns))
-    elif why == "crossed":
+    elif why == "empty":
+        market.book.replace([], market.book.top(9)[1])
+    elif why == "locked":
         bid, size, _, _ = market.best() or (1.0, 1.0, 2.0, 1.0)
         quote = QuoteTick("v", "s", market.last_seq + 1, bid, size, bid, size, 0, begun_ns)
         assert market.on_quote(quote)
     steps: list[Any] = [(at_ns, ())]
     found = passing.pass_over(iter(steps), inst, NOBODY, ticks, begun_ns, FAR, None)
     if why == "calm":
-        assert found == (1, at_ns, None, None, 0, begun_ns + 50)
+        assert found == (1, at_ns, None, None, 0, (begun_ns + 50, begun_ns + 60, mid))
     else:
-        assert found == (0, begun_ns, steps[0], None, 0, begun_ns + 10)
+        assert found == (0, begun_ns, steps[0], None, 0, (begun_ns + 10, begun_ns + 15, None))
 
 
 @needs_compiled
-def test_the_engine_does_what_is_due_and_is_spared_other_ticks(
+def test_few_ticks_and_heartbeats_leave_the_marks_of_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market = Busy(random.Random(3))
@@ -366,28 +383,40 @@ def test_the_engine_does_what_is_due_and_is_spared_other_ticks(
     path = market.write(tmp_path / "ticks.jsonl.gz")
     touch = first_touch(path, VENUE, SYMBOL)
     assert touch is not None
-    order = next(each for each in orders(path, VENUE, SYMBOL, touch) if each.algo == "limit")
-    told: dict[str, list[int]] = {"ticks": [], "beats": []}
-    on_tick, on_beat = Ticks.on_tick, RiskWatch.on_beat
+    told: dict[str, list[Any]] = {"ticks": [], "beats": [], "sent": []}
+    on_tick, on_beat, carry_out = Ticks.on_tick, RiskWatch.on_beat, OfflineDriver._carry_out
 
-    def ticked(self: Ticks, now_ns: int) -> None:
-        told["ticks"].append(now_ns)
-        on_tick(self, now_ns)
+    def noted(self: Any, now_ns: int) -> None:  # noqa: ANN401 - one of two
+        ticks = isinstance(self, Ticks)
+        told["ticks" if ticks else "beats"].append(now_ns)
+        (on_tick if ticks else on_beat)(self, now_ns)
 
-    def beaten(self: RiskWatch, now_ns: int) -> None:
-        told["beats"].append(now_ns)
-        on_beat(self, now_ns)
+    def sent(self: OfflineDriver, commands: list[Command], now_ns: int) -> None:
+        if any(isinstance(each, PublishReport) for each in commands):
+            told["sent"].append((now_ns, dict(self.engine.portfolio.rates.marks)))
+        carry_out(self, commands, now_ns)
 
-    monkeypatch.setattr(Ticks, "on_tick", ticked)
-    monkeypatch.setattr(RiskWatch, "on_beat", beaten)
-    found = outcome(order)
-    quick, told = told, {"ticks": [], "beats": []}
-    monkeypatch.setattr(kernel, "LIVE", None)
-    assert outcome(order) == found
-    assert quick["beats"] == told["beats"]
-    assert set(quick["ticks"]) <= set(told["ticks"])
-    during = [[at for at in each["ticks"] if at <= market.now_ns] for each in (quick, told)]
-    assert len(during[0]) < len(during[1]) / 2
+    monkeypatch.setattr(Ticks, "on_tick", noted)
+    monkeypatch.setattr(RiskWatch, "on_beat", noted)
+    monkeypatch.setattr(OfflineDriver, "_carry_out", sent)
+    found = [each for each in orders(path, VENUE, SYMBOL, touch) if each.algo in {"limit", "peg"}]
+    drawn = random.Random(5).sample(found, 4)
+    for order in (
+        *drawn,
+        replace(found[0], limit_price=Decimal("98.0")),
+    ):  # the last rests to the end
+        told = {name: [] for name in told}
+        outcome(order)
+        quick, told = told, {name: [] for name in told}
+        with monkeypatch.context() as plain:
+            plain.setattr(kernel, "LIVE", None)
+            outcome(order)
+        assert quick["sent"] == told["sent"]
+        assert set(quick["ticks"]) < set(told["ticks"])
+        assert set(quick["beats"]) <= set(told["beats"])
+        assert len(quick["ticks"]) < len(told["ticks"]) * 2 / 3
+    assert len({str(marks) for _, marks in quick["sent"]}) > 1
+    assert len(quick["beats"]) < len(told["beats"])
 
 
 @needs_compiled
@@ -398,11 +427,8 @@ def test_what_cannot_be_watched_is_refused() -> None:
         passing.pass_over(iter(()), inst, NOBODY._replace(orders=many), NEVER, 0, 1, None)
     with pytest.raises(TypeError, match="InstrumentState"):
         passing.pass_over(iter(()), object(), NOBODY, NEVER, 0, 1, None)
-    for ticks in (
-        NEVER._replace(step_ns=0),
-        NEVER._replace(next_ns=-1),
-        NEVER._replace(step_ns=FAR),
-    ):
+    for change in ({"step_ns": 0}, {"next_ns": -1}, {"step_ns": FAR}, {"beat_step_ns": 0}):
+        ticks = NEVER._replace(**change)
         with pytest.raises(ValueError, match="ticks"):
             passing.pass_over(iter(()), inst, NOBODY, ticks, 0, 1, None)
 
@@ -418,6 +444,6 @@ def test_without_the_compiled_kernel_every_step_is_handed_out() -> None:
     steps: list[Any] = [(1, ()), (2, ())]
     given = iter(steps)
     assert passing._python(given, state(MarketBook), NOBODY, NEVER, 0, 9, None) == (
-        0, 0, steps[0], None, 0, FAR,
+        0, 0, steps[0], None, 0, NONE,
     )  # fmt: skip
     assert next(given) is steps[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.order_flow import publish_book
 from citadel_micro.core.model.commands import PublishFeed, RequestSnapshot
+from citadel_micro.core.model.time_units import FAR
 
 if TYPE_CHECKING:
     from citadel_micro.core.execution.engine_context import EngineContext
@@ -33,16 +34,18 @@ class BookMonitor:
         self._next_book_ns = 0
         self._next_feed_ns = 0
 
-    @property
-    def due_ns(self) -> int:
-        """Before then ``on_tick`` does nothing as long as the only book is LIVE and neither old nor crossed."""
+    def due_ns(self, *, feeds: bool) -> int:
+        """Before then ``on_tick`` does nothing as long as the only book is LIVE and neither old nor crossed.
+
+        ``feeds``: what it says of its feed counts.
+        """
         if len(self._inst_states) != 1:
             return 0
         (inst,) = self._inst_states.values()
         if not inst.followed or inst.crossed_since_ns:
             return 0
         publishes = self._config.book_publish_interval_ns > 0
-        return min(self._next_feed_ns, self._next_book_ns) if publishes else self._next_feed_ns
+        return min(self._next_feed_ns if feeds else FAR, self._next_book_ns if publishes else FAR)
 
     def on_tick(self, now_ns: int) -> None:
         """Check the age of every book; publish what is due."""

@@ -28,7 +28,6 @@ from citadel_micro.core.execution.risk_view import EngineRiskView
 from citadel_micro.core.marketdata.book_change import Change
 from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.marketdata.order_flow import FlowFeatures
-from citadel_micro.core.marketdata.passing import QuietTicks
 from citadel_micro.core.marketdata.plain_events import OTHER, QUIET, market_events
 from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 from citadel_micro.core.marketdata.streams import WHOLE_VENUE, Streams
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_micro.core.execution.report_handler import ChildReport
+    from citadel_micro.core.marketdata.passing import QuietTicks, Skipped
     from citadel_micro.core.model.commands import PublishReport
     from citadel_micro.core.model.config import EngineConfig
     from citadel_micro.core.model.events import Event
@@ -218,13 +218,15 @@ class Engine:
             return tick_ns
         return None if due_ns == FAR else due_ns
 
-    def quiet_ticks(self) -> QuietTicks:
-        """The next ticks, as far as nothing comes of them while there are only plain market events."""
-        return QuietTicks(self._tick_ns, self.config.tick_ns, *self._ticks.quiet())
+    def quiet_ticks(self, *, ended: bool = False) -> QuietTicks:
+        """The next ticks, as far as nothing comes of them under plain market events; ``ended``: under none."""
+        until = self._ticks.ended if ended else self._ticks.quiet
+        return until(self._tick_ns, idle=self.executor.due_ns == FAR)
 
-    def skip_ticks(self, tick_ns: int) -> None:
-        """Go on at a later tick: nothing came of those before it."""
-        self._tick_ns = tick_ns
+    def skip_ticks(self, skipped: Skipped) -> None:
+        """Go on at a later tick: nothing that matters came of those before it."""
+        self._tick_ns = skipped.next_ns
+        self._ticks.skip_beats(skipped)
 
     @property
     def ticks(self) -> int:

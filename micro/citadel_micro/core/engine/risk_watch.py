@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.risk_limits import UNUSED
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.book_monitor import BookMonitor
@@ -40,6 +41,22 @@ class RiskWatch:
     def begin(self) -> None:
         """The durable state was restored."""
         self._anchors = self._portfolio.curve.anchors
+
+    @property
+    def quiet(self) -> bool:
+        """Whether ``on_beat`` does nothing but take marks, as long as the only book is LIVE.
+
+        Without a position ever, losses stay 0 whatever the marks are.
+        """
+        limits = self._risk.limits
+        return not (
+            self._risk.breakers.trips
+            or limits.flash_move_bps < UNUSED
+            or limits.lease_required
+            or self._view.leases.last_beat_ns is not None
+            or self._view.reconciling
+            or self._portfolio.traded
+        )
 
     def on_beat(self, now_ns: int) -> None:
         """Once a second: losses, leases, feeds, and what their breakers forbid."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.marketdata.cross_check import MUTE_NS
+from citadel_micro.core.marketdata.passing import QuietTicks
 from citadel_micro.core.model.commands import PublishBeat
+from citadel_micro.core.model.time_units import FAR
 
 if TYPE_CHECKING:
     from citadel_micro.core.engine.account_history import AccountHistory
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.engine.reconciliation import Reconciliation
     from citadel_micro.core.engine.risk_watch import RiskWatch
     from citadel_micro.core.execution.engine_context import EngineContext
+    from citadel_micro.core.marketdata.passing import Skipped
     from citadel_micro.core.marketdata.reference_books import ReferenceBooks
 
 FORGET_INTERVAL_NS: Final = 60_000_000_000
@@ -43,6 +46,7 @@ class Ticks:
         """The last heartbeat: its sender and its number."""
         self.count = 0
         self._config = context.config
+        self._inst_states = context.inst_states
         self._order_store = context.order_store
         self._risk = context.risk
         self._view = context.view
@@ -74,21 +78,51 @@ class Ticks:
             self._next_forget_ns = now_ns + FORGET_INTERVAL_NS
             self._order_store.forget_old(now_ns)
 
-    def quiet(self) -> tuple[int, int]:
-        """Until when nothing of this does anything, and how old the book may be then, see ``QuietTicks``."""
+    def quiet(self, tick_ns: int, *, idle: bool) -> QuietTicks:
+        """The ticks from one on, until one of them may do something, whatever plain events come.
+
+        ``idle``: no parent has anything due.
+        """
         if self._order_store.late or self._operations.pending:
-            return 0, 0
+            return self._until(tick_ns, 0)
+        beats = self._risk_watch.quiet or (idle and not self._order_store.active)
         until_ns = min(
+            self._account_ns(),
+            self._book_monitor.due_ns(feeds=not beats),
+            self._references.due_ns(feeds=not beats),
+            self._next_forget_ns,
+        )
+        if beats:
+            return self._until(tick_ns, until_ns)._replace(beat_ns=self._next_beat_ns)
+        return self._until(tick_ns, min(until_ns, self._next_beat_ns))
+
+    def ended(self, tick_ns: int, *, idle: bool) -> QuietTicks:
+        """The same when no events come any more and no book matters: 0 while any order is open."""
+        store = self._order_store
+        if not idle or store.active or store.late or self._operations.pending:
+            return self._until(tick_ns, 0)
+        return self._until(tick_ns, self._account_ns())
+
+    def skip_beats(self, skipped: Skipped) -> None:
+        """As if there had been heartbeats of which nothing came but a mark; of the only market."""
+        if skipped.mid is not None:
+            self._next_beat_ns = skipped.beat_ns
+            for key in self._inst_states:
+                self._view.portfolio.mark(*key, skipped.mid)
+
+    def _until(self, tick_ns: int, until_ns: int) -> QuietTicks:
+        config = self._config
+        fresh_ns = min(self._risk.limits.stale_ns, MUTE_NS)
+        return QuietTicks(tick_ns, config.tick_ns, until_ns, fresh_ns, FAR, config.heartbeat_ns)
+
+    def _account_ns(self) -> int:
+        """When a venue is asked about its account next."""
+        return min(
             self._reconciliation.due_ns,
             self._margin.due_ns,
             self._holdings.due_ns,
             self._history.due_ns,
-            self._book_monitor.due_ns,
-            self._references.due_ns,
-            self._next_beat_ns,
-            self._next_forget_ns,
         )
-        return until_ns, min(self._risk.limits.stale_ns, MUTE_NS)
 
     def _beat(self, now_ns: int) -> None:
         self._out.commands.append(

@@ -8,7 +8,7 @@ last bit. ``core.marketdata.kernel`` chooses.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, NAN, fabs
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -29,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 12
+VERSION = 13
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"

@@ -28,14 +28,13 @@ cdef struct Watched:
 
 cdef struct Ticks:
     int64_t next_ns, step_ns, until_ns, fresh_ns
+    int64_t beat_ns, beat_step_ns
+    double mid  # at the last heartbeat that was skipped; NaN while none was
 
 
-cdef bint _calm(object market) noexcept:
-    """Whether a tick has nothing to do for a book that is not old: it is LIVE, uncrossed, and nobody doubts it."""
+cdef bint _calm(object market, double *mid) noexcept:
+    """Whether a tick has nothing to do for a book that is not old: it is LIVE, two-sided, and nobody doubts it."""
     cdef double now[4]
-    cdef PyObject *quote
-    cdef Book book
-    cdef Level bid, ask
     if (
         not _is_market(market)
         or _at(market, slots.market.state) != <PyObject *>LIVE
@@ -43,16 +42,16 @@ cdef bint _calm(object market) noexcept:
         or _at(<object>_at(market, slots.market.check), slots.poll) != <PyObject *>None
     ):
         return False
-    quote = _at(market, slots.market.quote)
-    if quote != <PyObject *>None:
-        return _four(quote, now) and now[0] < now[2]
-    book = <Book>_at(market, slots.market.book)
-    return not _first(&book._bids, &bid) or not _first(&book._asks, &ask) or bid.key < -ask.key
+    if not _best_of(<PyObject *>market, now) or not now[0] < now[2]:
+        return False
+    mid[0] = (now[0] + now[2]) / 2
+    return True
 
 
 cdef bint _skipped(Ticks *ticks, object market, int64_t now_ns) except -1:
     """Whether nothing comes of the ticks up to now, which are left behind then."""
-    cdef int64_t last_ns, recv_ns = 0
+    cdef int64_t last_ns, recv_ns = 0, at_ns
+    cdef double mid = 0.0
     if now_ns < ticks.next_ns:
         return True
     last_ns = ticks.next_ns + (now_ns - ticks.next_ns) // ticks.step_ns * ticks.step_ns
@@ -61,11 +60,22 @@ cdef bint _skipped(Ticks *ticks, object market, int64_t now_ns) except -1:
         or not _whole(_at(market, slots.market.last_recv_ns), &recv_ns)
         or recv_ns < 0
         or last_ns - recv_ns >= ticks.fresh_ns
-        or not _calm(market)
+        or not _calm(market, &mid)
     ):
         return False
+    while ticks.beat_ns <= last_ns:
+        at_ns = ticks.next_ns
+        if ticks.beat_ns > at_ns:  # the first tick at or after it
+            at_ns = last_ns - (last_ns - ticks.beat_ns) // ticks.step_ns * ticks.step_ns
+        ticks.beat_ns = at_ns + ticks.beat_step_ns
+        ticks.mid = mid
     ticks.next_ns = last_ns + ticks.step_ns
     return True
+
+
+cdef object _skips(const Ticks *ticks):
+    """The next tick, the next heartbeat, and the mid at the last one that was skipped, or None."""
+    return ticks.next_ns, ticks.beat_ns, None if ticks.mid != ticks.mid else ticks.mid
 
 
 cdef int _read_watched(Watched *to, object watched) except -1:
@@ -201,8 +211,9 @@ def pass_over(steps, inst, watched, ticks, int64_t now_ns, int64_t until_ns, fir
     if CITADEL_TYPE(<PyObject *>inst) != <PyObject *>states_type:
         raise TypeError("inst is no InstrumentState")
     _read_watched(&what, watched)
-    tick.next_ns, tick.step_ns, tick.until_ns, tick.fresh_ns = ticks
-    if tick.next_ns < 0 or not 0 < tick.step_ns < FAR_NS or until_ns > FAR_NS:
+    tick.next_ns, tick.step_ns, tick.until_ns, tick.fresh_ns, tick.beat_ns, tick.beat_step_ns = ticks
+    tick.mid = NAN
+    if tick.next_ns < 0 or not 0 < tick.step_ns < FAR_NS or not 0 < tick.beat_step_ns < FAR_NS or until_ns > FAR_NS:
         raise ValueError("ticks cannot be counted")
     key = inst.key
     market = <object>_at(inst, slots.inst_market)
@@ -210,17 +221,17 @@ def pass_over(steps, inst, watched, ticks, int64_t now_ns, int64_t until_ns, fir
         if step is None:
             step = next(steps, None)
             if step is None:
-                return frames, now_ns, None, None, 0, tick.next_ns
+                return frames, now_ns, None, None, 0, _skips(&tick)
         at = <PyObject *>step
         if (
             not PyTuple_CheckExact(at)
             or PyTuple_GET_SIZE(at) != 2
             or not _whole(PyTuple_GET_ITEM(at, 0), &recv_ns)
         ):
-            return frames, now_ns, step, None, 0, tick.next_ns
+            return frames, now_ns, step, None, 0, _skips(&tick)
         later_ns = recv_ns if recv_ns > now_ns else now_ns
         if later_ns >= until_ns or not _skipped(&tick, market, later_ns):
-            return frames, now_ns, step, None, 0, tick.next_ns
+            return frames, now_ns, step, None, 0, _skips(&tick)
         event = _only(PyTuple_GET_ITEM(at, 1), &none)
         if none:
             frames += 1
@@ -228,19 +239,19 @@ def pass_over(steps, inst, watched, ticks, int64_t now_ns, int64_t until_ns, fir
             step = None
             continue
         if event == NULL:
-            return frames, now_ns, step, None, 0, tick.next_ns
+            return frames, now_ns, step, None, 0, _skips(&tick)
         kind = CITADEL_TYPE(event)
         if kind != <PyObject *>quote_type and kind != <PyObject *>trade_type and kind != <PyObject *>depth_type:
-            return frames, now_ns, step, None, 0, tick.next_ns
+            return frames, now_ns, step, None, 0, _skips(&tick)
         if PyTuple_GET_ITEM(event, 0) != venue or PyTuple_GET_ITEM(event, 1) != symbol:
             if (<object>PyTuple_GET_ITEM(event, 0), <object>PyTuple_GET_ITEM(event, 1)) != key:
-                return frames, now_ns, step, None, 0, tick.next_ns
+                return frames, now_ns, step, None, 0, _skips(&tick)
             # Readers give the same objects again and again: they are compared once, and kept for that.
             venue, symbol = PyTuple_GET_ITEM(event, 0), PyTuple_GET_ITEM(event, 1)
             names = (<object>venue, <object>symbol)
         change = _take(inst, kind, <object>event)
         if change < 0:
-            return frames, now_ns, step, None, 0, tick.next_ns
+            return frames, now_ns, step, None, 0, _skips(&tick)
         frames += 1
         now_ns = later_ns
         if change == UPDATED:
@@ -250,5 +261,5 @@ def pass_over(steps, inst, watched, ticks, int64_t now_ns, int64_t until_ns, fir
             elif _unmoved(&what, market, kind == <PyObject *>depth_type):
                 change = 0
         if change:
-            return frames, now_ns, None, <object>event, change | MOVED, tick.next_ns
+            return frames, now_ns, None, <object>event, change | MOVED, _skips(&tick)
         step = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Step = tuple[int, object]
-    Passed = tuple[int, int, Step | None, object, int, int]
+    Passed = tuple[int, int, Step | None, object, int, "Skipped"]
 
 MOST_WATCHED: Final = 16
 """Orders, and levels, that compiled code keeps an eye on at once."""
@@ -46,6 +46,20 @@ class QuietTicks(NamedTuple):
     """A tick at or after this time does something."""
     fresh_ns: int
     """So does one that comes this long after the last update of the book, or later."""
+    beat_ns: int
+    """The first tick at or after this time is a heartbeat, which takes the mid as the mark, and does no more."""
+    beat_step_ns: int
+
+
+class Skipped(NamedTuple):
+    """What ticks of which nothing came leave behind."""
+
+    next_ns: int
+    """The next one."""
+    beat_ns: int
+    """When the next heartbeat is due."""
+    mid: float | None
+    """The mid at the last heartbeat among them; None where there was none."""
 
 
 def _python(  # noqa: PLR0917 - by position, as the compiled one
@@ -59,7 +73,14 @@ def _python(  # noqa: PLR0917 - by position, as the compiled one
 ) -> Passed:
     """Pass over nothing."""
     del inst, watched, until_ns
-    return 0, now_ns, next(steps, None) if first is None else first, None, 0, ticks.next_ns
+    return (
+        0,
+        now_ns,
+        next(steps, None) if first is None else first,
+        None,
+        0,
+        Skipped(ticks.next_ns, ticks.beat_ns, None),
+    )
 
 
 pass_over: Final[
@@ -72,5 +93,5 @@ ticks of their engine; the time now; the time at which something else is due; No
 
 Returns how many frames were taken, the time of the last, and what ended it: a step that was left
 alone, or else an event that was applied and what it changed (``Change``, and a bit that says that
-somebody looks at it); neither at the end of the steps. Last comes the next tick: nothing came of those before it.
+somebody looks at it); neither at the end of the steps. Last comes what ticks leave behind that were skipped (``Skipped``).
 """

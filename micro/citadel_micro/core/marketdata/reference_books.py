@@ -19,6 +19,7 @@ from citadel_micro.core.model.commands import (
 )
 from citadel_micro.core.model.events import DepthUpdate, QuoteTick
 from citadel_micro.core.model.risk_limits import listed
+from citadel_micro.core.model.time_units import FAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,13 +151,14 @@ class ReferenceBooks:
         if (market.state, market.reason) != before:
             self._publish_feed(market)
 
-    @property
-    def due_ns(self) -> int:
-        """Before then ``on_tick`` does nothing."""
+    def due_ns(self, *, feeds: bool) -> int:
+        """Before then ``on_tick`` does nothing; ``feeds``: what it says of feeds counts."""
         if self._books:
             return 0
         publishes = self._config.book_publish_interval_ns > 0
-        return min(self._next_feed_ns, self._next_publish_ns) if publishes else self._next_feed_ns
+        return min(
+            self._next_feed_ns if feeds else FAR, self._next_publish_ns if publishes else FAR
+        )
 
     def on_tick(self, now_ns: int) -> None:
         """Check ages; publish books, states and consolidated views that are due."""

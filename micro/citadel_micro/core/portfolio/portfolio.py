@@ -185,6 +185,11 @@ class Portfolio:
         position = self._positions.get((venue, symbol))
         return _ZERO if position is None else position.quantity
 
+    @property
+    def traded(self) -> bool:
+        """Whether there ever was a position, or a fee."""
+        return bool(self._positions or self.foreign_fees)
+
     def positions(self) -> Iterable[Position]:
         """Every position, flat ones included, in the order of their first fill."""
         return self._positions.values()
