@@ -24,7 +24,12 @@ from citadel_micro.shell.bridge.scope import Scope
 from citadel_micro.shell.clock import STEP_NS, Clock, goes_on_at, mark
 from citadel_micro.shell.engine_config import engine_config_of, feeds_of
 from citadel_micro.shell.follower import Follower
-from citadel_micro.shell.instruments.run_rules import load_rules, refresher_of, settled
+from citadel_micro.shell.instruments.run_rules import (
+    changed_steps,
+    load_rules,
+    refresher_of,
+    settled,
+)
 from citadel_micro.shell.journal.account_mark import folder_secret, mark_of
 from citadel_micro.shell.journal.run_folder import RunFolder
 from citadel_micro.shell.marketdata.aggregator import Aggregator
@@ -44,11 +49,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from citadel_micro.core.model.commands import Note, RequestSnapshot
-    from citadel_micro.core.model.events import FeedStatus, MarketEvent
+    from citadel_micro.core.model.events import FeedStatus, MarketEvent, StepsChanged
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.model.risk_limits import RiskLimits
     from citadel_micro.shell.bridge.uplink import Uplink
     from citadel_micro.shell.config.config import MicroConfig
+    from citadel_micro.shell.instruments.refresher import Refresher
     from citadel_micro.shell.journal.journal import Journal
     from citadel_micro.shell.keys.api_key import ApiKey
     from citadel_micro.shell.marketdata.context import SinkEvent
@@ -98,6 +104,7 @@ class Micro:
         self._vitals: Vitals | None = None
         self._control: ControlServer | None = None
         self._alerts: AlertWatch | None = None
+        self._refresher: Refresher | None = None
         self.kill_switch = KillSwitch(self._loop, config.run_dir)
 
     # access for a demo or a test
@@ -239,7 +246,7 @@ class Micro:
             log.error("journal is damaged", what=folder.damaged)
         if any(self._watched(name) for name in engine_config.limits.dms_venues):
             await post.wait_for_first(FIRST_WITHIN_S)
-        self._begin(runner, folder)
+        self._begin(runner, folder, changed_steps(instruments, rules))
         for adapter in self._adapters.values():
             adapter.start()
         post.in_command = partial(in_command, runner, tuple(self._adapters))
@@ -260,7 +267,8 @@ class Micro:
         )
         uplink.start(runner)
         await self._operate(self._vitals)
-        refresher = refresher_of(config, instruments)  # reads stored lists: before the books
+        # It reads stored lists: before the books.
+        refresher = self._refresher = refresher_of(config, instruments, runner.post)
         feeds = self._feeds = self._aggregator(instruments, runner)
         uplink.set_feed_health(feeds.health_of)
         self._vitals.connections = feeds.health
@@ -295,8 +303,8 @@ class Micro:
         rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now, self.uplink)
         return quicken(self._loop, busy_poll=True, meanwhile=rehearsals.turn)
 
-    def _begin(self, runner: Runner, folder: RunFolder) -> None:
-        runner.post(Started(state=folder.state, damaged=folder.damaged))
+    def _begin(self, runner: Runner, folder: RunFolder, changed: list[StepsChanged]) -> None:
+        runner.post_many((Started(state=folder.state, damaged=folder.damaged), *changed))
         self.kill_switch.start(runner)
         self._parts.callback(self.kill_switch.close)
 
@@ -427,6 +435,8 @@ class Micro:
             )
 
     def _note(self, command: Note) -> None:
+        if self._refresher is not None:
+            self._refresher.note(command)
         if self._alerts is not None:
             self._alerts.note(command)
         (logs.note if self._control is None else self._control.note)(command)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from citadel_micro.core.engine.account_history import AccountHistory
 from citadel_micro.core.engine.book_monitor import BookMonitor
 from citadel_micro.core.engine.holdings import Holdings
-from citadel_micro.core.engine.limit_changes import LimitChanges
+from citadel_micro.core.engine.limit_changes import run_time_changes
 from citadel_micro.core.engine.margin_watch import MarginWatch
 from citadel_micro.core.engine.operator_actions import OperatorActions
 from citadel_micro.core.engine.owners import Owners, unwatched
@@ -40,7 +40,6 @@ from citadel_micro.core.model.events import (
     CancelReceived,
     DepthUpdate,
     FeedStatus,
-    LimitsChanged,
     MacroBeat,
     OperatorCommand,
     OrderAccepted,
@@ -295,7 +294,7 @@ class Engine:
             **self._margin.handlers(),
             TimerFired: lambda _event, _now_ns: None,  # whatever is due happens in every call
             OperatorCommand: self._operations.on_operator,
-            LimitsChanged: LimitChanges(context, self.references).on_limits,
+            **run_time_changes(context, self.references),
             Started: self._on_started,
         }
 

@@ -1,17 +1,31 @@
-"""New risk limits while micro runs."""
+"""New risk limits, and new steps of a venue, while micro runs."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from citadel_micro.core.execution.venue_steps import VenueSteps
+from citadel_micro.core.model.events import LimitsChanged, StepsChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.marketdata.reference_books import ReferenceBooks
-    from citadel_micro.core.model.events import LimitsChanged
 
 FIXED: Final = ("reporting_currency", "par_currencies", "rolling_window_ns")
 """Limits that past profit was counted with."""
+
+
+def run_time_changes(
+    context: EngineContext, references: ReferenceBooks
+) -> Mapping[type, Callable[[Any, int], None]]:
+    """What handles them, by kind of event."""
+    return {
+        LimitsChanged: LimitChanges(context, references).on_limits,
+        StepsChanged: VenueSteps(context).on_steps,
+    }
 
 
 class LimitChanges:

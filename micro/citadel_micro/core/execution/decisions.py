@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.algos.base import Finish, Orders, Trigger, Wait, Withdraw, Work
 from citadel_micro.core.execution.order_sender import Denied
 from citadel_micro.core.execution.order_sizes import open_lots
+from citadel_micro.core.execution.venue_steps import on_steps
 from citadel_micro.core.execution.wanted import as_wanted, pair
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.exit_priority import crossed_by, in_the_way
@@ -47,6 +48,10 @@ class Decisions:
             if finish is not None:
                 self._executor.close(parent, finish.end, finish.code, finish.reason, now_ns)
             return
+        if inst.steps.price > 1:
+            decision = on_steps(decision, parent.sign, inst.steps.price)
+            if isinstance(decision, Work) and as_wanted(parent.live, (decision,)):
+                return  # it wants a price between two steps
         if isinstance(decision, Orders) and as_wanted(parent.live, decision.wanted):
             return
         self._executor.order_store.touch(parent)

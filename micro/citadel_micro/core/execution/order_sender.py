@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.execution.order_sizes import clip, displayed_lots, wanted_lots, worst_within
+from citadel_micro.core.execution.venue_steps import at_step
 from citadel_micro.core.model.approval import Approved
 from citadel_micro.core.model.commands import AmendOrder, CancelOrder, PlaceOrder, QueryOrder
 from citadel_micro.core.model.time_units import FAR
@@ -97,11 +98,12 @@ class OrderSender:
         rules = inst.instrument
         touch = inst.touch_ticks()
         if work.ioc and touch is not None:
-            work = work._replace(price_ticks=self._within_collar(parent, work.price_ticks, touch))
+            work = self._within_collar(parent, inst, work, touch)
         smallest = rules.min_lots_at(work.price_ticks, reduce_only=parent.reduce_only)
         wanted = wanted_lots(parent, work, smallest)
         if parent.exits:
             wanted = min(wanted, self.reducible(parent, inst, alone=True))
+        wanted = inst.steps.down(wanted)
         if wanted < smallest and work.ioc and touch is not None:
             # Too little at the worst price may be enough at the best one.
             near = touch[1] if parent.sign > 0 else touch[0]
@@ -113,8 +115,8 @@ class OrderSender:
         if parent.exits:
             free = self.reducible(parent, inst)
             # Send what is free meanwhile, as long as the rest can be placed too.
-            lots = wanted if free >= wanted else clip(free, wanted, smallest)
-            if lots == 0 or (work.whole and lots < parent.available):
+            lots = wanted if free >= wanted else inst.steps.down(clip(free, wanted, smallest))
+            if lots < smallest or (work.whole and lots < parent.available):
                 return Denied()
         self._check_price(parent, inst, work)
         bucket = self.buckets[rules.venue]
@@ -129,6 +131,7 @@ class OrderSender:
                 permitted = answer.permitted_lots  # lots that do not exist leave no rest to place
             elif work.whole or answer.code not in SLICED:
                 permitted = 0
+            permitted = inst.steps.down(permitted)
             if not 0 < permitted < lots:
                 return Denied(verdict=answer)
             answer = self._approve(parent, inst, work, permitted, now_ns)
@@ -293,8 +296,10 @@ class OrderSender:
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
         )
 
-    def _within_collar(self, parent: Parent, price_ticks: int, touch: tuple[int, int]) -> int:
-        """The worst price of an immediate order, limited to the gate's collar.
+    def _within_collar(
+        self, parent: Parent, inst: InstrumentState, work: Work, touch: tuple[int, int]
+    ) -> Work:
+        """An immediate order whose worst price is limited to the gate's collar.
 
         Otherwise it would be rejected again and again, and a stop with it. Not inside the touch: where
         that is beyond the collar, the gate says so.
@@ -302,7 +307,10 @@ class OrderSender:
         sign = parent.sign
         worst = worst_within(self._risk.limits.price_collar_bps, sign, sum(touch))
         far = touch[1] if sign > 0 else -touch[0]
-        return sign * min(sign * price_ticks, max(worst, far))
+        price = sign * min(sign * work.price_ticks, max(worst, far))
+        if price == work.price_ticks:
+            return work
+        return at_step(work._replace(price_ticks=price), sign, inst.steps.price)
 
     @staticmethod
     def _check_price(

@@ -40,6 +40,21 @@ class LimitsChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepsChanged:
+    """The venue takes prices and quantities in other steps now than those that this run counts in.
+
+    A finer step takes whatever ours are: then both are 1.
+    """
+
+    venue: str
+    symbol: str
+    price_ticks: int
+    """A price must be a multiple of so many of our ticks."""
+    quantity_lots: int
+    """The same of quantities, in our lots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """First event of every run: durable state folded from the journal (empty on a first run)."""
 

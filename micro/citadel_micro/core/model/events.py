@@ -28,6 +28,7 @@ from citadel_micro.core.model.control_events import (
     LimitsChanged,
     OperatorCommand,
     Started,
+    StepsChanged,
     TimerFired,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "MarkPrice",
     "OperatorCommand",
     "Started",
+    "StepsChanged",
     "TimerFired",
     "VenueAnomaly",
     "VenueStatus",
@@ -435,5 +437,6 @@ Event = (
     | TimerFired
     | OperatorCommand
     | LimitsChanged
+    | StepsChanged
     | Started
 )

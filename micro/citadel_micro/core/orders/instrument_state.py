@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.marketdata.plain_events import quick_states
+from citadel_micro.core.model.steps import OURS
 from citadel_micro.core.orders.held_stops import HeldStops
 from citadel_micro.core.orders.open_orders import OpenOrders, PendingChanges
 
@@ -38,6 +39,7 @@ class InstrumentState:
         "pending_changes",
         "shown_proof_ns",
         "stale_cancel_ns",
+        "steps",
         "venue",
     )
 
@@ -70,6 +72,8 @@ class InstrumentState:
         """Whatever changes what is pending here notes it."""
         self.held = HeldStops(market)
         """Stops waiting for their trigger."""
+        self.steps = OURS
+        """In which the venue takes prices and quantities."""
         self.dirty = False
         """The book has changed since it was last published."""
         self.crossed_since_ns = 0

@@ -1,30 +1,39 @@
 """Keeps the stored lists fresh during a run, and reports when a rule in use has changed.
 
 A run keeps the rules that it started with: its orders, fills and journal are counted in their ticks
-and lots. Changes take effect at the next start.
+and lots. Changes take effect at the next start, but for coarser ticks and lots: between those no order is
+taken, so that orders are sent in them at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from citadel_micro.shell.instruments.markets import differences
+from citadel_micro.shell.instruments.resume_rules import steps_of
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from citadel_micro.core.model.commands import Note
     from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.model.steps import Steps
     from citadel_micro.shell.instruments.load import Lists
     from citadel_micro.shell.instruments.rules import Instruments
 
 RETRY_S: Final = 900.0
 LEAST_S: Final = 3_600.0
-"""Never fetched more often than this, however short lists count as fresh."""
+"""Not fetched more often than this, however short lists count as fresh."""
+HURRIED_S: Final = 60.0
+"""But so soon after the last where a venue refuses a price or a quantity."""
+
+_OF_RULES: Final = ("BAD_PRICE", "BAD_QUANTITY", "BELOW_MIN")
 
 log: Final = structlog.get_logger("instruments")
 
@@ -39,7 +48,8 @@ class Refresher:
         ages_s: venue -> age of its list at the start, s.
         retry_s: after a failure.
         least_s: between two fetches.
-        told: called with (venue, symbol, change); logs by default.
+        on_change: called with (venue, symbol, change); logs by default.
+        on_steps: called with (venue, symbol, steps) for each symbol of a list that was fetched.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class Refresher:
         retry_s: float = RETRY_S,
         least_s: float = LEAST_S,
         on_change: Callable[[str, str, str], None] | None = None,
+        on_steps: Callable[[str, str, Steps], None] = lambda _venue, _symbol, _steps: None,
     ) -> None:
         self._lists = lists
         self._used: Instruments = dict(used)
@@ -60,6 +71,8 @@ class Refresher:
         self._retry_s = retry_s
         self._least_s = least_s
         self._on_change = on_change or _warn
+        self._on_steps = on_steps
+        self._hurries = {venue: asyncio.Event() for venue in rest_urls}
         self.warned: dict[tuple[str, str], str] = {}
         """The last reported change of each (venue, symbol)."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,9 +95,21 @@ class Refresher:
     async def _keep(self, venue: str) -> None:
         period_s = max(self._lists.fresh_ns / 1e9, self._least_s)
         wait_s = max(period_s - self._ages_s.get(venue, 0.0), self._least_s)
+        hurry = self._hurries[venue]
         while True:
-            await asyncio.sleep(wait_s)
+            began = time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await hurry.wait()
+                    await asyncio.sleep(began + HURRIED_S - time.monotonic())
+            hurry.clear()
             wait_s = period_s if await self.refresh(venue) else self._retry_s
+
+    def note(self, note: Note) -> None:
+        """Fetch the lists soon where a venue has refused a price or a quantity."""
+        if note.event == "order_rejected" and dict(note.fields).get("code") in _OF_RULES:
+            for each in self._hurries.values():
+                each.set()
 
     async def refresh(self, venue: str) -> bool:
         """Fetch a venue's list now; False when it could not be fetched."""
@@ -109,7 +134,9 @@ class Refresher:
             if market is None or not market.active:
                 self._say(venue, symbol, "no longer open for trading")
                 continue
-            changes = differences(self._used[venue, symbol], market.rules)
+            used = self._used[venue, symbol]
+            self._on_steps(venue, symbol, steps_of(used, market.rules))
+            changes = differences(used, market.rules)
             if changes:
                 self._say(venue, symbol, "; ".join(changes))
         return True

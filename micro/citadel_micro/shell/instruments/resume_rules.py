@@ -2,7 +2,8 @@
 
 Orders, fills and paper orders are stored in ticks and lots. Read with another tick they would be
 other prices. So while the run folder holds anything of a symbol, the symbol keeps the ticks, lots
-and contract sizes of its stored state; minimums and fees may change at once.
+and contract sizes of its stored state; minimums and fees may change at once. Its orders are sent in the
+steps that the venue takes by then.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
+from citadel_micro.core.model.steps import Steps
 from citadel_micro.core.orders.order_records import PARENT_KEY
 from citadel_micro.shell.instruments.markets import differences, same_units
 
@@ -71,6 +73,18 @@ def held_rules(
         )
         waiting[key] = "; ".join(differences(old, new))
     return rules, waiting
+
+
+def steps_of(used: Instrument, listed: Instrument) -> Steps:
+    """The steps in which the venue takes prices and quantities by its list, in the units of a run.
+
+    What is a multiple of ours and of the venue's: of 0.01 and 0.025 that is 0.05, and of ours where the
+    venue's are finer.
+    """
+    return Steps(
+        (Fraction(listed.tick) / Fraction(used.tick)).numerator,
+        (Fraction(_worth_of_lots(listed, 1)) / Fraction(_worth_of_lots(used, 1))).numerator,
+    )
 
 
 def _worth_of_lots(rules: Instrument, lots: int) -> Decimal:

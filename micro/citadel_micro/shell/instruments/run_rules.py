@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from citadel_micro.core.model.events import StepsChanged
+from citadel_micro.core.model.steps import OURS
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.child import ChildFetch
 from citadel_micro.shell.instruments.load import Lists, load_instruments
 from citadel_micro.shell.instruments.on_demand import on_demand_rules
 from citadel_micro.shell.instruments.refresher import Refresher
-from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
+from citadel_micro.shell.instruments.resume_rules import held_rules, remembered, steps_of
 from citadel_micro.shell.instruments.sources import RULES
 from citadel_proto.errors import BadInput, PeerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from citadel_micro.core.model.instrument import Instrument
+    from citadel_micro.core.model.steps import Steps
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.instruments.markets import MarketList
     from citadel_micro.shell.instruments.rules import Instruments
@@ -120,8 +123,8 @@ def settled(
     rules, waiting = held_rules(fresh, folder.instruments, kept)
     for (venue, symbol), changes in waiting.items():
         log.warning(
-            "trading rules have changed; the old ones are kept, because orders of an earlier run "
-            "are stored in them (for 24 h; or start with another run folder)",
+            "trading rules have changed; the old units are kept, because orders of an earlier run are "
+            "stored in them (for 24 h, and as long as one is open; or start with another run folder)",
             venue=venue,
             symbol=symbol,
             changes=changes,
@@ -129,10 +132,33 @@ def settled(
     return rules
 
 
-def refresher_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]) -> Refresher:
+def changed_steps(
+    used: Mapping[tuple[str, str], Instrument], fresh: Mapping[tuple[str, str], Instrument]
+) -> list[StepsChanged]:
+    """What the venues take in coarser steps than the units of a run that resumes others."""
+    return [
+        step_event(*key, steps)
+        for key, rules in used.items()
+        if key in fresh and (steps := steps_of(rules, fresh[key])) != OURS
+    ]
+
+
+def step_event(venue: str, symbol: str, steps: Steps) -> StepsChanged:
+    """The engine's event of it."""
+    return StepsChanged(
+        venue=venue, symbol=symbol, price_ticks=steps.price, quantity_lots=steps.quantity
+    )
+
+
+def refresher_of(
+    config: MicroConfig,
+    used: Mapping[tuple[str, str], Instrument],
+    post: Callable[[StepsChanged], None] = lambda _event: None,
+) -> Refresher:
     """The refresher of the venues' lists during the run; rules from a file are not refreshed.
 
-    All of it happens in another process, even Binance's megabytes: the books must not wait for it.
+    All of it happens in another process, even Binance's megabytes: the books must not wait for it. ``post``
+    receives what a list says of the venue's steps.
     """
     section, stored = config.instruments, lists_of(config)
     asked: dict[str, str] = {}
@@ -142,4 +168,17 @@ def refresher_of(config: MicroConfig, used: Mapping[tuple[str, str], Instrument]
             asked[venue] = its.rest_url or ""
             ages_s[venue] = stored.age_s(venue, asked[venue])
     child = ChildFetch(_folder(config), timeout_s=section.fetch_timeout_s)
-    return Refresher(Lists(None, fresh_ns=stored.fresh_ns, fetch=child), used, asked, ages_s=ages_s)
+    told: dict[tuple[str, str], Steps] = {}
+
+    def on_steps(venue: str, symbol: str, steps: Steps) -> None:
+        if told.get((venue, symbol)) != steps:
+            told[venue, symbol] = steps
+            post(step_event(venue, symbol, steps))
+
+    return Refresher(
+        Lists(None, fresh_ns=stored.fresh_ns, fetch=child),
+        used,
+        asked,
+        ages_s=ages_s,
+        on_steps=on_steps,
+    )

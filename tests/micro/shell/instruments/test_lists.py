@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
+from waiting import until
 
 from citadel_micro.adapters.paper.orders import PaperOrders
+from citadel_micro.core.model.commands import Note
 from citadel_micro.core.model.instrument import Instrument
+from citadel_micro.core.model.steps import Steps
 from citadel_micro.shell.config.config import load
-from citadel_micro.shell.instruments import run_rules
+from citadel_micro.shell.instruments import refresher, run_rules
 from citadel_micro.shell.instruments.cache import Cache
 from citadel_micro.shell.instruments.load import FRESH_NS, Listing, Lists, load_instruments
 from citadel_micro.shell.instruments.markets import age_text, changes
 from citadel_micro.shell.instruments.refresher import Refresher
-from citadel_micro.shell.instruments.resume_rules import held_rules, remembered
+from citadel_micro.shell.instruments.resume_rules import held_rules, remembered, steps_of
 from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
@@ -294,6 +297,46 @@ def test_the_keeper_asks_again_and_retries(tmp_path: Path, listed: Listed) -> No
         await keeper.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("code", ["BAD_PRICE", "BAD_QUANTITY", "INSUFFICIENT_FUNDS"])
+def test_the_keeper_looks_soon_where_a_price_or_a_quantity_was_refused(
+    code: str, tmp_path: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresher, "HURRIED_S", 0.0)
+
+    async def main() -> list[tuple[str, str, Steps]]:
+        bench = Bench(tmp_path, listed(NOW, "0.25"))
+        used = {("okx", "BTC/USDT"): listed(1, "0.1").markets["BTC/USDT"].rules}
+        told: list[tuple[str, str, Steps]] = []
+        keeper = Refresher(bench.lists, used, {"okx": ""}, on_steps=lambda *what: told.append(what))
+        keeper.start()
+        refused = (("client_id", "c"), ("code", code), ("text", "filter failure"))
+        keeper.note(Note(level="warning", event="order_rejected", fields=refused))
+        if code != "INSUFFICIENT_FUNDS":
+            await until(lambda: keeper.refreshed == 1)
+        await keeper.close()
+        return told
+
+    expected = [] if code == "INSUFFICIENT_FUNDS" else [("okx", "BTC/USDT", Steps(5, 1))]
+    assert asyncio.run(main()) == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "steps"),
+    [("0.1", "0.1", 1), ("0.1", "0.01", 1), ("0.01", "0.1", 10), ("0.01", "0.025", 5)],
+)
+def test_steps_are_multiples_of_ours_and_of_the_venues(
+    ours: str, theirs: str, steps: int, listed: Listed
+) -> None:
+    used, fresh = (listed(1, tick).markets["BTC/USDT"].rules for tick in (ours, theirs))
+    assert steps_of(used, fresh) == Steps(steps, 1)
+    larger = replace(fresh, lot=fresh.lot * 100)
+    assert steps_of(used, larger) == Steps(steps, 100)
+    key = ("okx", "BTC/USDT")
+    (event,) = run_rules.changed_steps({key: used}, {key: larger})
+    assert (event.price_ticks, event.quantity_lots) == (steps, 100)
+    assert run_rules.changed_steps({key: used}, {key: used}) == []
 
 
 # --- going on from a run that counted otherwise
