@@ -35,6 +35,7 @@ def engine_config(instrument: Instrument, integrity: str) -> EngineConfig:
         flatten_ends_small=True,
         flatten_spares_later=True,
         late_reject_ends=True,
+        round_exits=True,
     )
 
 

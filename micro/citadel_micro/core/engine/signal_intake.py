@@ -158,6 +158,7 @@ class SignalIntake:
             now_ns=now_ns,
             reference_mid=self._view.reference_mid(signal.venue, signal.symbol, now_ns),
             sliced=self._config.slice_entries,
+            round_exits=self._config.round_exits,
             replaced_lots=sum(each.claims for each in replaced),
             daily_volatility=None if features is None else features.daily_volatility(now_ns),
         )

@@ -124,7 +124,8 @@ def set_terms(parent: Parent, rules: Instrument) -> None:
     """Set target and prices in the instrument's units: quantity down, prices to the safe side.
 
     The gate rejects a plain limit order whose price had to be rounded, and any whose quantity had
-    to be; the worst price of other algorithms only bounds theirs.
+    to be, but for exits: a venue's units may have become finer than ours, and with them what is held. The
+    worst price of other algorithms only bounds theirs.
     Raises BadInput for a number that is not one, or not above zero.
     """
     signal = parent.signal
@@ -221,6 +222,7 @@ def admission_request(
     now_ns: int,
     reference_mid: float | None,
     sliced: bool = False,
+    round_exits: bool = False,
     replaced_lots: int = 0,
     daily_volatility: float | None = None,
 ) -> RiskRequest:
@@ -257,6 +259,7 @@ def admission_request(
         epoch=signal.epoch,
         asked_price=signal.limit_price if plain else None,
         asked_quantity=parent.rules.units(signal.quantity),
+        round_exits=round_exits,
         reference_mid=reference_mid,
         replaced_lots=replaced_lots,
         sliced=sliced and parent.algo is not None and parent.algo.traits.sliced,

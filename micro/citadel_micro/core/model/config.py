@@ -188,6 +188,9 @@ class EngineConfig:
     late_reject_ends: bool = False
     """An order that was acknowledged, and is found rejected when the venue is asked, has ended with what it had
     filled; in earlier versions it was unknown again, and asked about for ever."""
+    round_exits: bool = False
+    """An exit whose quantity or limit is between two lots or ticks of ours is rounded, to the safe side; in
+    earlier versions it was refused as an entry is."""
     references: Mapping[str, ReferenceConfig] = field(default_factory=dict)
     """Venues by id that provide reference books only; none of ``venues``."""
 

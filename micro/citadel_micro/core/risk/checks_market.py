@@ -184,13 +184,14 @@ def check_numbers(case: Case) -> None:
         for code in (BAD_TICK, BAD_LOT, BELOW_MIN):
             case.failed(6, code, "there are no trading rules to judge by")
         return
-    asked = request.asked_price
+    rounded = case.reducing and request.round_exits
+    asked = None if rounded else request.asked_price
     if asked is not None and (case.price is None or asked != instrument.price(case.price)):
         text = f"price {asked} is not a multiple of the tick {instrument.tick}"
         case.failed(6, BAD_TICK, text, value=asked, limit=instrument.tick)
     else:
         case.rows.append(CLEAR[BAD_TICK])
-    wanted = request.asked_quantity
+    wanted = None if rounded and not case.numbers_bad else request.asked_quantity
     smallest = case.min_lots()
     # Rounding down does not fix a quantity that is too small: that is the reason then.
     if (

@@ -54,6 +54,8 @@ class RiskRequest:
     """Parent: the requested quantity, when it is to be checked against the lot."""
     asked_price: Decimal | None = None
     """Parent: the requested limit price, when it is to be checked against the tick."""
+    round_exits: bool = False
+    """Parent: both were rounded for the order, and a verified reduction is not refused for that."""
     duplicate: bool = False
     """The signal's id was admitted or rejected before."""
     missed_signals: int = 0

@@ -33,7 +33,7 @@ LEAST_S: Final = 3_600.0
 HURRIED_S: Final = 60.0
 """But so soon after the last where a venue refuses a price or a quantity."""
 
-_OF_RULES: Final = ("BAD_PRICE", "BAD_QUANTITY", "BELOW_MIN")
+_OF_RULES: Final = ("BAD_PRICE", "BAD_QUANTITY")
 
 log: Final = structlog.get_logger("instruments")
 

@@ -114,3 +114,39 @@ def test_every_algorithm_stays_in_the_venues_steps(algo: str, seed: int) -> None
     for each in orders(rig, before):
         assert each.price_ticks % PRICE_TICKS == 0
         assert isinstance(each, AmendOrder) or each.quantity_lots % QUANTITY_LOTS == 0
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+@pytest.mark.parametrize("how", ["market", "chase_limit", "limit", "stop"])
+def test_an_exit_in_finer_units_than_ours_is_rounded_and_not_refused(
+    how: str, *, rounds: bool
+) -> None:
+    """Freqtrade knows the venue's new lots within the hour, and a fee in coins leaves any quantity."""
+    rig = Rig(config(round_exits=rounds))
+    rig.venue.partial_share = 0.0
+    rig.send(signal("buy", order_type="market", quantity=Decimal("0.5")))
+    rig.run(SECOND)
+    if how == "market":
+        exit_(rig, "exit", "0.49951", order_type="market", limit_price=None, algo="")
+    elif how == "stop":
+        stop(rig, "exit", "0.49951", stop_price=Decimal("59990.05"))
+        rig.book(59_980.0, 59_980.1)
+        rig.book(59_980.0, 59_980.1)
+    else:
+        exit_(rig, "exit", "0.49951", algo=how, limit_price=Decimal("60500.05"))
+    rig.run(2 * SECOND)
+    report = rig.report("exit")
+    if not rounds:
+        assert (report.status, report.reason_code[:4]) == ("rejected", "BAD_")
+    elif how in {"market", "stop"}:
+        assert (report.status, report.filled) == ("filled", Decimal("0.499"))
+        assert held(rig) == Decimal("0.001")
+    else:
+        assert report.status != "rejected"
+        assert orders(rig)[-1].quantity_lots == rig.instrument.lots(Decimal("0.499"), "floor")
+
+
+def test_an_entry_between_two_lots_is_refused_as_ever() -> None:
+    rig = Rig(config(round_exits=True))
+    rig.send(signal("buy", order_type="market", quantity=Decimal("0.49951")))
+    assert rig.report("buy").reason_code == "BAD_LOT"
