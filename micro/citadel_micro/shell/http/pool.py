@@ -107,27 +107,46 @@ class HttpPool:
 
     async def _link(self) -> HttpLink:
         """Connect. Raises OSError."""
-        loop, certificates = asyncio.get_running_loop(), self._certificates
+        link, certificates = HttpLink(self._most), self._certificates
+        transport = await self._transport(link if certificates is None else asyncio.Protocol())
+        # uvloop keeps what is written to the end of its turn, unless it is more than this.
+        transport.set_write_buffer_limits(high=0)
+        if certificates is not None:
+            # Not together with connecting: that of the bytes themselves would stay out of reach.
+            link.connection_made(await self._secured(transport, link, certificates))
+        return link
+
+    async def _transport(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Of a connection in the clear. Raises OSError."""
+        loop = asyncio.get_running_loop()
         connected = await dial(self._host, self._port)
         if connected is None:
-            _, link = await loop.create_connection(
-                lambda: HttpLink(self._most), self._host, self._port, ssl=certificates
-            )
-            return link
+            made, _ = await loop.create_connection(lambda: protocol, self._host, self._port)
+            return made
         try:
-            _, link = await loop.create_connection(
-                lambda: HttpLink(self._most),
-                sock=connected,
-                ssl=certificates,
-                server_hostname=self._host if certificates else None,
-            )
+            made, _ = await loop.create_connection(lambda: protocol, sock=connected)
         except BaseException:
             if not isinstance(loop, asyncio.BaseEventLoop):
                 # uvloop has closed its descriptor, whose number may be another one's by the time that
                 # this object would close it.
                 connected.detach()
             raise
-        return link
+        return made
+
+    async def _secured(
+        self, transport: asyncio.Transport, link: HttpLink, certificates: ssl.SSLContext
+    ) -> asyncio.Transport:
+        """Encrypt a connection, once the host has proved its name. Raises OSError."""
+        if transport.is_closing():
+            raise ConnectionError("the connection has ended")
+        loop = asyncio.get_running_loop()
+        try:
+            made = await loop.start_tls(transport, link, certificates, server_hostname=self._host)
+        except RuntimeError as error:  # uvloop's, for one that has ended already
+            raise ConnectionError(f"the connection has ended: {error}") from error
+        if made is None:
+            raise ConnectionError("the connection has ended")
+        return made
 
 
 def in_words(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -16,6 +17,8 @@ from cryptography.x509.oid import NameOID
 from http_host import MANY, Host
 from waiting import until
 
+from citadel_micro.shell.http.pool import HttpPool
+from citadel_micro.shell.venue.http_client import HttpClient
 from citadel_micro.shell.venue.outcomes import Answered, NotSent
 
 if TYPE_CHECKING:
@@ -134,5 +137,61 @@ def test_a_host_that_cannot_prove_its_name_is_sent_nothing(
             assert "certificate" in outcome.reason.lower()
             assert "secret" not in outcome.reason
             assert host.requests == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_is_asked_has_left_when_the_call_returns(
+    run: Callable[[Coroutine[Any, Any, None]], None], trusted: Path, scheme: str
+) -> None:
+    """Not at the end of the loop's turn: there is no turn here before the host has read all of it."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(trusted)
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            pool = HttpPool(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", 1_000)
+
+            def accept() -> socket.socket:
+                accepted, _ = listener.accept()
+                accepted.settimeout(10)
+                return (
+                    tls.wrap_socket(accepted, server_side=True) if scheme == "https" else accepted
+                )
+
+            link, theirs = await asyncio.gather(pool.connect(), asyncio.to_thread(accept))
+            request = b"POST /order HTTP/1.1\r\n\r\n"
+            try:
+                answer = link.ask(request)
+                read = b""
+                while len(read) < len(request):
+                    read += theirs.recv(len(request))
+                assert read == request
+                theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                assert (await answer).body == b"ok"
+            finally:
+                theirs.close()
+                await pool.close()
+
+    run(scenario())
+
+
+def test_a_host_that_ends_the_connection_at_once_is_sent_nothing(
+    run: Callable[[Coroutine[Any, Any, None]], None], trusted: Path
+) -> None:
+    del trusted
+
+    async def scenario() -> None:
+        async def end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        server = await asyncio.start_server(end, "127.0.0.1", 0)
+        client = HttpClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", "a test")
+        outcome = await client.send("POST", "/order")
+        assert isinstance(outcome, NotSent), outcome
+        await client.close()
+        server.close()
+        await server.wait_closed()
 
     run(scenario())
