@@ -321,12 +321,13 @@ class Runner:
         return self._prepare[venue]
 
     def _send(self, command: VenueCommand, send: Send) -> None:
-        count(self.stats.commands, type(command).__name__)
         target = command.order if isinstance(command, Approved) else command
         if isinstance(target, PlaceOrder):
             self._live[target.client_id] = (target.venue, target.symbol)
-            self.stats.signal_to_submit.submitted(target.parent_id, time.perf_counter_ns())
         send()
+        count(self.stats.commands, type(command).__name__)
+        if isinstance(target, PlaceOrder):
+            self.stats.signal_to_submit.submitted(target.parent_id, time.perf_counter_ns())
 
     def _track(self, event: Event) -> None:
         """Maintain the list of children that a fault would have to cancel."""
