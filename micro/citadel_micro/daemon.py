@@ -268,7 +268,7 @@ class Micro:
         uplink.start(runner)
         await self._operate(self._vitals)
         # It reads stored lists: before the books.
-        refresher = self._refresher = refresher_of(config, instruments, runner.post)
+        refresher = self._refresher = refresher_of(config, instruments, runner.post, self._note)
         feeds = self._feeds = self._aggregator(instruments, runner)
         uplink.set_feed_health(feeds.health_of)
         self._vitals.connections = feeds.health

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from citadel_micro.core.model.commands import Note
 from citadel_micro.core.model.events import StepsChanged
 from citadel_micro.core.model.steps import OURS
 from citadel_micro.shell.instruments.cache import Cache
@@ -35,6 +36,11 @@ SAY_AGAIN_S: Final = 10.0
 FOLDER: Final = "instruments"
 """Of the stored lists, in the run folder."""
 _HOUR_NS: Final = 3_600_000_000_000
+
+_URGENT: Final = ("no longer", "tick", "lot", "contract_size")
+_MEND: Final = (
+    "this run keeps the rules that it started with: restart micro when nothing is open there"
+)
 
 log: Final = structlog.get_logger("instruments")
 
@@ -154,11 +160,13 @@ def refresher_of(
     config: MicroConfig,
     used: Mapping[tuple[str, str], Instrument],
     post: Callable[[StepsChanged], None] = lambda _event: None,
+    note: Callable[[Note], None] | None = None,
 ) -> Refresher:
     """The refresher of the venues' lists during the run; rules from a file are not refreshed.
 
     All of it happens in another process, even Binance's megabytes: the books must not wait for it. ``post``
-    receives what a list says of the venue's steps.
+    receives what a list says of the venue's steps, and ``note`` what people must know of it: a pair that is
+    closed, and units that a run does not count in.
     """
     section, stored = config.instruments, lists_of(config)
     asked: dict[str, str] = {}
@@ -175,10 +183,23 @@ def refresher_of(
             told[venue, symbol] = steps
             post(step_event(venue, symbol, steps))
 
+    def on_change(venue: str, symbol: str, what: str) -> None:
+        assert note is not None  # noqa: S101 - only then is it called
+        fields = (("venue", venue), ("symbol", symbol), ("text", f"{what}; {_MEND}"))
+        urgent = any(part.startswith(_URGENT) for part in what.split("; "))
+        note(
+            Note(
+                level="error" if urgent else "warning",
+                event="trading_rules_changed",
+                fields=fields,
+            )
+        )
+
     return Refresher(
         Lists(None, fresh_ns=stored.fresh_ns, fetch=child),
         used,
         asked,
         ages_s=ages_s,
+        on_change=None if note is None else on_change,
         on_steps=on_steps,
     )

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from markets_kit import Exchange
 
+from citadel_micro.core.model.steps import Steps
 from citadel_micro.shell.config.config import MicroConfig
 from citadel_micro.shell.instruments import child as children
 from citadel_micro.shell.instruments.cache import Cache
@@ -20,6 +21,9 @@ from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from citadel_micro.core.model.commands import Note
+    from citadel_micro.core.model.events import StepsChanged
 
 
 def test_a_child_fetches_stores_and_answers_with_what_is_wanted(tmp_path: Path) -> None:
@@ -110,3 +114,32 @@ def test_rules_of_a_file_are_not_asked_for(tmp_path: Path) -> None:
         assert (keeper.refreshed, keeper.failures) == (0, 0)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("what", "level"),
+    [
+        ("no longer open for trading", "error"),
+        ("maker_fee 0 -> 1; tick 0.1 -> 0.01", "error"),
+        ("maker_fee 0.001 -> 0.002", "warning"),
+    ],
+)
+def test_people_and_the_engine_are_told_of_a_change_once(
+    what: str, level: str, tmp_path: Path
+) -> None:
+    config = MicroConfig(run_dir=tmp_path, venues={"okx": {"symbols": ["BTC/USDT"]}})
+    posted: list[StepsChanged] = []
+    notes: list[Note] = []
+
+    async def main() -> None:
+        keeper = refresher_of(config, {}, posted.append, notes.append)
+        for _ in range(2):
+            keeper._say("okx", "BTC/USDT", what)
+            keeper._on_steps("okx", "BTC/USDT", Steps(10, 1))
+
+    asyncio.run(main())
+    (note,) = notes
+    assert (note.level, dict(note.fields)["symbol"]) == (level, "BTC/USDT")
+    assert what in str(dict(note.fields)["text"])
+    (event,) = posted
+    assert (event.price_ticks, event.quantity_lots) == (10, 1)
