@@ -2,9 +2,11 @@
 
 ``make race`` gives the two others an environment of their own. Depth and trades are played, every frame of them;
 best quotes are left out, which not all three take. The order is a buy that rests far below the market to the
-end, so that each frame updates a book and could fill it. Ours reads the raw capture, and again the prepared one;
-the others are given their own objects in memory, whose making is timed apart. The time is each process's own, of
-all its threads; the three take turns, and medians are printed.
+end, so that each frame updates a book and could fill it. Ours reads the raw capture, and again the prepared one,
+once more with a journal (which keeps nothing here), so that its engine is handed every frame, as the others' loop and
+strategy are, and not only those that an order or a timer may depend on. The others are given their own objects in
+memory, whose making is timed apart. The time is each process's own, of all its threads; the three take turns, and
+medians are printed.
 """
 
 from __future__ import annotations
@@ -57,6 +59,9 @@ def main() -> int:
     players: dict[str, Callable[[], dict[str, Any]]] = {
         "ours, raw frames": lambda: ours(capture, None),
         "ours, prepared": lambda: ours(capture, args.folder / "prepared"),
+        "ours, every frame to the engine": lambda: ours(
+            capture, args.folder / "prepared", journal=True
+        ),
     }
     for name, script in OTHERS.items():
         if has(args.python, name):
@@ -119,7 +124,17 @@ def prepare(source: Path, capture: Path, events: Path) -> int:
     return len(rows)
 
 
-def ours(capture: Path, cache: Path | None) -> dict[str, Any]:
+class KeepsNothing:
+    """A run with a journal is given every frame, one by one."""
+
+    def event(self, now_ns: int, event: object) -> None:
+        """Keep nothing."""
+
+    def command(self, now_ns: int, command: object) -> None:
+        """Keep nothing."""
+
+
+def ours(capture: Path, cache: Path | None, *, journal: bool = False) -> dict[str, Any]:
     """One round of ours."""
     began = [0.0]
 
@@ -136,7 +151,8 @@ def ours(capture: Path, cache: Path | None) -> dict[str, Any]:
         limit_price=PRICE,
         cache=cache,
     )
-    worked = work(order, on_ready=on_ready)
+    opened = (lambda *_: KeepsNothing()) if journal else None
+    worked = work(order, opened, on_ready)
     seconds = time.process_time() - began[0]
     return {"seconds": seconds, "made": 0.0, "order": f"{worked.outcome['filled']} filled"}
 
