@@ -3,7 +3,8 @@
 Each side is a process. A request is a signal, its answer a report of it, encoded and decoded on both sides where they are
 ours; the plain side passes on bytes that were made before. No journal, no engine. In "both ours" the thread that waits
 reads the socket, in turns with the receive thread; "passed on" is what it takes where the receive thread reads it and
-wakes the other, and "without a thread" where there is only one.
+wakes the other, "without a thread" where there is only one, and "by a lane too" where each message goes by a Unix socket
+as well and what comes first is taken.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from bench_bridge import report_of
 
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD, SubscriberThread
+from citadel_bridge.lane import SUPPORTED
+from citadel_bridge.lane_ends import LaneEnds, LaneServer
 from citadel_bridge.sockets import Endpoint, publisher_socket, subscriber_socket
 from citadel_bridge.turns import Waiter
 from citadel_bridge.zap import ZapGuard
@@ -42,6 +45,7 @@ TRIPS = 2_000
 WARM = 200
 PASSED_ON = "both ours, passed on"
 ALONE = "both ours, without a thread"
+BY_LANE = "both ours, by a lane too"
 
 SIGNAL = Signal(
     signal_id="bench-1",
@@ -100,20 +104,22 @@ def frame_of(message: Signal | ExecutionReport) -> bytes:
     return topics.join(topics.topic_of(message), encode(message))
 
 
-def micro(pipe: Connection, keys: str, *, ours: bool) -> None:
+def micro(pipe: Connection, keys: str, *, ours: bool, lane: str) -> None:
     """Answer each frame, until the pipe is closed."""
     stay_on(1)
     side = Side("micro", "macro", keys)
     if ours:
-        uvloop.run(answer(side, pipe))
+        uvloop.run(answer(side, pipe, lane))
     send, receive = side.plain(pipe, frame_of(REPORT))
     while True:
         receive()
         send()
 
 
-async def answer(side: Side, pipe: Connection) -> None:
+async def answer(side: Side, pipe: Connection, lane: str) -> None:
     """As micro does, without an engine."""
+    loop = asyncio.get_running_loop()
+    lanes = LaneServer(loop, Path(lane)) if lane else None
     publisher = Publisher(
         side.context, "tcp://127.0.0.1:0", stamp={"instance": "bench"}, keys=side.server
     )
@@ -122,13 +128,12 @@ async def answer(side: Side, pipe: Connection) -> None:
     def on_message(_topic: bytes, _message: Any) -> None:  # noqa: ANN401 - a signal
         publisher.publish(REPORT)
 
-    SubscriberFD(
-        asyncio.get_running_loop(),
-        side.context,
-        [side.end(pipe)],
-        [topics.ALL],
-        Inbox(decode_signal, on_message),
-    )
+    inbox = Inbox(decode_signal, on_message)
+    reader = SubscriberFD(loop, side.context, [side.end(pipe)], [topics.ALL], inbox)
+    if lanes is not None:
+        publisher.beside = lanes.send
+        reader.links[0].join(lanes.merge.way(inbox.feed))
+        lanes.start()
     await asyncio.Event().wait()
 
 
@@ -149,14 +154,17 @@ def alone(side: Side, pipe: Connection) -> tuple[Callable[[], object], Callable[
 
 
 def in_turns(
-    side: Side, pipe: Connection, *, passed_on: bool
+    side: Side, pipe: Connection, *, passed_on: bool, lane: str
 ) -> tuple[Callable[[], object], Callable[[], object]]:
     """Macro's side as its connector has it: how to send, and to receive."""
     waiter = Waiter()
     publisher = Publisher(side.context, "tcp://127.0.0.1:0", stamp={"epoch": 1}, keys=side.server)
     pipe.send(publisher.address)
     inbox = Inbox(decode_market, lambda _topic, _message: waiter.set())
-    reader = SubscriberThread(side.context, [side.end(pipe)], [topics.ALL], inbox)
+    lanes = LaneEnds([Path(lane)]) if lane else None
+    if lanes is not None:
+        publisher.beside = lanes.send
+    reader = SubscriberThread(side.context, [side.end(pipe)], [topics.ALL], inbox, lanes=lanes)
     reader.start()
 
     def send() -> None:
@@ -172,14 +180,14 @@ def in_turns(
     return send, receive
 
 
-def trips(side: Side, pipe: Connection, *, ours: bool, name: str) -> Iterator[float]:
+def trips(side: Side, pipe: Connection, *, ours: bool, name: str, lane: str) -> Iterator[float]:
     """Endless round trips of macro's side, in seconds each."""
     send: Callable[[], object]
     receive: Callable[[], object]
     if ours and name == ALONE:
         send, receive = alone(side, pipe)
     elif ours:
-        send, receive = in_turns(side, pipe, passed_on=name == PASSED_ON)
+        send, receive = in_turns(side, pipe, passed_on=name == PASSED_ON, lane=lane)
     else:
         send, receive = side.plain(pipe, frame_of(SIGNAL))
     time.sleep(1.0)  # subscriptions arrive
@@ -199,6 +207,7 @@ def main() -> None:
         "both ours": (True, True, False),
         PASSED_ON: (True, True, False),
         ALONE: (True, True, False),
+        BY_LANE: (True, True, False),
         "blocking pyzmq, CURVE": (False, False, True),
         "both ours, CURVE": (True, True, True),
     }
@@ -206,13 +215,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         keys = str(Path(folder) / "keys")
         KeyStore(Path(keys)).make()
+        lane = str(Path(folder) / "lane") if SUPPORTED else ""
         pipes: dict[str, Connection] = {}
         for name, (mine, _, curve) in kinds.items():
             pipes[name], there = spawn.Pipe()
             child = spawn.Process(
                 target=micro,
                 args=(there, keys if curve else ""),
-                kwargs={"ours": mine},
+                kwargs={"ours": mine, "lane": lane if name == BY_LANE else ""},
                 daemon=True,
             )
             child.start()
@@ -221,7 +231,8 @@ def main() -> None:
         running: dict[str, Iterator[float]] = {}
         for name, (_, theirs, curve) in kinds.items():
             side = Side("macro", "micro", keys if curve else "")
-            running[name] = trips(side, pipes[name], ours=theirs, name=name)
+            by = lane if name == BY_LANE else ""
+            running[name] = trips(side, pipes[name], ours=theirs, name=name, lane=by)
             for _ in range(WARM):
                 next(running[name])
         found: dict[str, list[float]] = {name: [] for name in kinds}
