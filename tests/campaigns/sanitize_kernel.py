@@ -224,9 +224,10 @@ def _form_reader(forms: Any) -> Callable[[bytes], object]:  # noqa: ANN401 - a m
         plain.append(frame)
     parts = [b'{"s":"', ("name", -1), b'","u":', ("whole", 3), b"}"]
     named = forms.Form(DepthUpdate, fields, recv=10, parts=parts, named=1)
-    for count in (1, 24, 25, 39, 40, 41, 90):  # as many as are kept in place, and more
+    # As many characters as are kept in place, and more; books of this symbol have come and gone.
+    for count in (1, 24, 25, 39, 40, 41, 90):
         frame = b'{"s":"%s","u":7}' % (b"n" * count)
-        decoder.add(frame, named.renamed(b"n" * count, "x"))
+        decoder.add(frame, named.renamed(b"n" * count, "s"))
         plain.append(frame)
 
     def read(data: bytes) -> object:

@@ -14,7 +14,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from citadel_micro.core.marketdata._levels cimport DIGITS, Levels, Text, _set_text
+from citadel_micro.core.marketdata._levels cimport DIGITS, Levels, Text, _set_text, Places, _places_of
 from citadel_micro.core.marketdata._window cimport (
     FEWEST,
     MOST,
@@ -29,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 13
+VERSION = 14
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"

@@ -16,7 +16,7 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_SET_ITEM
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from citadel_micro.core.marketdata._levels cimport Levels, LevelTexts, Text
+from citadel_micro.core.marketdata._levels cimport Levels, LevelTexts, Text, _fetch
 
 cdef extern from *:
     """
@@ -58,7 +58,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     void Py_XDECREF(PyObject *object)
 
-VERSION = 6
+VERSION = 7
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
@@ -541,6 +541,8 @@ cdef class Form:
         cdef dict many = None
         if layout is None:
             return None
+        if layout.named >= 0:
+            _fetch(<size_t><PyObject *>self.value)
         for number in range(layout.count):
             part = &layout.parts[number]
             kind = part.kind

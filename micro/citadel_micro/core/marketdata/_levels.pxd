@@ -23,4 +23,18 @@ cdef class LevelTexts:
     cdef Levels levels
 
 
+cdef struct Places:
+    # Addresses as numbers, since nothing may be read through them.
+    size_t symbol  # whose they are
+    size_t market
+    size_t judge
+    size_t book
+    size_t bids  # its levels next to the best
+    size_t bid_sizes
+    size_t asks
+    size_t ask_sizes
+
+
+cdef Places *_places_of(size_t symbol) noexcept
+cdef void _fetch(size_t symbol) noexcept
 cdef int _set_text(Text *text, str price, str size) except -1

@@ -390,6 +390,30 @@ def on_depth(self, update):
     return plain_depth(self, update) if change < 0 else change
 
 
+cdef inline void _note_places(PyObject *symbol, PyObject *market, PyObject *judge, PyObject *book) noexcept:
+    """Where this market lies, so that it is fetched while its next frame is read."""
+    cdef Places *at = _places_of(<size_t>symbol)
+    if at == NULL:
+        return
+    at.symbol = <size_t>symbol
+    at.market = <size_t>market
+    at.judge = <size_t>judge
+    at.book = <size_t>book
+    _near(&(<Book>book)._bids, &at.bids, &at.bid_sizes)
+    _near(&(<Book>book)._asks, &at.asks, &at.ask_sizes)
+
+
+cdef inline void _near(const Side *side, size_t *keys, size_t *sizes) noexcept:
+    """Where the levels next to the best are: of a window their sizes and bits."""
+    cdef Py_ssize_t last = (side.high - 1) * <Py_ssize_t>sizeof(double)
+    if side.window.top >= 0:
+        keys[0] = <size_t>side.window.sizes + <size_t>side.window.top * sizeof(double)
+        sizes[0] = <size_t>side.window.words + (<size_t>side.window.top >> 6) * sizeof(uint64_t)
+    else:
+        keys[0] = <size_t>side.keys + <size_t>last
+        sizes[0] = <size_t>side.sizes + <size_t>last
+
+
 cdef int _depth(object self, object update) except -2:
     """What has changed; -1 where the update is not plain, and nothing was done."""
     cdef PyObject *event = <PyObject *>update
@@ -416,6 +440,7 @@ cdef int _depth(object self, object update) except -2:
     if not _follows(<object>_at(self, at.judge_of), event):
         return -1
     book = <Book>_at(self, at.book)
+    _note_places(PyTuple_GET_ITEM(event, 1), <PyObject *>self, _at(self, at.judge_of), _at(self, at.book))
     _put_at(self, at.useless_ns, ZERO)
     book._update(
         <object>PyTuple_GET_ITEM(event, 7), <object>PyTuple_GET_ITEM(event, 8), <object>PyTuple_GET_ITEM(event, 11)

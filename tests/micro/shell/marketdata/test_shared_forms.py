@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from citadel_micro.core.marketdata import kernel
+from citadel_micro.core.marketdata.book_change import Change
+from citadel_micro.core.marketdata.market_book import MarketBook
 from citadel_micro.core.model.events import DepthUpdate
 from citadel_micro.shell.marketdata.decode import Symbols
 from citadel_micro.shell.marketdata.spec import venue_spec
@@ -83,3 +85,24 @@ def test_only_a_form_with_a_field_of_its_own_has_another_name() -> None:
     assert kernel.FORM.__new__(kernel.FORM).read(b"{}", 1) is None
     with pytest.raises(ValueError, match="no field"):
         kernel.FORM(DepthUpdate, FIELDS, recv=10, parts=PARTS, named=13)
+
+
+def test_frames_are_read_as_before_when_the_books_of_their_streams_are_gone() -> None:
+    """Where a book lay is noted for its next frame, which must not matter to what is read."""
+    one = decoder()
+    names = [f"C{number}USDT" for number in range(300)]
+    for life in range(3):
+        update = 10 * life + 5
+        markets: dict[str, MarketBook] = {}
+        for kind in ("snapshot", "delta", "delta"):
+            for name in names:
+                (event,) = one.frame(frame(name, name, update, kind), update)
+                market = markets.setdefault(
+                    event.symbol, MarketBook("bybit-linear", event.symbol, "contiguous")
+                )
+                assert market.on_depth(event) & Change.UPDATED
+                assert market.best() is None
+                assert market.top(5) == ([(1.5, 2.0)], [])
+            update += 1
+        assert {each.last_seq for each in markets.values()} == {update - 1}
+        assert {each.state for each in markets.values()} == {"LIVE"}
