@@ -1,6 +1,8 @@
 # cython: language_level=3
 """What the reader of levels and the keeper of books share: levels as they lie in memory."""
 
+from libc.stdint cimport uint64_t
+
 cdef enum:
     DIGITS = 31  # most characters of a price or size that goes into a checksum
 
@@ -26,6 +28,7 @@ cdef class LevelTexts:
 cdef struct Places:
     # Addresses as numbers, since nothing may be read through them.
     size_t symbol  # whose they are
+    uint64_t fetch  # the number of the last one of it
     size_t market
     size_t judge
     size_t book

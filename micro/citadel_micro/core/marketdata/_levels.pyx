@@ -15,7 +15,7 @@ from libc.string cimport memcmp, memcpy
 cdef extern from "Python.h":
     double PyOS_string_to_double(const char *text, char **end, object overflow) except? -1.0
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 cdef double LARGEST = 1e18
@@ -39,6 +39,7 @@ cdef enum:
     LINE = 64  # bytes
     MARKET = 320  # bytes of a market that every change touches
     BOOK = 704  # those of a book
+    RECENT = 64  # frames after which a book is no more near: to fetch what is there costs 0.2 us
 
 cdef extern from *:
     """
@@ -51,6 +52,7 @@ cdef extern from *:
     void CITADEL_FETCH(size_t at) nogil
 
 cdef Places *places = NULL
+cdef uint64_t fetches = 0
 
 
 cdef Places *_places_of(size_t symbol) noexcept:
@@ -64,10 +66,17 @@ cdef Places *_places_of(size_t symbol) noexcept:
 
 
 cdef void _fetch(size_t symbol) noexcept:
-    """Let come what was noted of this symbol."""
-    cdef const Places *at = _places_of(symbol)
+    """Let come what was noted of this symbol, unless it must still be near."""
+    global fetches
+    cdef Places *at = _places_of(symbol)
+    cdef uint64_t since
     cdef size_t i
     if at == NULL or at.symbol != symbol:
+        return
+    fetches += 1
+    since = fetches - at.fetch
+    at.fetch = fetches
+    if since <= RECENT:
         return
     for i in range(0, MARKET, LINE):
         CITADEL_FETCH(at.market + i)
