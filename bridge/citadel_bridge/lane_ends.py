@@ -171,11 +171,12 @@ class LaneServer(_Ends):
         if own is None:
             return
         path = self._listener.path
+        if self.connected >= MOST_LANES:
+            own.close()
+            self._refuse(path, lane.LaneEnded(f"{MOST_LANES} are connected", refused=True))
+            return
         try:
             connection = lane.Connection(own)
-            if self.connected >= MOST_LANES:
-                connection.close()
-                raise lane.LaneEnded(f"{MOST_LANES} are connected", refused=True)  # noqa: TRY301
         except lane.LaneEnded as ended:
             self._refuse(path, ended)
             return

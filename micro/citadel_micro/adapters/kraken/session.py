@@ -199,7 +199,7 @@ class KrakenRest(RestWire):
             return await self._signed(path, params)
 
     async def _signed(self, path: str, params: Mapping[str, str | int]) -> Outcome:
-        """Once the venue's time is known, or cannot be: a cancel does not wait for that."""
+        """Sent once the venue's time is known, or was asked for in vain: a cancel must not hang on that."""
         if not self._signer.dated:
             asked_ns = time.monotonic_ns()
             told = await self._client.send("GET", "/0/public/Time")

@@ -159,8 +159,8 @@ def step_event(venue: str, symbol: str, steps: Steps) -> StepsChanged:
 def refresher_of(
     config: MicroConfig,
     used: Mapping[tuple[str, str], Instrument],
-    post: Callable[[StepsChanged], None] = lambda _event: None,
-    note: Callable[[Note], None] | None = None,
+    post: Callable[[StepsChanged], None],
+    note: Callable[[Note], None],
 ) -> Refresher:
     """The refresher of the venues' lists during the run; rules from a file are not refreshed.
 
@@ -184,7 +184,6 @@ def refresher_of(
             post(step_event(venue, symbol, steps))
 
     def on_change(venue: str, symbol: str, what: str) -> None:
-        assert note is not None  # noqa: S101 - only then is it called
         fields = (("venue", venue), ("symbol", symbol), ("text", f"{what}; {_MEND}"))
         urgent = any(part.startswith(_URGENT) for part in what.split("; "))
         note(
@@ -200,6 +199,6 @@ def refresher_of(
         used,
         asked,
         ages_s=ages_s,
-        on_change=None if note is None else on_change,
+        on_change=on_change,
         on_steps=on_steps,
     )

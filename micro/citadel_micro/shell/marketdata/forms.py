@@ -131,9 +131,8 @@ class Example:
 
     def form(self, kind: type[Form], native: str, symbol: str) -> Form:
         """The reader of all frames like it of one symbol."""
-        if (
-            self._form is None
-        ):  # of which those of all streams are made, which share what they have in common
+        if self._form is None:
+            # Those of all streams are made of it, and share what they have in common.
             self._form = _form(kind, self._shape, self._parts, named=_SYMBOL)
         return self._form.renamed(native.encode(), symbol)
 

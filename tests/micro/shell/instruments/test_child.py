@@ -84,7 +84,7 @@ def test_a_runs_keeper_notices_a_new_tick_and_stores_it(tmp_path: Path) -> None:
             lists = lists_of(config)
             assert 0 < lists.age_s("binance-spot", exchange.url) < 60
             assert lists.age_s("okx", "") == 0
-            keeper = refresher_of(config, used)
+            keeper = refresher_of(config, used, lambda _steps: None, lambda _note: None)
             assert await keeper.refresh("binance-spot")
             filters = exchange.answers["/api/v3/exchangeInfo"]["symbols"][0]["filters"]
             filters[0]["tickSize"] = "0.05"
@@ -108,7 +108,7 @@ def test_rules_of_a_file_are_not_asked_for(tmp_path: Path) -> None:
     async def main() -> None:
         used = await load_rules(config)
         assert used["okx", "BTC/USDT"].tick == Decimal("0.5")
-        keeper = refresher_of(config, used)
+        keeper = refresher_of(config, used, lambda _steps: None, lambda _note: None)
         keeper.start()
         await keeper.close()
         assert (keeper.refreshed, keeper.failures) == (0, 0)
