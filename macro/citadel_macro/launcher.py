@@ -92,13 +92,14 @@ def _closing(
 
     It starts a thread of websockets before it loads the markets. Without a network the bot says that it
     cannot start, and that thread would keep its process for ever: who supervises it never starts it again.
+    Its connections would stay open until the collector meets it, as would those of one that FreqUI asks for.
     """
 
     def __init__(exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, N807 - Freqtrade's
         try:
             construct(exchange, *args, **kwargs)
         except BaseException as error:
-            if getattr(exchange, "_exchange_ws", None) is not None:
+            if hasattr(exchange, "_exchange_ws"):  # what its close needs; before it, nothing has begun
                 exchange.close()  # type: ignore[no-untyped-call]
             its_own = kwargs.get("load_leverage_tiers")  # not one that FreqUI asks for meanwhile
             if its_own and str(error).startswith(NO_MARKETS):

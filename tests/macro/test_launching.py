@@ -12,6 +12,7 @@ import time
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import freqtrade
 import pytest
 from effort import campaign
@@ -181,9 +182,16 @@ def test_an_exchange_that_cannot_be_built_leaves_no_thread_that_keeps_the_proces
 
 @pytest.mark.parametrize("dry_run", [False, campaign(True)])
 def test_an_exchange_that_does_not_answer_is_unavailable_and_no_bad_input(
-    tmp_path: Path, free_port: Callable[[], int], dry_run: bool
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
-    """Who supervises the bot may start it again, when the network is back."""
+    """Who supervises the bot may start it again, when the network is back. Nothing stays open."""
+    begin, begun = aiohttp.ClientSession.__init__, list[aiohttp.ClientSession]()
+
+    def beginning(session: aiohttp.ClientSession, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        begin(session, *args, **kwargs)
+        begun.append(session)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", beginning)
     nobody = f"127.0.0.1:{free_port()}"
     config = config_for(tmp_path, free_port(), dry_run=dry_run)
     config["exchange"]["ccxt_config"] = ccxt_config(f"http://{nobody}", f"ws://{nobody}")
@@ -196,6 +204,8 @@ def test_an_exchange_that_does_not_answer_is_unavailable_and_no_bad_input(
                     exchange_config=deepcopy(config["exchange"]),
                     load_leverage_tiers=bot,
                 )
+            assert begun
+            assert all(session.closed for session in begun)
         launch.close()
     assert isinstance(launch.failure, PeerUnavailable)
     assert "Binance does not say its markets" in str(launch.failure)
