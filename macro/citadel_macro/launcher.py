@@ -99,7 +99,8 @@ def _closing(
         try:
             construct(exchange, *args, **kwargs)
         except BaseException as error:
-            if hasattr(exchange, "_exchange_ws"):  # what its close needs; before it, nothing has begun
+            # What its close needs; before there is one, nothing has begun.
+            if hasattr(exchange, "_exchange_ws"):
                 exchange.close()  # type: ignore[no-untyped-call]
             its_own = kwargs.get("load_leverage_tiers")  # not one that FreqUI asks for meanwhile
             if its_own and str(error).startswith(NO_MARKETS):

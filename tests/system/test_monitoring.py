@@ -72,8 +72,15 @@ def dashboard(monitoring: Path) -> dict[str, Any]:
 
 
 def test_every_metric_that_is_asked_for_is_exposed_by_a_micro(
-    bench: Bench, monitoring: Path, request: pytest.FixtureRequest
+    bench: Bench,
+    monitoring: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    # What a lane counts is there only with one.
+    lane = tmp_path_factory.getbasetemp() / "lane"
+    with (bench.folder / "unhurried.toml").open("a") as config:
+        config.write(f'[bridge]\nlane = "{lane}"\n')
     ready = bench.up()
     with urllib.request.urlopen(f"{ready['http']}/metrics", timeout=20) as answer:  # noqa: S310 - loopback
         text = answer.read().decode()
@@ -83,6 +90,7 @@ def test_every_metric_that_is_asked_for_is_exposed_by_a_micro(
     asked = [*queries(dashboard(monitoring)), *(rule["expr"] for rule in rules(monitoring))]
     named = {name for expr in asked for name in _NAME.findall(expr)}
     assert len(named) > 25
+    assert "citadel_lane_connected 0.0" in text.splitlines()
     unknown = {n for n in named if n not in recorded and _KIND_OF_SAMPLE.sub("", n) not in exposed}
     assert unknown == set()
 

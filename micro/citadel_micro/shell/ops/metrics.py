@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from citadel_micro.shell.logs import Steadfast
 from citadel_micro.shell.marketdata.health_metrics import connection_metrics
 from citadel_micro.shell.ops.account_metrics import account_metrics
+from citadel_micro.shell.ops.lane_metrics import lane_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +42,7 @@ class MicroCollector(Collector):
         yield from self._latencies()
         yield from self._feeds()
         yield from connection_metrics(self._vitals.connections())
+        yield from lane_metrics(self._vitals.uplink.lane())
         yield from self._account()
         yield from account_metrics(self._vitals)
 

@@ -25,6 +25,7 @@ from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.model.events import SignalReceived
 from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
 from citadel_micro.shell.journal.verify import verify
+from citadel_micro.shell.ops.lane_metrics import lane_metrics
 from citadel_proto import tape, topics
 from citadel_proto.codec import decode_signal
 from citadel_proto.messages import Signal
@@ -183,6 +184,10 @@ def test_an_order_goes_and_comes_back_by_the_lane(folder: Path) -> None:
         for each in (here, there):
             assert each["first"] >= 1
             assert each["left_out"] == each["refused"] == each["ended"] == each["missed"] == 0
+        shown = {
+            name: value for family in lane_metrics(there) for name, _, value, *_ in family.samples
+        }
+        assert (shown["citadel_lane_connected"], shown["citadel_lane_in_step"]) == (1, 1)
 
     play(folder, story)
 

@@ -79,6 +79,7 @@ class FakeRun:
         self.curve = LossCurve(SECOND)
         self.order_store = self
         self.active: dict[str, object] = {}
+        self.lane_counts: dict[str, int] | None = None
 
     def followed(self) -> list[tuple[tuple[str, str], MarketBook]]:
         return sorted(self.markets.items())
@@ -126,8 +127,8 @@ class FakeRun:
     def listening(self) -> list[dict[str, object]]:
         return [{"address": "tcp://127.0.0.1:5555", "silent_ms": None, "connected_anew": 3}]
 
-    def lane(self) -> dict[str, int]:
-        return {"connected": 1, "in_step": 1}
+    def lane(self) -> dict[str, int] | None:
+        return self.lane_counts
 
     def received_by(self, now_ns: int) -> list[str]:
         assert now_ns == self.ns
@@ -177,7 +178,9 @@ def serve(body: Callable[[HttpServer], Coroutine[Any, Any, None]]) -> None:
 
 def test_a_well_run_is_healthy() -> None:
     async def body(server: HttpServer) -> None:
-        server.vitals = FakeRun().vitals()
+        run = FakeRun()
+        run.lane_counts = {"connected": 1, "in_step": 1}
+        server.vitals = run.vitals()
         status, text = await get(server, "/healthz")
         found = json.loads(text)
         assert (status, found["status"], found["reasons"]) == (200, "ok", [])
@@ -370,6 +373,43 @@ def test_metrics_are_prometheus_text() -> None:
         assert "citadel_equity{" not in text
         assert "citadel_loss{" not in text, "what is not known is not 0"
         assert 'citadel_loss_limit{over="today"}' in text
+
+    serve(body)
+
+
+def test_metrics_of_a_lane() -> None:
+    async def body(server: HttpServer) -> None:
+        run = FakeRun()
+        server.vitals = run.vitals()
+        _, text = await get(server, "/metrics")
+        lane = [line for line in text.splitlines() if line.startswith("citadel_lane")]
+        assert lane == [], "without a lane there is nothing to count"
+        run.lane_counts = {
+            "connected": 3,
+            "in_step": 2,
+            "first": 50,
+            "second_copies": 60,
+            "left_to_zeromq": 7,
+            "late": 1,
+            "missed": 4,
+            "left_out": 5,
+            "ended": 6,
+            "refused": 8,
+        }
+        _, text = await get(server, "/metrics")
+        lane = [line for line in text.splitlines() if line.startswith("citadel_lane")]
+        assert lane == [
+            "citadel_lane_connected 3.0",
+            "citadel_lane_in_step 2.0",
+            'citadel_lane_received_total{as="first"} 50.0',
+            'citadel_lane_received_total{as="second_copies"} 60.0',
+            'citadel_lane_received_total{as="left_to_zeromq"} 7.0',
+            'citadel_lane_received_total{as="late"} 1.0',
+            "citadel_lane_missing_total 4.0",
+            "citadel_lane_dropped_sends_total 5.0",
+            "citadel_lane_ends_total 6.0",
+            "citadel_lane_refusals_total 8.0",
+        ]
 
     serve(body)
 
