@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from fork_kit import forking
 from waiting import until
 
 from citadel_bridge import lane
@@ -93,17 +94,12 @@ def test_a_killed_process_frees_its_path(folder: Path) -> None:
     lane.Listener(path).close()
 
 
-FORKS: Final = """
-import os, signal, sys
+LISTENS: Final = """
 from pathlib import Path
 from citadel_bridge import lane
 listener = lane.Listener(Path(sys.argv[1]))
 peer = lane.connect(Path(sys.argv[1]))
 connection = lane.Connection(listener.accept())
-if os.fork():
-    signal.pause()
-print("forked", flush=True)
-sys.stdin.read()
 """
 
 
@@ -114,23 +110,15 @@ def to_the_end(connection: lane.Connection) -> None:
 
 def test_a_fork_that_outlives_its_process_keeps_no_lane(folder: Path) -> None:
     path = folder / "lane"
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKS, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
-        assert program.stdout.readline() == "forked\n"
+    with forking(LISTENS, str(path)) as program:
+        program.fork()
         macro = lane.connect(path)
         program.kill()
-        program.wait()
         with pytest.raises(lane.LaneEnded):
             to_the_end(macro)
         macro.close()
         lane.Listener(path).close()
-        program.stdin.close()
+        program.end()
 
 
 def test_the_file_of_another_is_left_alone_at_the_end(folder: Path) -> None:
