@@ -1,19 +1,11 @@
-"""A compressed connection whose opening is cancelled just as it succeeds is closed, once only.
-
-Where uvloop closes a descriptor, the object that dialed it must not close that number again: it may be a
-journal's by then.
-"""
+"""A compressed connection whose opening is cancelled just as it succeeds is closed, and once only."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import pytest
-import uvloop
 from aiohttp import web
-from cancelled_late import cancelled_at_each_wait
-from waiting import until
+from cancelled_late import BY_EITHER_LOOP, all_are_closed
 
 from citadel_micro.shell.marketdata import inflating
 
@@ -21,17 +13,19 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    import pytest
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+
+@BY_EITHER_LOOP
 def test_it_is_closed_in_whichever_wait_the_cancellation_comes(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[socket.socket] = []
+    dialed: list[socket.socket] = []
     new = inflating._Sockets.new
 
     def kept(sockets: inflating._Sockets, address: tuple[Any, ...]) -> socket.socket:
-        made.append(new(sockets, address))
-        return made[-1]
+        dialed.append(new(sockets, address))
+        return dialed[-1]
 
     monkeypatch.setattr(inflating._Sockets, "new", kept)
 
@@ -50,16 +44,14 @@ def test_it_is_closed_in_whichever_wait_the_cancellation_comes(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"ws://127.0.0.1:{runner.addresses[0][1]}/"
 
-        async def opened() -> object:
+        async def opened() -> inflating._AiohttpLink:
             return await inflating.opened(url, lambda _frame: None, lambda _ns: None)
 
-        links = await cancelled_at_each_wait(opened)
-        for each in links:
-            link = cast("inflating._AiohttpLink", each)
+        async def close(link: inflating._AiohttpLink) -> None:
             link.close()
             await link.closed()
-        assert len(made) > len(links), "one was cancelled after it was dialed"
-        await until(lambda: all(each.fileno() == -1 for each in made))
+
+        await all_are_closed(opened, close, dialed)
         await runner.cleanup()
 
     run(scenario())
