@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ccxt import DECIMAL_PLACES, TICK_SIZE
 from freqtrade.enums import TradingMode
-from freqtrade.exceptions import TemporaryError
+from freqtrade.exceptions import DependencyException, TemporaryError
 from freqtrade.persistence import KeyValueStore, Trade
 
 from citadel_macro import late_orders as late
@@ -59,6 +59,26 @@ def note_deleted(trade: Trade) -> None:
         key = f"{DELETED_KEY}{order.order_id}"
         if order.filled and len(key) <= LONGEST_KEY:
             KeyValueStore.store_value(key, trade.pair)  # type: ignore[arg-type]
+
+
+def end_stops(bot: FreqtradeBot, trade: Trade) -> None:
+    """Cancel the stops of a trade that is to be exited, and make sure that they are.
+
+    Freqtrade sends its exit whatever has become of them: after a stop that fills as it is canceled, and
+    beside one whose cancel is not confirmed, it would sell the same a second time, out of coins that are
+    not the trade's.
+
+    Raises:
+        DependencyException: there is nothing to exit any more, or a stop is not ended yet.
+    """
+    if trade.is_open:
+        bot.cancel_stoploss_on_exchange(trade, allow_nonblocking=True)
+    if not trade.is_open:
+        raise DependencyException(f"trade {trade.id} ({trade.pair}) has been closed meanwhile")
+    if trade.open_sl_orders:
+        raise DependencyException(
+            f"the stop of trade {trade.id} ({trade.pair}) is not canceled yet; the exit is tried again"
+        )
 
 
 def keep_close_rate(trade: Trade) -> None:

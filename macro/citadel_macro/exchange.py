@@ -347,10 +347,13 @@ class BridgeMixin(SeenMixin):
         return [each for each in found if each is not None and each.symbol == pair]
 
     def _is_ours(self, report: ExecutionReport) -> bool:
-        known = Order.order_by_id(report.signal_id, report.symbol) is not None
+        row = Order.order_by_id(report.signal_id, report.symbol)
         if report.signal_id in self.shares:
-            return known
-        return self.link.owns(report) and (known or report.own)
+            known = row is not None
+        else:
+            known = self.link.owns(report) and (row is not None or report.own)
+        # Of one that is booked Freqtrade would do so again, and close a trade of which it is a half.
+        return known and not (row and not row.ft_is_open and row.filled == float(report.filled))
 
     def get_trades_for_order(
         self, order_id: str, pair: str, since: datetime, params: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import freqtrade
 import freqtrade.worker
+from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.enums import RPCMessageType
 from freqtrade.exceptions import TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
@@ -209,16 +210,39 @@ def _execute_trade_exit(original: Callable[..., bool], _: object) -> object:
             if held:
                 # Before the trade's stop is canceled for an exit that would not be sent.
                 raise TemporaryError(held)
+            books.end_stops(bot, trade)
         return original(bot, trade, *args, **kwargs)
 
     return execute_trade_exit
 
 
+def _handle_similar_open_order(original: Callable[..., bool], _: object) -> object:
+    def handle_similar_open_order(
+        bot: FreqtradeBot,
+        trade: Trade,
+        *args: Any,  # noqa: ANN401 - Freqtrade's
+    ) -> bool:
+        before = trade.amount
+        keeps = original(bot, trade, *args)
+        if isinstance(bot.exchange, BridgeMixin) and (not trade.is_open or trade.amount < before):
+            # An exit has filled as it was canceled, and the amount of the order that was to replace it
+            # is from before: it would be sold a second time.
+            return True
+        return keeps
+
+    return handle_similar_open_order
+
+
 def _handle_cancel_exit(original: Callable[..., bool], _: object) -> object:
-    def handle_cancel_exit(bot: FreqtradeBot, trade: Trade, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401 - Freqtrade's
-        canceled = original(bot, trade, *args, **kwargs)
+    def handle_cancel_exit(
+        bot: FreqtradeBot, trade: Trade, order: CcxtOrder, order_obj: Order, reason: str
+    ) -> bool:
+        canceled = original(bot, trade, order, order_obj, reason)
         if isinstance(bot.exchange, BridgeMixin):
             books.keep_close_rate(trade)
+            # One that has filled as it was canceled is not: Freqtrade would replace the nothing that
+            # remains of it, which it takes for everything that the trade holds.
+            return canceled and order_obj.status in CANCELED_EXCHANGE_STATES
         return canceled
 
     return handle_cancel_exit
@@ -233,6 +257,9 @@ def _create_stoploss_order(
             if held:
                 # Freqtrade would log the error with its whole stack, in every loop.
                 bot.log_once(held, logger.warning)
+                return False
+            if trade.open_sl_orders:
+                bot.log_once(f"A new stop of {trade} waits for its old one.", logger.warning)
                 return False
         return original(bot, trade, stop_price)
 
@@ -337,6 +364,7 @@ _OF_TRADING: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "exit_positions", _exit_positions),
     (FreqtradeBot, "_update_trade_after_fill", _after_fill),
     (FreqtradeBot, "execute_trade_exit", _execute_trade_exit),
+    (FreqtradeBot, "handle_similar_open_order", _handle_similar_open_order),
     (FreqtradeBot, "handle_cancel_exit", _handle_cancel_exit),
     (FreqtradeBot, "create_stoploss_order", _create_stoploss_order),
     (FreqtradeBot, "update_trade_state", _update_trade_state),
