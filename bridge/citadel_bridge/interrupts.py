@@ -103,4 +103,10 @@ class lost_interrupts_repeated:  # noqa: N801 - as above
 
 def _interrupt_again() -> None:
     time.sleep(AGAIN_S)
-    signal.raise_signal(signal.SIGINT)
+    main = threading.main_thread().ident
+    if main is None or sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)
+    else:
+        # One that this thread raises for itself ends no system call of the main thread, and would be
+        # handled when that has waited to its end.
+        signal.pthread_kill(main, signal.SIGINT)

@@ -154,10 +154,24 @@ def test_an_interrupt_inside_a_finalizer_comes_again_and_another_error_is_told_a
     told: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
     before = sys.unraisablehook
-    with lost_interrupts_repeated():
-        Broken()
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it comes is open
-            Finalized()
-            threading.Event().wait(60)
+    late: list[bool] = []
+    nobody = threading.Event()
+
+    def give_up() -> None:
+        late.append(True)
+        nobody.set()
+
+    guard = threading.Timer(60, give_up)
+    guard.start()
+    try:
+        with lost_interrupts_repeated():
+            Broken()
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it comes is open
+                Finalized()
+                nobody.wait()
+    finally:
+        guard.cancel()
+        guard.join()
+    assert not late, "the wait was not interrupted"
     assert told == [ZeroDivisionError]
     assert sys.unraisablehook is before
