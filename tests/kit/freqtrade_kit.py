@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from freqtrade.enums import State
-from freqtrade.persistence import Trade
+from freqtrade.persistence import PairLocks, Trade
 from freqtrade.worker import Worker
 from quick_start import Started
 from scripted_micro import ScriptedMicro
@@ -123,6 +123,16 @@ class Rig:
         )
         self.micro = micro
         return micro
+
+
+def unlock(*pairs: str) -> None:
+    """End Freqtrade's locks of pairs: a pair whose trade has closed is locked until the next candle, up to a minute.
+
+    Its own way in, without a side, leaves those of one side in force, and such is that one.
+    """
+    for pair in pairs:
+        for side in ("long", "short"):
+            PairLocks.unlock_pair(pair, side=side)
 
 
 PATIENCE: Final = {"ack_timeout_ms": 5_000, "cancel_wait_ms": 5_000, "query_timeout_ms": 5_000}

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from freqtrade.enums import SignalDirection, State
-from freqtrade.persistence import PairLocks, Trade
+from freqtrade.persistence import Trade
 from freqtrade.rpc.api_server import ApiServer
 from freqtrade.rpc.rpc import RPC, RPCException
 from freqtrade.rpc.telegram import Telegram
-from freqtrade_kit import running
+from freqtrade_kit import running, unlock
 from scripted_orders import Script
 
 from citadel_macro import ui_access
@@ -65,8 +65,7 @@ def _fresh(rig: Rig) -> Iterator[None]:
     yield
     rig.micro.scripts.clear()
     rig.strategy.enter, rig.strategy.leave = set(), set()
-    for pair in rig.quotes:
-        PairLocks.unlock_pair(pair)
+    unlock(*rig.quotes)
 
 
 def post(rig: Rig, path: str, **body: object) -> tuple[int, str]:
@@ -102,7 +101,7 @@ def test_a_refused_entry_answers_with_the_gates_reason(rig: Rig) -> None:
     assert status == 502, text
     assert "MAX_POSITION (scripted)" in text
     rig.micro.scripts.clear()
-    PairLocks.unlock_pair("ETH/USDT")
+    unlock("ETH/USDT")
     status, text = post(rig, "forceenter", pair="ETH/USDT", side="long")
     assert status == 200, text
 
@@ -158,7 +157,7 @@ def test_telegram_can_show_the_reason(rig: Rig) -> None:
     asyncio.run(Telegram._force_enter_action(telegram, "DOGE/USDT", None, SignalDirection.LONG))
     assert "A&lt;B_C (scripted)" in said.pop()
 
-    PairLocks.unlock_pair("XRP/USDT")
+    unlock("XRP/USDT")
     trade = entered(rig, "XRP/USDT")
     rig.micro.scripts["XRP/USDT", "sell"] = Script(reject="MIN_NOTIONAL")
     asyncio.run(Telegram._force_exit_action(telegram, str(trade.id)))

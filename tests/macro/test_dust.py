@@ -12,7 +12,7 @@ import pytest
 from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import running
+from freqtrade_kit import running, unlock
 from scripted_orders import Script
 
 from citadel_macro.books import DATA_PREFIX, _dust
@@ -52,9 +52,7 @@ def _fresh(request: pytest.FixtureRequest) -> Iterator[None]:
     rig.quotes.update(before)
     rig.micro.scripts.clear()
     rig.strategy.enter, rig.strategy.leave, rig.strategy.adjust = set(), set(), {}
-    for pair in rig.quotes:
-        PairLocks.unlock_pair(pair, side="*")
-        PairLocks.unlock_pair(pair, side="long")
+    unlock(*rig.quotes)
 
 
 def protected(rig: Rig, pair: str) -> Any:  # noqa: ANN401 - a Trade

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from freqtrade.persistence import PairLocks, Trade
-from freqtrade_kit import RealMicro, running
+from freqtrade_kit import RealMicro, running, unlock
 
 from citadel_macro.demo import demo_config
 from citadel_micro.shell.ops.control import Request, ask
@@ -71,8 +71,7 @@ def test_trades_close_with_its_fills_and_nothing_enters_again(rig: Rig, folder: 
     flattened = time.monotonic()
     rig.until(lambda: not Trade.get_open_trades())
     assert time.monotonic() - flattened < 30
-    for pair in PAIRS:
-        PairLocks.unlock_pair(pair, side="long")  # until the candle's end, after an exit
+    unlock(*PAIRS)
     rig.until(lambda: all(PairLocks.is_pair_locked(pair) for pair in PAIRS))
     assert not Trade.get_open_trades(), "its signal to enter still stands"
     reports = rig.exchange.link.connector.own_reports()
@@ -97,8 +96,7 @@ def test_trades_close_with_its_fills_and_nothing_enters_again(rig: Rig, folder: 
     assert trip["code"] == "OPERATOR_PAUSE"
     assert trip["reason"] == "flatten: the test says so"
     operate(folder, "reset", trip_id=trip["trip_id"])
-    for pair in PAIRS:
-        PairLocks.unlock_pair(pair)
+    unlock(*PAIRS)
     rig.until(Trade.get_open_trades)
 
 

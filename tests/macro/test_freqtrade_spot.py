@@ -10,7 +10,7 @@ import pytest
 from freqtrade.enums import State
 from freqtrade.exceptions import TemporaryError
 from freqtrade.persistence import Order, PairLocks, Trade
-from freqtrade_kit import impatient, running
+from freqtrade_kit import impatient, running, unlock
 from scripted_orders import Script
 
 from citadel_macro.books import DATA_PREFIX
@@ -163,6 +163,7 @@ def test_a_stop_is_held_by_micro_and_closes_the_trade(rig: Rig) -> None:
         "stoploss": "market",
         "stoploss_on_exchange": True,
     }
+    unlock(pair)
     try:
         rig.strategy.enter = {pair}
         rig.until(lambda: rig.trade(pair) and rig.trade(pair).has_open_sl_orders)
@@ -227,7 +228,7 @@ def test_a_cancel_of_the_unknown_does_not_raise(rig: Rig) -> None:
 
 def test_what_micro_sold_by_itself_is_noticed(rig: Rig) -> None:
     pair = "BTC/USDT"
-    PairLocks.unlock_pair(pair, side="long")  # Freqtrade's lock until the next candle
+    unlock(pair)
     rig.strategy.enter = {pair}
     rig.until(lambda: rig.trade(pair))
     rig.strategy.enter = set()
@@ -251,12 +252,12 @@ def test_a_reload_keeps_the_bridge_and_the_trade(rig: Rig) -> None:
 
 
 def test_micro_gone_sends_nothing_and_micro_back_goes_on(rig: Rig) -> None:
-    PairLocks.unlock_pair("ETH/USDT")
+    unlock("ETH/USDT")
     rig.micro.scripts["ETH/USDT", "buy"] = Script(fraction="0")
     rig.strategy.enter = {"ETH/USDT"}
     trade = rig.until(lambda: rig.trade("ETH/USDT"))
     rig.strategy.enter = set()  # what is asked for before its silence is noticed would be sent
-    PairLocks.unlock_pair("SOL/USDT")
+    unlock("SOL/USDT")
     old = rig.micro
     old.stop()
     rig.until(lambda: not rig.exchange.link.alive())

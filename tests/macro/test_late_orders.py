@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from effort import campaign
 from freqtrade.enums import State, TradingMode
-from freqtrade.persistence import Order, PairLocks, Trade
+from freqtrade.persistence import Order, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import running
+from freqtrade_kit import running, unlock
 from scripted_orders import Script
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def _fresh(rig: Rig) -> Iterator[None]:
     rig.quotes.update(before)
     rig.micro.scripts.clear()
     rig.strategy.enter, rig.strategy.leave, rig.strategy.adjust = set(), set(), {}
-    for pair in rig.quotes:
-        PairLocks.unlock_pair(pair, side="*")
-        PairLocks.unlock_pair(pair, side="long")
+    unlock(*rig.quotes)
 
 
 def stopped_with_a_further_entry(rig: Rig, pair: str, script: Script) -> tuple[Any, Any]:

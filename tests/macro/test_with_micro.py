@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from freqtrade.exceptions import InvalidOrderException
-from freqtrade.persistence import PairLocks, Trade
-from freqtrade_kit import RealMicro, running
+from freqtrade.persistence import Trade
+from freqtrade_kit import RealMicro, running, unlock
 
 from citadel_macro.demo import demo_config
 from citadel_macro.userdata import user_data
@@ -116,8 +116,7 @@ def test_micro_says_no_with_its_own_words(rig: Rig) -> None:
 def test_micro_killed_and_back_loses_nothing(rig: Rig) -> None:
     count = len(closed())
     rig.strategy.hold_s = 1
-    for pair in PAIRS:
-        PairLocks.unlock_pair(pair, side="long")  # Freqtrade's lock until the next candle
+    unlock(*PAIRS)
     rig.until(lambda: any(trade.has_open_orders for trade in Trade.get_open_trades()), 60)
     rig.micro.kill()
     for _ in range(3):
