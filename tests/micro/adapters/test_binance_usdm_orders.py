@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
-from spot_kit import demo_key
-from usdm_kit import SYMBOL, VENUE, usdm_bench
+from spot_kit import NATIVE, demo_key
+from usdm_client import UsdmClient
+from usdm_kit import SPOT, SYMBOL, VENUE, usdm_bench
 from waiting import until
 
 from citadel_micro.adapters.binance.usdm_cancel_desk import UsdmCancelDesk
@@ -146,6 +148,31 @@ def test_a_lost_answer_is_unknown_and_found() -> None:
 
 def test_another_clients_delete_of_the_listen_key_is_noticed() -> None:
     asyncio.run(_another_clients_delete_of_the_listen_key_is_noticed())
+
+
+async def _leverage_that_is_not_restored_is_adopted_and_exits_go_on() -> None:
+    async with usdm_bench() as bench, aiohttp.ClientSession() as http:
+        await bench.begin()
+        _, ask = await bench.touch()
+        await bench.told(OrderDone, bench.place("buy", ask + 100, 10, ioc=True))
+        client = UsdmClient(bench.server, http)
+        asked = {"symbol": NATIVE, "leverage": "20"}
+        assert (await client.send("POST", "/fapi/v1/leverage", asked)).status == 200
+        # Binance reduces no leverage of an isolated position (-4161).
+        await until(lambda: any(each.leverage == 20 for each in bench.of(MarginTerms)))
+        assert "-4161" in bench.of(MarginTerms)[-1].text
+        await until(lambda: not bench.of(VenueStatus)[-1].blind)
+        bid, _ = await bench.touch()
+        order = bench.place("sell", bid - 100, 10, ioc=True, reduce_only=True)
+        assert (await bench.told(OrderDone, order)).status == "filled"
+        # Once it is closed, what was configured is set.
+        bench.query_venue()
+        await until(lambda: bench.of(MarginTerms)[-1].leverage == 5)
+        assert bench.exchange.position("demo", SPOT).leverage == 5
+
+
+def test_leverage_that_is_not_restored_is_adopted_and_exits_go_on() -> None:
+    asyncio.run(_leverage_that_is_not_restored_is_adopted_and_exits_go_on())
 
 
 async def _a_pause_asked_for_while_connecting_holds_everything_back() -> None:

@@ -194,6 +194,7 @@ class UsdmDialect(DialectCore):
             positions=tuple((symbol, each.position_amt) for symbol, each in known),
             isolated=tuple((s, each.isolated_wallet) for s, each in known if each.isolated_wallet),
             changed=self._changed(account, dict(known)),
+            unsettled=self._margin.changed(held),
         )
 
     def _changed(

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from citadel_micro.adapters.binance.usdm_codes import ALREADY_SO, code_of, refusal
+from citadel_micro.adapters.binance.usdm_messages import PositionRisk
 from citadel_micro.adapters.binance.usdm_requests import simple
 from citadel_micro.core.model.account_events import MarginTier
-from citadel_micro.core.model.events import MarginTerms
+from citadel_micro.shell.venue.margin_settings import MarginSettings, Stated
 from citadel_micro.shell.venue.outcomes import Answered
 from citadel_proto.errors import PeerUnavailable, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from citadel_micro.adapters.binance.spot_session import SpotRest
     from citadel_micro.adapters.binance.usdm_requests import UsdmRequests
     from citadel_micro.core.model.account_events import MarginMode
+    from citadel_micro.core.model.events import MarginTerms
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.venue.dialect import Request
 
@@ -80,15 +82,15 @@ class UsdmMargin:
         self._venue = venue
         self._requests = requests
         self._instruments = instruments
-        self._leverage = leverage
-        self._mode = mode
+        self._settings = MarginSettings(venue, leverage, mode)
 
     async def verified(self, rest: SpotRest) -> list[MarginTerms]:
         """Make every symbol's leverage and margin mode those configured, and read its brackets.
 
         Raises:
             PeerUnavailable: the venue does not answer.
-            Refused: the account is in hedge or multi-assets mode, or the venue refuses the settings.
+            Refused: the account is in hedge or multi-assets mode, or the venue refuses the settings of a
+                symbol without a position.
         """
         dual = await _asked(rest, simple("positionSide", 30), _Dual)
         if dual.dual_side_position:
@@ -104,22 +106,24 @@ class UsdmMargin:
             )
         return [await self._terms(rest, symbol) for symbol in self._instruments]
 
+    def changed(self, held: Iterable[PositionRisk]) -> str:
+        """As ``MarginSettings.changed``; what others change, the stream tells."""
+        amounts = {each.symbol: each.position_amt for each in held}
+        return self._settings.changed(
+            Stated(symbol, amounts.get(each.venue_symbol, Decimal(0)))
+            for symbol, each in self._instruments.items()
+        )
+
     async def _terms(self, rest: SpotRest, symbol: str) -> MarginTerms:
-        found = await self._config(rest, symbol)
-        if _MODES.get(found.margin_type) != self._mode:
-            kind = "ISOLATED" if self._mode == "isolated" else "CROSSED"
-            request = self._requests.of_symbol("marginType", symbol, marginType=kind)
-            await self._set(rest, request, f"{self._mode} margin of {symbol}")
-        if found.leverage != self._leverage:
-            request = self._requests.of_symbol("leverage", symbol, leverage=self._leverage)
-            await self._set(rest, request, f"leverage {self._leverage} of {symbol}")
-        told = await self._config(rest, symbol)
-        mode = _MODES.get(told.margin_type)
-        if mode != self._mode or told.leverage != self._leverage:
-            raise Refused(
-                f"{self._venue}: {symbol} has {told.margin_type} margin and leverage "
-                f"{told.leverage} after it was set to {self._mode} and {self._leverage}"
-            )
+        try:
+            await self._settle(rest, symbol)
+            self._settings.confirm(symbol)
+        except Refused as error:
+            told = await self._config(rest, symbol)
+            mode = _MODES.get(told.margin_type)
+            if mode is None or not await self._holds(rest, symbol):
+                raise
+            self._settings.adopt(symbol, Decimal(told.leverage), mode, error)
         request = self._requests.of_symbol("leverageBracket", symbol)
         rows = _brackets(bytes(await _asked(rest, request, msgspec.Raw)))
         name = self._instruments[symbol].venue_symbol
@@ -131,13 +135,31 @@ class UsdmMargin:
         if not tiers:
             # With none every entry would be refused until the next connection.
             raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
-        return MarginTerms(
-            venue=self._venue,
-            symbol=symbol,
-            mode=self._mode,
-            leverage=self._leverage,
-            tiers=tuple(sorted(tiers, key=lambda tier: tier.max_notional)),
-        )
+        return self._settings.terms(symbol, tiers)
+
+    async def _settle(self, rest: SpotRest, symbol: str) -> None:
+        """Make leverage and margin mode those configured. Raises as ``verified``."""
+        leverage, mode = self._settings.leverage, self._settings.mode
+        found = await self._config(rest, symbol)
+        if _MODES.get(found.margin_type) != mode:
+            kind = "ISOLATED" if mode == "isolated" else "CROSSED"
+            request = self._requests.of_symbol("marginType", symbol, marginType=kind)
+            await self._set(rest, request, f"{mode} margin of {symbol}")
+        if found.leverage != leverage:
+            request = self._requests.of_symbol("leverage", symbol, leverage=leverage)
+            await self._set(rest, request, f"leverage {leverage} of {symbol}")
+        told = await self._config(rest, symbol)
+        if (_MODES.get(told.margin_type), told.leverage) != (mode, leverage):
+            raise Refused(
+                f"{self._venue}: {symbol} has {told.margin_type} margin and leverage "
+                f"{told.leverage} after it was set to {mode} and {leverage}"
+            )
+
+    async def _holds(self, rest: SpotRest, symbol: str) -> bool:
+        """Whether the account has a position."""
+        rows = await _asked(rest, self._requests.positions(), list[PositionRisk])
+        name = self._instruments[symbol].venue_symbol
+        return any(row.position_amt for row in rows if row.symbol == name)
 
     async def _config(self, rest: SpotRest, symbol: str) -> _Config:
         request = self._requests.of_symbol("symbolConfig", symbol, 5)

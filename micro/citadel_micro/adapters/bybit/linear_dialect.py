@@ -151,6 +151,7 @@ class LinearDialect(BybitDialect):
                 changed=tuple(
                     (symbol, int(each.updated_time or 0) * MS) for symbol, each in positions.items()
                 ),
+                unsettled=self._margin.changed(positions),
             )
         except VenueViolation as error:
             return Unclear(str(error), anomaly=True)

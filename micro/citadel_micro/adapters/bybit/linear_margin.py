@@ -15,8 +15,8 @@ from citadel_micro.adapters.bybit.messages import number
 from citadel_micro.adapters.bybit.search import asked
 from citadel_micro.adapters.bybit.session import CHECK
 from citadel_micro.core.model.account_events import MarginTier
-from citadel_micro.core.model.events import MarginTerms
 from citadel_micro.shell.venue.dialect import Unclear
+from citadel_micro.shell.venue.margin_settings import MarginSettings, Stated
 from citadel_micro.shell.venue.outcomes import Answered, Fate
 from citadel_proto.errors import PeerUnavailable, Refused, VenueViolation
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.adapters.bybit.requests import BybitRequests
     from citadel_micro.adapters.bybit.session import BybitRest
     from citadel_micro.core.model.account_events import MarginMode
+    from citadel_micro.core.model.events import MarginTerms
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.venue.dialect import Request
 
@@ -104,8 +105,7 @@ class LinearMargin:
         self._venue = venue
         self._requests = requests
         self._instruments = instruments
-        self._leverage = leverage
-        self._mode = mode
+        self._settings = MarginSettings(venue, leverage, mode)
 
     async def verified(self, rest: BybitRest) -> list[MarginTerms]:
         """Verify the account's margin mode, set every symbol's leverage, and read its tiers.
@@ -113,27 +113,43 @@ class LinearMargin:
         Raises:
             PeerUnavailable: the venue does not answer.
             Refused: the account is in another margin mode or in hedge mode, or the venue refuses the
-                leverage.
+                leverage of a symbol without a position.
         """
         account = await self._get(rest, CHECK, _Account)
         mode = MODES.get(account.margin_mode)
-        if mode != self._mode:
+        if mode != self._settings.mode:
             raise Refused(
                 f"{self._venue}: the account's margin mode is {account.margin_mode}, and margin_mode is "
-                f"{self._mode}; it is one for the whole account: set it on the venue's website, or "
-                "configure what the account has"
+                f"{self._settings.mode}; it is one for the whole account: set it on the venue's website, "
+                "or configure what the account has"
             )
         return [await self._terms(rest, symbol) for symbol in self._instruments]
 
+    def changed(self, held: Mapping[str, Position]) -> str:
+        """As ``MarginSettings.changed``. Raises VenueViolation."""
+        return self._settings.changed(
+            Stated(symbol, each.amount, number(each.leverage) or None)
+            for symbol, each in held.items()
+        )
+
     async def _terms(self, rest: BybitRest, symbol: str) -> MarginTerms:
-        if await self._leverage_of(rest, symbol) != self._leverage:
-            await self._set_leverage(rest, symbol)
-            told = await self._leverage_of(rest, symbol)
-            if told != self._leverage:
-                raise Refused(
-                    f"{self._venue}: {symbol} has leverage {told} after it was set to "
-                    f"{self._leverage}"
-                )
+        leverage, mode = self._settings.leverage, self._settings.mode
+        error: Refused | None = None
+        told = await self._position(rest, symbol)
+        if number(told.leverage) != leverage:
+            try:
+                await self._set_leverage(rest, symbol)
+            except Refused as refused:
+                error = refused
+            told = await self._position(rest, symbol)
+        if number(told.leverage) == leverage:
+            self._settings.confirm(symbol)
+        else:
+            text = f"{self._venue}: {symbol} has leverage {told.leverage} after it was set to {leverage}"
+            error = error or Refused(text)
+            if not told.amount:
+                raise error
+            self._settings.adopt(symbol, number(told.leverage), mode, error)
         tiers = await self._get(rest, self._requests.of_symbol("tiers", symbol), _Tiers)
         try:
             read = [
@@ -150,15 +166,9 @@ class LinearMargin:
         if not read:
             # With none every entry would be refused until the next connection.
             raise PeerUnavailable(f"{self._venue} does not tell the tiers of {symbol}")
-        return MarginTerms(
-            venue=self._venue,
-            symbol=symbol,
-            mode=self._mode,
-            leverage=self._leverage,
-            tiers=tuple(sorted(read, key=lambda tier: tier.max_notional)),
-        )
+        return self._settings.terms(symbol, read)
 
-    async def _leverage_of(self, rest: BybitRest, symbol: str) -> Decimal:
+    async def _position(self, rest: BybitRest, symbol: str) -> Position:
         """Raises Refused in hedge mode, too."""
         held = await self._get(rest, self._requests.of_symbol("positions", symbol), Positions)
         if any(row.position_idx for row in held.rows):
@@ -168,11 +178,11 @@ class LinearMargin:
             )
         if not held.rows:
             raise PeerUnavailable(f"{self._venue} says nothing of the leverage of {symbol}")
-        return number(held.rows[0].leverage)
+        return held.rows[0]
 
     async def _set_leverage(self, rest: BybitRest, symbol: str) -> None:
         """Set it; what it is afterwards is read again."""
-        text = str(self._leverage)
+        text = str(self._settings.leverage)
         request = self._requests.of_symbol("leverage", symbol, buyLeverage=text, sellLeverage=text)
         outcome = await rest.ask(request)
         if not isinstance(outcome, Answered):

@@ -200,6 +200,7 @@ class HyperDialect(DialectCore):
                 for symbol, each in held
                 if each.leverage.type == "isolated"
             ),
+            unsettled=self._margin.changed(dict(held)),
         )
 
     async def funding(self, ask: Ask, symbol: str, since_ns: int) -> list[FundingPayment] | Unclear:

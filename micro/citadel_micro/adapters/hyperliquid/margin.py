@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from citadel_micro.adapters.hyperliquid.messages import Leverage
+from citadel_micro.adapters.hyperliquid.messages import Clearing, Leverage
 from citadel_micro.adapters.hyperliquid.requests import query
 from citadel_micro.core.model.account_events import MarginTier
-from citadel_micro.core.model.events import MarginTerms
+from citadel_micro.shell.venue.margin_settings import MarginSettings, Stated
 from citadel_proto.errors import PeerUnavailable, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from citadel_micro.adapters.hyperliquid.messages import Position
     from citadel_micro.adapters.hyperliquid.requests import HyperRequests
     from citadel_micro.adapters.hyperliquid.session import HyperSession
     from citadel_micro.core.model.account_events import MarginMode
+    from citadel_micro.core.model.events import MarginTerms
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.venue.dialect import Request
 
@@ -27,6 +29,7 @@ NO_CAP: Final = Decimal(10) ** 12
 """In place of the largest notional of the last tier, which the venue does not limit."""
 LISTED_NS: Final = 600_000_000_000
 """How long the venue's list of perpetuals is good for; their numbers never change."""
+MODES: Final[Mapping[str, MarginMode]] = {"cross": "cross", "isolated": "isolated"}
 UNIFIED: Final = frozenset({"unifiedAccount", "portfolioMargin"})
 """Kinds of account whose spot coins are margin, too."""
 _ZERO: Final = Decimal(0)
@@ -109,8 +112,7 @@ class HyperMargin:
         self._venue = venue
         self._requests = requests
         self._instruments = instruments
-        self._leverage = leverage
-        self._mode = mode
+        self._settings = MarginSettings(venue, leverage, mode)
 
     async def listed(self, wire: HyperSession) -> Meta:
         """The venue's list, read when that is some time ago. Raises PeerUnavailable."""
@@ -127,7 +129,8 @@ class HyperMargin:
 
         Raises:
             PeerUnavailable: the venue does not answer.
-            Refused: the account's coins are margin, or the venue refuses the settings.
+            Refused: the account's coins are margin, or the venue refuses the settings of a perpetual
+                without a position.
         """
         kind = await asked(wire, self._requests.of_user("userAbstraction", "upkeep"), str)
         if kind in UNIFIED:
@@ -142,35 +145,53 @@ class HyperMargin:
             listed = by_name.get(rules.venue_symbol)
             if listed is None or listed.is_delisted:
                 raise Refused(f"{self._venue} does not list {symbol} (any more)")
-            await self._set(wire, symbol)
-            terms.append(
-                MarginTerms(
-                    venue=self._venue,
-                    symbol=symbol,
-                    mode=self._mode,
-                    leverage=self._leverage,
-                    tiers=meta.tiers(listed),
-                )
-            )
+            try:
+                await self._settle(wire, symbol)
+                self._settings.confirm(symbol)
+            except Refused as error:
+                kind_now, leverage = await self._set_now(wire, symbol)
+                mode = MODES.get(kind_now)
+                if mode is None or not await self._holds(wire, symbol):
+                    raise
+                self._settings.adopt(symbol, Decimal(leverage), mode, error)
+            terms.append(self._settings.terms(symbol, meta.tiers(listed)))
         return terms
 
-    async def _set(self, wire: HyperSession, symbol: str) -> None:
-        wanted = (self._mode, self._leverage)
+    def changed(self, held: Mapping[str, Position]) -> str:
+        """As ``MarginSettings.changed``; of perpetuals without a position nothing is told."""
+        return self._settings.changed(
+            Stated(symbol, each.szi, Decimal(each.leverage.value), each.leverage.type)
+            if (each := held.get(symbol)) is not None
+            else Stated(symbol, _ZERO)
+            for symbol in self._instruments
+        )
+
+    async def _holds(self, wire: HyperSession, symbol: str) -> bool:
+        """Whether the account has a position."""
+        state = await asked(wire, self._requests.of_user("clearinghouseState", "upkeep"), Clearing)
+        coin = self._instruments[symbol].venue_symbol
+        return any(
+            each.position.szi for each in state.asset_positions if each.position.coin == coin
+        )
+
+    async def _settle(self, wire: HyperSession, symbol: str) -> None:
+        """Make leverage and margin mode those configured. Raises as ``verified``."""
+        leverage, mode = self._settings.leverage, self._settings.mode
+        wanted = (mode, leverage)
         if await self._set_now(wire, symbol) == wanted:
             return
-        cross = self._mode == "cross"
         try:
-            await wire.must(self._requests.leverage(symbol, self._leverage, cross=cross))
+            await wire.must(self._requests.leverage(symbol, leverage, cross=mode == "cross"))
         except PeerUnavailable as error:
             raise Refused(
-                f"{self._venue} does not set {symbol} to {self._mode} margin and leverage "
-                f"{self._leverage}: {error}"
+                f"{self._venue} does not set {symbol} to {mode} margin and leverage "
+                f"{leverage}: {error}"
             ) from None
         found = await self._set_now(wire, symbol)
         if found != wanted:
             raise Refused(
                 f"{self._venue}: {symbol} has {found[0]} margin and leverage {found[1]} after it was "
-                f"set to {self._mode} and {self._leverage}"
+                f"set to {mode} and {leverage}"
             )
 
     async def _set_now(self, wire: HyperSession, symbol: str) -> tuple[str, int]:

@@ -166,8 +166,11 @@ class SwapDialect(OkxDialect):
                 if amount(row.margin):
                     margins[symbol] = amount(row.margin)
                 changed[symbol] = max(millis(row.uTime), changed.get(symbol, 0))
+            unsettled = await self._margin.changed(ask, quantities)
         except VenueViolation as error:
             return Unclear(str(error), anomaly=True)
+        if isinstance(unsettled, Unclear):
+            return unsettled
         return Survey(
             open_orders=tuple(facts),
             balances=held.rows,
@@ -175,6 +178,7 @@ class SwapDialect(OkxDialect):
             isolated=tuple(margins.items()),
             changed=tuple(changed.items()),
             updated_ns=held.updated_ns,
+            unsettled=unsettled,
         )
 
     async def funding(self, ask: Ask, symbol: str, since_ns: int) -> list[FundingPayment] | Unclear:

@@ -19,9 +19,9 @@ from citadel_micro.adapters.okx.messages import amount
 from citadel_micro.adapters.okx.requests import MOST_FAMILIES, MOST_INSTRUMENTS
 from citadel_micro.adapters.okx.search import asked
 from citadel_micro.core.model.account_events import MarginTier
-from citadel_micro.core.model.events import MarginTerms
 from citadel_micro.shell.venue.asking import in_parts
 from citadel_micro.shell.venue.dialect import Unclear
+from citadel_micro.shell.venue.margin_settings import MarginSettings, Stated
 from citadel_micro.shell.venue.outcomes import Answered, Fate
 from citadel_proto.errors import PeerUnavailable, Refused, VenueViolation
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from citadel_micro.adapters.okx.requests import OkxRequests
     from citadel_micro.core.model.account_events import MarginMode
+    from citadel_micro.core.model.events import MarginTerms
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.venue.dialect import Ask, Request
 
@@ -95,8 +96,7 @@ class SwapMargin:
         self._venue = venue
         self._requests = requests
         self._instruments = instruments
-        self._leverage = leverage
-        self._mode = mode
+        self._settings = MarginSettings(venue, leverage, mode)
         self._ask = ask
 
     async def verified(self) -> list[MarginTerms]:
@@ -104,20 +104,25 @@ class SwapMargin:
 
         Raises:
             PeerUnavailable: the venue does not answer.
-            Refused: it does not set the leverage.
+            Refused: it does not set the leverage of an instrument without a position.
         """
+        leverage, mode = self._settings.leverage, self._settings.mode
+        refused: dict[str, Refused] = {}
         for symbol, told in (await self._leverages()).items():
-            if told != self._leverage:
-                await self._set(symbol)
-        wrong = {
-            symbol: told
-            for symbol, told in (await self._leverages()).items()
-            if told != self._leverage
-        }
-        for symbol, told in wrong.items():
-            raise Refused(
-                f"{self._venue}: {symbol} has leverage {told} after it was set to {self._leverage}"
-            )
+            if told != leverage:
+                try:
+                    await self._set(symbol)
+                except Refused as error:
+                    refused[symbol] = error
+        for symbol, told in (await self._leverages()).items():
+            if told == leverage:
+                self._settings.confirm(symbol)
+                continue
+            text = f"{self._venue}: {symbol} has leverage {told} after it was set to {leverage}"
+            why = refused.get(symbol) or Refused(text)
+            if not await self._holds(symbol):
+                raise why
+            self._settings.adopt(symbol, told, mode, why)
         marks = {row.instId: row.markPx for row in await self._get(self._requests.marks(), _Mark)}
         tiers: list[_Tier] = []
         families = [_family(each) for each in self._instruments.values()]
@@ -144,13 +149,28 @@ class SwapMargin:
             raise PeerUnavailable(f"{rules.symbol}: the tiers of margin: {error}") from None
         if not worth or not read:
             raise PeerUnavailable(f"{self._venue} does not tell the tiers of {rules.symbol}")
-        return MarginTerms(
-            venue=self._venue,
-            symbol=rules.symbol,
-            mode=self._mode,
-            leverage=self._leverage,
-            tiers=tuple(sorted(read, key=lambda tier: tier.max_notional)),
-        )
+        return self._settings.terms(rules.symbol, read)
+
+    async def changed(self, ask: Ask, quantities: Mapping[str, Decimal]) -> str | Unclear:
+        """As ``MarginSettings.changed``, of these positions: nobody tells when another sets a leverage."""
+        stated: list[Stated] = []
+        names = {each.venue_symbol: symbol for symbol, each in self._instruments.items()}
+        for some in in_parts(list(self._instruments), MOST_INSTRUMENTS):
+            rows = await asked(ask, self._requests.leverages(some), _Leverage)
+            if isinstance(rows, Unclear):
+                return rows
+            stated += [
+                Stated(symbol, quantities.get(symbol, Decimal(0)), amount(row.lever) or None)
+                for row in rows
+                if (symbol := names.get(row.instId)) is not None
+            ]
+        return self._settings.changed(stated)
+
+    async def _holds(self, symbol: str) -> bool:
+        """Whether the account has a position."""
+        name = self._instruments[symbol].venue_symbol
+        rows = await self._get(self._requests.positions(), PositionRow)
+        return any(amount(row.pos) for row in rows if row.instId == name)
 
     async def _leverages(self) -> dict[str, Decimal]:
         found: dict[str, Decimal] = {}
@@ -167,7 +187,8 @@ class SwapMargin:
         return found
 
     async def _set(self, symbol: str) -> None:
-        outcome = await self._ask(self._requests.set_leverage(symbol, self._leverage))
+        leverage = self._settings.leverage
+        outcome = await self._ask(self._requests.set_leverage(symbol, leverage))
         if not isinstance(outcome, Answered):
             raise PeerUnavailable(f"leverage: {outcome.reason}")
         refused = refusal(outcome)
@@ -176,7 +197,7 @@ class SwapMargin:
         if refused.fate is not Fate.REFUSED or refused.clock:
             raise PeerUnavailable(f"leverage: {refused.text}")
         raise Refused(
-            f"{self._venue} does not set leverage {self._leverage} of {symbol}: {refused.text}; "
+            f"{self._venue} does not set leverage {leverage} of {symbol}: {refused.text}; "
             "configure what the account has"
         )
 

@@ -84,12 +84,13 @@ class MarginWatch:
         if self._margin.terms.get(key) != terms:
             self._margin.terms[key] = terms
             self._out.note(
-                "info",
+                "error" if terms.text else "info",
                 "margin_terms",
                 venue=terms.venue,
                 symbol=terms.symbol,
                 mode=terms.mode,
                 leverage=terms.leverage,
+                **({"text": terms.text} if terms.text else {}),  # left out as in earlier journals
             )
 
     def _on_funding_due(self, due: FundingDue, now_ns: int) -> None:

@@ -117,6 +117,9 @@ class MarginTerms:
     leverage: int
     tiers: tuple[MarginTier, ...]
     """By rising notional."""
+    text: str = ""
+    """Why they are not as configured: others have changed them, and the venue does not restore them while
+    there is a position. Empty where they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

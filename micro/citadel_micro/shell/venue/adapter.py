@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         VenueCommand,
     )
     from citadel_micro.shell.venue.cancel_timer import DeadMan, VenueTimer
-    from citadel_micro.shell.venue.dialect import Dialect, Request, WireSession
+    from citadel_micro.shell.venue.dialect import Dialect, Request, Survey, WireSession
     from citadel_micro.shell.venue.facts import Fact
     from citadel_micro.shell.venue.outcomes import Outcome
     from citadel_micro.shell.venue.request_budget import RequestBudget
@@ -331,15 +331,16 @@ class LiveAdapter:
 
     def _found(self, fact: OrderFact) -> None:
         """A query has found an order: where it has ended, the stream says so too, or is mute."""
-        if fact.standing in STREAMED_ENDS and fact.venue_order_id:
-            self._watch.expect_end(
-                fact.venue_order_id, ended_ns=fact.exchange_ns, now_ns=self._now()
-            )
+        order_id, ended_ns = fact.venue_order_id, fact.exchange_ns
+        if fact.standing in STREAMED_ENDS and order_id:
+            self._watch.expect_end(order_id, ended_ns=ended_ns, now_ns=self._now())
 
-    def _surveyed(self, open_orders: tuple[OrderFact, ...], asked_ns: int) -> None:
+    def _surveyed(self, survey: Survey, asked_ns: int) -> None:
         """All open orders of the account: a timer is armed now, since the first order may come next."""
-        self.dead_man.surveyed(open_orders, asked_ns)
+        self.dead_man.surveyed(survey.open_orders, asked_ns)
         self.dead_man.upkeep()
+        if survey.unsettled:
+            self.stream.drop(survey.unsettled)
 
     # the stream
 
@@ -427,8 +428,7 @@ class LiveAdapter:
     def _upkeep(self) -> None:
         self._timer = self._loop.call_later(UPKEEP_S, self._upkeep)
         now_ns = self._now()
-        mute = self._watch.overdue(now_ns) if self.stream.current is not None else ""
-        if mute:
+        if self.stream.current is not None and (mute := self._watch.overdue(now_ns)):
             self.stream.drop(f"the stream is mute: {mute}")
         self.ids.forget_old(now_ns)
         self._check_timers(now_ns)

@@ -105,6 +105,8 @@ class Survey:
     ``VenueSnapshot.changed``."""
     updated_ns: int = 0
     """When the account last changed, on the venue's clock; 0 where it does not say."""
+    unsettled: str = ""
+    """Why leverage and margin mode have to be verified again (``shell.venue.margin_settings``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.account_events import FundingPayment
     from citadel_micro.core.model.commands import QueryOrder, QueryTrades
     from citadel_micro.core.model.events import Event
-    from citadel_micro.shell.venue.dialect import Ask, Dialect, OwnedTrade
+    from citadel_micro.shell.venue.dialect import Ask, Dialect, OwnedTrade, Survey
     from citadel_micro.shell.venue.facts import OrderFact
     from citadel_micro.shell.venue.order_ids import OrderIds
     from citadel_micro.shell.venue.order_reducer import OrderReducer
@@ -51,7 +51,7 @@ class VenueQueries:
         on_anomaly: called with unreadable or impossible answers.
         on_changed: called with the time of the account's last change, in ns of the venue's time.
         on_found: called with the state of an order that a query has found.
-        on_survey: called with all open orders of the account, and the engine time at which they were asked for.
+        on_survey: called with what a survey of the account has shown, and the engine time at which it began.
         now: engine time in ns.
         clock: the venue's time.
         window_ns: how long after its sending an order expires, where that is not known.
@@ -71,7 +71,7 @@ class VenueQueries:
         on_anomaly: Callable[[Anomaly], None],
         on_changed: Callable[[int], None],
         on_found: Callable[[OrderFact], None],
-        on_survey: Callable[[tuple[OrderFact, ...], int], None],
+        on_survey: Callable[[Survey, int], None],
         now: Callable[[], int],
         clock: VenueClock,
         window_ns: int,
@@ -255,7 +255,7 @@ class VenueQueries:
             owner = self._ids.owner(fact.symbol, fact.venue_order_id)
             name = fact.client_id if owner is None else owner.client_id
             rows.append(self._state(name, fact, asked_ns))
-        self._on_survey(survey.open_orders, asked_ns)
+        self._on_survey(survey, asked_ns)
         if survey.updated_ns:
             self._on_changed(no_later(survey.updated_ns, self._clock))
         self._post(

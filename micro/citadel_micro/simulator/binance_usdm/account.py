@@ -126,6 +126,10 @@ class AccountMethods:
         if leverage is None:
             call.query.text("leverage")
             leverage = 0
+        held = self._exchange.position(call.account, symbol)
+        if held.lots and held.isolated and 0 < leverage < held.leverage:
+            text = "Leverage reduction is not supported in Isolated Margin Mode with open positions"
+            raise ApiError(-4161, text)
         try:
             cap = self._exchange.set_leverage(call.account, symbol, leverage)
         except OrderRefused as refused:
