@@ -17,6 +17,7 @@ from freqtrade.persistence import Trade
 
 from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import ccxt_orders as orders
+from citadel_macro import funding
 from citadel_macro.key_guard import disarm, refuse_keys, without_credentials
 from citadel_macro.venues import why_not_served
 
@@ -202,7 +203,7 @@ class AccountMixin(Exchange):
         ]
 
     def _get_funding_fees_from_exchange(self, pair: str, since: datetime | int) -> float:
-        """Funding that micro has booked for the position of ``pair``, less what its trade has.
+        """Funding that micro has booked for the position of ``pair`` since its trade began, less what that has.
 
         Freqtrade keeps with each order what came before it, and adds this to their sum. Before a
         trade's first entry the position is that of the trade before.
@@ -217,14 +218,8 @@ class AccountMixin(Exchange):
             positions = self.link.positions()
         except MicroUnavailable as error:
             raise TemporaryError(str(error)) from error
-        booked = sum(
-            Decimal(repr(order.funding_fee))
-            for trade in trades
-            for order in trade.orders
-            if order.funding_fee
-        )
         paid = sum((Decimal(each.funding) for each in positions if each.symbol == pair), Decimal(0))
-        return float(paid - booked)
+        return float(paid - funding.of_trades(trades))
 
     def load_leverage_tiers(self) -> dict[str, list[dict[str, Any]]]:
         """Leverage tiers without a signed request.

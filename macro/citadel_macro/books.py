@@ -11,8 +11,8 @@ from freqtrade.enums import TradingMode
 from freqtrade.exceptions import DependencyException, TemporaryError
 from freqtrade.persistence import KeyValueStore, Trade
 
+from citadel_macro import funding, tca
 from citadel_macro import late_orders as late
-from citadel_macro import tca
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,19 +93,27 @@ def keep_close_rate(trade: Trade) -> None:
         Trade.commit()  # type: ignore[no-untyped-call]
 
 
+def keep_paid_before(exchange: BridgeMixin, trade: Trade, order_id: str | None) -> None:
+    """Write with a trade what its first entry has found; it outlives a restart then."""
+    before = exchange.take_paid_before(order_id)
+    if before and trade.get_custom_data(funding.BEFORE_KEY) is None:
+        trade.set_custom_data(funding.BEFORE_KEY, str(before))
+
+
 def take_funding(
     exchange: BridgeMixin, trade: Trade, order_id: str | None, told: CcxtOrder
 ) -> None:
-    """Add the funding that came while an exit was worked, before the exit is booked as ended.
+    """Give an exit that has ended the funding that came before it.
 
-    Freqtrade asks for funding at full hours and as it sends an exit, and never after its last one.
+    Freqtrade asks for funding at full hours and as it sends an exit, and never after its last one. With a
+    stop at the exchange it books none at all: what came since the entry would be in no trade.
     """
     if exchange.trading_mode != TradingMode.FUTURES or not order_id or not trade.is_open:
         return
     order = trade.select_order_by_order_id(order_id)
-    if order is None or not order.ft_is_open or order.ft_order_side != trade.exit_side:
+    if order is None or order.ft_order_side == trade.entry_side or order.funding_fee is not None:
         return
-    if told.get("status") == "open":
+    if told["status"] == "open" or not told["filled"]:
         return
     try:
         paid = exchange._get_funding_fees_from_exchange(trade.pair, 0)  # noqa: SLF001 - our own
@@ -113,6 +121,9 @@ def take_funding(
         logger.warning("The funding of %s is that of before its exit: %s", trade.pair, error)
     else:
         trade.set_funding_fees(paid)
+    if order.ft_order_side == "stoploss":
+        order.funding_fee = trade.funding_fee_running or 0.0
+        trade.funding_fee_running = 0.0
 
 
 def record_costs(exchange: BridgeMixin, trade: Trade, order: Order) -> None:

@@ -295,6 +295,7 @@ def _update_trade_state(original: Callable[..., bool], _: object) -> object:
             if late.outlives(trade, order_id):
                 bot.exchange.late_due = True
                 return False  # not booked on a closed trade; ``late.settle`` handles it
+            books.keep_paid_before(bot.exchange, trade, order_id)
             if action_order is not None:
                 books.take_funding(bot.exchange, trade, order_id, action_order)
         return original(bot, trade, order_id, action_order, **kwargs)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from freqtrade.persistence import Order, PairLocks
 
 from citadel_macro import ccxt_orders as orders
+from citadel_macro import funding
 from citadel_macro.account import AccountMixin
 from citadel_macro.notices import Notices
 from citadel_macro.retry_pace import Key, Pace
@@ -54,6 +55,8 @@ class SeenMixin(AccountMixin):
         trade that has been deleted, and must not be booked on the next of its pair."""
         self.unsellable: set[str] = set()
         """Pairs whose rest is below the venue's minimum according to micro."""
+        self._paid_before: dict[str, Decimal] = {}
+        """By the first entry of a trade: funding of the position that it has found."""
         self._requested = threading.Event()
         super().__init__(*args, **kwargs)
 
@@ -78,17 +81,27 @@ class SeenMixin(AccountMixin):
         if not self.link.owns(report):
             return orders.part_of(orders.order_dict(report), self._share_of(report))
         order = orders.order_dict(report, self.link.sent_ns(report))
+        if report.signal_id in self._entries:
+            self._paid_before.setdefault(report.signal_id, funding.paid_before(report))
         if orders.is_terminal(report):
             self._shown.pop(report.signal_id, None)
             self._note_end(report)
             if report.signal_id in self._entries:
                 self._entries.discard(report.signal_id)
+                if not orders.has_filled(report):
+                    self._paid_before.pop(report.signal_id, None)
                 if report.status == "rejected":
                     brief = BOOK_LOCK if report.reason_code in BOOK_CODES else None
                     self.lock(report.symbol, f"{report.reason_code}: {report.reason}", brief)
         else:
             self._shown[report.signal_id] = order["status"]
         return order
+
+    def take_paid_before(self, order_id: str | None) -> Decimal:
+        """Funding of the position that the first entry of a trade has found; given until the entry ends."""
+        if order_id in self._entries:
+            return self._paid_before.get(order_id, Decimal(0))
+        return self._paid_before.pop(order_id or "", Decimal(0))
 
     def _share_of(self, report: ExecutionReport) -> Decimal:
         """How much of an order of others is of a trade of ours; 0 when it is not known."""

@@ -430,7 +430,7 @@ class ScriptedMicro:
             permitted=None,
             fills=tuple(parent.fills),
             balances=self._balances(),
-            position=None,
+            position=self.positions.get(signal.symbol),
             strategy=signal.strategy,
             tag=signal.tag,
             algo=signal.algo,

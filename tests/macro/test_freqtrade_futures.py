@@ -224,6 +224,60 @@ def test_a_trade_that_waits_for_its_entry_has_none_of_the_funding_of_the_one_bef
     micro.scripts.clear()
 
 
+def test_a_stop_that_closes_a_trade_has_the_funding_that_came_before_it(
+    bot: FreqtradeBot, micro: ScriptedMicro, quotes: dict[str, tuple[float, float]]
+) -> None:
+    """Freqtrade books funding with entries and exits, and none with a stop at the exchange."""
+    before = micro.totals["USDT"]
+    assert bot.execute_entry(PAIR, 100.0, is_short=True, leverage_=3.0)
+    trade = Trade.get_open_trades()[0]
+    assert bot.create_stoploss_order(trade, 51_000.0)
+    micro.positions[PAIR] = replace(micro.positions[PAIR], funding="-0.5")
+    bot.update_funding_fees()
+    micro.positions[PAIR] = replace(micro.positions[PAIR], funding="-0.75")
+    quotes[PAIR] = (51_000.0, 51_000.1)
+    until(lambda: bot.handle_stoploss_on_exchange(trade))
+    quotes[PAIR] = (50_000.0, 50_000.1)
+    assert not trade.is_open
+    assert trade.funding_fees == -0.75
+    gained = float(micro.totals["USDT"] - before)
+    assert trade.close_profit_abs == pytest.approx(gained - 0.75, abs=1e-4)
+
+
+def test_a_trade_on_the_rest_of_another_has_none_of_the_funding_of_before(
+    bot: FreqtradeBot, exchange: BridgeMixin, micro: ScriptedMicro
+) -> None:
+    told = ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="told")
+    rest = Decimal("-0.002")
+
+    def settled() -> bool:
+        bot.manage_open_orders()
+        return not Trade.get_open_trades()[0].has_open_orders
+
+    held = micro.positions[PAIR]
+    assert Decimal(held.quantity) == 0
+    micro.positions[PAIR] = replace(held, quantity=str(rest), funding="-0.5")
+    for fraction, further in (("1", "-0.75"), ("0.5", "-1.25")):
+        paid = Decimal(further) - Decimal(micro.positions[PAIR].funding)
+        micro.scripts[PAIR, "sell"] = Script(fraction=fraction)
+        assert bot.execute_entry(PAIR, 140.0, is_short=True, leverage_=3.0)
+        trade = Trade.get_open_trades()[0]
+        bot.manage_open_orders()
+        micro.positions[PAIR] = replace(micro.positions[PAIR], funding=further)
+        bot.manage_open_orders()
+        for order in trade.open_orders:
+            exchange.cancel_order(order.order_id, PAIR)
+        until(settled)
+        bot.update_funding_fees()
+        assert trade.funding_fees == float(paid)
+        assert bot.execute_trade_exit(trade, 50_000.1, told)
+        assert not trade.is_open
+        assert trade.funding_fees == float(paid)
+        assert Decimal(micro.positions[PAIR].quantity) == rest
+    micro.positions[PAIR] = held
+    micro.scripts.clear()
+
+
 def test_a_further_entry_that_outlives_its_short_becomes_a_short_of_its_own(
     bot: FreqtradeBot,
     exchange: BridgeMixin,
