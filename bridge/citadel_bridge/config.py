@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from citadel_bridge.addresses import DEFAULT_MARKET, DEFAULT_SIGNALS
 from citadel_bridge.auth import KeyStore, require_keys
 from citadel_bridge.lane import check_path
 from citadel_bridge.sockets import Endpoint
@@ -29,13 +30,6 @@ from citadel_proto.reason_codes import OWN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DEFAULT_SIGNALS: Final = "tcp://127.0.0.1:5555"
-"""Where a macro publishes signals."""
-DEFAULT_MARKET: Final = "tcp://127.0.0.1:5556"
-"""Where micro publishes books, reports and heartbeats."""
-DEFAULT_COMMAND_SIGNALS: Final = "tcp://127.0.0.1:5557"
-"""Where the command line publishes its signals; micro listens there as well."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _PLAIN: Final = re.compile(r"[!-~]{1,80}", re.ASCII)

@@ -8,11 +8,11 @@ floods gets its turn and no more.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from citadel_bridge.sockets import (
     HIGH_WATER,
@@ -179,8 +179,9 @@ class Link:
     def _is_up(self) -> bool:
         """Whether the connection is up, as far as ZeroMQ knows: the peer may just be quiet."""
         while self._monitor.poll(0):
-            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
-            self._up = event == _UP
+            # The event's number, 16 bits: what pyzmq reads it with imports its asyncio.
+            number, _ = self._monitor.recv_multipart()
+            self._up = int.from_bytes(number[:2], sys.byteorder) == _UP
         return self._up
 
     def join(self, way: Way) -> None:

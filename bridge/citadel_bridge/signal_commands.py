@@ -234,13 +234,13 @@ def _exit_of(report: ExecutionReport, *, wait: bool) -> Exit:
 def _connect(
     connect: str | None, bind: str | None, keys: Path | None, timeout: float
 ) -> HybridConnector:
-    from citadel_bridge import config  # noqa: PLC0415
+    from citadel_bridge import addresses, config  # noqa: PLC0415
     from citadel_bridge.connector import HybridConnector  # noqa: PLC0415
     from citadel_bridge.errors import MicroUnavailable  # noqa: PLC0415
 
     settings = config.ConnectorConfig(
-        signals=bind or config.DEFAULT_COMMAND_SIGNALS,
-        market=(connect or config.DEFAULT_MARKET,),
+        signals=bind or addresses.DEFAULT_COMMAND_SIGNALS,
+        market=(connect or addresses.DEFAULT_MARKET,),
         strategy="cli",
         role="cli",
         keys=keys,

@@ -72,7 +72,7 @@ def record(
     import signal  # noqa: PLC0415 - commands import what they need when invoked
     import threading  # noqa: PLC0415
 
-    from citadel_bridge import config  # noqa: PLC0415
+    from citadel_bridge import addresses  # noqa: PLC0415
     from citadel_bridge.recorder import Recorder  # noqa: PLC0415
     from citadel_bridge.tape_parts import Rotation  # noqa: PLC0415
     from citadel_proto import tape  # noqa: PLC0415
@@ -87,10 +87,10 @@ def record(
         raise BadInput("the file exists", where=f"--out {out}", mend="choose another name")
     recorder = Recorder(
         [
-            *_endpoints(signals or [config.DEFAULT_SIGNALS], keys, "macro"),
-            *_endpoints(command_signals or [config.DEFAULT_COMMAND_SIGNALS], keys, "cli"),
+            *_endpoints(signals or [addresses.DEFAULT_SIGNALS], keys, "macro"),
+            *_endpoints(command_signals or [addresses.DEFAULT_COMMAND_SIGNALS], keys, "cli"),
         ],
-        _endpoints(market or [config.DEFAULT_MARKET], keys, "micro"),
+        _endpoints(market or [addresses.DEFAULT_MARKET], keys, "micro"),
         out,
         rotation=rotation,
         compress=compress,

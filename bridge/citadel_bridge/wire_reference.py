@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from msgspec import NODEFAULT
 from msgspec.inspect import StructType, type_info
 
-from citadel_bridge import auth, config, sockets, upstream
+from citadel_bridge import addresses, auth, sockets, upstream
 from citadel_proto import bounds, codec, feed_parts, messages, tape, topics
 from citadel_proto.errors import InvariantError
 
@@ -54,9 +54,9 @@ def page() -> str:
     return (
         _HEAD
         + _INTRODUCTION.format(
-            signals=config.DEFAULT_SIGNALS,
-            market=config.DEFAULT_MARKET,
-            commands=config.DEFAULT_COMMAND_SIGNALS,
+            signals=addresses.DEFAULT_SIGNALS,
+            market=addresses.DEFAULT_MARKET,
+            commands=addresses.DEFAULT_COMMAND_SIGNALS,
             schema=messages.SCHEMA_VERSION,
             topic=topics.MAX_TOPIC,
             frame=codec.MAX_FRAME,

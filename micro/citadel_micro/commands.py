@@ -119,7 +119,6 @@ def micro(
 
     from citadel_micro.shell import logs  # noqa: PLC0415
     from citadel_micro.shell.config.config import load  # noqa: PLC0415
-    from citadel_micro.shell.config.text import to_toml  # noqa: PLC0415
 
     bridge = {"macros": signals, "command_lines": commands, "market": market, "shard": shard}
     overrides: dict[str, Any] = {
@@ -150,6 +149,8 @@ def micro(
 
     loaded = read()
     if print_config:
+        from citadel_micro.shell.config.text import to_toml  # noqa: PLC0415
+
         typer.echo(to_toml(loaded))
         return Exit.OK
 

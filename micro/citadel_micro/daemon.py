@@ -18,7 +18,7 @@ from citadel_micro.preflight.boot import clear_to_trade, read_keys
 from citadel_micro.preflight.first_run import limits_in_effect
 from citadel_micro.preflight.run_account import account_of, check_account, claim
 from citadel_micro.shell import logs
-from citadel_micro.shell.alerts.watch import AlertWatch, started_watch
+from citadel_micro.shell.alerts.start import started_watch
 from citadel_micro.shell.bridge.bound import bind_uplink
 from citadel_micro.shell.bridge.scope import Scope
 from citadel_micro.shell.clock import STEP_NS, Clock, goes_on_at, mark
@@ -41,7 +41,6 @@ from citadel_micro.shell.ops.machine import check_symbols
 from citadel_micro.shell.ops.watchdog_server import FIRST_WITHIN_S, WatchdogServer, in_command
 from citadel_micro.shell.order_adapter import AdapterSetup
 from citadel_micro.shell.quick_loop import BusyPoll, quicken
-from citadel_micro.shell.rehearsal import Rehearsals
 from citadel_micro.shell.runner import Runner
 from citadel_micro.shell.stats import Stats
 
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import FeedStatus, MarketEvent, StepsChanged
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.model.risk_limits import RiskLimits
+    from citadel_micro.shell.alerts.watch import AlertWatch
     from citadel_micro.shell.bridge.uplink import Uplink
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.instruments.refresher import Refresher
@@ -300,6 +300,8 @@ class Micro:
     ) -> BusyPoll:
         if not self.config.busy_poll:
             return quicken(self._loop, busy_poll=False)
+        from citadel_micro.shell.rehearsal import Rehearsals  # noqa: PLC0415 - on request
+
         rehearsals = Rehearsals(engine.config, instruments, self._adapters, clock.now, self.uplink)
         return quicken(self._loop, busy_poll=True, meanwhile=rehearsals.turn)
 
@@ -372,7 +374,6 @@ class Micro:
                     yields=partial(post.canceling, name),
                 )
             )
-
         for name, adapter in self._adapters.items():
             can = self._orders.abilities(name)
             it = {"amends": can.amends, "dead_man_timer": can.dead_man_timer}

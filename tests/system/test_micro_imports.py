@@ -22,6 +22,10 @@ PROGRAM = (
 LEFT = (
     *("aiohttp", "better_exceptions", "ccxt", "colorama", "cryptography", "ctypes", "freqtrade"),
     *("numpy", "pandas", "prometheus_client", "pygments", "requests", "rich", "sqlite3", "yarl"),
+    *("citadel_bridge.config", "citadel_bridge.lane_ends", "citadel_bridge.zap", "zmq.asyncio"),
+    *("citadel_micro.adapters.live", "citadel_micro.preflight.checks"),
+    *("citadel_micro.shell.alerts.watch", "citadel_micro.shell.keys.key_file"),
+    *("citadel_micro.shell.rehearsal", "citadel_micro.shell.venue"),
     *("citadel_micro.demo", "citadel_micro.offline", "citadel_micro.shell.commands"),
     *("citadel_micro.shell.page", "citadel_micro.simulator", "citadel_micro.watchdog"),
     *(f"citadel_bridge.{each}_commands" for each in ("key", "signal", "tape")),

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from citadel_micro.adapters.live import LiveOrders, with_on_demand
-from citadel_micro.adapters.paper.orders import PaperOrders
 from citadel_proto.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.order_adapter import OrderAdapters
 
-ORDER_ADAPTERS: Final[Mapping[str, OrderAdapters]] = {
-    "paper": PaperOrders(),
-    "live": LiveOrders(),
-}
+MODES: Final = ("paper", "live")
 
 
 def check_venues(config: MicroConfig, orders: OrderAdapters) -> None:
@@ -29,6 +22,8 @@ def check_venues(config: MicroConfig, orders: OrderAdapters) -> None:
     for venue, section in config.venues.items():
         orders.abilities(venue)
         if section.on_demand and not orders.on_demand(venue):
+            from citadel_micro.adapters.live import with_on_demand  # noqa: PLC0415 - as below
+
             raise BadInput(
                 f"{', '.join(section.on_demand)} cannot be followed on demand live at {venue}: the terms "
                 "of each pair are checked or set there before the first order",
@@ -40,11 +35,17 @@ def check_venues(config: MicroConfig, orders: OrderAdapters) -> None:
 
 def orders_of(mode: str) -> OrderAdapters:
     """The makers of a mode. Raises BadInput for one that this version has no adapters of."""
-    made = ORDER_ADAPTERS.get(mode)
-    if made is None:
-        raise BadInput(
-            f"this version has no order adapter for mode {mode!r}",
-            where="mode",
-            allowed=", ".join(ORDER_ADAPTERS),
-        )
-    return made
+    # A run has one mode, and no use for the code of the other.
+    if mode == "paper":
+        from citadel_micro.adapters.paper.orders import PaperOrders  # noqa: PLC0415
+
+        return PaperOrders()
+    if mode == "live":
+        from citadel_micro.adapters.live import LiveOrders  # noqa: PLC0415
+
+        return LiveOrders()
+    raise BadInput(
+        f"this version has no order adapter for mode {mode!r}",
+        where="mode",
+        allowed=", ".join(MODES),
+    )

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from citadel_micro.preflight.checks import OF_KEY, Expected, judge
 from citadel_micro.preflight.first_run import capped_venues
-from citadel_micro.shell.account_facts import AccountQuery
-from citadel_micro.shell.keys.key_file import read_key_file
 from citadel_proto.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -19,12 +16,15 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.preflight.checks import Check
-    from citadel_micro.shell.account_facts import AccountInspector
+    from citadel_micro.shell.account_facts import AccountInspector, AccountQuery
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.keys.api_key import ApiKey
     from citadel_micro.shell.order_adapter import OrderAdapters
 
 log: Final = structlog.get_logger("preflight")
+
+
+# What only a live run needs is imported where it begins: on paper none of it is.
 
 
 def read_keys(config: MicroConfig) -> dict[str, ApiKey]:
@@ -61,6 +61,8 @@ def read_watchdog_keys(config: MicroConfig) -> dict[str, ApiKey]:
 
 
 def _read_key(config: MicroConfig, venue: str, path: Path) -> ApiKey:
+    from citadel_micro.shell.keys.key_file import read_key_file  # noqa: PLC0415 - as above
+
     key = read_key_file(path.expanduser())
     for what, of_key, wanted, setting in (
         ("venue", key.venue, venue, f"[venues.{venue}]"),
@@ -123,6 +125,8 @@ async def ask(
         instruments: rules that orders will be made by, by unified symbol.
         now: this machine's clock.
     """
+    from citadel_micro.preflight.checks import Expected, judge  # noqa: PLC0415 - as above
+
     facts = await inspector.facts(query_of(config, key, instruments, now))
     return judge(
         facts,
@@ -143,6 +147,8 @@ async def check_watchdog(
     Raises:
         Refused: with every reason. Otherwise as ``ask``.
     """
+    from citadel_micro.preflight.checks import OF_KEY  # noqa: PLC0415 - as above
+
     require_clear(
         key.venue,
         [each for each in await ask(inspector, config, key, {}, now) if each.name in OF_KEY],
@@ -163,6 +169,9 @@ async def ask_watchdog(
     path = config.venues[key.venue].watchdog_key_file
     if path is None:
         return []
+    from citadel_micro.preflight.checks import OF_KEY  # noqa: PLC0415 - as above
+    from citadel_micro.shell.keys.key_file import read_key_file  # noqa: PLC0415
+
     second = read_key_file(path.expanduser())
     if (second.venue, second.network, second.account) != (key.venue, key.network, key.account):
         raise BadInput(
@@ -192,6 +201,8 @@ def query_of(
     now: Callable[[], int],
 ) -> AccountQuery:
     """The account to query, and what about it. Arguments as of ``ask``."""
+    from citadel_micro.shell.account_facts import AccountQuery  # noqa: PLC0415 - as above
+
     return AccountQuery(
         venue=key.venue,
         key=key,

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from citadel_micro.shell.alerts.rules import Alert, AlertRules, Condition
-from citadel_micro.shell.alerts.sender import Sender
 from citadel_micro.shell.keys.redaction import REDACTOR
 from citadel_micro.shell.ops.health import reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AsyncExitStack
 
     from citadel_micro.core.model.commands import Note
+    from citadel_micro.shell.alerts.sender import Sender
     from citadel_micro.shell.config.model import AlertsSection
     from citadel_micro.shell.ops.health import Vitals
 
@@ -141,27 +140,6 @@ class AlertWatch:
         with suppress(TimeoutError):
             return await asyncio.wait_for(asyncio.to_thread(self._sender.send, alert), SEND_S)
         return [f"no answer within {SEND_S:g} s"]
-
-
-def started_watch(
-    section: AlertsSection, vitals: Vitals, parts: AsyncExitStack
-) -> AlertWatch | None:
-    """The watch that a configuration asks for, started; None where it asks for none.
-
-    Args:
-        section: of the configuration.
-        vitals: the run.
-        parts: closes it with the run.
-
-    Raises:
-        BadInput: see ``Sender``.
-    """
-    if section.urls_file is None:
-        return None
-    watch = AlertWatch(vitals, section, Sender(section.urls_file))
-    watch.start()
-    parts.push_async_callback(watch.close)
-    return watch
 
 
 def _said(task: asyncio.Task[None]) -> None:

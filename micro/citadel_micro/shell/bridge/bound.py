@@ -8,7 +8,6 @@ import zmq
 
 from citadel_bridge.auth import KeyStore
 from citadel_bridge.sockets import Endpoint
-from citadel_bridge.zap import ZapGuard
 from citadel_micro.shell.bridge.uplink import Uplink, UplinkConfig
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from citadel_bridge.channels import Context
+    from citadel_bridge.zap import ZapGuard
     from citadel_micro.shell.clock import Clock
     from citadel_micro.shell.config.config import MicroConfig
     from citadel_micro.shell.stats import Stats
@@ -40,8 +40,11 @@ def bind_uplink(
     parts.callback(context.term)
     store = None if bridge.keys is None else KeyStore(bridge.keys)
     server = None if store is None else store.server("micro")
-    guard = None if server is None else ZapGuard(context, server.allow, server.renew)
-    if guard is not None:
+    guard: ZapGuard | None = None
+    if server is not None:
+        from citadel_bridge.zap import ZapGuard  # noqa: PLC0415 - with keys only
+
+        guard = ZapGuard(context, server.allow, server.renew)
         guard.start()
         parts.callback(guard.close)
     signals, operators = (

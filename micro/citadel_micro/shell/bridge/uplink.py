@@ -14,7 +14,6 @@ import structlog
 from citadel_bridge.auth import ServerKeys
 from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.gap_detector import Sequences
-from citadel_bridge.lane_ends import LaneServer
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishReport, PublishRisk
 from citadel_micro.core.model.events import MacroBeat, SignalReceived, TradeTick
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from citadel_bridge.channels import Context
+    from citadel_bridge.lane_ends import LaneServer
     from citadel_micro.core.marketdata.market_book import MarketBook
     from citadel_micro.core.model.commands import Publication
     from citadel_micro.core.model.events import MarketEvent
@@ -128,6 +128,8 @@ class Uplink:
         self.market_address = self._publisher.address
         self._lanes: LaneServer | None = None
         if config.lane is not None:
+            from citadel_bridge.lane_ends import LaneServer  # noqa: PLC0415 - most have none
+
             try:
                 self._lanes = LaneServer(loop, config.lane)
             except BaseException:

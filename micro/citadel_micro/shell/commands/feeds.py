@@ -73,8 +73,8 @@ def feeds(
     conflated, which is counted, and trades wait. The venue's clock is shown as its offset from ours
     in ms, ± half the fastest round trip.
     """
+    from citadel_bridge.addresses import DEFAULT_MARKET  # noqa: PLC0415
     from citadel_bridge.auth import check_endpoint  # noqa: PLC0415 - commands import late
-    from citadel_bridge.config import DEFAULT_MARKET  # noqa: PLC0415
     from citadel_bridge.durations import seconds_of  # noqa: PLC0415
     from citadel_micro.shell.config.urls import HTTP, checked_url  # noqa: PLC0415
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from citadel_bridge.auth import is_local
-from citadel_bridge.lane import check_path
 from citadel_micro.core.algos import algorithm
 from citadel_micro.core.algos.base import checked
 from citadel_micro.shell.config.live_checks import (
@@ -106,6 +105,8 @@ def _cross_checks(config: MicroConfig, origins: Origins) -> None:
                         mend="make keys with `citadel keys make DIR` and set bridge.keys = DIR",
                     )
     if config.bridge.lane is not None:
+        from citadel_bridge.lane import check_path  # noqa: PLC0415 - most have none
+
         check_path(config.bridge.lane, origins.where(("bridge", "lane")))
     for address in config.bridge.macros:
         if address in config.bridge.command_lines:

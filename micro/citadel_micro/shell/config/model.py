@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from citadel_bridge.config import DEFAULT_COMMAND_SIGNALS, DEFAULT_MARKET, DEFAULT_SIGNALS
+from citadel_bridge.addresses import DEFAULT_COMMAND_SIGNALS, DEFAULT_MARKET, DEFAULT_SIGNALS
 from citadel_micro.core.model.account_events import MarginMode  # noqa: TC001 - pydantic reads it
 from citadel_micro.shell.config.risk_section import RiskSection, risk_limits
 from citadel_micro.shell.config.section import (
