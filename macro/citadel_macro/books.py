@@ -126,6 +126,20 @@ def take_funding(
         trade.funding_fee_running = 0.0
 
 
+def look_for_fee(trade: Trade, order_id: str | None, told: CcxtOrder) -> None:
+    """Have Freqtrade look for what a further entry has paid in coins as it ends.
+
+    It looks for the fee of one entry, and for that of a further one in its next loop, of the last and only
+    while none is open. Where a further entry has replaced one that had filled in part, or two have ended in
+    one loop, the amount of the trade stays more than what was received, and its stop more than can be sold.
+    """
+    order = trade.select_order_by_order_id(order_id) if order_id else None
+    if order is None or order.ft_order_side != trade.entry_side or order.ft_fee_base is not None:
+        return
+    if told["status"] != "open" and told["filled"]:
+        trade.fee_open_currency = None
+
+
 def record_costs(exchange: BridgeMixin, trade: Trade, order: Order) -> None:
     """Write what an order cost (see ``tca.summary``) into the custom data of its trade."""
     report = exchange.link.report(order.order_id)

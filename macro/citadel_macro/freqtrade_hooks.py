@@ -298,6 +298,7 @@ def _update_trade_state(original: Callable[..., bool], _: object) -> object:
             books.keep_paid_before(bot.exchange, trade, order_id)
             if action_order is not None:
                 books.take_funding(bot.exchange, trade, order_id, action_order)
+                books.look_for_fee(trade, order_id, action_order)
         return original(bot, trade, order_id, action_order, **kwargs)
 
     return update_trade_state

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from freqtrade.enums import ExitCheckTuple, ExitType, State
 from freqtrade.exceptions import DependencyException
-from freqtrade.persistence import PairLocks, Trade
+from freqtrade.persistence import Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import impatient, running
+from freqtrade_kit import impatient, running, unlock
 from process_kit import until
 from scripted_orders import Script
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OWN: Final = Decimal(100_000)
 """Coins that are no trade's."""
-COINS: Final = ("ADA", "BTC", "DOGE", "ETH", "SOL", "XRP")
+COINS: Final = ("ADA", "BTC", "DOGE", "SOL", "XRP")
 FEE: Final = Decimal("0.001")
 
 
@@ -64,9 +64,7 @@ def _fresh(rig: Rig) -> Iterator[None]:
     for trade in Trade.get_open_trades():
         RPC(rig.bot)._rpc_force_exit(str(trade.id))
     rig.until(lambda: not Trade.get_open_trades())
-    for pair in rig.quotes:
-        PairLocks.unlock_pair(pair, side="*")
-        PairLocks.unlock_pair(pair, side="long")
+    unlock(*rig.quotes)
 
 
 def entered(rig: Rig, pair: str) -> Any:  # noqa: ANN401 - a Trade
@@ -240,3 +238,31 @@ def test_a_trade_of_which_half_is_sold_is_reloaded_as_it_is(rig: Rig) -> None:
     assert trade.is_open
     assert trade.amount == pytest.approx(half)
     assert trade.has_open_sl_orders
+
+
+def test_what_each_entry_has_paid_in_coins_is_no_part_of_the_amount(rig: Rig) -> None:
+    """Also of one that had filled in part when another one replaced it, and of two in one loop."""
+    pair = "ETH/USDT"  # of which the wallet has nothing else
+    trade = entered(rig, pair)
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0.5")
+    rig.strategy.adjust = {pair: 20_000.0}
+    rig.until(lambda: len(trade.orders) >= 3 and trade.open_orders)
+    rig.micro.scripts[pair, "buy"] = Script(fraction="0")
+    rig.strategy.adjust = {pair: 10_000.0}
+    rig.until(lambda: len(trade.select_filled_orders("buy")) == 2 and trade.open_orders)
+    (last,) = trade.open_orders
+    rig.micro.parents[last.order_id].script = Script()
+    rig.micro.scripts.clear()
+    rig.until(lambda: not trade.has_open_orders)
+    for _ in range(2):
+        assert rig.bot.execute_entry(pair, 10_000.0, trade=trade, mode="pos_adjust")
+    rig.until(lambda: trade.has_open_sl_orders)
+    entries = trade.select_filled_orders("buy")
+    assert len(entries) == 5
+    for order in entries:
+        paid = sum(Decimal(fill.fee) for fill in rig.micro.parents[order.order_id].fills)
+        assert order.ft_fee_base == pytest.approx(float(paid), rel=1e-12), order
+    held = rig.micro.totals["ETH"]
+    assert 0 <= float(held) - trade.amount < 1e-3
+    (stop,) = trade.open_sl_orders
+    assert stop.amount <= float(held)
