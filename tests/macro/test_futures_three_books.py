@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from key_kit import write_key
 from live_desk import ROOMY
-from process_kit import Program
+from process_kit import Program, until
 from stock_exchange import Exchange
 from stock_freqtrade import StockFreqtrade
 
@@ -141,18 +141,58 @@ def round_trip(
     assert trade["close_profit_abs"] == pytest.approx(float(moved(exchange, pair)), abs=1e-6)
 
 
-def closed_by_hand(bot: StockFreqtrade, exchange: Exchange, pair: str, *, short: bool) -> None:
-    """In by Freqtrade, and out by a person at the exchange."""
-    before = moved(exchange, pair)
-    symbol = pair.partition(":")[0].replace("/", "")
-    number = bot.ask("POST", "forceenter", pair=pair, side="short" if short else "long")["trade_id"]
+def entered(bot: StockFreqtrade, pair: str, *, short: bool) -> dict[str, Any]:
+    """A trade that has wholly filled."""
+    side = "short" if short else "long"
+    number = bot.ask("POST", "forceenter", pair=pair, side=side)["trade_id"]
     trade: dict[str, Any] = bot.until(
         lambda: t if (t := bot.trade(number))["amount"] and not t["has_open_orders"] else None
     )
+    return trade
+
+
+def fund(exchange: Exchange, micro: Program, pair: str, rate: str) -> Decimal:
+    """The exchange settles funding, and micro books it; what was paid."""
+    before = moved(exchange, pair, "funding")
+    symbol = pair.partition(":")[0].replace("/", "")
+    exchange.operate("POST", "funding", symbol=symbol, rate=rate, now=True)
+    total = moved(exchange, pair, "funding")
+    until(lambda: booked(micro, pair) == total, 60)
+    return total - before
+
+
+def closed_by_hand(
+    bot: StockFreqtrade, exchange: Exchange, micro: Program, pair: str, *, short: bool
+) -> None:
+    """In by Freqtrade, funding, and out by a person at the exchange."""
+    before = moved(exchange, pair)
+    symbol = pair.partition(":")[0].replace("/", "")
+    trade = entered(bot, pair, short=short)
+    number = trade["trade_id"]
+    paid = fund(exchange, micro, pair, "-0.0003" if short else "0.0002")
     out = {"side": "BUY" if short else "SELL", "reduceOnly": "true", "path": "/fapi/v1/order"}
     exchange.order(ACCOUNT, symbol, quantity=f"{Decimal(repr(trade['amount'])):f}", **out)
     trade = bot.until(lambda: t if (t := bot.trade(number))["exit_reason"] == "exchange" else None)
     assert not trade["is_open"]
+    assert trade["funding_fees"] == pytest.approx(float(paid), rel=1e-9)
+    made = float(moved(exchange, pair) - before)
+    assert trade["close_profit_abs"] == pytest.approx(made, abs=1e-6)
+
+
+def closed_by_a_stop(
+    bot: StockFreqtrade, exchange: Exchange, micro: Program, pair: str, *, short: bool
+) -> None:
+    """In by Freqtrade, funding, and out by the stop that micro holds."""
+    before = moved(exchange, pair)
+    trade = entered(bot, pair, short=short)
+    paid = fund(exchange, micro, pair, "-0.0002" if short else "0.0003")
+    near = bot.database.parent / f"stop {pair.partition('/')[0]}"
+    near.touch()
+    number = trade["trade_id"]
+    trade = bot.until(lambda: None if (t := bot.trade(number))["is_open"] else t, 300)
+    near.unlink()
+    assert trade["exit_reason"] == "stoploss_on_exchange"
+    assert trade["funding_fees"] == pytest.approx(float(paid), rel=1e-9)
     made = float(moved(exchange, pair) - before)
     assert trade["close_profit_abs"] == pytest.approx(made, abs=1e-6)
 
@@ -181,8 +221,10 @@ def test_three_books_of_futures_agree(
     ) as bot:
         round_trip(bot, exchange, micro, LONG, short=False)
         round_trip(bot, exchange, micro, SHORT, short=True)
-        closed_by_hand(bot, exchange, LONG, short=False)
-        closed_by_hand(bot, exchange, SHORT, short=True)
+        closed_by_hand(bot, exchange, micro, LONG, short=False)
+        closed_by_hand(bot, exchange, micro, SHORT, short=True)
+        closed_by_a_stop(bot, exchange, micro, LONG, short=False)
+        closed_by_a_stop(bot, exchange, micro, SHORT, short=True)
     told = ledger(exchange)
     assert micro.end(signal.SIGTERM) == 0
 
@@ -226,7 +268,7 @@ def test_three_books_of_futures_agree(
         cost = sum((each.quantity * each.price for each in fills), Decimal(0))
         assert order.filled == float(quantity)
         assert order.average == pytest.approx(float(cost / quantity), rel=1e-12)
-    assert [trade.open for trade in trades] == [False] * 4
+    assert [trade.open for trade in trades] == [False] * 6
     # And the audit, which knows the same rules by itself, finds nothing.
     path = tmp_path / "ledger.json"
     path.write_text(json.dumps(told))
@@ -236,3 +278,35 @@ def test_three_books_of_futures_agree(
     assert audited.differences == ()
     assert [each.pair for each in audited.positions] == [LONG, SHORT]
     assert all(each.freqtrade_funding for each in audited.positions)
+
+
+@pytest.mark.campaign
+def test_a_trade_beside_somebody_elses_position_has_what_was_paid_since_it_was_opened(
+    tmp_path: Path,
+    exchange: Exchange,
+    bridge: dict[str, Any],
+    micro: Program,
+    free_port: Callable[[], int],
+) -> None:
+    folder = tmp_path / "macro"
+    folder.mkdir()
+    by_hand = {"path": "/fapi/v1/order"}
+    with StockFreqtrade(
+        folder,
+        exchange,
+        ACCOUNT,
+        free_port(),
+        pairs=(LONG, SHORT),
+        bridge=bridge,
+        strategy="PuppetBothWays",
+        unfilledtimeout={"entry": 60, "exit": 60, "exit_timeout_count": 0, "unit": "seconds"},
+    ) as bot:
+        exchange.order(ACCOUNT, "BTCUSDT", "BUY", "0.02", **by_hand)
+        assert fund(exchange, micro, LONG, "0.0003") < 0
+        trade = entered(bot, LONG, short=False)
+        paid = fund(exchange, micro, LONG, "0.0002")
+        assert bot.leave(trade["trade_id"])["result"]
+        number = trade["trade_id"]
+        trade = bot.until(lambda: None if (t := bot.trade(number))["is_open"] else t)
+        assert trade["funding_fees"] == pytest.approx(float(paid), rel=1e-9)
+        exchange.order(ACCOUNT, "BTCUSDT", "SELL", "0.02", reduceOnly="true", **by_hand)

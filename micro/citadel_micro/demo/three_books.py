@@ -17,7 +17,7 @@ All exact, in decimals. Freqtrade keeps fees as rates: these are held against mi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from citadel_micro.demo.ledger import MS, UNIT, LedgerFill, OrderFills, added, c
 from citadel_micro.demo.position_books import PositionBooks, compare_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from citadel_micro.core.model.commands import FillView, PublishReport
     from citadel_micro.demo.freqtrade_books import BookedOrder, BookedTrade
@@ -94,7 +94,9 @@ def compare_ledger(
         reports: micro's last report of every parent order, by signal id.
         account: micro's balances and positions.
     """
-    booked = list(orders)
+    listed = list(trades)
+    shorts = {each.trade_id for each in listed if each.short}
+    booked = [_sided(order, shorts) for order in orders]
     parents = {fill.child_id: name for name, each in reports.items() for fill in each.fills}
     by_parent: dict[str, list[LedgerFill]] = {}
     for fill in ledger.fills:
@@ -108,7 +110,7 @@ def compare_ledger(
     differences += _order_differences(booked, by_parent)
     moved = tuple(_moved(ledger, booked, reports, account.balances))
     differences += [text for each in moved if not each.agrees for text in _said(each)]
-    positions = compare_positions(ledger, list(trades), account.positions) if ledger.futures else ()
+    positions = compare_positions(ledger, listed, account.positions) if ledger.futures else ()
     differences += [text for each in positions for text in each.differences]
     legs: dict[tuple[int, str], list[LedgerFill]] = {}
     for order in booked:
@@ -122,6 +124,13 @@ def compare_ledger(
         differences=tuple(differences),
         positions=positions,
     )
+
+
+def _sided(order: BookedOrder, shorts: Collection[int]) -> BookedOrder:
+    """An order with the side that it traded on, where Freqtrade calls it a stop only."""
+    if order.side in {"buy", "sell"}:
+        return order
+    return replace(order, side="buy" if order.trade_id in shorts else "sell")
 
 
 _Key = tuple[str, str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -126,9 +127,9 @@ class Books:
     orders: tuple[BookedOrder, ...]
     balances: dict[str, Decimal]
 
-    def compare(self) -> ThreeBooks:
+    def compare(self, *trades: BookedTrade) -> ThreeBooks:
         account = MicroAccount(balances=self.balances, positions={})
-        return compare_ledger(self.ledger, self.orders, (), self.reports, account)
+        return compare_ledger(self.ledger, self.orders, trades, self.reports, account)
 
     def with_fills(self, *fills: LedgerFill) -> Books:
         """The exchange has these fills, and the balances that they make."""
@@ -171,6 +172,22 @@ def test_equal_books_agree_by_every_figure() -> None:
     spent = Decimal("1.2") * Decimal("100.1") + Decimal("0.8") * Decimal("100.2")
     assert cash.freqtrade_traded == Decimal("1.9") * Decimal("101.5") - spent
     assert found.leg(1, "buy").average == spent / 2
+    assert found.leg(1, "sell").quantity == Decimal("1.9")
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_stop_has_traded_on_the_side_of_its_trades_exit(short: bool) -> None:
+    books = equal_books()
+    bought, sold = books.orders
+    orders = (
+        (replace(bought, side="stoploss"), sold)
+        if short
+        else (bought, replace(sold, side="stoploss"))
+    )
+    trade: Any = SimpleNamespace(trade_id=1, short=short)
+    found = replace(books, orders=orders).compare(trade)
+    assert found.differences == ()
+    assert found.leg(1, "buy").quantity == Decimal(2)
     assert found.leg(1, "sell").quantity == Decimal("1.9")
 
 
