@@ -22,7 +22,7 @@ from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
 
 from citadel_bridge.errors import MicroUnavailable
-from citadel_macro import books
+from citadel_macro import books, fee_rates
 from citadel_macro import closed_by_others as others
 from citadel_macro import late_orders as late
 from citadel_macro import manual_orders as byhand
@@ -304,6 +304,17 @@ def _update_trade_state(original: Callable[..., bool], _: object) -> object:
     return update_trade_state
 
 
+def _handle_order_fee(original: Callable[..., None], _: object) -> object:
+    def handle_order_fee(
+        bot: FreqtradeBot, trade: Trade, order_obj: Order, order: CcxtOrder
+    ) -> None:
+        original(bot, trade, order_obj, order)
+        if isinstance(bot.exchange, BridgeMixin):
+            fee_rates.note(bot.exchange, trade, order_obj, order)
+
+    return handle_order_fee
+
+
 def _delete(original: Callable[[Trade], None], bridge: Callable[[], BridgeMixin | None]) -> object:
     def delete(trade: Trade) -> None:
         exchange = bridge()
@@ -370,6 +381,7 @@ _OF_TRADING: tuple[tuple[Any, str, Callable[[Any, Any], object]], ...] = (
     (FreqtradeBot, "handle_cancel_exit", _handle_cancel_exit),
     (FreqtradeBot, "create_stoploss_order", _create_stoploss_order),
     (FreqtradeBot, "update_trade_state", _update_trade_state),
+    (FreqtradeBot, "handle_order_fee", _handle_order_fee),
     (Trade, "delete", _delete),
     (Worker, "_sleep", _sleep),
     *(

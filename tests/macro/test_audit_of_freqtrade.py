@@ -127,6 +127,16 @@ def test_a_further_entry_after_a_part_was_sold_is_averaged_with_what_is_left(
     assert text == "trade 1 (AAA/USDT): open rate 83.33 in Freqtrade, 75 in micro"
 
 
+def test_the_rate_of_several_entries_is_that_of_one_or_their_mean(database: Path) -> None:
+    told = emptied(database, SPOT_IN_QUOTE)
+    told.enter([(Decimal(100), Decimal(30))], "0.001")
+    told.enter([(Decimal(50), Decimal(20))], "0.0002")
+    for rate, found in ((0.0002, 0), (0.001, 0), (0.0008, 0), (0.00075, 1), (0.0006, 1)):
+        told.trade.fee_open = rate
+        Trade.commit()  # type: ignore[no-untyped-call]
+        assert len(told.audit().differences) == found, rate
+
+
 def test_what_an_open_order_fills_counts_when_it_is_over(database: Path) -> None:
     told = emptied(database, SPOT)
     told.enter([(Decimal(100), Decimal(2))])

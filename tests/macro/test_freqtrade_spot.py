@@ -64,6 +64,36 @@ def test_a_round_trip_leaves_equal_books(rig: Rig) -> None:
     assert rig.bot.wallets.get_total("USDT") == float(rig.micro.totals["USDT"])
 
 
+def test_the_profit_of_several_entries_and_exits_is_what_the_wallet_has_gained(rig: Rig) -> None:
+    """Freqtrade takes the last entry's fee for that of all, and after it for that of the exits, too."""
+    pair = "BTC/USDT"
+    unlock(pair)
+    rig.micro.scripts.clear()
+    usual, wallet = rig.micro.fee, rig.micro.totals
+    before = wallet["USDT"], wallet.get("BTC", Decimal(0))
+    bid, ask = rig.quotes[pair]
+    rig.micro.fee = Decimal("0.0002")
+    rig.strategy.enter = {pair}
+    trade = rig.until(
+        lambda: rig.trade(pair) and not rig.trade(pair).has_open_orders and rig.trade(pair)
+    )
+    rig.strategy.enter = set()
+    for stake, fee in ((3_000, "0.001"), (-2_000, "0.0003"), (1_000, "0.0005")):
+        rig.micro.fee = Decimal(fee)
+        rig.quotes[pair] = (rig.quotes[pair][0] * 1.001, rig.quotes[pair][1] * 1.001)
+        count = len(trade.select_filled_orders())
+        rig.strategy.adjust = {pair: float(stake)}
+        rig.until(lambda: len(trade.select_filled_orders()) > count)  # noqa: B023 - at once
+    rig.micro.fee = Decimal("0.0007")
+    rig.strategy.leave = {pair}
+    rig.until(lambda: not trade.is_open)
+    rig.quotes[pair], rig.micro.fee = (bid, ask), usual
+    gained = wallet["USDT"] - before[0]
+    left = (wallet["BTC"] - before[1]) * Decimal(str(trade.close_rate))
+    # A fee in coins counts at its rate of what is left, not of what was bought: a millionth of it all.
+    assert trade.close_profit_abs == pytest.approx(float(gained + left), abs=5e-3)
+
+
 def test_a_rejected_entry_locks_its_pair_and_says_why(rig: Rig) -> None:
     rig.micro.scripts["ETH/USDT", "buy"] = Script(reject="MAX_POSITION")
     rig.strategy.enter = {"ETH/USDT"}

@@ -11,7 +11,7 @@ Freqtrade's side is read from its own SQLite file, micro's from the reports in i
   when it closed the trade because that was too small to sell. Its close rate is that of its last exit;
   Freqtrade itself drops it when an exit fills while it is being canceled.
 - Fees: Freqtrade keeps the first exit's as money. Of entries it keeps the rate of one, rounded to eight
-  digits. What it deducted from an amount must be what the venue took.
+  digits; macro has it keep the mean of several, by their values. What it deducted from an amount must be what the venue took.
 - Every order must be of the owner of these books. Orders of other owners are counted and are no
   difference; an order of theirs in these books is one, unless it has closed what a trade held. Of
   such an order the books have the part that was theirs, at its average.
@@ -26,6 +26,7 @@ import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from operator import mul
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.demo import ownership
@@ -315,11 +316,11 @@ def _check_close(trade: BookedTrade, exits: list[PublishReport], differences: li
 def _check_rate(
     differences: list[str], where: str, trade: BookedTrade, entries: list[PublishReport]
 ) -> None:
-    """The rate of one entry's fee. A fee in a third currency is not compared."""
+    """The rate of one entry's fee, or of all. A fee in a third currency is not compared."""
     base, _, rest = trade.pair.partition("/")
     quote = rest.partition(":")[0]
     amount = fees = Decimal(0)
-    rates = []
+    rates, values = [], []
     for report in entries:
         currencies = {fill.fee_currency for fill in report.fills}
         fee = sum((fill.fee for fill in report.fills), Decimal(0))
@@ -331,9 +332,11 @@ def _check_rate(
         amount += paid_on
         fees += fee
         rates.append(fee / paid_on)
+        values.append(sum((fill.price * fill.quantity for fill in report.fills), Decimal(0)))
+    mean = sum(map(mul, rates, values), Decimal(0)) / sum(values, Decimal(0))
     booked = trade.fee_open_rate
     rounded = {round(float(rate), RATE_PLACES) for rate in rates}
-    if booked not in rounded and not any(_same(booked, rate) for rate in rates):
+    if booked not in rounded and not any(_same(booked, rate) for rate in (*rates, mean)):
         differences.append(
             f"{where} fee {booked * float(amount)!r} in Freqtrade, {fees} in micro (rate "
             f"{booked!r}, {', '.join(f'{rate:.8f}' for rate in rates)})"
