@@ -8,14 +8,14 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ports
 import pytest
 import quick_start
 import structlog
 from effort import LONG, examples, take_no_constants
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from leftovers import forget_failed
 
@@ -103,12 +103,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     count: Counter[Path] = Counter(item.path for item in items)
-    groups = {path: pytest.mark.xdist_group(str(path.relative_to(ROOT))) for path in count}
-    for item in items:
-        # Tests of a file share what is slow to start, and some go on where another has ended. Random ones
-        # of a file are the longest of the campaign, and stand alone.
-        if not is_hypothesis_test(getattr(item, "obj", None)):
-            item.add_marker(groups[item.path])
     limit: Counter[Path] = Counter()
     for item in items:
         marker = item.get_closest_marker("timeout")
@@ -122,6 +116,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     place = {path: number for number, path in enumerate(order)}
     items.sort(key=lambda item: place[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)  # some environments have no xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - of xdist
+    """Of ``--dist loadgroup`` keep what it is for (see there); else, xdist's own."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from campaign_order import FilesAndRandomTests  # noqa: PLC0415 - where xdist is
+
+    return FilesAndRandomTests(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +147,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         if item.session.testsfailed > failed:
             forget_failed()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """A connection, pipe or loop that a test leaves open fails its own file, and each time.
+
+    In a ring of references it is found by the next full collection only, which is in any later test of the
+    worker or in none. What lives on is not looked at again: a collection is then of what the file has made.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

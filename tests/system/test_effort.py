@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from campaign_order import FilesAndRandomTests
 from effort import chosen, table
 
 if TYPE_CHECKING:
@@ -47,3 +48,13 @@ def test_one_target_runs_what_the_other_leaves_out(repository: Path) -> None:
     for run in (".ci/run", ".github/workflows/ci.yml"):
         words = (repository / run).read_text().split()
         assert {"test", "long"} <= set(words), run
+
+
+def test_the_campaign_keeps_a_file_together_unless_it_has_random_tests() -> None:
+    """A file is one piece of work, and of random tests each."""
+    of = object.__new__(FilesAndRandomTests)._split_scope
+    file = "tests/system/test_house.py"
+    assert of(f"{file}::test_one") == of(f"{file}::test_two[a::b@c]") == file
+    random = "tests/bridge/test_gap_detector.py"
+    assert of(f"{random}::test_one") == f"{random}::test_one"
+    assert of(f"{random}::test_one") != of(f"{random}::test_two")
