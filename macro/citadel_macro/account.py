@@ -185,7 +185,10 @@ class AccountMixin(Exchange):
     def fetch_positions(
         self, pair: str | None = None, params: dict[str, Any] | None = None
     ) -> list[CcxtPosition]:
-        """Open perpetual positions, from micro.
+        """Open perpetual positions, from micro; for a wallet, of all pairs, the last known where it is silent.
+
+        Freqtrade reads its wallet while it books an order: an error there would leave undone what follows
+        the end of a trade, its protections for instance. What reports have told is as new as their fills.
 
         Raises:
             TemporaryError: micro does not answer.
@@ -195,7 +198,9 @@ class AccountMixin(Exchange):
         try:
             positions = self.link.positions()
         except MicroUnavailable as error:
-            raise TemporaryError(str(error)) from error
+            positions = () if pair else self.link.known_positions()
+            if not positions:
+                raise TemporaryError(str(error)) from error
         return [
             orders.position_dict(position, self.get_contract_size(position.symbol) or 1.0)  # type: ignore[misc]
             for position in positions

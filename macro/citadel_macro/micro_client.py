@@ -307,6 +307,11 @@ class MicroLink:
         """Newest position of one pair that micro has sent; asks for nothing."""
         return self.connector.positions().get((self.settings.venue, pair))
 
+    def known_positions(self) -> tuple[Position, ...]:
+        """Newest position of every pair of the venue that micro has sent; asks for nothing."""
+        known = dict(self.connector.positions())
+        return tuple(each for (venue, _), each in known.items() if venue == self.settings.venue)
+
     def positions(self) -> tuple[Position, ...]:
         """Open positions of the venue.
 

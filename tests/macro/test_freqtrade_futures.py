@@ -2,79 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from freqtrade.configuration import Configuration
-from freqtrade.enums import ExitCheckTuple, ExitType, MarginMode, RunMode, TradingMode
+from freqtrade.enums import ExitCheckTuple, ExitType, MarginMode, TradingMode
 from freqtrade.exceptions import InvalidOrderException, TemporaryError
-from freqtrade.freqtradebot import FreqtradeBot
-from freqtrade.persistence import Trade
-from freqtrade_kit import PATIENCE, STRATEGIES, impatient
+from freqtrade.persistence import PairLocks, Trade
+from freqtrade_kit import impatient, unlock
+from futures_bot import PAIR, futures_bot, market
 from msgspec.structs import replace
 from scripted_micro import ScriptedMicro
 from scripted_orders import Script
 
+from citadel_bridge.errors import MicroUnavailable
 from citadel_macro import late_orders as late
-from citadel_macro import markets_cache
-from citadel_macro.demo import demo_config
+from citadel_macro.ccxt_orders import is_terminal
 from citadel_macro.exchange import BridgeMixin
-from citadel_macro.launcher import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAIR = "BTC/USDT:USDT"
-NOWHERE = "http://127.0.0.1:9"
-FUTURES_APIS = [
-    f"{api}{kind}{version}"
-    for api in ("fapi", "dapi")
-    for kind in ("Public", "Private")
-    for version in ("", "V2", "V3")
-] + ["fapiData", "dapiData"]
-
-
-def market() -> dict[str, Any]:
-    """The perpetual as ccxt parses it from Binance's public rules."""
-    return {
-        "id": "BTCUSDT",
-        "symbol": PAIR,
-        "base": "BTC",
-        "quote": "USDT",
-        "settle": "USDT",
-        "baseId": "BTC",
-        "quoteId": "USDT",
-        "settleId": "USDT",
-        "type": "swap",
-        "spot": False,
-        "margin": False,
-        "swap": True,
-        "future": False,
-        "option": False,
-        "contract": True,
-        "linear": True,
-        "inverse": False,
-        "active": True,
-        "contractSize": 1.0,
-        "taker": 0.0005,
-        "maker": 0.0002,
-        "percentage": True,
-        "feeSide": "quote",
-        "precision": {"amount": 0.001, "price": 0.1},
-        "limits": {
-            "amount": {"min": 0.001, "max": 1000.0},
-            "price": {"min": 0.1, "max": 1e6},
-            "cost": {"min": 5.0, "max": None},
-            "leverage": {"min": None, "max": None},
-            "market": {"min": 0.001, "max": 100.0},
-        },
-        "info": {},
-    }
+    from freqtrade.freqtradebot import FreqtradeBot
 
 
 @pytest.fixture(scope="module")
@@ -95,46 +47,8 @@ def bot(
     micro: ScriptedMicro, tmp_path_factory: pytest.TempPathFactory, signals_port: int
 ) -> Iterator[FreqtradeBot]:
     folder = tmp_path_factory.mktemp("futures")
-    cache = folder / "markets.json"
-    cache.write_text(
-        json.dumps(
-            {
-                "format": markets_cache.FORMAT,
-                "exchange": "binance",
-                "markets": [market()],
-                "currencies": {},
-            }
-        )
-    )
-    config = demo_config(
-        NOWHERE,
-        "ws://127.0.0.1:9",
-        signals=f"tcp://127.0.0.1:{signals_port}",
-        market=micro.address,
-        user_dir=folder,
-        pairs=[PAIR],
-    )
-    config.pop("citadel_sample")
-    # Nothing answers in the book's place, so a busy machine must not make it old.
-    config["citadel"] |= PATIENCE | {"book_max_age_ms": 60_000}
-    api = config["exchange"]["ccxt_config"]["urls"]["api"]
-    api |= dict.fromkeys(FUTURES_APIS, NOWHERE)
-    config |= {
-        "strategy": "Puppet",
-        "strategy_path": str(STRATEGIES),
-        "trading_mode": "futures",
-        "margin_mode": "isolated",
-    }
-    path = folder / "config.json"
-    path.write_text(json.dumps(config))
-    with Launch().patched() as launch, markets_cache.used(cache):
-        full = Configuration({"config": [str(path)], "command": "trade"}, RunMode.LIVE).get_config()
-        running = FreqtradeBot(full)
-        try:
-            yield running
-        finally:
-            running.cleanup()
-            launch.close()
+    with futures_bot(folder, micro, f"tcp://127.0.0.1:{signals_port}") as running:
+        yield running
 
 
 @pytest.fixture
@@ -313,6 +227,31 @@ def test_a_further_entry_that_outlives_its_short_becomes_a_short_of_its_own(
     quotes[PAIR] = (50_000.0, 50_000.1)
 
 
+def test_a_trade_is_closed_with_all_that_follows_while_micro_answers_nothing(
+    bot: FreqtradeBot, exchange: BridgeMixin, micro: ScriptedMicro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Freqtrade reads its wallet as it closes a trade, and locks the pair afterwards."""
+    unlock(PAIR)
+    assert bot.execute_entry(PAIR, 100.0, is_short=True, leverage_=3.0)
+    trade = Trade.get_open_trades()[0]
+    micro.scripts[PAIR, "buy"] = Script(fraction="0")
+    told = ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="told")
+    assert bot.execute_trade_exit(trade, 50_000.1, told)
+    (leave,) = trade.open_orders
+    micro.parents[leave.order_id].script = Script()
+    until(lambda: is_terminal(exchange.link.report(leave.order_id) or pytest.fail("unknown")))
+
+    def silent(*_: object) -> object:
+        raise MicroUnavailable("micro did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exchange.link, "positions", silent)
+        bot.manage_open_orders()
+    assert not trade.is_open
+    assert PairLocks.is_pair_locked(PAIR, side="short")
+    micro.scripts.clear()
+
+
 def until_closed(bot: FreqtradeBot) -> None:
     """Let Freqtrade look at its orders until no trade is open."""
 
@@ -432,11 +371,14 @@ def test_a_market_order_has_no_limit(exchange: BridgeMixin, micro: ScriptedMicro
 
 
 def test_positions_need_micro(exchange: BridgeMixin, micro: ScriptedMicro) -> None:
+    held = exchange.fetch_positions()
+    assert held
     micro.deaf = True
     try:
         with impatient(exchange.link):
+            assert exchange.fetch_positions() == held, "a wallet's are the last known"
             with pytest.raises(TemporaryError, match="did not answer"):
-                exchange.fetch_positions()
+                exchange.fetch_positions(PAIR)
             with pytest.raises(TemporaryError, match="did not answer"):
                 exchange.fetch_orders(PAIR, datetime.now(UTC))
     finally:
