@@ -36,6 +36,7 @@ def engine_config(instrument: Instrument, integrity: str) -> EngineConfig:
         flatten_spares_later=True,
         late_reject_ends=True,
         round_exits=True,
+        ask_trades_again=True,
     )
 
 

@@ -71,6 +71,7 @@ def engine_config_of(
         flatten_spares_later=True,
         late_reject_ends=True,
         round_exits=True,
+        ask_trades_again=True,
         tell_foreign=True,
         book_publish_interval_ns=interval_ns,
         tick_ns=min(TICK_NS, interval_ns),

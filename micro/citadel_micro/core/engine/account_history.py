@@ -57,6 +57,8 @@ class AccountHistory:
         self.reports = ForeignReports(context)
         self._due_ns: dict[_Key, int] = {}
         """When to query a symbol; it stays until the answer has come."""
+        self._asked: dict[_Key, bool] = {}
+        """Queries that are out: whether another was wanted since, of what their answers may lack."""
         self._on_demand = frozenset(
             (name, symbol)
             for name, its in context.config.venues.items()
@@ -112,6 +114,8 @@ class AccountHistory:
             self._foreign.base_ns[key] = begun_ns
             self._foreign.read_to(key, begun_ns, OVERLAP_NS)
         self._due_ns.setdefault(key, now_ns)
+        if key in self._asked:
+            self._asked[key] = self._config.ask_trades_again
 
     def want_traded(self, venue: str, now_ns: int) -> None:
         """Read those of every symbol that was traded since its trades were last read."""
@@ -134,6 +138,7 @@ class AccountHistory:
             if sender.buckets[venue].take_question(now_ns):
                 continue
             self._due_ns[key] = now_ns + self._config.reconcile_retry_ns
+            self._asked[key] = False
             since_ns = self._foreign.known_ns.get(key, 0) - OVERLAP_NS
             since_ns = max(0, since_ns, now_ns - MOST_BACK_NS)
             self._out.commands.append(QueryTrades(venue=venue, symbol=symbol, since_ns=since_ns))
@@ -197,8 +202,12 @@ class AccountHistory:
                 self.moved[answer.venue] = None
             self._report(inst, foreign, now_ns)
         self._book_funding(inst, answer, now_ns)
-        if whole:
+        again = self._asked.pop(key, False)
+        if again:
+            self._due_ns[key] = now_ns
+        elif whole:
             self._due_ns.pop(key, None)
+        if whole:
             if not inst.parents:
                 self._order_store.traded.pop(key, None)
             self._foreign.read_to(key, answer.exchange_ns, OVERLAP_NS)

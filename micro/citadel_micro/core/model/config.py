@@ -191,6 +191,9 @@ class EngineConfig:
     round_exits: bool = False
     """An exit whose quantity or limit is between two lots or ticks of ours is rounded, to the safe side; in
     earlier versions it was refused as an entry is."""
+    ask_trades_again: bool = False
+    """What makes the account's trades worth a query while one is out is queried after its answer; in earlier
+    versions that answer counted, which may have been made before: funding, or a trade of others, was found late."""
     references: Mapping[str, ReferenceConfig] = field(default_factory=dict)
     """Venues by id that provide reference books only; none of ``venues``."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from engine_kit import KEY, SECOND, SYMBOL, VENUE, Rig, config, rules, signal
+from engine_kit import KEY, MS, SECOND, SYMBOL, VENUE, Rig, config, rules, signal
 from history_kit import quantity, spot, telling, trips
 
-from citadel_micro.core.model.commands import PublishRisk
+from citadel_micro.core.model.account_events import FundingDue
+from citadel_micro.core.model.commands import PublishRisk, QueryTrades
 from citadel_micro.core.model.events import (
     OrderFilled,
     OrderState,
@@ -18,9 +19,11 @@ from citadel_micro.core.model.events import (
 SCOPE = f"symbol:{VENUE}:{SYMBOL}"
 
 
-def perpetual(**venue: object) -> Rig:
+def perpetual(*, ask_trades_again: bool = True, **venue: object) -> Rig:
     """Half a coin of a perpetual, on a venue that says what the account holds."""
-    rig = Rig(config(telling(**venue)), instrument=rules(kind="linear"))
+    rig = Rig(
+        config(telling(**venue), ask_trades_again=ask_trades_again), instrument=rules(kind="linear")
+    )
     rig.venue.partial_share = 0.0
     rig.venue.true_positions = True
     rig.send(signal("buy", order_type="market"))
@@ -123,6 +126,24 @@ def test_a_liquidation_that_the_stream_reports_halts_at_once() -> None:
     assert trips(rig) == ["FORCED_CLOSE"]
     rig.run(SECOND)
     assert quantity(rig) == 0, "and its trades are read without waiting for the minute"
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_happens_while_a_query_is_out_is_asked_for_after_its_answer(again: bool) -> None:
+    rig = perpetual(ask_trades_again=again)
+    before = len(rig.sent(QueryTrades))
+    rig.send(FundingDue(venue=VENUE, exchange_ns=rig.now))
+    while len(rig.sent(QueryTrades)) == before:
+        rig.run(MS)
+    rig.run(2 * MS)  # the venue has answered, and the answer is on its way
+    rig.venue.foreign_trade("sell", 100)
+    rig.send(FundingDue(venue=VENUE, exchange_ns=rig.now))
+    before += 1
+    rig.run(SECOND)
+    assert quantity(rig) == Decimal("0.4" if again else "0.5")
+    assert len(rig.sent(QueryTrades)) == before + again
+    rig.run(2 * SECOND)
+    assert len(rig.sent(QueryTrades)) == before + again, "and not for ever"
 
 
 def test_an_open_order_of_the_venue_against_the_position_halts_the_symbol() -> None:
