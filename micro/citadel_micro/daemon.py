@@ -206,7 +206,7 @@ class Micro:
             folder,
             {venue: self._orders.saved_symbols(rows) for venue, rows in folder.venues.items()},
         )
-        await clear_to_trade(self._orders, config, keys, instruments, clock.wall)
+        await clear_to_trade(self._orders, config, keys, rules, clock.wall)
         claim(folder.path, keys)
         secret = folder_secret(folder.path)
         engine_config = engine_config_of(

@@ -91,7 +91,8 @@ async def clear_to_trade(
         orders: the makers of order adapters.
         config: of the run.
         keys: by venue.
-        instruments: rules that orders will be made by, by venue and unified symbol.
+        instruments: the venues' rules as listed, by venue and unified symbol: not those of a run that
+            resumes another, whose orders may be in other ticks and lots.
         now: this machine's clock.
     """
     for venue, key in keys.items():

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from citadel_micro.simulator.venues import VenueSide
 
 Json = dict[str, Any]
+_FIXED = ("kraken", "hyperliquid")
+"""Markets whose ticks and lots are the market's own."""
 
 
 class Control:
@@ -74,6 +76,7 @@ class Control:
             ("GET", "ledger"): self.ledger,
             ("POST", "deposit"): self.deposit,
             ("POST", "status"): self.set_status,
+            ("POST", "steps"): self.set_steps,
             ("POST", "order"): self.place,
             ("DELETE", "order"): self.cancel,
             ("POST", "revoke"): self.revoke,
@@ -157,6 +160,26 @@ class Control:
             allowed = ", ".join(get_args(SymbolStatus))
             raise BadInput(f"status {status!r} does not exist", where="status", allowed=allowed)
         self._market(body).venue.exchange.set_status(self._by_name[body["symbol"]], status)
+        return {}
+
+    def set_steps(self, body: Json) -> Json:
+        """List and enforce another ``tick`` and ``lot`` of ``symbol``, multiples of the market's own.
+
+        What rests stays, and others trade in the market's own: visible in the list of instruments alone.
+        """
+        rules = self._market(body).venue.exchange.rules
+        if body.get("market") in _FIXED:
+            what = f"the list of instruments of {body['market']} does not show other steps"
+            raise BadInput(what, where="market")
+        name = self._by_name[body["symbol"]]
+        steps = []
+        for key, own_e8 in (("tick", rules[name].spec.tick_e8), ("lot", rules[name].spec.lot_e8)):
+            wanted = amount_e8(body[key], key, "steps")
+            if wanted % own_e8:
+                what = f"{key} is {body[key]}, no multiple of {e8_text(own_e8)}"
+                raise BadInput(what, where=key)
+            steps.append(wanted // own_e8)
+        rules[name] = rules[name].coarser(*steps)
         return {}
 
     # ------------------------------------------------------------------ another client

@@ -61,19 +61,18 @@ def symbol_info(rules: SymbolRules, status: SymbolStatus, *, permission_sets: bo
 
 
 def _filters(rules: SymbolRules) -> list[Json]:
-    spec = rules.spec
     filters: list[Json] = [
         {
             "filterType": "PRICE_FILTER",
             "minPrice": e8_text(rules.min_price_e8),
             "maxPrice": e8_text(rules.max_price_e8),
-            "tickSize": e8_text(spec.tick_e8),
+            "tickSize": e8_text(rules.tick_e8),
         },
         {
             "filterType": "LOT_SIZE",
             "minQty": e8_text(rules.min_quantity_e8),
             "maxQty": e8_text(rules.max_quantity_e8),
-            "stepSize": e8_text(spec.lot_e8),
+            "stepSize": e8_text(rules.lot_e8),
         },
         {"filterType": "ICEBERG_PARTS", "limit": rules.max_iceberg_parts},
         {

@@ -178,7 +178,7 @@ def test_a_status_that_nobody_knows_is_a_puzzle_about_the_order() -> None:
         b"[]",
         frame(i="x"),
         frame(z=None),
-        frame(x="TRADE", X="FILLED", l="0.0005", z="0.0005", L="0.1"),  # half a lot
+        frame(x="TRADE", X="FILLED", l="0.0005", z="-0.0005", L="0.1"),
         json.dumps({"event": {"e": "executionReport"}}).encode(),
     ],
 )
@@ -308,11 +308,26 @@ def test_the_answer_to_a_cancel() -> None:
     assert (fact.client_id, fact.standing, fact.cumulative_lots) == ("sc-ours-1", "canceled", 500)
 
 
-def test_answers_about_other_symbols_and_half_lots_are_no_facts() -> None:
+def test_half_a_lot_is_told_exactly() -> None:
+    """The venue has made its lots finer since: others fill our orders in parts of ours."""
+    facts = READER.event(
+        frame(x="TRADE", X="PARTIALLY_FILLED", l="0.0025", z="0.0035", L="0.1000001")
+    )
+    trade, order_ = facts
+    assert isinstance(trade, TradeFact)
+    assert isinstance(order_, OrderFact)
+    assert (trade.quantity_lots, trade.cumulative_lots, order_.cumulative_lots) == (2, 3, 3)
+    assert trade.exact == (Decimal("0.1000001"), Decimal("0.0025"), Decimal("0.001"))
+    whole = READER.event(frame(x="TRADE", X="PARTIALLY_FILLED", l="0.002", z="0.002", L="0.1"))[0]
+    assert isinstance(whole, TradeFact)
+    assert whole.exact is None
+
+
+def test_answers_about_other_symbols_and_less_than_nothing_are_no_facts() -> None:
     with pytest.raises(VenueViolation):
         READER.placed(order(symbol="BNBBTC", orderId=1))
     with pytest.raises(VenueViolation):
-        READER.order(order(symbol="ETHBTC", orderId=1, executedQty="0.0001", status="FILLED"))
+        READER.order(order(symbol="ETHBTC", orderId=1, executedQty="-0.0001", status="FILLED"))
 
 
 def test_my_trades_carry_no_client_id() -> None:

@@ -337,7 +337,7 @@ def test_a_status_that_nobody_knows_is_a_puzzle() -> None:
     found = find(Venue(by_name=[row(7, NAME, status="HIBERNATING")]))
     assert isinstance(found, Unclear)
     assert found.anomaly
-    found = find(Venue(by_name=[row(7, NAME, executedQty="0.0005")]))
+    found = find(Venue(by_name=[row(7, NAME, executedQty="-0.0005")]))
     assert isinstance(found, Unclear)
     assert found.anomaly
 

@@ -121,10 +121,10 @@ def test_what_nobody_can_read_ends_the_stream_or_halts() -> None:
     assert isinstance(puzzle, Anomaly)
     assert "Reviewing" in puzzle.text
     for topic, row in (
-        ("order", {"cumExecQty": "0.000001"}),  # a fraction of a lot
+        ("order", {"cumExecQty": "-0.000001"}),
         ("order", {"price": "NaN"}),
         ("order", {"updatedTime": "soon"}),
-        ("execution", {"execQty": "0.1000001"}),
+        ("execution", {"execQty": "NaN"}),
         ("execution", {"side": "Left"}),
         ("execution", {"extraFees": [{"feeCoin": "IDR", "fee": "12"}]}),
     ):

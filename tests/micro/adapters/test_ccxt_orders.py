@@ -32,7 +32,7 @@ from citadel_micro.core.model.events import (
     VenueSnapshot,
     VenueStatus,
 )
-from citadel_micro.shell.venue.facts import Anomaly, OrderFact, StreamEnds
+from citadel_micro.shell.venue.facts import Anomaly, OrderFact
 from citadel_micro.shell.venue.outcomes import Fate
 from citadel_micro.shell.venue.stream_watch import StreamWatch
 from citadel_proto.errors import BadInput, VenueViolation
@@ -432,8 +432,11 @@ def test_ends_are_read_with_care() -> None:
             half = OrderRow(
                 id="1", symbol=SYMBOL, price="100", amount="1", filled=f"{lot / 2:f}", status="open"
             )
-            (ends,) = reader.facts(Frame(orders=(half,)))
-            assert isinstance(ends, StreamEnds)
+            (told,) = reader.facts(Frame(orders=(half,)))  # what it is comes with its trade
+            assert isinstance(told, OrderFact)
+            assert told.cumulative_lots == 0
+            with pytest.raises(VenueViolation):
+                fact(status="open", amount="1", filled="-1")
 
     asyncio.run(scenario())
 

@@ -290,7 +290,7 @@ def test_what_the_venue_does_to_a_position_has_a_name() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        [UPDATE | {"order": UPDATE["order"] | {"sz": "0.000001"}}],  # type: ignore[operator]  # JSON
+        [UPDATE | {"order": UPDATE["order"] | {"sz": "99"}}],  # type: ignore[operator]  # JSON
         [UPDATE | {"order": {"coin": COIN}}],
         {"not": "a list"},
         [UPDATE | {"statusTimestamp": "soon"}],

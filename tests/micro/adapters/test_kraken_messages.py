@@ -138,7 +138,7 @@ def test_an_unknown_status_is_for_a_person() -> None:
         ),
         (
             b'{"channel":"executions","type":"update","data":[{"order_id":"O","symbol":"BTC/USDT",'
-            b'"exec_type":"canceled","order_status":"canceled","cum_qty":0.000001,'
+            b'"exec_type":"canceled","order_status":"canceled","cum_qty":-0.000001,'
             b'"timestamp":"2026-11-28T02:17:33Z"}]}'
         ),
         b'{"channel":"executions","data":[{"order_id":"O","symbol":"BTC/USDT","timestamp":"soon"}]}',

@@ -281,7 +281,7 @@ def test_codes_about_the_key_the_clock_and_a_success() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"accFillSz": "0.000001"}, {"accFillSz": "NaN"}, {"px": "much"}, {"uTime": ""}, {"sz": None}],
+    [{"accFillSz": "-0.000001"}, {"accFillSz": "NaN"}, {"px": "much"}, {"uTime": ""}, {"sz": None}],
 )
 def test_an_event_that_is_not_understood_makes_us_blind(
     instrument: Instrument, change: dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spot_client import SYMBOL, SpotClient, trade
+from spot_client import FAR, SYMBOL, SpotClient, trade
 from spot_rest_kit import balances, e8
 
 # ---------------------------------------------------------------------- the operator's door
@@ -20,12 +20,46 @@ def test_the_operators_door_needs_its_token_and_says_what_is_wrong() -> None:
             ("POST", "deposit", {"account": "demo", "asset": "BTC", "amount": "x"}, "amount"),
             ("POST", "deposit", {"account": "demo", "asset": "BTC", "amount": "-99"}, "BALANCE"),
             ("POST", "status", {"symbol": SYMBOL, "status": "ASLEEP"}, "does not exist"),
+            (
+                "POST",
+                "steps",
+                {"symbol": SYMBOL, "tick": "0.015", "lot": "1"},
+                "no multiple of 0.01",
+            ),
+            (
+                "POST",
+                "steps",
+                {"symbol": SYMBOL, "tick": "0", "lot": "1"},
+                "multiples of the market's",
+            ),
+            ("POST", "steps", {"symbol": SYMBOL, "tick": "0.1"}, "'lot' is missing"),
             ("POST", "revoke", {"key": "nobody"}, "no such key"),
             ("POST", "order", {"side": "LONG"}, "side is"),
         ):
             answer = await client.sim(verb, path, **content)
             assert answer.status == 400
             assert text in answer.body["error"], answer.body
+
+    trade(body)
+
+
+def test_orders_are_taken_in_the_steps_that_are_listed() -> None:
+    async def body(client: SpotClient) -> None:
+        base = client.price(0.9).partition(".")[0]
+        await client.rest_far(quantity="0.00123", price=f"{base}.01")
+        answer = await client.sim("POST", "steps", symbol=SYMBOL, tick="0.1", lot="0.001")
+        assert answer.status == 200
+        (listed,) = (await client.raw("GET", "/api/v3/exchangeInfo")).body["symbols"]
+        filters = {each["filterType"]: each for each in listed["filters"]}
+        assert filters["PRICE_FILTER"]["tickSize"] == "0.10000000"
+        lots = filters["LOT_SIZE"]
+        assert (lots["stepSize"], lots["minQty"]) == ("0.00100000", "0.00100000")
+        for quantity, price in (("0.00223", f"{base}.1"), ("0.002", f"{base}.01")):
+            refused = await client.order(**(FAR | {"quantity": quantity, "price": price}))
+            assert refused.body["code"] == -1013, refused.body
+        await client.rest_far(quantity="0.002", price=f"{base}.1")
+        await client.sim("POST", "steps", symbol=SYMBOL, tick="0.01", lot="0.00001")
+        await client.rest_far(quantity="0.00223", price=f"{base}.11")
 
     trade(body)
 

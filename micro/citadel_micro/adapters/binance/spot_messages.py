@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.adapters.binance.error_codes import KEY, reject_code
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.shell.venue.facts import (
     Anomaly,
     BalanceFact,
@@ -240,8 +241,7 @@ class SpotReader:
                 client_id=fact.client_id,
                 venue_order_id=fact.venue_order_id,
                 trade_id=str(fill.trade_id),
-                price_ticks=rules.ticks(fill.price, "nearest"),
-                quantity_lots=whole_lots(rules, fill.qty),
+                **in_units(rules, fill.price, fill.qty),
                 cumulative_lots=-1,
                 fee=fill.commission,
                 fee_currency=fill.commission_asset,
@@ -262,8 +262,7 @@ class SpotReader:
             client_id="",
             venue_order_id=str(trade.order_id),
             trade_id=str(trade.id),
-            price_ticks=rules.ticks(trade.price, "nearest"),
-            quantity_lots=whole_lots(rules, trade.qty),
+            **in_units(rules, trade.price, trade.qty),
             cumulative_lots=-1,
             fee=trade.commission,
             fee_currency=trade.commission_asset,
@@ -314,8 +313,7 @@ class SpotReader:
                     client_id=client_id,
                     venue_order_id=str(report.i),
                     trade_id=str(report.t),
-                    price_ticks=rules.ticks(report.L, "nearest"),
-                    quantity_lots=whole_lots(rules, report.l),
+                    **in_units(rules, report.L, report.l),
                     cumulative_lots=total,
                     fee=ZERO if report.n is None else report.n,
                     fee_currency=report.N or rules.quote,
@@ -339,14 +337,6 @@ class SpotReader:
             )
         )
         return facts
-
-
-def whole_lots(rules: Instrument, quantity: Decimal) -> int:
-    """A filled quantity in lots. Raises VenueViolation for a fraction of a lot: nothing is dropped."""
-    lots = rules.lots(quantity)
-    if rules.quantity(lots) != quantity:
-        raise VenueViolation(f"{rules.symbol}: {quantity} filled, in lots of {rules.lot}")
-    return lots
 
 
 def _reason(report: ExecutionReport) -> str:

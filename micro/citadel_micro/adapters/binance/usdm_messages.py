@@ -13,10 +13,10 @@ from citadel_micro.adapters.binance.spot_messages import (
     ZERO,
     SpotReader,
     Trade,
-    whole_lots,
 )
 from citadel_micro.core.model.account_events import FundingPayment
 from citadel_micro.core.model.events import MarkPrice
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.shell.venue.facts import (
     Anomaly,
     BalanceFact,
@@ -249,8 +249,7 @@ class UsdmReader(SpotReader):
                     client_id=report.c,
                     venue_order_id=str(report.i),
                     trade_id=str(report.t),
-                    price_ticks=rules.ticks(report.L, "nearest"),
-                    quantity_lots=whole_lots(rules, report.l),
+                    **in_units(rules, report.L, report.l),
                     cumulative_lots=total,
                     fee=ZERO if report.n is None else report.n,
                     fee_currency=report.N or rules.settle,

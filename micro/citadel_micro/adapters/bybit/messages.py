@@ -12,6 +12,7 @@ import msgspec
 
 from citadel_micro.adapters.bybit.codes import NO_ERROR, WOULD_TAKE, reject_code
 from citadel_micro.adapters.bybit.requests import SPOT
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.shell.venue.dialect import OwnedTrade
 from citadel_micro.shell.venue.facts import (
     Anomaly,
@@ -247,8 +248,7 @@ class BybitReader:
             client_id=client_id,
             venue_order_id=row.order_id,
             trade_id=row.exec_id,
-            price_ticks=rules.ticks(number(row.exec_price), "nearest"),
-            quantity_lots=whole_lots(rules, number(row.exec_qty)),
+            **in_units(rules, number(row.exec_price), number(row.exec_qty)),
             cumulative_lots=-1,
             fee=fee,
             fee_currency=coin,
@@ -298,14 +298,6 @@ class BybitReader:
 def taken(order: Named, *, closed: bool) -> RequestAccepted:
     """What an answer without an error says: the outcome comes on the stream."""
     return RequestAccepted(venue_order_id=order.order_id, closed=closed)
-
-
-def whole_lots(rules: Instrument, quantity: Decimal) -> int:
-    """A filled quantity in lots. Raises VenueViolation for a fraction of a lot: nothing is dropped."""
-    lots = rules.lots(quantity)
-    if rules.quantity(lots) != quantity:
-        raise VenueViolation(f"{rules.symbol}: {quantity} filled, in lots of {rules.lot}")
-    return lots
 
 
 def _reason(order: Order) -> str:

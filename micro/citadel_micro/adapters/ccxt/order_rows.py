@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from citadel_micro.adapters.ccxt.instruments import Unusable, exact
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.shell.venue.facts import (
     Anomaly,
     BalanceFact,
@@ -233,7 +234,7 @@ class RowReader:
             what = f"order {row.id} has the status {row.status!r}"
             return Anomaly(symbol=row.symbol, client_id=name, text=what)
         lots = rules.lots(Decimal(row.amount)) if row.amount else 0
-        filled = self._whole(rules, row.filled) if row.filled else -1
+        filled = whole_lots(rules, Decimal(row.filled)) if row.filled else -1
         if known == "filled" and filled < 0:
             filled = lots
         elif known in ("canceled", "expired") and filled < 0:
@@ -261,18 +262,10 @@ class RowReader:
             client_id="",
             venue_order_id=row.order,
             trade_id=row.id,
-            price_ticks=rules.ticks(Decimal(row.price), "nearest"),
-            quantity_lots=self._whole(rules, row.amount),
+            **in_units(rules, Decimal(row.price), Decimal(row.amount)),
             cumulative_lots=-1,
             fee=Decimal(row.fee or 0),
             fee_currency=row.fee_currency or rules.quote,
             liquidity="maker" if row.maker else "taker",
             exchange_ns=row.stamp_ms * MS_NS,
         )
-
-    def _whole(self, rules: Instrument, quantity: str) -> int:
-        number = Decimal(quantity)
-        lots = rules.lots(number)
-        if rules.quantity(lots) != number:
-            raise VenueViolation(f"{rules.symbol}: {number} filled, in lots of {rules.lot}")
-        return lots

@@ -9,6 +9,7 @@ import msgspec
 
 from citadel_micro.core.model.account_events import FundingPayment
 from citadel_micro.core.model.events import MarkPrice
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.shell.venue.facts import Anomaly, OrderFact, StreamAlive, StreamEnds, TradeFact
 from citadel_proto.errors import VenueViolation
 
@@ -346,8 +347,7 @@ class HyperReader:
             client_id=self._name(fill),
             venue_order_id=str(fill.oid),
             trade_id=str(fill.tid),
-            price_ticks=rules.ticks(fill.px, "nearest"),
-            quantity_lots=whole_lots(rules, fill.sz),
+            **in_units(rules, fill.px, fill.sz),
             cumulative_lots=-1,
             fee=fill.fee,
             fee_currency=fill.fee_token,
@@ -427,11 +427,3 @@ class HyperReader:
         due_ns = (venue_ns // HOUR_NS + 1) * HOUR_NS
         prices = (float(ctx.mark_px), float(ctx.oracle_px), float(ctx.funding))
         return MarkPrice(venue, rules.symbol, *prices, due_ns, venue_ns, now_ns)
-
-
-def whole_lots(rules: Instrument, quantity: Decimal) -> int:
-    """A filled quantity in lots. Raises VenueViolation for a fraction of a lot: nothing is dropped."""
-    lots = rules.lots(quantity)
-    if rules.quantity(lots) != quantity:
-        raise VenueViolation(f"{rules.symbol}: {quantity} filled, in lots of {rules.lot}")
-    return lots

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from citadel_micro.adapters.kraken.holdings import Holdings
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.shell.marketdata.decode import iso_ns
 from citadel_micro.shell.venue.facts import (
@@ -295,8 +296,7 @@ class KrakenReader:
             client_id=client_id,
             venue_order_id=row.order_id,
             trade_id=row.exec_id,
-            price_ticks=rules.ticks(row.last_price, "nearest"),
-            quantity_lots=whole_lots(rules, row.last_qty),
+            **in_units(rules, row.last_price, row.last_qty),
             cumulative_lots=-1 if total is None else whole_lots(rules, total),
             fee=fee,
             fee_currency=currency,
@@ -356,8 +356,7 @@ class KrakenReader:
             client_id="",
             venue_order_id=row.ordertxid,
             trade_id=trade_id,
-            price_ticks=rules.ticks(row.price, "nearest"),
-            quantity_lots=whole_lots(rules, row.vol),
+            **in_units(rules, row.price, row.vol),
             cumulative_lots=-1,
             fee=row.fee,
             fee_currency=rules.quote,
@@ -383,14 +382,6 @@ def coin_of(asset: str) -> str:
     if len(asset) == _CLASSED and asset[0] in "XZ" and "." not in asset:
         plain = asset[1:]
     return _COINS.get(plain, plain)
-
-
-def whole_lots(rules: Instrument, quantity: Decimal) -> int:
-    """A filled quantity in lots. Raises VenueViolation for a fraction of a lot: nothing is dropped."""
-    lots = rules.lots(quantity)
-    if rules.quantity(lots) != quantity:
-        raise VenueViolation(f"{rules.symbol}: {quantity} filled, in lots of {rules.lot}")
-    return lots
 
 
 def _ns(text: str) -> int:

@@ -62,12 +62,14 @@ _CODES: Final[Mapping[int, str]] = {
     **dict.fromkeys((51112, 51169, 51170), "NOTHING_TO_REDUCE"),
 }
 """Of what is certainly rejected -> as in ``core.model.events.OrderRejected``."""
+PARAMETER: Final = 51000
+"""``Parameter {name} error``."""
 _OTHERS: Final = frozenset(
     {
         # The request itself: body, parameters, account.
         *(50000, 50002, 50006, 50007, 50009, 50012, 50014, 50015, 50016, 50024, 50025, 50027),
         # The instrument: it does not exist, is suspended, expired, or not for this account.
-        *(51000, 51001, 51003, 51009, 51010, 51012, 51014, 51015, 51021, 51022, 51024, 51025),
+        *(PARAMETER, 51001, 51003, 51009, 51010, 51012, 51014, 51015, 51021, 51022, 51024, 51025),
         *(51027, 51028, 51029, 51030, 51103, 51104, 51107, 51108, 51155, 51174),
         # A cancel or an amend that this order cannot have.
         *(51403, 51404, 51407, 51500, 51506, 51508),
@@ -131,10 +133,15 @@ def _meaning(code: int, text: str, status: int) -> Refusal:
         return Refusal(fate=Fate.NOT_FOUND, text=text)
     key, clock = code in KEY, code in CLOCK
     if key or clock or code in _OTHERS or code in _CODES:
-        return Refusal(
-            fate=Fate.REFUSED, code=_CODES.get(code, "OTHER"), text=text, key=key, clock=clock
-        )
+        meant = _CODES.get(code) or (_parameter(text) if code == PARAMETER else "OTHER")
+        return Refusal(fate=Fate.REFUSED, code=meant, text=text, key=key, clock=clock)
     return Refusal(fate=Fate.UNKNOWN, text=text)
+
+
+def _parameter(text: str) -> str:
+    """What is wrong with an order, where the venue names the parameter alone: a price between two ticks."""
+    words = text.split()
+    return "BAD_PRICE" if "px" in words else "BAD_QUANTITY" if "sz" in words else "OTHER"
 
 
 def _without_code(status: int) -> Refusal:

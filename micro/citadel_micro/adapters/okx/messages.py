@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from citadel_micro.adapters.okx.codes import key_refused
+from citadel_micro.core.model.exact_fill import in_units, whole_lots
 from citadel_micro.core.model.time_units import MS
 from citadel_micro.shell.venue.facts import (
     Anomaly,
@@ -222,8 +223,7 @@ class OkxReader:
             client_id=self._name(row.clOrdId, _SUBTYPES.get(row.subType), row.ordId),
             venue_order_id=row.ordId,
             trade_id=row.tradeId,
-            price_ticks=rules.ticks(amount(row.fillPx), "nearest"),
-            quantity_lots=whole_lots(rules, amount(row.fillSz)),
+            **in_units(rules, amount(row.fillPx), amount(row.fillSz)),
             cumulative_lots=-1,
             fee=-amount(row.fee),
             fee_currency=row.feeCcy,
@@ -265,8 +265,7 @@ class OkxReader:
                     client_id=fact.client_id,
                     venue_order_id=fact.venue_order_id,
                     trade_id=row.tradeId,
-                    price_ticks=rules.ticks(amount(row.fillPx), "nearest"),
-                    quantity_lots=whole_lots(rules, amount(row.fillSz)),
+                    **in_units(rules, amount(row.fillPx), amount(row.fillSz)),
                     cumulative_lots=fact.cumulative_lots,
                     fee=-amount(row.fillFee),
                     fee_currency=row.fillFeeCcy or rules.quote,
@@ -318,11 +317,3 @@ def millis(text: str) -> int:
     if not text.isdecimal():
         raise VenueViolation(f"{text!r} is not a time in milliseconds")
     return int(text) * MS
-
-
-def whole_lots(rules: Instrument, quantity: Decimal) -> int:
-    """A filled quantity in lots. Raises VenueViolation for a fraction of a lot: nothing is dropped."""
-    lots = rules.lots(quantity)
-    if rules.quantity(lots) != quantity:
-        raise VenueViolation(f"{rules.symbol}: {quantity} filled, in lots of {rules.lot}")
-    return lots

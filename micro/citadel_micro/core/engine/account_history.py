@@ -21,11 +21,14 @@ from citadel_micro.core.risk.circuit_breakers import symbol_scope
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.execution.report_handler import ChildReport
     from citadel_micro.core.model.account_events import AccountTrade, AccountTrades
     from citadel_micro.core.model.events import OrderState, SignalReceived, VenueSnapshot
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
 
@@ -247,7 +250,7 @@ class AccountHistory:
 
     def _book(self, inst: InstrumentState, trade: AccountTrade, now_ns: int) -> None:
         key, rules = inst.key, inst.instrument
-        quantity = rules.quantity(trade.quantity_lots)
+        quantity = _quantity(rules, trade)
         change = quantity if trade.side == "buy" else -quantity
         self._foreign.count(key, trade, change)
         if rules.kind == "spot":
@@ -286,8 +289,8 @@ class AccountHistory:
     def _report(self, inst: InstrumentState, trades: list[AccountTrade], now_ns: int) -> None:
         """Once per answer: to the log, and to subscribers of the risk topic."""
         rules, key = inst.instrument, inst.key
-        lots = sum(t.quantity_lots if t.side == "buy" else -t.quantity_lots for t in trades)
-        net = f"{rules.amount(lots):+} {rules.base}"
+        amounts = [(t.side, _quantity(rules, t) * rules.contract_size) for t in trades]
+        net = f"{sum(each if side == 'buy' else -each for side, each in amounts):+} {rules.base}"
         ids = ", ".join(dict.fromkeys(t.client_id or t.venue_order_id for t in trades))
         text = f"{len(trades)} trades of others, {net} in all, by the orders {ids[:200]}"
         self._out.note("warning", "foreign_trades", venue=key[0], symbol=key[1], text=text)
@@ -334,6 +337,12 @@ def _is_of(signal: SignalReceived, key: _Key) -> bool:
     return (signal.venue, signal.symbol) == key
 
 
+def _quantity(rules: Instrument, trade: AccountTrade) -> Decimal:
+    """In the venue's units."""
+    exact = trade.exact
+    return rules.quantity(trade.quantity_lots) if exact is None else exact.quantity
+
+
 def _fill(inst: InstrumentState, client_id: str, trade: AccountTrade) -> OrderFilled:
     return OrderFilled(
         venue=inst.key[0],
@@ -347,4 +356,5 @@ def _fill(inst: InstrumentState, client_id: str, trade: AccountTrade) -> OrderFi
         fee_currency=trade.fee_currency,
         liquidity=trade.liquidity,
         exchange_ns=trade.exchange_ns,
+        exact=trade.exact,
     )

@@ -173,12 +173,14 @@ def _name(inst: InstrumentState, order_id: str, trade_id: str) -> str:
 
 
 def _fill(inst: InstrumentState, trade: AccountTrade) -> dict[str, Any]:
-    rules = inst.instrument
+    rules, exact = inst.instrument, trade.exact
+    price = rules.price(trade.price_ticks) if exact is None else exact.price
+    quantity = rules.quantity(trade.quantity_lots) if exact is None else exact.quantity
     return {
         "trade": trade.trade_id,
         "order": trade.client_id or trade.venue_order_id,
-        "price": str(rules.price(trade.price_ticks)),
-        "quantity": str(rules.amount(trade.quantity_lots)),
+        "price": str(price),
+        "quantity": str(quantity * rules.contract_size),
         "fee": str(trade.fee),
         "currency": trade.fee_currency,
         "liquidity": trade.liquidity,

@@ -8,11 +8,13 @@ remembered are canceled, foreign orders are left alone, and every difference is 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from citadel_micro.core.execution.admission import Algorithms, set_reach, set_terms
 from citadel_micro.core.model.commands import CancelOrder, QueryVenue
 from citadel_micro.core.model.events import OrderFilled
+from citadel_micro.core.model.exact_fill import ExactFill
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.execution_reports import report_key, status, status_in
 from citadel_micro.core.orders.order_life import life_ends_ns
@@ -357,7 +359,8 @@ class Reconciliation:
                 continue
             parent, child = found
             mid = rest.pop("mid_half_ticks")
-            rest["fee"] = type(parent.signal.quantity)(rest["fee"])
+            rest["fee"] = Decimal(rest["fee"])
+            rest["exact"] = ExactFill.of_row(rest.get("exact"))
             if child.note_fill(OrderFilled(**rest), now_ns, mid) is not None:
                 parent.changed(child)
                 parent.count(child)

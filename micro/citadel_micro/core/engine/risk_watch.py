@@ -98,7 +98,8 @@ class RiskWatch:
             if position is None or known is None:
                 continue
             signal, rules = known[0].signal, inst.instrument
-            change = rules.quantity(fill.quantity_lots)
+            exact = fill.exact
+            change = rules.quantity(fill.quantity_lots) if exact is None else exact.quantity
             cause = self._risk.on_fill(
                 key,
                 change if signal.side == "buy" else -change,

@@ -25,7 +25,8 @@ _PROVEN: Final = (ChildState.FILLED, ChildState.CANCELED, ChildState.EXPIRED)
 
 def unbookable(report: OrderFilled) -> str:
     """Why a fill cannot be counted at all; empty where it can."""
-    if report.quantity_lots <= 0 or report.price_ticks <= 0:
+    parts = report.exact is not None and report.exact.quantity > 0 and report.quantity_lots == 0
+    if (report.quantity_lots <= 0 and not parts) or report.price_ticks <= 0:
         return (
             f"fill {report.trade_id} of {report.quantity_lots} lots at {report.price_ticks} ticks"
         )
@@ -48,9 +49,10 @@ def untrue_fill(parent: Parent, child: Child, report: OrderFilled, *, settled: b
     if parent.sign * report.price_ticks > parent.sign * _worst_ticks(parent, child, report):
         worse = rules.price(report.price_ticks)
         return f"{what} at {worse}, through the order's {rules.price(child.price_ticks)}"
+    lots = report.quantity_lots + (report.exact is not None)  # at least as much
     worth = {
-        rules.quote: rules.notional(report.price_ticks, report.quantity_lots),
-        rules.base: rules.amount(report.quantity_lots),
+        rules.quote: rules.notional(report.price_ticks, lots),
+        rules.base: rules.amount(lots),
     }.get(report.fee_currency)
     if rules.kind != "inverse" and worth is not None and abs(report.fee) > worth:
         return f"{what} of {worth} {report.fee_currency} with a fee of {report.fee}"

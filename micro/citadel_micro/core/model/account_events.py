@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from citadel_micro.core.model.exact_fill import ExactFill
+
 TradeKind = Literal["trade", "liquidation", "adl", "settlement"]
 MarginMode = Literal["isolated", "cross"]
 
@@ -41,6 +43,8 @@ class AccountTrade:
     exchange_ns: int
     kind: TradeKind = "trade"
     """Other than ``trade`` for the venue's own actions on the position."""
+    exact: ExactFill | None = None
+    """Where price or quantity is between two of our ticks or lots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

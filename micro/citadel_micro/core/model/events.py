@@ -31,6 +31,7 @@ from citadel_micro.core.model.control_events import (
     StepsChanged,
     TimerFired,
 )
+from citadel_micro.core.model.exact_fill import ExactFill
 
 __all__ = [
     "AccountTrade",
@@ -287,7 +288,10 @@ class OrderRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFilled:
-    """One fill. ``trade_id`` deduplicates; ``cumulative_lots`` is the venue's own total or -1."""
+    """One fill. ``trade_id`` deduplicates; ``cumulative_lots`` is the venue's own total or -1.
+
+    Totals are of whole lots, and so is ``quantity_lots``: 0 is possible with an ``exact``.
+    """
 
     venue: str
     symbol: str
@@ -300,6 +304,8 @@ class OrderFilled:
     fee_currency: str
     liquidity: Literal["maker", "taker"]
     exchange_ns: int
+    exact: ExactFill | None = None
+    """Where price or quantity is between two of our ticks or lots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from citadel_micro.core.model.commands import FillView
+from citadel_micro.core.model.exact_fill import ExactFill
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.open_orders import NOWHERE, PendingChanges
 from citadel_micro.core.orders.order_states import (
@@ -21,6 +22,9 @@ from citadel_micro.core.orders.order_states import (
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import OrderFilled
+    from citadel_micro.core.model.instrument import Instrument
+
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,17 @@ class ChildFill:
     recv_ns: int
     mid_half_ticks: int
     """Best bid + best ask in ticks when its report came; 0 when there was no two-sided book."""
+    exact: ExactFill | None = None
+    """Where it was between two of our ticks or lots. ``quantity_lots`` are then those that it has completed,
+    with what was left of the fills before."""
+    rest: Decimal = _ZERO
+    """What is left then beyond whole lots, in the venue's units."""
+
+    def traded(self, rules: Instrument) -> tuple[Decimal, Decimal]:
+        """Its exact price and quantity, in the venue's units."""
+        if self.exact is not None:
+            return self.exact[:2]
+        return rules.price(self.price_ticks), rules.quantity(self.quantity_lots)
 
 
 # Neither orders nor parents are values: two with equal fields are still two. So a list is searched
@@ -59,6 +74,8 @@ class Child:
     state: ChildState = ChildState.PLACING
     seen_lots: int = 0
     """Sum of unique fills."""
+    rest: Decimal = _ZERO
+    """What has filled beyond these, less than a lot, in the venue's units."""
     cumulative_lots: int = 0
     """Highest total that the venue has reported."""
     fills: list[ChildFill] = field(default_factory=list)
@@ -168,20 +185,28 @@ class Child:
         self.note_total(report.cumulative_lots)
         if report.trade_id in self.trade_ids:
             return None
+        lots, exact = report.quantity_lots, report.exact
+        if exact is not None:
+            self.rest += exact.quantity - exact.lot * lots
+            more = int(self.rest // exact.lot)
+            self.rest -= exact.lot * more
+            lots += more
         fill = ChildFill(
             trade_id=report.trade_id,
             price_ticks=report.price_ticks,
-            quantity_lots=report.quantity_lots,
+            quantity_lots=lots,
             fee=report.fee,
             fee_currency=report.fee_currency,
             liquidity=report.liquidity,
             exchange_ns=report.exchange_ns,
             recv_ns=now_ns,
             mid_half_ticks=mid_half_ticks,
+            exact=exact,
+            rest=self.rest,
         )
         self.trade_ids[report.trade_id] = None
         self.fills.append(fill)
-        self.seen_lots += report.quantity_lots
+        self.seen_lots += lots
         return fill
 
     def begin_amend(self, price_ticks: int, quantity_lots: int, expires_ns: int) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.commands import BalanceView, FillView, PositionView, PublishReport
+from citadel_micro.core.orders import fractions
 from citadel_micro.core.orders.order_states import ParentState
 
 if TYPE_CHECKING:
@@ -62,8 +63,19 @@ def report_key(parent: Parent) -> tuple[object, ...]:
 
 def average(parent: Parent) -> Decimal | None:
     """Volume-weighted average price of the fills; None before the first. At most 28 digits."""
+    if parent.fractional:
+        return fractions.average(parent.with_fills, parent.rules)
     lots = parent.filled - parent.unbooked
     return None if lots == 0 else parent.rules.tick * parent.cost / lots
+
+
+def filled(parent: Parent) -> Decimal:
+    """What has filled, in the unit of signals."""
+    rules = parent.instrument
+    if rules is None:
+        return Decimal(0)
+    whole = rules.amount(parent.filled)
+    return whole + fractions.beyond_lots(parent.with_fills, rules) if parent.fractional else whole
 
 
 def fill_views(parent: Parent) -> tuple[FillView, ...]:
@@ -98,11 +110,12 @@ def _joined(views: tuple[FillView, ...]) -> tuple[FillView, ...]:
 
 
 def _fill_view(rules: Instrument, client_id: str, fill: ChildFill) -> FillView:
+    price, quantity = fill.traded(rules)
     return FillView(
         trade_id=fill.trade_id,
         child_id=client_id,
-        price=rules.price(fill.price_ticks),
-        quantity=rules.amount(fill.quantity_lots),
+        price=price,
+        quantity=quantity * rules.contract_size,
         fee=fill.fee,
         fee_currency=fill.fee_currency,
         liquidity=fill.liquidity,
@@ -151,7 +164,7 @@ def report(parent: Parent, portfolio: Portfolio) -> PublishReport:
         order_type=signal.order_type,
         status=status(parent),
         quantity=signal.quantity,
-        filled=Decimal(0) if rules is None else rules.amount(parent.filled),
+        filled=filled(parent),
         average=average(parent),
         limit_price=signal.limit_price,
         stop_price=signal.stop_price,

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from citadel_micro.core.model.events import SignalReceived
+from citadel_micro.core.model.exact_fill import ExactFill
 from citadel_micro.core.orders.children import Child, ChildFill
 from citadel_micro.core.orders.order_states import (
     PARENT_TERMINAL,
@@ -83,6 +84,7 @@ _PASSING: Final = (
     "counted",
     "stored_fills",
     "seen_lots",
+    "rest",
     "trade_ids",
     "fills",
     "views",
@@ -90,7 +92,9 @@ _PASSING: Final = (
     "state",
 )
 _SIGNAL: Final = tuple(f.name for f in fields(SignalReceived))
-_FILL: Final = tuple(f.name for f in fields(ChildFill))
+_EXACT: Final = ("exact", "rest")
+"""Of fills that were no whole number of our ticks and lots; left out of all others, as in earlier journals."""
+_FILL: Final = tuple(f.name for f in fields(ChildFill) if f.name not in _EXACT)
 _CHILD_PLAIN: Final = tuple(f.name for f in fields(Child) if f.name not in _PASSING)
 _child_values: Final = attrgetter(*_CHILD_PLAIN)
 _fill_values: Final = attrgetter(*_FILL)
@@ -138,12 +142,17 @@ def fill_key(child: Child, number: int) -> str:
 
 def fill_state(fill: ChildFill) -> dict[str, object]:
     """One fill."""
-    return {**dict(zip(_FILL, _fill_values(fill), strict=True)), "fee": str(fill.fee)}
+    row = {**dict(zip(_FILL, _fill_values(fill), strict=True)), "fee": str(fill.fee)}
+    if fill.exact is not None:
+        row |= {"exact": fill.exact.row(), "rest": str(fill.rest)}
+    return row
 
 
 def load_fill(child: Child, row: dict[str, Any]) -> None:
     """Restore into a loaded child the fill that ``fill_state`` described."""
-    fill = ChildFill(**{**row, "fee": Decimal(row["fee"])})
+    exact = {"exact": ExactFill.of_row(row.get("exact")), "rest": Decimal(row.get("rest", 0))}
+    fill = ChildFill(**{**row, **exact, "fee": Decimal(row["fee"])})
+    child.rest = fill.rest if fill.exact is not None else child.rest
     child.trade_ids[fill.trade_id] = None
     child.fills.append(fill)
     child.seen_lots += fill.quantity_lots

@@ -43,7 +43,7 @@ FILL_PAUSE_NS: Final = 1_000_000
 """... but after this long for each that it has: a report holds them all, so the cost of a report
 at every fill would grow with their square."""
 
-_FILL: Final = tuple(each.name for each in fields(OrderFilled))
+_FILL: Final = tuple(each.name for each in fields(OrderFilled) if each.name != "exact")
 _fill_values: Final = attrgetter(*_FILL)
 
 
@@ -175,6 +175,8 @@ class OrderStore:
         # Not ``asdict``, which copies each value and takes twenty times as long.
         row = dict(zip(_FILL, _fill_values(fill), strict=True))
         row |= {"fee": str(fill.fee), "mid_half_ticks": mid_half_ticks}
+        if fill.exact is not None:  # left out as in journals of earlier versions
+            row["exact"] = fill.exact.row()
         self._fill_rows.append(row)
 
     @property

@@ -16,6 +16,7 @@ from citadel_micro.core.model.events import SignalReceived
 from citadel_micro.core.model.instrument import Instrument
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.orders.children import Child
+from citadel_micro.core.orders.fractions import spare_lots
 from citadel_micro.core.orders.open_orders import NOWHERE, PendingChanges
 from citadel_micro.core.orders.order_states import (
     OUTCOMES,
@@ -114,6 +115,8 @@ class Parent:
     """Number of fills of all children."""
     cost: int = 0
     """Sum of ticks times lots of these fills."""
+    fractional: bool = False
+    """One of them was no whole number of ticks or lots (``core.orders.fractions``)."""
     filled: int = 0
     """F, in lots."""
     unbooked: int = 0
@@ -262,7 +265,8 @@ class Parent:
     @property
     def available(self) -> int:
         """T - F - ΣU: the maximum for a new child."""
-        return self.target - self.filled - self.reserved
+        spare = spare_lots(self.with_fills, self.rules) if self.fractional else 0
+        return self.target - self.filled - self.reserved - spare
 
     @property
     def fills_complete(self) -> bool:
@@ -405,6 +409,7 @@ class Parent:
         for fill in child.fills[fills:]:
             self.fills += 1
             self.cost += fill.price_ticks * fill.quantity_lots
+            self.fractional = self.fractional or fill.exact is not None
         child.counted = (child.filled, child.seen_lots, len(child.fills))
         _keep(self.live, child, wanted=not child.terminal)
         if self.live:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from citadel_micro.core.model.commands import PublishReport
 from citadel_micro.core.model.time_units import SECOND
-from citadel_micro.core.orders.execution_reports import average, status
+from citadel_micro.core.orders.execution_reports import average, filled, status
 from citadel_micro.core.orders.name_counts import Names
 
 if TYPE_CHECKING:
@@ -80,8 +80,6 @@ class Ended(NamedTuple):
     def of(cls, parent: Parent) -> Ended:
         """The record of a closed order."""
         signal = parent.signal
-        rules = parent.instrument
-        filled = Decimal(0) if rules is None else rules.amount(parent.filled)
         mean = average(parent)
         return cls(
             kept_ns=0 if parent.own else kept_ns(signal, parent.created_ns),
@@ -97,7 +95,7 @@ class Ended(NamedTuple):
             status=status(parent),
             reason_code=parent.reason_code,
             quantity=format(signal.quantity, "f"),
-            filled=format(filled, "f"),
+            filled=format(filled(parent), "f"),
             average=None if mean is None else format(mean, "f"),
             revision=parent.revision,
             own=parent.own,

@@ -36,10 +36,15 @@ def shortfall(parent: Parent) -> Shortfall | None:
             if charged is None:
                 before = unpriced.get(fill.fee_currency, Decimal(0))
                 unpriced[fill.fee_currency] = before + fill.fee
+            price: Fraction | int = 2 * fill.price_ticks
+            quantity: Fraction | int = fill.quantity_lots
+            if fill.exact is not None:
+                price = 2 * Fraction(fill.exact.price) / Fraction(rules.tick)
+                quantity = Fraction(fill.exact.quantity) / Fraction(rules.lot)
             traded.append(
                 Traded(
-                    price=2 * fill.price_ticks,
-                    quantity=fill.quantity_lots,
+                    price=price,
+                    quantity=quantity,
                     mid=fill.mid_half_ticks or child.mid_half_ticks or None,
                     fee=(charged or 0) / unit,
                 )

@@ -93,8 +93,9 @@ class Portfolio:
         """
         self._changes += 1
         position = self._position_of(instrument)
-        price = instrument.price(fill.price_ticks)
-        quantity = instrument.quantity(fill.quantity_lots)
+        exact = fill.exact
+        price = instrument.price(fill.price_ticks) if exact is None else exact.price
+        quantity = instrument.quantity(fill.quantity_lots) if exact is None else exact.quantity
         change = quantity if side == "buy" else -quantity
         position.trade(change, price)
         if fill.fee_currency == position.settle:

@@ -31,9 +31,10 @@ RETRY_S: Final = 900.0
 LEAST_S: Final = 3_600.0
 """Not fetched more often than this, however short lists count as fresh."""
 HURRIED_S: Final = 60.0
-"""But so soon after the last where a venue refuses a price or a quantity."""
+"""But so soon after the last where a venue refuses an order that may be against its rules."""
 
-_OF_RULES: Final = ("BAD_PRICE", "BAD_QUANTITY")
+_OF_RULES: Final = ("BAD_PRICE", "BAD_QUANTITY", "BELOW_MIN", "OTHER")
+"""The last: a venue may say it in words that an adapter does not know."""
 
 log: Final = structlog.get_logger("instruments")
 
@@ -106,7 +107,7 @@ class Refresher:
             wait_s = period_s if await self.refresh(venue) else self._retry_s
 
     def note(self, note: Note) -> None:
-        """Fetch the lists soon where a venue has refused a price or a quantity."""
+        """Fetch the lists soon where a venue has refused an order that may be against its rules."""
         if note.event == "order_rejected" and dict(note.fields).get("code") in _OF_RULES:
             for each in self._hurries.values():
                 each.set()

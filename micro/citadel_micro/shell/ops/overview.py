@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from citadel_micro.core.orders.execution_reports import position_view, status
+from citadel_micro.core.orders.execution_reports import average, filled, position_view, status
 from citadel_micro.core.orders.tca import shortfall
 from citadel_micro.shell.bridge.wire import text_of
 from citadel_micro.shell.ops.health import check
@@ -135,7 +135,7 @@ def _ended(vitals: Vitals) -> list[Parent]:
 
 
 def _order(parent: Parent, vitals: Vitals, now_ns: int) -> dict[str, Any]:
-    signal, rules = parent.signal, parent.instrument
+    signal = parent.signal
     inst = vitals.engine.inst_states.get((signal.venue, signal.symbol))
     cost = shortfall(parent) if parent.filled else None
     maker = sum(
@@ -157,7 +157,7 @@ def _order(parent: Parent, vitals: Vitals, now_ns: int) -> dict[str, Any]:
         "tag": signal.tag,
         "status": status(parent),
         "quantity": text_of(signal.quantity),
-        "filled": "0" if rules is None else text_of(rules.amount(parent.filled)),
+        "filled": text_of(filled(parent)),
         "average": _average(parent),
         "limit": _text(signal.limit_price),
         "stop": _text(signal.stop_price),
@@ -177,7 +177,7 @@ def _average(parent: Parent) -> str | None:
     rules = parent.instrument
     if rules is None or not parent.filled:
         return None
-    return text_of(rules.tick * parent.cost / parent.filled)
+    return text_of(average(parent) or Decimal(0))
 
 
 def working(parent: Parent) -> list[dict[str, str]]:

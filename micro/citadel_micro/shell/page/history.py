@@ -230,7 +230,7 @@ def course_row(parent: Parent, course: Course | None, after_ms: int) -> dict[str
             (
                 fill.recv_ns // 1_000_000,
                 _price(rules, fill.price_ticks),
-                float(rules.amount(fill.quantity_lots)),
+                float(fill.traded(rules)[1] * rules.contract_size),
                 fill.liquidity,
             )
             for fill in fills[-MOST_FILLS:]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from citadel_micro.core.model.exact_fill import ExactFill
+
 OrderStanding = Literal["open", "filled", "canceled", "expired", "rejected"]
 TERMINAL = ("filled", "canceled", "expired", "rejected")
 STREAMED_ENDS = ("filled", "canceled", "expired")
@@ -56,6 +58,8 @@ class TradeFact:
     fee_currency: str
     liquidity: Literal["maker", "taker"]
     exchange_ns: int
+    exact: ExactFill | None = None
+    """Where price or quantity is between two of our ticks or lots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from citadel_micro.core.model.exact_fill import total_lots
 from citadel_micro.core.model.time_units import SECOND
 from citadel_micro.shell.venue.dialect import Found, Unclear
 from citadel_micro.shell.venue.facts import OrderFact
@@ -63,7 +64,7 @@ async def ended(dialect: Forgets, ask: Ask, order: OurOrder, clock: VenueClock) 
         standing="canceled",
         price_ticks=order.price_ticks,
         quantity_lots=order.quantity_lots,
-        cumulative_lots=sum(each.quantity_lots for each in trades),
+        cumulative_lots=total_lots((each.quantity_lots, each.exact) for each in trades),
         exchange_ns=clock.surely_past_ns(),
         reason="the venue has dropped it",
     )

@@ -7,8 +7,10 @@ is closed and all its fills were reported.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.client_ids import ClientIds
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from citadel_micro.core.model.commands import PlaceOrder
+    from citadel_micro.core.model.exact_fill import ExactFill
     from citadel_micro.shell.venue.venue_clock import VenueClock
 
 ORDER: Final = "order/"
 """Prefix of the key of each order in the journal."""
 KEPT_NS: Final = 900_000_000_000
 """A closed order is kept for this long: the last reports on it are durable by then."""
+_NONE: Final = Fraction(0)
 _TEXTS: Final = ("symbol", "venue_order_id", "side")
 _NUMBERS: Final = ("price_ticks", "quantity_lots", "expires_ns", "placed_ns")
 
@@ -53,6 +57,8 @@ class OurOrder:
     """Of the reported fills; empty again after a restart, and reported again then."""
     filled_lots: int = 0
     """Their sum."""
+    parts: Fraction = _NONE
+    """What they are beyond whole lots, in lots."""
     their_id: str = ""
     """Our name in the venue's form, where that is another one."""
     absent_since_ns: int = 0
@@ -75,6 +81,15 @@ class OurOrder:
         if not self.venue_placed_ns or not self.expires_ns:
             return 0
         return self.venue_placed_ns + self.expires_ns - self.placed_ns
+
+    def count(self, lots: int, exact: ExactFill | None) -> None:
+        """Count a fill that is reported: its whole lots, and what it was exactly where they are not all."""
+        if exact is not None:
+            self.parts += exact.beyond(lots)
+            whole = math.floor(self.parts)
+            self.parts -= whole
+            lots += whole
+        self.filled_lots += lots
 
     def row(self) -> dict[str, object]:
         """Plain data for the journal."""

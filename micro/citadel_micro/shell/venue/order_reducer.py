@@ -188,7 +188,7 @@ class OrderReducer:
         if fact.trade_id in order.trade_ids:
             return
         order.trade_ids[fact.trade_id] = None
-        order.filled_lots += fact.quantity_lots
+        order.count(fact.quantity_lots, fact.exact)
         reports.append(
             OrderFilled(
                 venue=self._venue,
@@ -202,6 +202,7 @@ class OrderReducer:
                 fee_currency=fact.fee_currency,
                 liquidity=fact.liquidity,
                 exchange_ns=fact.exchange_ns,
+                exact=fact.exact,
             )
         )
         self._settle(order, now_ns)

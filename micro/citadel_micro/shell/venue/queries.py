@@ -322,6 +322,7 @@ class VenueQueries:
             fee_currency=fact.fee_currency,
             liquidity=fact.liquidity,
             exchange_ns=no_later(fact.exchange_ns, self._clock),
+            exact=fact.exact,
         )
 
     def _unclear(self, unclear: Unclear, symbol: str, client_id: str) -> None:

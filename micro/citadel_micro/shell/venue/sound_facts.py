@@ -128,6 +128,7 @@ def _is_plain(stated: object) -> bool:
         return (
             0 <= stated.exchange_ns <= LATEST_NS
             and -1 <= stated.cumulative_lots <= LATEST_NS
+            and stated.exact is None
             and 0 < stated.quantity_lots <= LATEST_NS
             and 0 < stated.price_ticks <= LATEST_NS
             and _is_small(stated.fee)
@@ -138,6 +139,12 @@ def _is_plain(stated: object) -> bool:
             and _is_name(stated.fee_currency)
         )
     return False
+
+
+def _is_fill(stated: TradeFact) -> bool:
+    """Whether something was filled, if only a part of one of our lots."""
+    parts = stated.exact is not None and stated.exact.quantity > 0 and stated.quantity_lots >= 0
+    return stated.price_ticks > 0 and (stated.quantity_lots > 0 or parts)
 
 
 def _is_name(text: str) -> bool:
@@ -161,7 +168,7 @@ def _check(value: object, what: str) -> None:
     elif is_dataclass(value):
         for field in fields(value):
             _check(getattr(value, field.name), field.name)
-        if isinstance(value, TradeFact) and not (value.quantity_lots > 0 and value.price_ticks > 0):
+        if isinstance(value, TradeFact) and not _is_fill(value):
             text = f"{value.quantity_lots} lots at {value.price_ticks} ticks"
             raise VenueViolation(f"{value.symbol}: a fill of {text}")
         if isinstance(value, TradeFact) and not value.trade_id:

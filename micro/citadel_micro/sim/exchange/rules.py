@@ -60,6 +60,36 @@ class SymbolRules:
     futures: bool = False
     in_place: bool = False
     accepts_takers: bool = False
+    price_step: int = 1
+    """New orders have prices in multiples of so many ticks of the market ..."""
+    quantity_step: int = 1
+    """... and quantities of so many lots. What rests or comes from others is in single ones, as at a venue that
+    has made them coarser."""
+
+    def coarser(self, price_step: int, quantity_step: int) -> SymbolRules:
+        """Return these rules with other steps.
+
+        Raises:
+            BadInput: one is not at least 1.
+        """
+        if min(price_step, quantity_step) < 1:
+            raise BadInput("ticks and lots are multiples of the market's", where="trading rules")
+        return replace(
+            self,
+            price_step=price_step,
+            quantity_step=quantity_step,
+            min_quantity_e8=self.spec.lot_e8 * quantity_step,
+        )
+
+    @property
+    def tick_e8(self) -> int:
+        """Return what prices of new orders are multiples of."""
+        return self.spec.tick_e8 * self.price_step
+
+    @property
+    def lot_e8(self) -> int:
+        """Return what quantities of new orders are multiples of."""
+        return self.spec.lot_e8 * self.quantity_step
 
     @classmethod
     def linear(cls, spec: SymbolSpec) -> SymbolRules:
@@ -206,7 +236,7 @@ def judge_price(rules: SymbolRules, price_e8: int) -> None:
         OrderRefused: FILTER.
     """
     _require(
-        rules.min_price_e8 <= price_e8 <= rules.max_price_e8 and price_e8 % rules.spec.tick_e8 == 0,
+        rules.min_price_e8 <= price_e8 <= rules.max_price_e8 and price_e8 % rules.tick_e8 == 0,
         "PRICE_FILTER",
     )
 
@@ -224,7 +254,7 @@ def _percent(rules: SymbolRules, side: Side, price_e8: int, average_e8: int) -> 
 def _step(rules: SymbolRules, quantity_e8: int, name: str) -> None:
     _require(
         rules.min_quantity_e8 <= quantity_e8 <= rules.max_quantity_e8
-        and quantity_e8 % rules.spec.lot_e8 == 0,
+        and quantity_e8 % rules.lot_e8 == 0,
         name,
     )
 

@@ -199,12 +199,12 @@ class LinearPublic(Public):
                     "priceFilter": {
                         "minPrice": plain(rules.min_price_e8),
                         "maxPrice": plain(rules.max_price_e8),
-                        "tickSize": plain(spec.tick_e8),
+                        "tickSize": plain(rules.tick_e8),
                     },
                     "lotSizeFilter": {
                         "maxOrderQty": plain(rules.max_quantity_e8),
                         "minOrderQty": plain(rules.min_quantity_e8),
-                        "qtyStep": plain(spec.lot_e8),
+                        "qtyStep": plain(rules.lot_e8),
                         "postOnlyMaxOrderQty": plain(rules.max_quantity_e8),
                         "maxMktOrderQty": plain(rules.max_market_quantity_e8),
                         "minNotionalValue": plain(rules.min_notional_e8),

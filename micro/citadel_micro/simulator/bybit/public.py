@@ -141,7 +141,7 @@ class Public:
                     "marginTrading": "none",
                     "stTag": "0",
                     "lotSizeFilter": {
-                        "basePrecision": plain(spec.lot_e8),
+                        "basePrecision": plain(rules.lot_e8),
                         "quotePrecision": plain(spec.tick_e8 * spec.lot_e8 // E8 or 1),
                         "minOrderQty": plain(rules.min_quantity_e8),
                         "maxOrderQty": plain(rules.max_quantity_e8),
@@ -150,7 +150,7 @@ class Public:
                         "maxLimitOrderQty": plain(rules.max_quantity_e8),
                         "maxMarketOrderQty": plain(rules.max_market_quantity_e8),
                     },
-                    "priceFilter": {"tickSize": plain(spec.tick_e8)},
+                    "priceFilter": {"tickSize": plain(rules.tick_e8)},
                     "riskParameters": {
                         "priceLimitRatioX": "0.05",
                         "priceLimitRatioY": "0.1",

@@ -98,7 +98,7 @@ class Public:
             "instIdCode": inst_code(spec),
             "instType": inst_type(spec),
             "listTime": _LISTED_MS,
-            "lotSz": size(spec, 1),
+            "lotSz": size(spec, rules.quantity_step),
             "maxIcebergSz": most,
             "maxLmtAmt": number(rules.max_notional_e8),
             "maxLmtSz": most,
@@ -110,7 +110,7 @@ class Public:
             "minSz": size(spec, max(rules.min_quantity_e8 // spec.lot_e8, 1)),
             "ruleType": "normal",
             "state": "live" if trades else "suspend",
-            "tickSz": number(spec.tick_e8),
+            "tickSz": number(rules.tick_e8),
             "tradeQuoteCcyList": [spec.quote],
         }
 

@@ -299,7 +299,7 @@ def test_the_keeper_asks_again_and_retries(tmp_path: Path, listed: Listed) -> No
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("code", ["BAD_PRICE", "BAD_QUANTITY", "INSUFFICIENT_FUNDS"])
+@pytest.mark.parametrize("code", ["BAD_PRICE", "BAD_QUANTITY", "OTHER", "INSUFFICIENT_FUNDS"])
 def test_the_keeper_looks_soon_where_a_price_or_a_quantity_was_refused(
     code: str, tmp_path: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
