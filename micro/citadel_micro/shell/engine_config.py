@@ -69,6 +69,7 @@ def engine_config_of(
         wide_valuation=True,
         flatten_ends_small=True,
         flatten_spares_later=True,
+        flatten_counts_contracts=True,
         late_reject_ends=True,
         round_exits=True,
         ask_trades_again=True,

@@ -182,7 +182,9 @@ class Flattener:
             if (signal.venue, signal.symbol) == key and not flattens:
                 lots += parent.sign * (parent.filled - parent.unbooked)
         sign = 1 if held > 0 else -1
-        added = inst.instrument.amount(max(sign * lots, 0))
+        rules, opened = inst.instrument, max(sign * lots, 0)
+        exact = self._config.flatten_counts_contracts
+        added = rules.quantity(opened) if exact else rules.amount(opened)
         return sign * min(added, abs(held))
 
     def _blocked(self, key: tuple[str, str], *, through_halt: bool) -> str:

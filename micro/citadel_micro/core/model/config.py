@@ -185,6 +185,8 @@ class EngineConfig:
     flatten_spares_later: bool = False
     """A flattening leaves what orders that came after it have bought (or sold short); in earlier versions it
     took that too, until nothing was left."""
+    flatten_counts_contracts: bool = False
+    """What they have bought is counted in contracts where the position is; in earlier versions in coins."""
     late_reject_ends: bool = False
     """An order that was acknowledged, and is found rejected when the venue is asked, has ended with what it had
     filled; in earlier versions it was unknown again, and asked about for ever."""

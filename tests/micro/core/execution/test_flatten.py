@@ -309,13 +309,22 @@ def test_what_an_entry_from_before_becomes_is_taken_in_after_a_buy_back_too() ->
     assert held(rig) == 0
 
 
-def flattening_with_an_entry_after_it(*, spares: bool, restart: bool = False) -> Rig:
+def flattening_with_an_entry_after_it(
+    *, spares: bool, restart: bool = False, size: str = "", counts: bool = True
+) -> Rig:
     """The pause is reset while it still works, and an order buys: of 0.5 held it had sold nothing."""
-    rig = Rig(config(flatten_spares_later=spares))
+    instrument = rules()
+    if size:  # a perpetual's contracts of so many coins
+        lot = Decimal("0.001") / Decimal(size)
+        instrument = rules(
+            kind="linear", lot=lot, contract_size=Decimal(size), min_notional=Decimal(0)
+        )
+    settings = config(flatten_spares_later=spares, flatten_counts_contracts=counts)
+    rig = Rig(settings, instrument=instrument)
     rig.venue.partial_share = 0.0
     rig.send(signal(order_type="market"))
     rig.run(300 * MS)
-    assert held(rig) == Decimal("0.5")
+    assert held(rig) * instrument.contract_size == Decimal("0.5")
     rig.venue.fill_at_once = False
     rig.send(OperatorCommand(action="flatten", scope="", trip_id="", reason="enough", pause=True))
     rig.run(300 * MS)
@@ -335,6 +344,18 @@ def flattening_with_an_entry_after_it(*, spares: bool, restart: bool = False) ->
 def test_what_an_order_after_it_buys_is_not_sold(*, restart: bool) -> None:
     rig = flattening_with_an_entry_after_it(spares=True, restart=restart)
     assert held(rig) == Decimal("0.2")
+
+
+@pytest.mark.parametrize("size", ["0.01", "10"])
+def test_contracts_are_not_counted_as_coins(size: str) -> None:
+    """Of contracts of a hundredth of a coin it took a hundredth of what was bought later for that."""
+    rig = flattening_with_an_entry_after_it(spares=True, size=size)
+    assert held(rig) * Decimal(size) == Decimal("0.2")
+
+
+def test_a_journal_of_before_counts_contracts_as_coins() -> None:
+    rig = flattening_with_an_entry_after_it(spares=True, size="0.01", counts=False)
+    assert held(rig) * Decimal("0.01") < Decimal("0.2")
 
 
 def test_a_journal_of_before_sells_what_was_bought_after_it() -> None:
