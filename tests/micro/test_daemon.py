@@ -46,11 +46,10 @@ def test_a_signal_in_and_its_reports_out(tmp_path: Path) -> None:
         assert revisions == sorted(set(revisions))
         assert micro.stats.signal_to_submit.histogram.total == 1
 
-        await until(lambda: s.peer.of(BookSnapshot) and s.peer.of(Trades))
+        await until(lambda: all(map(s.peer.of, (BookSnapshot, Trades, FeedState))))
         book = s.peer.of(BookSnapshot)[-1]
         assert (book.state, book.symbol) == ("LIVE", SYMBOL)
         assert len(book.bids) == 20 * 16
-        assert s.peer.of(FeedState)
         await until(lambda: any(b.macro_instance_seen for b in s.peer.of(MicroHeartbeat)))
         assert s.peer.of(MicroHeartbeat)[-1].macros_seen[0][0] == "macro-1"
         assert check(micro.vitals)[0]
