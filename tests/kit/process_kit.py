@@ -92,7 +92,8 @@ class Bench:
         self.commands = f"tcp://127.0.0.1:{ports[0]}"
         self.market = f"tcp://127.0.0.1:{ports[1]}"
         self.simulator = Program(
-            folder, "sim", "sim", "--port", "0", "--symbols", SYMBOL, "--history-days", "1"
+            *(folder, "sim", "sim", "--port", "0"),
+            *("--symbols", SYMBOL, "--history-days", "1", "--no-futures"),
         )
         self.exchange = self.simulator.start()
         self.micro = self.program("micro", self.run_dir, self.market)

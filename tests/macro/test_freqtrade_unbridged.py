@@ -26,7 +26,11 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         tmp_path_factory.mktemp("exchange"),
         "sim",
         *("sim", "--port", "0", "--symbols", "BTC/USDT,ETH/USDT,SOL/USDT", "--history-days", "1"),
-        *("--account", f"{ACCOUNT}=" + ",".join(f"{k}:{v}" for k, v in OPENING.items())),
+        *(
+            "--no-futures",
+            "--account",
+            f"{ACCOUNT}=" + ",".join(f"{k}:{v}" for k, v in OPENING.items()),
+        ),
     )
     yield Exchange(program.start())
     program.close()

@@ -41,7 +41,11 @@ class Stage:
             folder,
             "sim",
             *("sim", "--port", "0", "--symbols", ",".join(PAIRS), "--history-days", "1"),
-            *("--account", f"{ACCOUNT}=" + ",".join(f"{k}:{v}" for k, v in OPENING.items())),
+            *(
+                "--no-futures",
+                "--account",
+                f"{ACCOUNT}=" + ",".join(f"{k}:{v}" for k, v in OPENING.items()),
+            ),
         )
         self.exchange = Exchange(self.simulator.start())
         # A port that was free would have to stay so for the seconds until both are up.

@@ -52,7 +52,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
         folder,
         "sim",
         *("sim", "--port", "0", "--symbols", SYMBOL, "--history-days", "1"),
-        *("--accounts", str(accounts)),
+        *("--no-futures", "--accounts", str(accounts)),
     )
     yield simulator.start()
     simulator.close()

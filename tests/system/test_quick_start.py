@@ -30,7 +30,7 @@ TWICE = ("micro", "--symbols", "A/B", "--print-config")
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[tuple[Started, Path]]:
     ready = tmp_path / "ready.json"
-    words = ["sim", "--port", "0", "--symbols", "BTC/USDT", "--history-days", "1"]
+    words = ["sim", "--port", "0", "--symbols", "BTC/USDT", "--history-days", "1", "--no-futures"]
     with (tmp_path / "log").open("wb") as log:
         started = Started(
             [*words, "--ready-file", str(ready)],

@@ -27,7 +27,7 @@ def micros(
     """Where macro is to publish, the programs by their share, and what each said when it was ready."""
     signals = f"tcp://127.0.0.1:{free_port()}"
     pairs = ",".join(PAIRS.values())
-    words = ("sim", "--port", "0", "--symbols", pairs, "--history-days", "1")
+    words = ("sim", "--port", "0", "--symbols", pairs, "--history-days", "1", "--no-futures")
     programs = {"sim": Program(tmp_path, "sim", *words)}
     try:
         exchange = programs["sim"].start()

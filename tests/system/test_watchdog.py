@@ -36,7 +36,8 @@ class Scene:
     def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
         self.folder = folder
         self.simulator = Program(
-            folder, "sim", "sim", "--port", "0", "--symbols", SYMBOL, "--history-days", "1"
+            *(folder, "sim", "sim", "--port", "0"),
+            *("--symbols", SYMBOL, "--history-days", "1", "--no-futures"),
         )
         self.exchange = self.simulator.start()
         self.relay = Relay(urlsplit(self.exchange["rest"]).port or 0)

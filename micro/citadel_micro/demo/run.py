@@ -119,6 +119,7 @@ class DemoRun:
             *self.sim.argv,
             *("--port", "0", "--seed", str(self.seed), "--ready-file", str(ready)),
             *("--symbols", ",".join(self.market.listed)),
+            "--futures" if self.market.futures else "--no-futures",
         ]
         live = None
         if self.account is not None:

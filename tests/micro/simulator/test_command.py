@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "citadel_bridge.cli", "sim"]
-QUICK = ["--port", "0", "--symbols", "BTC/USDT", "--history-days", "1"]
+SMALL = ["--symbols", "BTC/USDT", "--history-days", "1", "--no-futures"]
+QUICK = ["--port", "0", *SMALL]
 
 
 def launch(*options: str) -> subprocess.Popen[str]:
@@ -101,13 +102,13 @@ def test_a_taken_port_is_exit_4_and_named() -> None:
         (["--replay", "x", "--symbols", "BTC/USDT"], "exclude each other"),
         (["--fault", "flood=1"], "drop-depth=SHARE"),
         campaign(["--fault", "flood=1"], "answer-lost"),
-        (["--fault", "demo:answer-lost=often"], "WHEN one of once, always"),
+        ([*SMALL, "--fault", "demo:answer-lost=often"], "WHEN one of once, always"),
         campaign(["--account", "=USDT:1"], "NAME[=ASSET:AMOUNT"),
-        (["--account", "a", "--account", "a"], "account 'a' is there twice"),
+        ([*SMALL, "--account", "a", "--account", "a"], "account 'a' is there twice"),
         campaign(["--accounts", "absent.toml"], "absent.toml"),
         campaign(["--order-limit", "0"], "a limit of 0"),
         (["--weight-limit", "-1"], "a limit of -1"),
-        (["--ready-file", "/nonexistent/ready"], "--ready-file /nonexistent/ready"),
+        ([*SMALL, "--ready-file", "/nonexistent/ready"], "--ready-file /nonexistent/ready"),
     ],
 )
 def test_bad_input_is_exit_2_with_the_way_out(options: list[str], text: str) -> None:

@@ -240,7 +240,7 @@ def test_each_file_of_a_rotated_capture_stands_alone(tmp_path: Path) -> None:
 
 def test_the_command_records_the_simulator(tmp_path: Path) -> None:
     sim = Started(
-        ["sim", "--port", "0", "--symbols", "BTC/USDT", "--history-days", "1"],
+        ["sim", "--port", "0", "--symbols", "BTC/USDT", "--history-days", "1", "--no-futures"],
         stdout=subprocess.PIPE,
     )
     try:
