@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import LONG as CAMPAIGN
 from process_kit import SYMBOL, Bench, citadel, health, mid, until
 from quick_start import Started
 
@@ -116,9 +117,10 @@ def _not_under_nohup() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_not_under_nohup")
 def test_every_signal_that_ends_it_withdraws_first(bench: Bench) -> None:
-    for count, number in enumerate(ENDING):
+    for count, number in enumerate(ENDING if CAMPAIGN else ENDING[:2]):
         ready = bench.up()
         low = f"{mid(bench) * 0.95:.2f}"
         sent = citadel(*bench.signal("buy", SYMBOL, "0.1", "--limit-price", low, "--no-wait"))
