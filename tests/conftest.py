@@ -47,14 +47,14 @@ _UNHURRIED: Final = [HealthCheck.too_slow]
 settings.register_profile(
     "search",
     deadline=None,
-    max_examples=examples(25, 300),
+    max_examples=examples(12, 300),
     print_blob=True,
     suppress_health_check=_UNHURRIED,
 )
 settings.register_profile(
     "repeat",
     deadline=None,
-    max_examples=examples(25, 300),
+    max_examples=examples(12, 300),
     derandomize=True,
     database=None,
     suppress_health_check=_UNHURRIED,

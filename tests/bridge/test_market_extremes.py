@@ -88,7 +88,7 @@ def test_any_message_at_any_extreme_leaves_a_connector_well(
     connector, micro = pair.connector, pair.micro
 
     @settings(
-        max_examples=examples(300, 3_000), deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples(120, 3_000), deadline=None, suppress_health_check=list(HealthCheck)
     )
     @given(
         FRAMES, st.sampled_from([b"hb", b"report/x/y", b"answer/" + connector.instance.encode()])

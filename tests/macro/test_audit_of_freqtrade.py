@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import examples
 from freqtrade.exchange.exchange_utils import amount_to_contract_precision
 from freqtrade.persistence import KeyValueStore, Trade, init_db
 from freqtrade_books import (
@@ -76,7 +77,7 @@ _stories = st.builds(
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=examples(15, 120),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(story=_stories)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citadel_micro.sim.flow_book import NOBODY, LevelBook, Resting
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(40, 300))
 @given(
     st.lists(
         st.tuples(

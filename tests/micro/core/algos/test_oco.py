@@ -174,7 +174,7 @@ def test_without_a_position_it_ends() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=examples(10, 300))
+@settings(max_examples=examples(6, 300))
 def test_wild_lines_and_crashes_sell_no_more_than_the_position(seed: int) -> None:
     chance = Random(seed)
     venue = VenueConfig(

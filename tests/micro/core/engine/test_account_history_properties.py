@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.engine.engine import Command
     from citadel_micro.core.model.events import Event
 
-FEW = settings(max_examples=examples(10, 300))
+FEW = settings(max_examples=examples(5, 300))
 
 
 class Watched(Rig):

@@ -250,7 +250,7 @@ def test_a_bracket_that_makes_no_sense_is_refused_with_words(
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=examples(15, 300))
+@settings(max_examples=examples(8, 300))
 def test_wild_lines_and_crashes_leave_every_fill_covered_or_closed(seed: int) -> None:
     chance = Random(seed)
     venue = VenueConfig(shows_own_orders=False, messages_per_second=100, message_burst=500)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from engine_kit import MS, SECOND, START, Rig, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -277,7 +278,7 @@ _STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15, 120), deadline=None)
 @given(st.lists(_STEP, min_size=2, max_size=15))
 def test_no_history_lets_a_stranger_withdraw_an_order(history: list[tuple[str, int, str]]) -> None:
     rig = Rig()

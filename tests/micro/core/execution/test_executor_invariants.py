@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.events import VenueReport
 
 SEEDS = st.integers(0, 2**32)
-FEW = settings(max_examples=examples(10, 300))
+FEW = settings(max_examples=examples(6, 300))
 SEVERAL = pytest.mark.parametrize("several", [False, True], ids=["one child", "several children"])
 FIRST_CHILD = "sctest-1-1"
 WILD = Faults(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import examples
 from engine_kit import MS, SECOND, SYMBOL, VENUE, Rig, config, rules, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,7 +179,7 @@ def test_the_entry_of_a_silent_macro_ends_by_every_algorithm(
     assert rig.venue.open_orders() == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15, 120), deadline=None)
 @given(
     algo=st.sampled_from(["limit", "chase_limit", "marketable_limit"]),
     limit_ms=st.sampled_from([None, 0, 100, 2_000, 20_000]),

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from engine_kit import MS, SECOND, START, SYMBOL, VENUE, Rig, config, rules, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +99,7 @@ def test_following_the_market_leaves_the_reserve_to_withdrawals() -> None:
     assert rig.sent(CancelOrder)[-1][0] == began, "the reserve is there for it"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(25, 200), deadline=None)
 @given(
     burst=st.integers(1, 20),
     rate=st.integers(1, 20),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,7 +130,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(20, 160))
 @given(st.lists(changes, min_size=2, max_size=30), st.data())
 def test_a_whole_snapshot_deepens_a_book_of_few_levels_though_it_is_older(
     stream: list[list[tuple[str, int, float]]], data: st.DataObject

@@ -82,7 +82,7 @@ def events_of(shared: Path, capture: str, most: int) -> list[Any]:  # market eve
 @pytest.mark.parametrize("capture", CAPTURES)
 def test_a_recording_leaves_both_in_the_same_state(capture: str, shared_dir: Path) -> None:
     known: dict[str, Twins] = {}
-    for number, event in enumerate(events_of(shared_dir, capture, examples(2_000, 10**9))):
+    for number, event in enumerate(events_of(shared_dir, capture, examples(1_000, 10**9))):
         symbol = event.symbol
         both = known.setdefault(symbol, twins_of(capture, symbol))
         both.take(event)
@@ -171,7 +171,7 @@ def test_an_engine_gives_the_same_commands(
     capture: str, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venue = CAPTURES[capture]
-    events = events_of(shared_dir, capture, examples(2_500, 10**9))
+    events = events_of(shared_dir, capture, examples(1_200, 10**9))
     rules = infer_instruments(
         shared_dir / "captures" / f"{capture}.jsonl.gz", venue, {event.symbol for event in events}
     )  # fmt: skip

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from engine_kit import KEY, MS, SECOND, START, SYMBOL, VENUE, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,7 +164,7 @@ def test_a_proof_is_journaled_as_any_event() -> None:
     assert decode_event(old) == status(stream=-1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(15, 120))
 @given(
     st.lists(
         st.tuples(st.integers(1, 3_000), st.sampled_from(["change", "proof", "other"])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,7 +129,7 @@ def test_a_number_that_is_too_high_does_not_bar_the_snapshots_that_follow(shape:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(12, 80))
 @given(again=st.lists(st.lists(st.integers(0, 29), max_size=3), min_size=40, max_size=40))
 def test_duplicates_and_replays_of_what_has_been_cost_nothing(
     shape: str, again: list[list[int]]

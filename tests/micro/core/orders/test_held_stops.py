@@ -7,6 +7,7 @@ from time import process_time_ns
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import examples
 from engine_kit import KEY, MS, SECOND, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,7 +192,7 @@ def test_three_thousand_stops_cost_an_update_nothing() -> None:
     assert best[1] < 1.5 * best[0]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(15, 120))
 @given(
     stops=st.lists(
         st.tuples(st.sampled_from(["buy", "sell"]), st.integers(59_980, 60_020)), max_size=12

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from engine_kit import MS, SECOND, START, Rig, config, signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -295,7 +296,7 @@ _STEP = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15, 120), deadline=None)
 @given(st.lists(_STEP, min_size=3, max_size=25))
 def test_each_name_is_executed_at_most_once(history: list[tuple[str, int]]) -> None:
     rig = Once()

@@ -120,7 +120,7 @@ def messages(draw: st.DrawFn) -> SignalChannel:
     return kind(**_BASE[kind] | changes)
 
 
-EXAMPLES: Final = examples(300, 4_000)
+EXAMPLES: Final = examples(120, 4_000)
 
 
 @pytest.mark.long

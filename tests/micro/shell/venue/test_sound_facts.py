@@ -88,7 +88,7 @@ AT_BOUNDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(data=st.data(), fact=st.sampled_from([ORDER, TRADE]))
-@settings(max_examples=examples(400, 2_000))
+@settings(max_examples=examples(150, 2_000))
 def test_what_is_plain_is_in_bounds_by_the_whole_check_too(
     data: st.DataObject,
     fact: Any,  # noqa: ANN401 - either, whose fields are replaced by name
