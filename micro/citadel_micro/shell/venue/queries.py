@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger("venue")
 
+PUZZLE_AGAIN_NS: Final = 60_000_000_000
+"""An answer that stays unreadable is reported again after this, and asked for meanwhile at the usual pace."""
+MOST_PUZZLES: Final = 1_000
+
 
 class VenueQueries:
     """Sends queries, one at a time about each order.
@@ -95,6 +99,8 @@ class VenueQueries:
         self._since_ns = now()
         self._orders: dict[str, asyncio.Task[None]] = {}
         self._trades: dict[str, asyncio.Task[None]] = {}
+        self._puzzles: dict[tuple[str, str], tuple[str, int]] = {}
+        """(symbol, client id) -> the last anomaly that was reported of it, and when, in engine time."""
         self._survey: asyncio.Task[None] | None = None
         self._survey_due = False
 
@@ -329,5 +335,15 @@ class VenueQueries:
         log.warning("question not answered", order=client_id, symbol=symbol, why=unclear.text)
         if unclear.refusal is not None:
             self._on_refusal(unclear.refusal)
-        if unclear.anomaly:
+        if unclear.anomaly and self._is_news((symbol, client_id), unclear.text):
             self._on_anomaly(Anomaly(symbol=symbol, client_id=client_id, text=unclear.text))
+
+    def _is_news(self, about: tuple[str, str], text: str) -> bool:
+        """Whether this was not reported a moment ago: the engine asks at once about what is reported."""
+        now_ns = self._now()
+        known, told_ns = self._puzzles.pop(about, ("", 0))
+        news = text != known or now_ns - told_ns >= PUZZLE_AGAIN_NS
+        self._puzzles[about] = (text, now_ns if news else told_ns)
+        while len(self._puzzles) > MOST_PUZZLES:
+            del self._puzzles[next(iter(self._puzzles))]
+        return news
