@@ -61,7 +61,7 @@ def note_deleted(trade: Trade) -> None:
             KeyValueStore.store_value(key, trade.pair)  # type: ignore[arg-type]
 
 
-def end_stops(bot: FreqtradeBot, trade: Trade) -> None:
+def end_stops(bot: FreqtradeBot, exchange: BridgeMixin, trade: Trade) -> None:
     """Cancel the stops of a trade that is to be exited, and make sure that they are.
 
     Freqtrade sends its exit whatever has become of them: after a stop that fills as it is canceled, and
@@ -76,8 +76,9 @@ def end_stops(bot: FreqtradeBot, trade: Trade) -> None:
     if not trade.is_open:
         raise DependencyException(f"trade {trade.id} ({trade.pair}) has been closed meanwhile")
     if trade.open_sl_orders:
+        why = "" if exchange.link.alive() else ", because micro is silent"
         raise DependencyException(
-            f"the stop of trade {trade.id} ({trade.pair}) is not canceled yet; the exit is tried again"
+            f"the stop of trade {trade.id} ({trade.pair}) is not canceled yet{why}, and may still fill"
         )
 
 
@@ -169,11 +170,8 @@ def _close(bot: FreqtradeBot, exchange: BridgeMixin, trade: Trade, rest: float) 
     exits = _exits(trade)
     trade.exit_reason = trade.exit_reason or "dust"
     trade.close(exits[-1].safe_price if exits else trade.open_rate, show_msg=False)
-    # Freqtrade does not update the profit of a trade that still holds something after its last exit.
-    trade.close_profit_abs = trade.realized_profit or trade.close_profit_abs or 0.0
-    trade.close_profit = trade.close_profit or 0.0
     trade.set_custom_data(f"{DATA_PREFIX}dust", rest)
-    Trade.commit()  # type: ignore[no-untyped-call]
+    recalculate(trade)
     exchange.unsellable.discard(trade.pair)
     late.withdraw(exchange, trade)
     text = f"the rest of {rest} {trade.safe_base_currency} is below the venue's minimum"
@@ -184,6 +182,16 @@ def _close(bot: FreqtradeBot, exchange: BridgeMixin, trade: Trade, rest: float) 
         # Its signal may still stand: the next entry would end the same way.
         exchange.lock(trade.pair, f"DUST: an entry ended too small to be sold, {text}")
     bot.wallets.update()
+
+
+def recalculate(trade: Trade) -> None:
+    """Bring the profit of a closed trade up to date with its orders."""
+    trade.recalc_trade_from_orders(is_closing=True)
+    if trade.get_custom_data(f"{DATA_PREFIX}dust") is not None:
+        # Freqtrade does not update the profit of a trade that still holds something after its last exit.
+        trade.close_profit_abs = trade.realized_profit or trade.close_profit_abs or 0.0
+        trade.close_profit = trade.close_profit or 0.0
+    Trade.commit()  # type: ignore[no-untyped-call]
 
 
 def _exits(trade: Trade) -> list[Order]:

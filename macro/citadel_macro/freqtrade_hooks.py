@@ -22,7 +22,7 @@ from freqtrade.rpc.rpc import RPC
 from freqtrade.worker import Worker
 
 from citadel_bridge.errors import MicroUnavailable
-from citadel_macro import books, fee_rates
+from citadel_macro import books, fee_rates, late_funding
 from citadel_macro import closed_by_others as others
 from citadel_macro import late_orders as late
 from citadel_macro import manual_orders as byhand
@@ -147,6 +147,7 @@ def _process(original: Callable[[FreqtradeBot], None], _: object) -> object:
                     bot.manage_open_orders()
                 others.book(bot, bot.exchange)
                 late.settle(bot, bot.exchange)
+                late_funding.book(bot.exchange)
             original(bot)
             if bot.exchange.late_due:
                 with bot._exit_lock:  # noqa: SLF001 - as its own ``process`` does
@@ -210,7 +211,7 @@ def _execute_trade_exit(original: Callable[..., bool], _: object) -> object:
             if held:
                 # Before the trade's stop is canceled for an exit that would not be sent.
                 raise TemporaryError(held)
-            books.end_stops(bot, trade)
+            books.end_stops(bot, bot.exchange, trade)
         return original(bot, trade, *args, **kwargs)
 
     return execute_trade_exit

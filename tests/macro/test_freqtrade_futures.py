@@ -19,6 +19,7 @@ from scripted_micro import ScriptedMicro
 from scripted_orders import Script
 
 from citadel_bridge.errors import MicroUnavailable
+from citadel_macro import late_funding
 from citadel_macro import late_orders as late
 from citadel_macro.ccxt_orders import is_terminal
 from citadel_macro.exchange import BridgeMixin
@@ -156,6 +157,40 @@ def test_a_stop_that_closes_a_trade_has_the_funding_that_came_before_it(
     assert trade.funding_fees == -0.75
     gained = float(micro.totals["USDT"] - before)
     assert trade.close_profit_abs == pytest.approx(gained - 0.75, abs=1e-4)
+
+
+@pytest.mark.parametrize("after_a_part", [False, True])
+def test_funding_that_is_told_after_the_close_is_of_the_trade_that_was_closed(
+    bot: FreqtradeBot, exchange: BridgeMixin, micro: ScriptedMicro, *, after_a_part: bool
+) -> None:
+    told = ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="told")
+    assert bot.execute_entry(PAIR, 200.0, is_short=True, leverage_=3.0)
+    trade = Trade.get_open_trades()[0]
+    late_funding.book(exchange)
+    if after_a_part:
+        micro.positions[PAIR] = replace(micro.positions[PAIR], funding="-0.25")
+        assert bot.execute_trade_exit(trade, 50_000.1, told, sub_trade_amt=0.004)
+    assert bot.execute_trade_exit(trade, 50_000.1, told)
+    assert not trade.is_open
+    before = (trade.funding_fees, trade.close_profit_abs)
+    late_funding.book(exchange)
+    assert (trade.funding_fees, trade.close_profit_abs) == before
+    micro.positions[PAIR] = replace(micro.positions[PAIR], funding="-1.25")
+    late_funding.book(exchange)
+    assert trade.funding_fees == -1.25
+    assert trade.close_profit_abs == pytest.approx(before[1] - 1.25 - before[0])
+    held = micro.positions[PAIR]
+    for others in ({"quantity": "0.001"}, {"funding": "0"}):
+        micro.positions[PAIR] = replace(held, **{"funding": "-3", **others})
+        late_funding.book(exchange)
+        assert trade.funding_fees == -1.25, "somebody else has opened it since"
+    micro.positions[PAIR] = held
+    assert bot.execute_entry(PAIR, 200.0, is_short=True, leverage_=3.0)
+    newer = Trade.get_open_trades()[0]
+    micro.positions[PAIR] = replace(micro.positions[PAIR], funding="-2")
+    late_funding.book(exchange)
+    assert trade.funding_fees == -1.25, "it is of the position that is held now"
+    assert bot.execute_trade_exit(newer, 50_000.1, told)
 
 
 def test_a_trade_on_the_rest_of_another_has_none_of_the_funding_of_before(
