@@ -90,6 +90,8 @@ class Ours:
     def __init__(self, venue: str, natives: Sequence[str]) -> None:
         self.spec = venue_spec(venue)
         self.symbols = self.spec.symbols()
+        # A connection knows what it has subscribed.
+        self.symbols.update({native: self.spec.unify(native) for native in natives})
         self.decoder = self.spec.decoder(self.symbols)
         self.natives = list(natives)
         self.markets = {

@@ -166,6 +166,7 @@ class BybitDecoder(BringsSnapshots, LearningDecoder):
         super().__init__(3, 8, examples=_examples(venue))
         self._venue = venue
         self._symbols = symbols
+        self.prepare(symbols, symbols.__getitem__)
 
     def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of a frame that is not read at once. Raises VenueViolation only."""

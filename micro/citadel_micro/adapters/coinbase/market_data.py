@@ -122,6 +122,7 @@ class CoinbaseAdvancedDecoder(BringsSnapshots, LearningDecoder):
         self._symbols = symbols
         self._judge = self._sequence.judge
         self._answered: dict[str, tuple[str, ...]] = {}
+        self.prepare(symbols, self._one_symbol)
 
     def unexpected(self, known: tuple[Any]) -> Sequence[FeedEvent]:
         """As of ``FormDecoder``."""

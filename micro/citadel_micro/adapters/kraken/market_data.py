@@ -135,6 +135,7 @@ class KrakenDecoder(BringsSnapshots, LearningDecoder):
         self._venue = venue
         self._symbols = symbols
         self._covers = covers
+        self.prepare(symbols, symbols.__getitem__)
 
     def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of a frame that is not read at once. Raises VenueViolation only."""

@@ -101,6 +101,7 @@ class OkxDecoder(BringsSnapshots, LearningDecoder):
         super().__init__(9, 14, examples=examples(venue))
         self._venue = venue
         self._symbols = symbols
+        self.prepare(symbols, symbols.__getitem__)
 
     def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
         """Events of a frame that is not read at once. Raises VenueViolation only."""

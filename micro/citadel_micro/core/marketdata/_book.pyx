@@ -29,7 +29,7 @@ from citadel_micro.core.marketdata._window cimport (
     ticks_of,
 )
 
-VERSION = 14
+VERSION = 15
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_digits.pxi"

@@ -58,7 +58,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     void Py_XDECREF(PyObject *object)
 
-VERSION = 7
+VERSION = 8
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
@@ -685,6 +685,7 @@ cdef struct Entry:
     Py_ssize_t length
     char name[SHORT]  # its first characters
     const char *more  # the others
+    bint used  # a frame was read by it
 
 
 cdef inline uint64_t _hash(const char *name, Py_ssize_t length) noexcept nogil:
@@ -783,8 +784,14 @@ cdef class FormDecoder:
         at = self._name(PyBytes_AS_STRING(data), PyBytes_AS_STRING(data) + PyBytes_GET_SIZE(data), &length)
         return None if at == NULL else at[:length]
 
-    def add(self, bytes frame, Form form):
-        """Read frames like this one by a form."""
+    def add(self, bytes frame, Form form, bint used=True):
+        """Read frames like this one by a form, unless one is known by which one was read.
+
+        Args:
+            frame: one of them.
+            form: of them.
+            used: it has read one; else another takes its place when it turns out to be of none that come.
+        """
         cdef Py_ssize_t length = 0
         cdef const char *name = self._name(
             PyBytes_AS_STRING(frame), PyBytes_AS_STRING(frame) + PyBytes_GET_SIZE(frame), &length
@@ -802,8 +809,13 @@ cdef class FormDecoder:
             memcpy(entry.name, name, min(length, SHORT))
             entry.more = PyBytes_AS_STRING(kept) + SHORT
             entry.length = length
-            entry.form = <PyObject *>form
             self._used += 1
+        elif entry.used:
+            return
+        else:
+            self._kept.append(form)
+        entry.form = <PyObject *>form
+        entry.used = used
 
     cdef tuple _quick(self, object data, object recv_ns):
         cdef const char *at
@@ -811,6 +823,7 @@ cdef class FormDecoder:
         cdef const char *name
         cdef Py_ssize_t length = 0
         cdef Entry *entry
+        cdef tuple events
         if self._used == 0 or not PyBytes_CheckExact(data):
             return None
         at = PyBytes_AS_STRING(data)
@@ -821,7 +834,10 @@ cdef class FormDecoder:
         entry = self._entry(name, length)
         if entry.form == NULL:
             return None
-        return (<Form>entry.form)._read(at, end, recv_ns)
+        events = (<Form>entry.form)._read(at, end, recv_ns)
+        if events is not None and not entry.used:
+            entry.used = True
+        return events
 
     cdef const char *_name(self, const char *at, const char *end, Py_ssize_t *length) noexcept nogil:
         """What tells streams apart: the text between two of the frame's quotes."""

@@ -315,6 +315,8 @@ cdef bint _learn(Side *side) noexcept nogil:
     for i in range(side.low, side.high):
         if fabs(side.keys[i]) * POWERS[places] >= EXACT:
             return False
+        if step == 1:
+            continue
         left = <int64_t>(fabs(side.keys[i]) * POWERS[places] + 0.5)
         while left:
             rest = step % left
@@ -472,6 +474,26 @@ cdef int _forget(Side *side, levels) except -1:
     return 0
 
 
+cdef Py_ssize_t _begin_with(Side *side, Levels levels) except -1:
+    """The levels that an empty side begins with, as far as they come from the best to the worst: how many."""
+    cdef Py_ssize_t count = 0, i
+    cdef double key, last = INFINITY
+    while count < levels.count:
+        key = side.sign * levels.values[2 * count]
+        if not key < last or levels.values[2 * count + 1] == 0.0:
+            break
+        last = key
+        count += 1
+    while side.room < count + count // 8:
+        _more_room(side)
+    side.low = (side.room - count) // 2
+    side.high = side.low + count
+    for i in range(count):
+        side.keys[side.high - 1 - i] = side.sign * levels.values[2 * i]
+        side.sizes[side.high - 1 - i] = levels.values[2 * i + 1]
+    return count
+
+
 cdef int _apply(Side *side, levels, texts, bint keep) except -1:
     cdef Py_ssize_t i
     cdef Levels read
@@ -493,7 +515,10 @@ cdef int _apply(Side *side, levels, texts, bint keep) except -1:
             for i in range(read.count):
                 _set(side, read.values[2 * i], read.values[2 * i + 1], NULL, TOLD)
         else:
-            for i in range(read.count):
+            i = 0
+            if side.low == side.high and not side.window.open and read.count > NEAR:
+                i = _begin_with(side, read)
+            for i in range(i, read.count):
                 _put(side, read.values[2 * i], read.values[2 * i + 1])
     elif keep and texts is not None:
         for (price, size), (price_text, size_text) in zip(levels, texts, strict=True):

@@ -102,6 +102,7 @@ class Example:
     NAME: Final = b"NAME"
 
     def __init__(self, frame: bytes, shape: Shape, text: bytes) -> None:
+        self._frame = frame
         self._shape = shape
         self._parts = _named(_joined(shape, frame))
         self._form: Form | None = None
@@ -119,6 +120,10 @@ class Example:
         # One that is escaped is not what it looks like.
         plain = native.isascii() and b'"' not in native and b"\\" not in native
         return native.decode() if plain and native.decode().isprintable() else ""
+
+    def named(self, native: str) -> bytes:
+        """The example as a frame of this symbol of the venue."""
+        return self._frame.replace(self.NAME, native.encode())
 
     def fits(self, frame: bytes) -> bool:
         """Whether a frame ends as the example does. Without reading it whole, so it may still be another."""
@@ -246,8 +251,14 @@ if TYPE_CHECKING:
         def name(self, data: bytes) -> bytes | None:
             """What tells a frame's stream: the text from the first of the two quotes to the other; None without."""
 
-        def add(self, frame: bytes, form: Form) -> None:
-            """Read frames like this one by a form."""
+        def add(self, frame: bytes, form: Form, used: bool = True) -> None:  # noqa: FBT001, FBT002 - compiled
+            """Read frames like this one by a form, unless one is known by which one was read.
+
+            Args:
+                frame: one of them.
+                form: of them.
+                used: it has read one; else another takes its place when it is of none that come.
+            """
 
         def decode(self, data: bytes, recv_ns: int) -> Sequence[FeedEvent]:
             """Events of a frame of no known form. Raises VenueViolation only."""
@@ -318,6 +329,29 @@ class LearningDecoder(FormDecoder):
         form = learn(self.shape(name, event), frame, event)
         if form is not None:
             self.add(frame, form)
+
+    def prepare(self, natives: Iterable[str], symbol_of: Callable[[str], str | None]) -> None:
+        """Know the forms of these streams before their first frames come, as the first example of their kind has them.
+
+        Frames of streams that are not named, or are written as in another example, are met by ``introduce``.
+
+        Args:
+            natives: symbols of the venue.
+            symbol_of: as of ``introduce``.
+        """
+        if kernel.FORM is None:
+            return
+        first: dict[tuple[bytes, bytes], Example] = {}
+        for example in self._examples:
+            first.setdefault((example.before, example.after), example)
+        for native in tuple(natives)[: MOST_FORMS // 2]:
+            for (before, after), example in first.items():
+                frame = example.named(native)
+                text = before + native.encode() + after
+                symbol = symbol_of(native)
+                if symbol is None or self.name(frame) != text or example.native(text) != native:
+                    continue
+                self.add(frame, example.form(kernel.FORM, native, symbol), False)  # noqa: FBT003 - compiled
 
     def introduce(
         self, frame: bytes, recv_ns: int, symbol_of: Callable[[str], str | None]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from typing import Literal
 
+import msgspec
 import pytest
 from book_lives import deep_life
 from effort import examples
 
 from citadel_micro.core.marketdata import kernel
 from citadel_micro.core.marketdata.book import Book
+from citadel_micro.shell.marketdata.levels import pairs
 
 STYLES: tuple[Literal["kraken", "colon"], ...] = ("kraken", "colon")
 pytestmark = pytest.mark.skipif(not kernel.COMPILED, reason="the compiled kernel is not in use")
@@ -73,6 +75,48 @@ def test_digits_that_come_late_or_not_at_all_end_the_window() -> None:
             assert one.top(9) == other.top(9), seed
             for style in STYLES:
                 assert one.checksum(style, 10) == other.checksum(style, 10), seed
+
+
+def _texts(side: list[tuple[float, float]]) -> list[tuple[str, str]]:
+    return [(str(price), str(size)) for price, size in side]
+
+
+def test_a_snapshot_is_the_same_however_far_it_comes_in_order() -> None:
+    for seed in range(examples(60, 2_000)):
+        rng = random.Random(seed)
+        one, other = kernel.Book(), Book()
+        for _ in range(3):
+            sides = []
+            for sign in (-1, 1):
+                count = rng.choice([0, 8, 9, 70, 130, 500])
+                # Exact in binary, so that both write it as one text.
+                side = [
+                    (1_000 + sign * at / 4, rng.choice([1.0, 2.5])) for at in range(1, count + 1)
+                ]
+                for _ in range(rng.choice([0, 0, 1, 3])):
+                    # In no order, a second time, or a level that is none.
+                    at = rng.randint(0, len(side))
+                    side.insert(
+                        at, (1_000 + sign * rng.randint(1, 600) / 8, rng.choice([0.0, 4.0]))
+                    )
+                sides.append(side)
+            read = [pairs(msgspec.Raw(msgspec.json.encode(_texts(side)))) for side in sides]
+            assert [list(levels) for levels in read] == sides
+            assert all(type(levels) is not list for levels in read if levels)
+            one.replace(read[0], read[1])
+            other.replace(sides[0], sides[1])
+            for change in range(4):
+                assert one.top(9_999) == other.top(9_999), (seed, change)
+                assert (one.bid_count, one.ask_count) == (other.bid_count, other.ask_count)
+                changes = [
+                    [
+                        (1_000 + sign * rng.randint(1, 600) / 8, rng.choice([0.0, 7.0]))
+                        for _ in range(9)
+                    ]
+                    for sign in (-1, 1)
+                ]
+                for book in (one, other):
+                    book.apply(changes[0], changes[1])
 
 
 @pytest.mark.parametrize("order", ["best first", "worst first", "from the middle", "any"])

@@ -106,3 +106,54 @@ def test_frames_are_read_as_before_when_the_books_of_their_streams_are_gone() ->
             update += 1
         assert {each.last_seq for each in markets.values()} == {update - 1}
         assert {each.state for each in markets.values()} == {"LIVE"}
+
+
+BOOK = b'{"arg":{"channel":"books","instId":"%s"},"action":"%s","data":[{"asks":[["8.5","4","0","1"]],"bids":[],"ts":"5",'
+AS_DOCUMENTED = b'"checksum":0,"prevSeqId":%d,"seqId":%d}]}'
+OTHERWISE = b'"prevSeqId":%d,"checksum":0,"seqId":%d}]}'
+
+
+def subscribed(*names: str) -> Any:  # noqa: ANN401 - the venue's own
+    spec = venue_spec("okx")
+    symbols = Symbols(spec.unify)
+    symbols.update({name: spec.unify(name) for name in names})
+    return spec.decoder(symbols)
+
+
+def book(name: bytes, end: bytes, seq: int, action: bytes = b"update") -> bytes:
+    return BOOK % (name, action) + end % (-1 if action == b"snapshot" else seq - 1, seq)
+
+
+def test_frames_of_streams_that_are_subscribed_are_read_at_once_from_the_first() -> None:
+    one = subscribed("A-B", "C-D")
+    assert one.forms == 4
+    for name, symbol in ((b"A-B", "A/B"), (b"C-D", "C/D")):
+        for seq, action in enumerate((b"snapshot", b"update", b"update"), 5):
+            known = one.quick(book(name, AS_DOCUMENTED, seq, action), 9)
+            assert known is not None
+            assert known[0][1:6] == (
+                symbol,
+                action == b"snapshot",
+                seq,
+                seq,
+                -1 if seq == 5 else seq - 1,
+            )
+    assert one.quick(book(b"E-F", AS_DOCUMENTED, 5), 9) is None, "nobody has subscribed it"
+    assert one.forms == 4
+
+
+def test_a_form_that_no_frame_is_of_gives_way_to_the_one_that_comes() -> None:
+    one = subscribed("A-B")
+    for seq in (5, 6):
+        (event,) = one.frame(book(b"A-B", OTHERWISE, seq), 9)
+        assert (event.symbol, event.last_seq, list(event.asks)) == ("A/B", seq, [(8.5, 4.0)])
+    assert one.quick(book(b"A-B", OTHERWISE, 7), 9) is not None, "learned from the first"
+    assert one.quick(book(b"A-B", AS_DOCUMENTED, 7), 9) is None
+
+
+def test_one_odd_frame_does_not_take_the_place_of_a_form_that_has_read_some() -> None:
+    one = subscribed("A-B")
+    assert one.quick(book(b"A-B", AS_DOCUMENTED, 5), 9) is not None
+    (event,) = one.frame(book(b"A-B", OTHERWISE, 6), 9)
+    assert event.last_seq == 6
+    assert one.quick(book(b"A-B", AS_DOCUMENTED, 7), 9) is not None
