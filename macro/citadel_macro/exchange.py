@@ -339,7 +339,8 @@ class BridgeMixin(SeenMixin):
             raise TemporaryError(str(error)) from error
         # One of them may be both, and would be booked twice.
         found = {report.signal_id: report for report in (*reports, *self._shared(pair))}
-        return [self._show(report) for report in found.values() if self._is_ours(report)]
+        shown = (self._show(report) for report in found.values() if self._is_ours(report))
+        return [each for each in shown if not self.is_booked(each)]
 
     def _shared(self, pair: str) -> list[ExecutionReport]:
         """Orders of others that have closed something of ours on a pair."""
@@ -347,13 +348,10 @@ class BridgeMixin(SeenMixin):
         return [each for each in found if each is not None and each.symbol == pair]
 
     def _is_ours(self, report: ExecutionReport) -> bool:
-        row = Order.order_by_id(report.signal_id, report.symbol)
+        known = Order.order_by_id(report.signal_id, report.symbol) is not None
         if report.signal_id in self.shares:
-            known = row is not None
-        else:
-            known = self.link.owns(report) and (row is not None or report.own)
-        # Of one that is booked Freqtrade would do so again, and close a trade of which it is a half.
-        return known and not (row and not row.ft_is_open and row.filled == float(report.filled))
+            return known
+        return self.link.owns(report) and (known or report.own)
 
     def get_trades_for_order(
         self, order_id: str, pair: str, since: datetime, params: dict[str, Any] | None = None

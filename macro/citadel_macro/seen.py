@@ -127,6 +127,11 @@ class SeenMixin(AccountMixin):
         if not entry and orders.too_small(report):
             self.unsellable.add(report.symbol)
 
+    def is_booked(self, order: CcxtOrder) -> bool:
+        """Whether Freqtrade has it: it would book it again, and close a trade of which it is a half."""
+        row = Order.order_by_id(order["id"], order["symbol"])
+        return row is not None and not row.ft_is_open and row.filled == order["filled"]
+
     def ended(self) -> set[str]:
         """Orders that Freqtrade was last shown as open and that have closed."""
         ended = set()

@@ -6,6 +6,7 @@ succeed.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ from process_kit import until
 from scripted_orders import Script
 
 from citadel_macro.ccxt_orders import is_terminal
+from citadel_macro.closed_by_others import UNKNOWN
+from citadel_proto.messages import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +83,26 @@ def sold(rig: Rig, trade: Any) -> Decimal:  # noqa: ANN401 - a Trade
     ours = {order.order_id for order in trade.orders}
     parents = [p for p in rig.micro.parents.values() if p.signal.signal_id in ours]
     return sum((p.filled if p.signal.side == "sell" else -p.filled for p in parents), Decimal(0))
+
+
+def sold_by_another(rig: Rig, pair: str, quantity: str) -> None:
+    """An order that was placed at the exchange itself."""
+    now = time.time_ns()
+    signal = Signal(
+        signal_id=f"hand-{now}",
+        strategy=UNKNOWN,
+        venue=rig.micro.venue,
+        symbol=pair,
+        side="sell",
+        quantity=quantity,
+        order_type="market",
+        created_ns=now,
+        expires_ns=now + 10**9,
+        epoch=0,
+        seq=0,
+    )
+    with rig.micro._lock:
+        rig.micro._admit(signal, Script(), own=True)
 
 
 @contextmanager
@@ -216,28 +239,35 @@ def test_nothing_is_exited_of_a_trade_that_is_closed(rig: Rig) -> None:
     closed_once(rig, trade)
 
 
-def test_a_trade_of_which_half_is_sold_is_reloaded_as_it_is(rig: Rig) -> None:
+@pytest.mark.parametrize("by_others", [False, True])
+def test_a_trade_of_which_half_is_sold_is_reloaded_as_it_is(rig: Rig, *, by_others: bool) -> None:
     """Freqtrade takes an exit of as much as is left for the exit of all, when it looks at it again."""
     pair = "ADA/USDT"
     trade = entered(rig, pair)
     exits = 0
 
-    def leave(amount: float) -> None:
-        nonlocal exits
-        exits += 1
-        RPC(rig.bot)._rpc_force_exit(str(trade.id), None, amount=amount)
-        rig.until(lambda: trade.nr_of_successful_exits == exits and trade.has_open_sl_orders)
+    def left() -> bool:
+        return trade.nr_of_successful_exits == exits and bool(trade.has_open_sl_orders)
 
     if round(trade.amount * 10) % 2:
-        leave(20.1)
+        exits += 1
+        RPC(rig.bot)._rpc_force_exit(str(trade.id), None, amount=20.1)
+        rig.until(left)
     half = trade.amount / 2
-    leave(half)
+    exits += 1
+    if by_others:  # somebody sells his own fifty and half of the trade in one order
+        rig.micro.totals["ADA"] = Decimal(repr(trade.amount)) + 50
+        sold_by_another(rig, pair, f"{half + 50:.1f}")
+    else:
+        RPC(rig.bot)._rpc_force_exit(str(trade.id), None, amount=half)
+    rig.until(left)
     assert trade.amount == pytest.approx(half)
     RPC(rig.bot)._rpc_reload_trade_from_exchange(trade.id)
     rig.step()
     assert trade.is_open
     assert trade.amount == pytest.approx(half)
     assert trade.has_open_sl_orders
+    rig.micro.totals["ADA"] += OWN
 
 
 def test_what_each_entry_has_paid_in_coins_is_no_part_of_the_amount(rig: Rig) -> None:
