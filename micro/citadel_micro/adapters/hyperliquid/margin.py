@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 
 from citadel_micro.adapters.hyperliquid.messages import Clearing, Leverage
 from citadel_micro.adapters.hyperliquid.requests import query
+from citadel_micro.adapters.hyperliquid.session import RejectedByVenue
 from citadel_micro.core.model.account_events import MarginTier
 from citadel_micro.shell.venue.margin_settings import MarginSettings, Stated
 from citadel_proto.errors import PeerUnavailable, Refused
@@ -29,6 +31,10 @@ NO_CAP: Final = Decimal(10) ** 12
 """In place of the largest notional of the last tier, which the venue does not limit."""
 LISTED_NS: Final = 600_000_000_000
 """How long the venue's list of perpetuals is good for; their numbers never change."""
+GOOD_NS: Final = 600_000_000_000
+"""How long confirmed settings are; those of a position are compared by each survey besides."""
+SETTLING: Final = 63
+"""What to ask and set of one perpetual weighs at most."""
 MODES: Final[Mapping[str, MarginMode]] = {"cross": "cross", "isolated": "isolated"}
 UNIFIED: Final = frozenset({"unifiedAccount", "portfolioMargin"})
 """Kinds of account whose spot coins are margin, too."""
@@ -113,9 +119,16 @@ class HyperMargin:
         self._requests = requests
         self._instruments = instruments
         self._settings = MarginSettings(venue, leverage, mode)
+        self._good_ns: dict[str, int] = {}
+        """By symbol, when the venue has confirmed that it is as configured."""
+        self._asking = asyncio.Lock()
 
     async def listed(self, wire: HyperSession) -> Meta:
         """The venue's list, read when that is some time ago. Raises PeerUnavailable."""
+        async with self._asking:  # both connections open at the same time
+            return await self._listed(wire)
+
+    async def _listed(self, wire: HyperSession) -> Meta:
         known, now_ns = self._meta, self._now()
         if known is not None and 0 <= now_ns - known[0] < LISTED_NS:
             return known[1]
@@ -127,8 +140,11 @@ class HyperMargin:
     async def verified(self, wire: HyperSession) -> list[MarginTerms]:
         """Make every perpetual's leverage and margin mode those configured.
 
+        What was confirmed lately is not asked again: of sixty perpetuals that takes all that an address may
+        ask in a minute, and the next connection goes on where this one had to stop.
+
         Raises:
-            PeerUnavailable: the venue does not answer.
+            PeerUnavailable: the venue does not answer, or its limits are reached.
             Refused: the account's coins are margin, or the venue refuses the settings of a perpetual
                 without a position.
         """
@@ -145,26 +161,37 @@ class HyperMargin:
             listed = by_name.get(rules.venue_symbol)
             if listed is None or listed.is_delisted:
                 raise Refused(f"{self._venue} does not list {symbol} (any more)")
-            try:
-                await self._settle(wire, symbol)
-                self._settings.confirm(symbol)
-            except Refused as error:
-                kind_now, leverage = await self._set_now(wire, symbol)
-                mode = MODES.get(kind_now)
-                if mode is None or not await self._holds(wire, symbol):
-                    raise
-                self._settings.adopt(symbol, Decimal(leverage), mode, error)
+            await self._verify(wire, symbol)
             terms.append(self._settings.terms(symbol, meta.tiers(listed)))
         return terms
 
+    async def _verify(self, wire: HyperSession, symbol: str) -> None:
+        good_ns = self._good_ns.get(symbol)
+        if good_ns is not None and 0 <= self._now() - good_ns < GOOD_NS:
+            return
+        wire.afford(SETTLING)
+        try:
+            await self._settle(wire, symbol)
+            self._settings.confirm(symbol)
+            self._good_ns[symbol] = self._now()
+        except Refused as error:
+            kind_now, leverage = await self._set_now(wire, symbol)
+            mode = MODES.get(kind_now)
+            if mode is None or not await self._holds(wire, symbol):
+                raise
+            self._settings.adopt(symbol, Decimal(leverage), mode, error)
+
     def changed(self, held: Mapping[str, Position]) -> str:
         """As ``MarginSettings.changed``; of perpetuals without a position nothing is told."""
-        return self._settings.changed(
+        why = self._settings.changed(
             Stated(symbol, each.szi, Decimal(each.leverage.value), each.leverage.type)
             if (each := held.get(symbol)) is not None
             else Stated(symbol, _ZERO)
             for symbol in self._instruments
         )
+        if why:
+            self._good_ns.clear()
+        return why
 
     async def _holds(self, wire: HyperSession, symbol: str) -> bool:
         """Whether the account has a position."""
@@ -182,7 +209,7 @@ class HyperMargin:
             return
         try:
             await wire.must(self._requests.leverage(symbol, leverage, cross=mode == "cross"))
-        except PeerUnavailable as error:
+        except RejectedByVenue as error:
             raise Refused(
                 f"{self._venue} does not set {symbol} to {mode} margin and leverage "
                 f"{leverage}: {error}"

@@ -123,6 +123,10 @@ def mine(role: Role, account: str, address: str) -> str:
     return ""
 
 
+class RejectedByVenue(PeerUnavailable):
+    """It has answered, and does not do it; by its limits it was not."""
+
+
 class KeyCheck:
     """Whether the venue knows the key, and for which account. One answer serves all connections.
 
@@ -137,9 +141,14 @@ class KeyCheck:
         self._account = account
         self._now = now
         self._good_ns = 0
+        self._asking = asyncio.Lock()
 
     async def why_not(self, session: HyperSession) -> str:
         """Why it does not act for the account; empty where it does. Raises as ``HyperSession.must``."""
+        async with self._asking:  # both connections open at the same time
+            return await self._why_not(session)
+
+    async def _why_not(self, session: HyperSession) -> str:
         now_ns = self._now()
         if self._good_ns and 0 <= now_ns - self._good_ns < KEY_CHECK_NS:
             return ""
@@ -226,11 +235,16 @@ class HyperSession(WireSocket):
         text = b'{"method":"post","id":%d,"request":{"type":"%b","payload":%b}}'
         return partial(self._socket.send, number, text % (number, kind, payload), done)
 
+    def afford(self, weight: int) -> None:
+        """Raise PeerUnavailable where so much is not left of this minute's weight."""
+        self._budget.check_connecting({"weight": weight}, self._clock.venue_ns())
+
     async def must(self, request: Request) -> bytes:
         """The body of a successful answer to a request of the connection's own.
 
         Raises:
-            PeerUnavailable: there is none, or the venue rejects the request.
+            RejectedByVenue: the venue rejects the request.
+            PeerUnavailable: there is none, or the venue's limits are reached.
             Refused: it rejects the key.
         """
         self._budget.spend(request.costs, self._clock.venue_ns())
@@ -245,7 +259,8 @@ class HyperSession(WireSocket):
         if refused.fate is Fate.WAIT and not refused.orders_only:
             now_ns = self._clock.venue_ns()
             self._budget.pause(refused.retry_after_s, now_ns, refused.text)
-        raise PeerUnavailable(f"{request.method}: {refused.text}")
+        kind = PeerUnavailable if refused.fate is Fate.WAIT else RejectedByVenue
+        raise kind(f"{request.method}: {refused.text}")
 
     # inside
 

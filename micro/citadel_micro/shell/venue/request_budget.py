@@ -2,7 +2,8 @@
 
 Cancels may use all of a window, queries nine tenths, orders four fifths: requests that reduce risk
 never wait for those that add it. A pause holds back everything, because clients that continue
-are banned for longer.
+are banned for longer. Where the venue does not say how long, queries wait twice as long each time:
+they must not bring on the ban, and exits are not to wait as long.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ SHARES: Final[Mapping[Purpose, float]] = {
     "upkeep": 1.0,
 }
 _NEW: Final = ("place", "amend")
+_QUERIES: Final = ("query", "audit")
 PAUSE_S: Final = 5.0
 """After a rate-limit reject without a duration."""
+LONGEST_PAUSE_S: Final = 60.0
+"""Of queries, after many of those. After as long without one it is forgotten."""
 BAN_S: Final = 120.0
 """Shortest known ban of an address."""
 SET_BACK_NS: Final = 10 * SECOND_NS
@@ -97,6 +101,15 @@ class _Pause:
         self.until_ns, self.length_ns = now_ns + length_ns, length_ns
         return True
 
+    def lengthen(self, now_ns: int) -> None:
+        """Pause for twice as long as the last time, unless that lasts yet, or was long ago."""
+        if self.left_ns(now_ns):
+            return
+        longest_ns = int(LONGEST_PAUSE_S * SECOND_NS)
+        again = self.length_ns and now_ns - self.until_ns < longest_ns
+        length_ns = 2 * self.length_ns if again else int(PAUSE_S * SECOND_NS)
+        self.extend(now_ns, min(length_ns, longest_ns))
+
 
 class RequestBudget:
     """The rate limits of one account at one address. Times are the venue's, in ns.
@@ -120,6 +133,7 @@ class RequestBudget:
         }
         self._pause = _Pause()
         self._pause_of_orders = _Pause()
+        self._pause_of_queries = _Pause()
         self.reason = ""
         """Why it is paused."""
 
@@ -130,9 +144,12 @@ class RequestBudget:
     def wait_ns(self, purpose: Purpose, costs: Mapping[str, int], now_ns: int) -> int:
         """How long a request of these costs has to wait; 0 if it may be sent now."""
         wait_ns = self._pause.left_ns(now_ns)
+        if purpose in _QUERIES:
+            wait_ns = max(wait_ns, self._pause_of_queries.left_ns(now_ns))
         if wait_ns:
             return wait_ns
-        wait_ns = self._pause_of_orders.left_ns(now_ns) if purpose in _NEW else 0
+        if purpose in _NEW:
+            wait_ns = self._pause_of_orders.left_ns(now_ns)
         share = SHARES[purpose]
         for (kind, _), window in self._windows.items():
             cost = costs.get(kind, 0)
@@ -221,6 +238,8 @@ class RequestBudget:
             orders_only: the venue's limit is on new orders: only these are held back.
         """
         length_s = seconds if seconds > 0 else (BAN_S if banned else PAUSE_S)
+        if not (seconds > 0 or banned or orders_only):
+            self._pause_of_queries.lengthen(now_ns)
         pause = self._pause_of_orders if orders_only else self._pause
         if pause.extend(now_ns, int(length_s * SECOND_NS)) or orders_only:
             self.reason = reason

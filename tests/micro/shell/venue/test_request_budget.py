@@ -135,3 +135,29 @@ def test_a_venue_clock_that_was_wrong_for_a_while_locks_nothing_up() -> None:
     made = RequestBudget({("orders", 10): 10})
     made.spend({"orders": 8}, START)
     assert made.wait_ns("place", {"orders": 1}, START - S) > 0
+
+
+def test_queries_wait_longer_each_time_where_the_venue_says_not_how_long() -> None:
+    """Asked again every five seconds until it banned the address; exits wait five seconds each time."""
+    made = budget()
+    now, waits = START, []
+    for _ in range(6):
+        made.pause(0, now, "429")
+        made.pause(0, now, "429")  # of a second request that was under way
+        waits.append(made.wait_ns("query", {}, now) // S)
+        assert made.wait_ns("audit", {}, now) // S == waits[-1]
+        assert made.wait_ns("place", {}, now) == made.wait_ns("cancel", {}, now) == 5 * S
+        assert made.wait_ns("upkeep", {}, now) == 5 * S
+        now += waits[-1] * S
+    assert waits == [5, 10, 20, 40, 60, 60]
+    now += 60 * S
+    made.pause(0, now, "429")
+    assert made.wait_ns("query", {}, now) == 5 * S
+
+
+def test_a_pause_that_the_venue_tells_is_as_long_for_queries() -> None:
+    made = budget()
+    for start in range(3):
+        now = START + 10 * start * S
+        made.pause(7, now, "429")
+        assert made.wait_ns("query", {}, now) == 7 * S
