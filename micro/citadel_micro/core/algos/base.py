@@ -11,7 +11,7 @@ import difflib
 import math
 from abc import ABC, abstractmethod
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
 
 from citadel_micro.core.model.time_units import FAR, MS
 from citadel_micro.core.model.traits import Traits
@@ -241,6 +241,10 @@ class Algorithm(ABC):
     def make(cls, given: Iterable[tuple[str, Value]]) -> Algorithm:
         """An algorithm with checked parameters. Raises BadInput."""
         return cls(checked(cls.name, cls.params, given))
+
+    def again(self) -> Self:
+        """A new one with the same parameters, of one that was never used."""
+        return type(self)(self.values)
 
     def check(self, signal: SignalReceived) -> None:  # noqa: B027 - most ask for nothing
         """Raise BadInput where this signal lacks what the algorithm needs."""

@@ -8,7 +8,7 @@ higher number is always more aggressive.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from citadel_micro.core.algos.base import (
     KEEP,
@@ -160,7 +160,7 @@ class ChaseLimit(Algorithm):
         taker = bool(values["allow_taker"]) or values["urgency"] == "cross"
         if not taker:
             starts[2] = _NEVER
-        self._starts = [FAR if share > 1 else int(limit * share) for share in starts]
+        self._starts = tuple(FAR if share > 1 else int(limit * share) for share in starts)
         self._improve = self.number("improve_ticks")
         self._chase_bps = self.real("max_chase_bps")
         self.beyond_bps = self.real("chase_beyond_bps")
@@ -198,6 +198,14 @@ class ChaseLimit(Algorithm):
         """See ``Algorithm.make``."""
         made = super().make(given)
         assert isinstance(made, ChaseLimit)  # noqa: S101 - narrows the type, nothing else
+        return made
+
+    def again(self) -> Self:
+        """See ``Algorithm.again``; what the parameters say is not worked out for each order."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        if self._queue is not None:
+            made._queue = QueueValue(self.real("queue_miss_bps"))
         return made
 
     def forget(self) -> None:

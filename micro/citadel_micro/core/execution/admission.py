@@ -48,7 +48,8 @@ class Algorithms:
 
     def __init__(self, defaults: Mapping[str, Mapping[str, Value]]) -> None:
         self._defaults = defaults
-        self._valid: dict[tuple[object, ...], tuple[type[Algorithm], Mapping[str, Value]]] = {}
+        self._valid: dict[tuple[object, ...], Algorithm] = {}
+        """One of each kind and parameters, which is never used: those of orders are made of it."""
 
     def choose(self, signal: SignalReceived, *, fill_or_kill: bool) -> Algorithm:
         """A new one.
@@ -71,12 +72,12 @@ class Algorithms:
         )
         found = self._valid.get(key)
         if found is None:
-            found = _valid(signal, self._defaults, fill_or_kill=fill_or_kill)
+            kind, values = _valid(signal, self._defaults, fill_or_kill=fill_or_kill)
+            found = kind(values)
             if len(self._valid) >= MOST_KEPT:
                 self._valid.clear()
             self._valid[key] = found
-        kind, values = found
-        made = kind(values)
+        made = found.again()
         made.check(signal)
         return made
 

@@ -72,6 +72,23 @@ def test_each_signal_has_one_of_its_own() -> None:
     assert type(one) is type(other)
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_orders_share_nothing_that_changes(name: str) -> None:
+    known = {each.name for each in ALGORITHMS[name].params}
+    wanted = {"queue_miss_bps": 2.5, "allow_taker": True, "cross_imbalance": 0.5, "levels": 2}
+    params = tuple((each, value) for each, value in wanted.items() if each in known)
+    kept = ALGORITHMS[name].make(params)
+    one, other = kept.again(), kept.again()
+    anew = type(one)(one.values)
+    assert vars(one).keys() == vars(other).keys() == vars(anew).keys()
+    for attribute, value in vars(one).items():
+        if isinstance(value, int | float | str | tuple | None):
+            assert value == vars(other)[attribute] == vars(anew)[attribute], attribute
+        elif attribute != "values":  # which are never changed
+            assert value is not vars(other)[attribute], attribute
+            assert type(value) is type(vars(anew)[attribute]), attribute
+
+
 def test_no_more_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "MOST_KEPT", 3)
     kept = Algorithms({})
