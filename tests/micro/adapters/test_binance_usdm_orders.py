@@ -175,6 +175,29 @@ def test_leverage_that_is_not_restored_is_adopted_and_exits_go_on() -> None:
     asyncio.run(_leverage_that_is_not_restored_is_adopted_and_exits_go_on())
 
 
+async def _exits_go_on_in_multi_assets_mode() -> None:
+    async with usdm_bench() as bench, aiohttp.ClientSession() as http:
+        await bench.begin(mode="cross")
+        _, ask = await bench.touch()
+        await bench.told(OrderDone, bench.place("buy", ask + 100, 10, ioc=True))
+        client = UsdmClient(bench.server, http)
+        asked = {"multiAssetsMargin": "true"}
+        assert (await client.send("POST", "/fapi/v1/multiAssetsMargin", asked)).status == 200
+        await until(lambda: "multi-assets mode" in bench.of(MarginTerms)[-1].text)
+        await until(lambda: not bench.of(VenueStatus)[-1].blind)
+        bid, _ = await bench.touch()
+        order = bench.place("sell", bid - 100, 10, ioc=True, reduce_only=True)
+        assert (await bench.told(OrderDone, order)).status == "filled"
+        # Without a position nothing is sent in this mode.
+        bench.query_venue()
+        await until(lambda: "multi-assets mode" in bench.of(VenueStatus)[-1].reason)
+        assert bench.of(VenueStatus)[-1].blind
+
+
+def test_exits_go_on_in_multi_assets_mode() -> None:
+    asyncio.run(_exits_go_on_in_multi_assets_mode())
+
+
 async def _a_pause_asked_for_while_connecting_holds_everything_back() -> None:
     async with usdm_bench() as bench:
         await bench.begin()

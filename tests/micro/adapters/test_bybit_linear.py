@@ -31,6 +31,7 @@ from citadel_micro.shell.venue.facts import OrderFact, StreamAlive, TradeFact
 from citadel_micro.shell.venue.http_client import HttpClient
 from citadel_micro.shell.venue.request_budget import RequestBudget
 from citadel_micro.shell.venue.venue_clock import VenueClock
+from citadel_micro.sim.exchange.model import OrderRequest
 from citadel_micro.simulator.server import SimulatorServer
 from citadel_proto.errors import Refused, VenueViolation
 
@@ -149,6 +150,28 @@ def test_marks_are_kept_where_a_delta_leaves_them_out() -> None:
     assert mark("delta", markPrice="what") is None
     assert marks.mark(b'{"success":true,"op":"subscribe"}', 9) is None
     assert marks.mark(b"{", 9) is None
+
+
+def test_a_margin_mode_that_others_have_set_counts_while_there_is_a_position() -> None:
+    async def body(
+        margin: Callable[..., LinearMargin], rest: BybitRest, venue: BybitLinear
+    ) -> None:
+        with pytest.raises(Refused, match="one for the whole account"):
+            await margin(5).verified(rest)
+        spec = venue.exchange.rules[SPOT_SYMBOL].spec
+        request = OrderRequest(
+            symbol=SPOT_SYMBOL, side="BUY", type="MARKET", quantity_e8=10 * spec.lot_e8
+        )
+        venue.exchange.place("demo", request)
+        held = margin(5)
+        (terms,) = await held.verified(rest)
+        leverage = venue.futures.position("demo", SPOT_SYMBOL).leverage
+        assert (terms.mode, terms.leverage) == ("cross", leverage)
+        assert "one for the whole account" in terms.text
+        flat = Position(symbol="BTCUSDT", side="", size="0", leverage=str(leverage))
+        assert "is closed" in held.changed({SYMBOL: flat})
+
+    with_margin(body)
 
 
 def with_margin(

@@ -371,6 +371,21 @@ def test_the_timer_is_armed_where_the_account_may() -> None:
     asyncio.run(main())
 
 
+def test_a_perpetual_that_is_not_listed_any_more_does_not_shut_out_the_others() -> None:
+    async def main() -> None:
+        async with hyper_bench() as bench:
+            setup = bench.setup()
+            gone = replace(RULES, symbol="OLD/USDC:USDC", venue_symbol="OLD")
+            both = replace(setup, instruments={**setup.instruments, gone.symbol: gone})
+            bench.setup = lambda: both  # type: ignore[method-assign]
+            await bench.begin()
+            assert {each.symbol for each in bench.of(MarginTerms)} == {SYMBOL}
+            order = await bench.resting()
+            assert (await bench.told(OrderAccepted, order)).venue_order_id
+
+    asyncio.run(main())
+
+
 def test_the_watchdog_lists_and_cancels_with_its_own_wallet() -> None:
     async def body(bench: HyperBench) -> None:
         order = await bench.resting()

@@ -89,8 +89,8 @@ class UsdmMargin:
 
         Raises:
             PeerUnavailable: the venue does not answer.
-            Refused: the account is in hedge or multi-assets mode, or the venue refuses the settings of a
-                symbol without a position.
+            Refused: the account is in hedge mode; or, without a position, in multi-assets mode, or the venue
+                refuses the settings.
         """
         dual = await _asked(rest, simple("positionSide", 30), _Dual)
         if dual.dual_side_position:
@@ -99,12 +99,15 @@ class UsdmMargin:
                 "each symbol; set it to one-way mode"
             )
         multi = await _asked(rest, simple("multiAssets", 30), _Multi)
+        wrong: Refused | None = None
         if multi.multi_assets_margin:
-            raise Refused(
+            wrong = Refused(
                 f"{self._venue}: the account is in multi-assets mode, where other coins are margin; "
                 "set it to single-asset mode"
             )
-        return [await self._terms(rest, symbol) for symbol in self._instruments]
+            if not await self._holds(rest, *self._instruments):
+                raise wrong
+        return [await self._terms(rest, symbol, wrong) for symbol in self._instruments]
 
     def changed(self, held: Iterable[PositionRisk]) -> str:
         """As ``MarginSettings.changed``; what others change, the stream tells."""
@@ -114,16 +117,20 @@ class UsdmMargin:
             for symbol, each in self._instruments.items()
         )
 
-    async def _terms(self, rest: SpotRest, symbol: str) -> MarginTerms:
+    async def _terms(self, rest: SpotRest, symbol: str, wrong: Refused | None) -> MarginTerms:
+        """``wrong``: what is wrong with the account as a whole, in which there is a position."""
         try:
+            if wrong is not None:
+                raise wrong
             await self._settle(rest, symbol)
             self._settings.confirm(symbol)
         except Refused as error:
             told = await self._config(rest, symbol)
             mode = _MODES.get(told.margin_type)
-            if mode is None or not await self._holds(rest, symbol):
+            if mode is None or (wrong is None and not await self._holds(rest, symbol)):
                 raise
-            self._settings.adopt(symbol, Decimal(told.leverage), mode, error)
+            until = () if wrong is None else tuple(self._instruments)
+            self._settings.adopt(symbol, Decimal(told.leverage), mode, error, until)
         request = self._requests.of_symbol("leverageBracket", symbol)
         rows = _brackets(bytes(await _asked(rest, request, msgspec.Raw)))
         name = self._instruments[symbol].venue_symbol
@@ -155,11 +162,11 @@ class UsdmMargin:
                 f"{told.leverage} after it was set to {mode} and {leverage}"
             )
 
-    async def _holds(self, rest: SpotRest, symbol: str) -> bool:
-        """Whether the account has a position."""
+    async def _holds(self, rest: SpotRest, *symbols: str) -> bool:
+        """Whether the account has a position in any of them."""
         rows = await _asked(rest, self._requests.positions(), list[PositionRisk])
-        name = self._instruments[symbol].venue_symbol
-        return any(row.position_amt for row in rows if row.symbol == name)
+        names = {self._instruments[symbol].venue_symbol for symbol in symbols}
+        return any(row.position_amt for row in rows if row.symbol in names)
 
     async def _config(self, rest: SpotRest, symbol: str) -> _Config:
         request = self._requests.of_symbol("symbolConfig", symbol, 5)

@@ -112,18 +112,22 @@ class LinearMargin:
 
         Raises:
             PeerUnavailable: the venue does not answer.
-            Refused: the account is in another margin mode or in hedge mode, or the venue refuses the
-                leverage of a symbol without a position.
+            Refused: the account is in hedge or portfolio mode; or, without a position, in another margin
+                mode, or the venue refuses the leverage.
         """
         account = await self._get(rest, CHECK, _Account)
         mode = MODES.get(account.margin_mode)
+        wrong: Refused | None = None
         if mode != self._settings.mode:
-            raise Refused(
+            wrong = Refused(
                 f"{self._venue}: the account's margin mode is {account.margin_mode}, and margin_mode is "
                 f"{self._settings.mode}; it is one for the whole account: set it on the venue's website, "
                 "or configure what the account has"
             )
-        return [await self._terms(rest, symbol) for symbol in self._instruments]
+            positions = [await self._position(rest, symbol) for symbol in self._instruments]
+            if mode is None or not any(each.amount for each in positions):
+                raise wrong
+        return [await self._terms(rest, each, mode, wrong) for each in self._instruments]
 
     def changed(self, held: Mapping[str, Position]) -> str:
         """As ``MarginSettings.changed``. Raises VenueViolation."""
@@ -132,8 +136,11 @@ class LinearMargin:
             for symbol, each in held.items()
         )
 
-    async def _terms(self, rest: BybitRest, symbol: str) -> MarginTerms:
-        leverage, mode = self._settings.leverage, self._settings.mode
+    async def _terms(
+        self, rest: BybitRest, symbol: str, mode: MarginMode | None, wrong: Refused | None
+    ) -> MarginTerms:
+        """``mode``: the account's; ``wrong``: that it is not the configured one, and there is a position."""
+        leverage = self._settings.leverage
         error: Refused | None = None
         told = await self._position(rest, symbol)
         if number(told.leverage) != leverage:
@@ -142,14 +149,17 @@ class LinearMargin:
             except Refused as refused:
                 error = refused
             told = await self._position(rest, symbol)
-        if number(told.leverage) == leverage:
+        if wrong is not None and mode is not None:
+            now = number(told.leverage)
+            self._settings.adopt(symbol, now, mode, wrong, self._instruments)
+        elif number(told.leverage) == leverage:
             self._settings.confirm(symbol)
         else:
             text = f"{self._venue}: {symbol} has leverage {told.leverage} after it was set to {leverage}"
             error = error or Refused(text)
             if not told.amount:
                 raise error
-            self._settings.adopt(symbol, number(told.leverage), mode, error)
+            self._settings.adopt(symbol, number(told.leverage), self._settings.mode, error)
         tiers = await self._get(rest, self._requests.of_symbol("tiers", symbol), _Tiers)
         try:
             read = [

@@ -240,14 +240,12 @@ class HyperDialect(DialectCore):
             session.close()
             raise
         user = self._requests.account
+        listed = [self._instruments[each.symbol] for each in terms]
         await session.subscribe(
             [
                 *({"type": kind, "user": user} for kind in ("orderUpdates", "userFills")),
                 {"type": "userFundings", "user": user},
-                *(
-                    {"type": "activeAssetCtx", "coin": each.venue_symbol}
-                    for each in self._instruments.values()
-                ),
+                *({"type": "activeAssetCtx", "coin": each.venue_symbol} for each in listed),
             ]
         )
         self._report(terms)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+import structlog
 
 from citadel_micro.adapters.hyperliquid.messages import Clearing, Leverage
 from citadel_micro.adapters.hyperliquid.requests import query
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.venue.dialect import Request
 
+log: Final = structlog.get_logger("venue")
 T = TypeVar("T")
 NO_CAP: Final = Decimal(10) ** 12
 """In place of the largest notional of the last tier, which the venue does not limit."""
@@ -160,9 +162,14 @@ class HyperMargin:
         for symbol, rules in self._instruments.items():
             listed = by_name.get(rules.venue_symbol)
             if listed is None or listed.is_delisted:
-                raise Refused(f"{self._venue} does not list {symbol} (any more)")
+                # No terms, no entries; but stops of the others must not wait for a person.
+                log.error("not listed any more", venue=self._venue, symbol=symbol)
+                continue
             await self._verify(wire, symbol)
             terms.append(self._settings.terms(symbol, meta.tiers(listed)))
+        if not terms:
+            names = ", ".join(self._instruments)
+            raise Refused(f"{self._venue} does not list {names} (any more)")
         return terms
 
     async def _verify(self, wire: HyperSession, symbol: str) -> None:

@@ -27,6 +27,8 @@ class _Known(NamedTuple):
     mode: MarginMode
     text: str = ""
     """Why it is not as configured; empty where it is."""
+    until: tuple[str, ...] = ()
+    """The symbols whose positions keep it so."""
 
 
 class Stated(NamedTuple):
@@ -61,16 +63,30 @@ class MarginSettings:
         """The venue has confirmed that it is as configured."""
         self._known[symbol] = _Known(self.leverage, self.mode)
 
-    def adopt(self, symbol: str, leverage: Decimal, mode: MarginMode, error: Refused) -> None:
+    def adopt(
+        self,
+        symbol: str,
+        leverage: Decimal,
+        mode: MarginMode,
+        error: Refused,
+        until: Iterable[str] = (),
+    ) -> None:
         """It has a position, is not as configured, and the venue refuses to change that.
 
         A fraction of leverage counts as a whole: liquidation is nearer then.
+
+        Args:
+            symbol: unified.
+            leverage: of the account.
+            mode: of the account.
+            error: what is wrong, and how to mend it.
+            until: the symbols of a setting of the whole account, which any position keeps.
         """
         text = (
-            f"{error}. Until its position is closed it is counted with what the account has: "
+            f"{error}. While there is a position it is counted with what the account has: "
             f"{mode} margin and leverage {leverage.normalize():f}"
         )
-        self._known[symbol] = _Known(math.ceil(leverage), mode, text)
+        self._known[symbol] = _Known(math.ceil(leverage), mode, text, tuple(until) or (symbol,))
 
     def terms(self, symbol: str, tiers: Iterable[MarginTier]) -> MarginTerms:
         """What was verified of a symbol, for the engine."""
@@ -86,7 +102,9 @@ class MarginSettings:
 
     def changed(self, rows: Iterable[Stated]) -> str:
         """Why they have to be verified again; empty where nothing has changed."""
-        for row in rows:
+        stated = list(rows)
+        held = {row.symbol for row in stated if row.quantity}
+        for row in stated:
             known = self._known.get(row.symbol)
             if known is None:
                 continue
@@ -96,6 +114,6 @@ class MarginSettings:
             if row.mode not in {"", known.mode}:
                 was = f"the margin mode of {row.symbol} was changed by others"
                 return f"{was}: {row.mode} instead of {known.mode}"
-            if known.text and not row.quantity:
+            if known.text and held.isdisjoint(known.until):
                 return f"the position of {row.symbol} is closed: its settings can be restored"
         return ""

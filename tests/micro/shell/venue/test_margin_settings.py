@@ -63,6 +63,7 @@ def test_what_cannot_be_restored_counts_until_the_position_is_closed() -> None:
     terms = made.terms(SYMBOL, TIERS)
     assert (terms.leverage, terms.mode) == (13, "cross")
     assert terms.text.startswith("it does not set leverage 5. ")
+    assert "While there is a position" in terms.text
     assert "cross margin and leverage 12.5" in terms.text
     # What is adopted is no reason to verify it again, what others make of it next is one.
     assert made.changed([Stated(SYMBOL, HELD, Decimal("12.5"), "cross")]) == ""
@@ -70,3 +71,13 @@ def test_what_cannot_be_restored_counts_until_the_position_is_closed() -> None:
     assert "is closed" in made.changed([Stated(SYMBOL, Decimal(0))])
     made.confirm(SYMBOL)
     assert made.changed([Stated(SYMBOL, Decimal(0))]) == ""
+
+
+def test_a_setting_of_the_account_is_kept_by_any_position() -> None:
+    made, other = settings(), "ETH/USDT:USDT"
+    for symbol in (SYMBOL, other):
+        made.adopt(symbol, Decimal(5), "cross", Refused("multi-assets mode"), (SYMBOL, other))
+    flat = Decimal(0)
+    assert made.changed([Stated(SYMBOL, flat), Stated(other, HELD)]) == ""
+    assert made.changed([Stated(SYMBOL, HELD), Stated(other, flat)]) == ""
+    assert "is closed" in made.changed([Stated(SYMBOL, flat), Stated(other, flat)])
