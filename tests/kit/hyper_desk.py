@@ -39,6 +39,7 @@ class HyperDesk(SpotDesk):
 
     venue = VENUE
     symbol = SYMBOL
+    cash = "USDC"
     margined = True
     settings = "leverage = 5\nmargin_mode = 'isolated'\n"
     key = "agent"

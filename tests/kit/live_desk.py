@@ -48,6 +48,8 @@ class Desk:
 
     venue = VENUE
     symbol = SYMBOL
+    cash = "USDT"
+    """What margin and profits are in."""
     top = ""
     """Further settings, before the sections."""
     of_venue = ""
@@ -168,8 +170,8 @@ class Desk:
         return found
 
     def wallet(self) -> Decimal:
-        """In USDT, with the margin of positions and orders."""
-        return Decimal(sum(self.exchange.balances("demo")["USDT"])) / 10**8
+        """In the cash, with the margin of positions and orders."""
+        return Decimal(sum(self.exchange.balances("demo")[self.cash])) / 10**8
 
     def fills(self) -> dict[tuple[int, int], ChildFill]:
         """All of micro's, by the venue's ids of order and trade."""

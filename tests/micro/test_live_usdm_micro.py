@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 from fault_chances import SOFT
+from perpetual_stories import (
+    a_position_that_the_venue_closes_halts_the_symbol,
+    a_restart_with_a_short_and_an_order_in_the_book,
+    all_ended,
+    chases_both_ways,
+    ended_well,
+    long_short_funding_and_flat_again,
+)
 from usdm_client import UsdmClient
-from usdm_desk import E8, UsdmDesk, on_futures
-from usdm_kit import SPOT, SYMBOL, VENUE
-from waiting import until
+from usdm_desk import UsdmDesk, on_futures
+from usdm_kit import SPOT
 
-from citadel_micro.core.orders.order_states import ParentState
-from citadel_micro.shell.journal.verify import verify_journal
 from citadel_proto.errors import CitadelError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from citadel_micro.core.model.events import Side
     from citadel_micro.shell.keys.api_key import KeyKind
 
 
 @pytest.mark.parametrize("kind", ["hmac", "ed25519"])
 def test_long_short_funding_and_flat_again(tmp_path: Path, kind: KeyKind) -> None:
-    async def body(desk: UsdmDesk) -> None:
-        await desk.start()
-        before = desk.wallet()
-        bought = await desk.ended(
-            desk.signal("buy", "0.02", time_limit_ms=6_000, on_timeout="cross_ioc")
-        )
-        assert bought.state is ParentState.FILLED
-        engine = desk.micro.engine
-        await until(lambda: desk.exchange.position("demo", SPOT).lots > 0)
-        theirs = Decimal(desk.exchange.position("demo", SPOT).liquidation_e8) / E8
-
-        def near() -> bool:
-            ours = engine.portfolio.liquidation_price(desk.position)
-            return ours is not None and abs(ours - theirs) < theirs / 10_000
-
-        await until(near)  # the margin comes with the next comparison
-        desk.exchange.fund(SPOT, 10_000)
-        await until(lambda: desk.position.funding != 0)
-        assert desk.position.funding < 0
-        sold = await desk.ended(desk.signal("sell", "0.05", algo="marketable_limit"))
-        assert sold.state is ParentState.FILLED
-        assert desk.position.quantity == Decimal("-0.03")
-        ours = engine.portfolio.liquidation_price(desk.position)
-        mark = engine.portfolio.margin.mark((VENUE, SYMBOL))
-        assert ours is not None
-        assert mark is not None
-        assert ours > mark
-        closed = await desk.ended(desk.signal("buy", "0.03", algo="marketable_limit"))
-        assert closed.state is ParentState.FILLED
-        assert desk.position.quantity == 0
-        assert await desk.micro.stop("the end") is True
-        desk.books_agree()
-        assert abs(desk.wallet() - before - desk.position.cash) < Decimal("0.00001")
-        path = desk.micro.journal.path
-        await desk.micro.close()
-        said: list[str] = []
-        assert verify_journal(path, said.append) == 0, said
-
-    on_futures(tmp_path, body, kind=kind)
+    on_futures(tmp_path, lambda desk: long_short_funding_and_flat_again(desk, SPOT), kind=kind)
 
 
 def test_a_restart_with_a_short_and_an_order_in_the_book(tmp_path: Path) -> None:
-    async def body(desk: UsdmDesk) -> None:
-        await desk.start()
-        await desk.ended(desk.signal("sell", "0.02", algo="marketable_limit"))
-        mid = desk.micro.engine.markets[VENUE, SYMBOL].mid()
-        assert mid is not None
-        name = desk.signal("buy", "0.02", algo="limit", limit=f"{mid * 0.97:.1f}")
-        await until(lambda: desk.parent(name).live and desk.parent(name).live[0].acknowledged)
-        await desk.micro.close()
-        desk.exchange.fund(SPOT, 10_000)
-        await desk.start()
-        assert desk.position.quantity == Decimal("-0.02")
-        await until(lambda: desk.position.funding > 0)  # a short receives it
-        assert await desk.micro.stop("the end") is True
-        desk.books_agree()
-
-    on_futures(tmp_path, body)
+    on_futures(tmp_path, lambda desk: a_restart_with_a_short_and_an_order_in_the_book(desk, SPOT))
 
 
 def test_more_leverage_than_the_account_has_is_rejected(tmp_path: Path) -> None:
@@ -107,12 +56,7 @@ def test_a_liquidation_halts_the_symbol_and_is_booked(tmp_path: Path, lag_s: int
         exchange = desk.exchange
         advance = exchange.advance
         exchange.advance = lambda ns: advance(max(exchange.now_ns, ns - lag_s * 10**9))
-        await desk.start()
-        await desk.ended(desk.signal("buy", "0.02", algo="marketable_limit"))
-        desk.exchange.close_out("demo", SPOT, "liquidation")
-        engine = desk.micro.engine
-        await until(lambda: desk.position.quantity == 0)
-        await until(lambda: engine.risk.effective_state(VENUE, SYMBOL, "Test") == "HALTED")
+        await a_position_that_the_venue_closes_halts_the_symbol(desk, SPOT)
 
     on_futures(tmp_path, body)
 
@@ -122,18 +66,10 @@ def test_books_agree_after_orders_among_faults(tmp_path: Path) -> None:
         await desk.start()
         faults = desk.server.usdm.venue.faults
         faults.extend(SOFT)
-        names: list[str] = []
-        sides: tuple[Side, ...] = ("buy", "sell")
-        for _ in range(4):
-            for side in sides:
-                name = desk.signal(side, "0.01", time_limit_ms=2_000, on_timeout="cross_ioc")
-                names.append(name)
-                await asyncio.sleep(0.5)
+        names = await chases_both_ways(desk, rounds=4, time_limit_ms=2_000)
         faults.clear()
-        for name in names:
-            await desk.ended(name)
-        assert await desk.micro.stop("the end") is True
-        desk.books_agree()
+        await all_ended(desk, names)
+        await ended_well(desk)
 
     on_futures(tmp_path, body)
 
