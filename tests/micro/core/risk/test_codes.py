@@ -19,7 +19,7 @@ SOURCES = [
 ]
 STATES = {"KILLED", "HALTED"}
 """States of a scope are called so as well."""
-OF_VENUES = {"paper_rules.py": {"BELOW_MIN"}}
+OF_VENUES = {"paper_rules.py": {"BELOW_MIN"}, "refresher.py": {"BELOW_MIN"}}
 """What a venue answers in its own words, which happen to be ours ..."""
 VENUE_ROOMS = {"adapters", "exchange", "simulator", "venue"}
 """... as the modules of these folders do."""
