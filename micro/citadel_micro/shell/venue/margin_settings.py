@@ -8,7 +8,7 @@ a connection whose settings were verified there would be none.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from citadel_micro.core.model.events import MarginTerms
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from citadel_micro.core.model.account_events import MarginMode, MarginTier
     from citadel_proto.errors import Refused
+
+
+_MOST_DIGITS: Final = 9
+"""Of a leverage; nothing that a venue lends has more."""
 
 
 class _Known(NamedTuple):
@@ -108,12 +112,20 @@ class MarginSettings:
             known = self._known.get(row.symbol)
             if known is None:
                 continue
-            if row.leverage is not None and math.ceil(row.leverage) != known.leverage:
+            # Not rounded up first: a venue may say 1E+999999, which would be a million digits.
+            if row.leverage is not None and not (
+                known.leverage - 1 < row.leverage <= known.leverage
+            ):
                 was = f"leverage of {row.symbol} was changed by others"
-                return f"{was}: {row.leverage.normalize():f} instead of {known.leverage}"
+                return f"{was}: {_shown(row.leverage)} instead of {known.leverage}"
             if row.mode not in {"", known.mode}:
                 was = f"the margin mode of {row.symbol} was changed by others"
                 return f"{was}: {row.mode} instead of {known.mode}"
             if known.text and held.isdisjoint(known.until):
                 return f"the position of {row.symbol} is closed: its settings can be restored"
         return ""
+
+
+def _shown(leverage: Decimal) -> str:
+    usual = abs(leverage.adjusted()) < _MOST_DIGITS
+    return f"{leverage.normalize():f}" if usual else f"{leverage:.3E}"

@@ -43,6 +43,9 @@ def test_confirmed_settings_are_those_configured() -> None:
         ),
         (Decimal("5.5"), "", "5.5 instead of 5"),
         (Decimal(2), "", "2 instead of 5"),
+        (Decimal("1E+999999"), "", "was changed by others: 1.000E+999999 instead of 5"),
+        (Decimal("1E-999999"), "", "was changed by others: 1.000E-999999 instead of 5"),
+        (Decimal("9" * 5_000), "", "was changed by others: 1.000E+5000 instead of 5"),
         (Decimal(5), "cross", "margin mode of BTC/USDT:USDT was changed by others: cross"),
     ],
 )
