@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from effort import campaign
 from freqtrade.enums import ExitCheckTuple, ExitType, State
 from freqtrade.exceptions import DependencyException
 from freqtrade.persistence import Trade
@@ -193,6 +194,7 @@ def test_what_is_left_of_an_exit_that_fills_as_it_is_replaced_is_not_all_of_the_
     assert trade.amount == pytest.approx(-float(sold(rig, trade)), rel=2e-3)
 
 
+@pytest.mark.campaign
 def test_another_exit_is_not_sent_after_one_that_fills_as_it_is_canceled(rig: Rig) -> None:
     pair = "ADA/USDT"
     trade = entered(rig, pair)
@@ -206,6 +208,7 @@ def test_another_exit_is_not_sent_after_one_that_fills_as_it_is_canceled(rig: Ri
     closed_once(rig, trade)
 
 
+@pytest.mark.campaign
 def test_an_exit_that_fills_as_it_times_out_is_no_emergency(rig: Rig) -> None:
     pair = "DOGE/USDT"
     trade = entered(rig, pair)
@@ -229,6 +232,7 @@ def test_an_exit_that_fills_as_it_times_out_is_no_emergency(rig: Rig) -> None:
     closed_once(rig, trade)
 
 
+@pytest.mark.campaign
 def test_nothing_is_exited_of_a_trade_that_is_closed(rig: Rig) -> None:
     trade = entered(rig, "BTC/USDT")
     RPC(rig.bot)._rpc_force_exit(str(trade.id))
@@ -239,7 +243,7 @@ def test_nothing_is_exited_of_a_trade_that_is_closed(rig: Rig) -> None:
     closed_once(rig, trade)
 
 
-@pytest.mark.parametrize("by_others", [False, True])
+@pytest.mark.parametrize("by_others", [campaign(False), True])
 def test_a_trade_of_which_half_is_sold_is_reloaded_as_it_is(rig: Rig, *, by_others: bool) -> None:
     """Freqtrade takes an exit of as much as is left for the exit of all, when it looks at it again."""
     pair = "ADA/USDT"
