@@ -27,7 +27,8 @@ from typing import Any
 import zmq
 from processes import port, simulator, start, wait_for
 
-from citadel_bridge.channels import Inbox, SubscriberThread
+from citadel_bridge.channels import Inbox
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
 from citadel_proto.codec import decode_market

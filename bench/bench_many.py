@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.channels import Inbox, Publisher
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
 from citadel_micro.core.marketdata.market_book import MarketBook

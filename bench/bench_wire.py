@@ -24,9 +24,10 @@ import zmq
 from bench_bridge import report_of
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Inbox, Publisher, SubscriberFD, SubscriberThread
+from citadel_bridge.channels import Inbox, Publisher, SubscriberFD
 from citadel_bridge.lane import SUPPORTED
 from citadel_bridge.lane_ends import LaneEnds, LaneServer
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint, publisher_socket, subscriber_socket
 from citadel_bridge.turns import Waiter
 from citadel_bridge.zap import ZapGuard

@@ -17,7 +17,6 @@ import zmq
 
 from citadel_bridge.auth import require_keys
 from citadel_bridge.readers import BATCH, Sink, SubscriberFD
-from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.socket_files import SocketFile
 from citadel_bridge.sockets import HIGH_WATER, Context, publisher_socket
 from citadel_bridge.upstream import Upstream
@@ -42,7 +41,6 @@ __all__ = [
     "Publisher",
     "Sink",
     "SubscriberFD",
-    "SubscriberThread",
 ]
 
 _T = TypeVar("_T")

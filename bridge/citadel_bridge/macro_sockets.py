@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
 from citadel_bridge.interest import Interest
 from citadel_bridge.interrupts import interrupts_held
 from citadel_bridge.lane_ends import LaneEnds
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.zap import ZapGuard
 from citadel_proto import topics
 

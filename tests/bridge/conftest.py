@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zmq
 
-from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.channels import Inbox, Publisher
 from citadel_bridge.config import ConnectorConfig, NewSignal
 from citadel_bridge.connector import HybridConnector
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
 from citadel_proto.codec import decode_signal

@@ -10,9 +10,10 @@ import pytest
 import zmq
 
 from citadel_bridge.auth import ROLES, ClientKeys, KeyStore, is_local
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
 from citadel_bridge.config import ConnectorConfig
 from citadel_bridge.connector import HybridConnector
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint, publisher_socket
 from citadel_bridge.zap import ZapGuard
 from citadel_proto.errors import BadInput, Refused

@@ -15,8 +15,8 @@ from citadel_bridge.channels import (
     Inbox,
     Publisher,
     SubscriberFD,
-    SubscriberThread,
 )
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
 from citadel_proto.codec import decode_market

@@ -16,8 +16,8 @@ import pytest
 import zmq
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import SubscriberThread
 from citadel_bridge.readers import Link
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import MAX_MESSAGE, Endpoint, publisher_socket
 from citadel_bridge.zap import ZapGuard
 

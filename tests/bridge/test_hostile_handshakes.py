@@ -15,7 +15,8 @@ import zmq
 from effort import examples
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
 from citadel_proto.messages import RiskState

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq
 
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
 from citadel_bridge.interest import ROOM, Interest
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.upstream import WARY_OCTETS
 from citadel_proto import topics

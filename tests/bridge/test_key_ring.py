@@ -10,10 +10,11 @@ import pytest
 import zmq
 
 from citadel_bridge.auth import ALLOW, REVOKED, KeyStore, require_keys
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
 from citadel_bridge.cli import main
 from citadel_bridge.exit_codes import Exit
 from citadel_bridge.key_ring import problems, rotate, rows
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint, connect, disconnect
 from citadel_bridge.zap import ZapGuard
 from citadel_proto.errors import BadInput, Refused

@@ -13,7 +13,8 @@ import pytest
 import zmq
 
 from citadel_bridge import turns
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.turns import Waiter
 from citadel_proto import topics

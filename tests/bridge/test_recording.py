@@ -11,8 +11,9 @@ import zmq
 
 from citadel_bridge import replay
 from citadel_bridge import tape_inspect as inspection
-from citadel_bridge.channels import Inbox, SubscriberThread
+from citadel_bridge.channels import Inbox
 from citadel_bridge.micro_state import MicroStateCache
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.recorder import Recorder
 from citadel_bridge.replay import Player
 from citadel_bridge.sockets import Endpoint

@@ -11,9 +11,10 @@ import pytest
 import zmq
 
 from citadel_bridge.auth import KeyStore
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
 from citadel_bridge.key_ring import revoke, rotate
 from citadel_bridge.readers import Link
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import HIGH_WATER, Endpoint, subscriber_socket
 from citadel_bridge.zap import ZapGuard
 from citadel_proto.messages import RiskState

@@ -15,7 +15,8 @@ import zmq
 from effort import examples
 
 from citadel_bridge import upstream
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.upstream import MOST_SUBSCRIBERS, Upstream
 from citadel_proto.messages import RiskState

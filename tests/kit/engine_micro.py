@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 import zmq
 from engine_kit import SECOND, Rig, config
 
-from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.channels import Inbox, Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.core.model.commands import PublishAnswer, PublishBeat, PublishReport
 from citadel_micro.core.model.events import Started, TimerFired

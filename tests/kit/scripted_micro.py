@@ -1,8 +1,7 @@
 """A micro that does what a test tells it, speaking the real messages over real sockets.
 
-It keeps no risk limits and no market of its own: for each symbol and side a ``Script`` says whether
-an order is filled, filled in part, left resting, rejected, or met with silence. Balances and fees
-are exact, as on Binance spot: the fee is taken from what is received.
+It keeps no risk limits and no market of its own: for each symbol and side a ``Script`` says whether an order is
+filled, filled in part, left resting, rejected, or met with silence. Fees are exact: taken from what is received.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Self
 import zmq
 from scripted_orders import Parent, Quotes, Script, step_of
 
-from citadel_bridge.channels import Inbox, Publisher, SubscriberThread
+from citadel_bridge.channels import Inbox, Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_proto import topics
 from citadel_proto.codec import decode_signal

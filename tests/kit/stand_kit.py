@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import zmq
 from process_kit import SYMBOL, Bench, citadel, until
 
-from citadel_bridge.channels import Inbox, SubscriberThread
+from citadel_bridge.channels import Inbox
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.shell.ops.control import OVERVIEW, RISK, Request, ask
 from citadel_proto import topics

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import zmq
 from engine_kit import SYMBOL, VENUE, config, rules
 
-from citadel_bridge.channels import Publisher, SubscriberThread
+from citadel_bridge.channels import Publisher
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_bridge.zap import ZapGuard
 from citadel_micro.core.engine.engine import Engine

@@ -22,6 +22,7 @@ PROGRAM = (
 LEFT = (
     *("aiohttp", "better_exceptions", "ccxt", "colorama", "cryptography", "ctypes", "freqtrade"),
     *("numpy", "pandas", "prometheus_client", "pygments", "requests", "rich", "sqlite3", "yarl"),
+    *("citadel_bridge.receiver", "citadel_micro.adapters.ccxt.venues"),
     *("citadel_bridge.config", "citadel_bridge.lane_ends", "citadel_bridge.zap", "zmq.asyncio"),
     *("citadel_micro.adapters.live", "citadel_micro.preflight.checks"),
     *("citadel_micro.shell.alerts.watch", "citadel_micro.shell.keys.key_file"),

@@ -20,9 +20,10 @@ class AdapterRules:
 
     def check(self, venue: str) -> None:
         """Raise BadInput, with the nearest names, for a venue without a list."""
-        from citadel_micro.adapters.ccxt.venues import source_of  # noqa: PLC0415
+        if not self.quick(venue):
+            from citadel_micro.adapters.ccxt.venues import source_of  # noqa: PLC0415
 
-        source_of(venue)
+            source_of(venue)
 
     def quick(self, venue: str) -> bool:
         """Whether its list is fetched without ccxt."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from citadel_bridge.channels import Inbox, SubscriberThread
+from citadel_bridge.channels import Inbox
+from citadel_bridge.receiver import SubscriberThread
 from citadel_bridge.sockets import Endpoint
 from citadel_micro.demo.audit import Audit, compare, read_deleted, read_freqtrade, read_owners
 from citadel_micro.demo.exchange_account import ExchangeAccount

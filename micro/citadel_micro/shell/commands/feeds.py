@@ -106,7 +106,8 @@ class _Watch:
         import zmq  # noqa: PLC0415
 
         from citadel_bridge.auth import KeyStore  # noqa: PLC0415
-        from citadel_bridge.channels import Inbox, SubscriberThread  # noqa: PLC0415
+        from citadel_bridge.channels import Inbox  # noqa: PLC0415
+        from citadel_bridge.receiver import SubscriberThread  # noqa: PLC0415
         from citadel_bridge.sockets import Endpoint  # noqa: PLC0415
         from citadel_micro.shell.marketdata.feed_observer import FeedObserver  # noqa: PLC0415
         from citadel_proto import topics  # noqa: PLC0415
