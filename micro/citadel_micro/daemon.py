@@ -198,7 +198,7 @@ class Micro:
         uplink = self._uplink = bind_uplink(
             self._loop, config, clock, folder.run_id, stats=self.stats, parts=parts
         )
-        rules = await load_rules(config)
+        rules = await load_rules(config, folder.instruments)
         if config.bridge.shard:
             uplink.scope = Scope(rules)
         instruments = settled(
@@ -206,7 +206,7 @@ class Micro:
             folder,
             {venue: self._orders.saved_symbols(rows) for venue, rows in folder.venues.items()},
         )
-        await clear_to_trade(self._orders, config, keys, rules, clock.wall)
+        await clear_to_trade(self._orders, config, keys, rules, clock.wall, old=folder.instruments)
         claim(folder.path, keys)
         secret = folder_secret(folder.path)
         engine_config = engine_config_of(

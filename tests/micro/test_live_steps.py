@@ -195,3 +195,24 @@ def test_exits_go_on_when_ticks_and_lots_become_coarser(
         await verified(desk)
 
     ON[venue](tmp_path, body)
+
+
+@pytest.mark.campaign
+def test_a_run_goes_on_while_its_pair_is_closed(tmp_path: Path) -> None:
+    """Killed in a trading halt, it starts again, holds its stop, and sells when the halt is over."""
+
+    async def body(desk: Any) -> None:  # noqa: ANN401 - as above
+        await desk.start()
+        await desk.ended(desk.signal("buy", "0.05", algo="marketable_limit"))
+        mid = Decimal(repr(desk.micro.engine.markets[desk.venue, SYMBOL].mid()))
+        held = desk.signal("sell", "0.03", stop=f"{(mid * 9997 / 10000).quantize(DIME)}")
+        await until(lambda: desk.parent(held).state is ParentState.HELD)
+        desk.exchange.set_status(SYMBOL, "BREAK")
+        await desk.micro.close()
+        await desk.start()
+        assert desk.parent(held).state is ParentState.HELD
+        desk.exchange.set_status(SYMBOL, "TRADING")
+        await fallen(desk, lambda: desk.parent(held).triggered)
+        assert (await desk.ended(held)).state is ParentState.FILLED
+
+    on_binance(tmp_path, body)

@@ -11,7 +11,7 @@ from citadel_micro.preflight.first_run import capped_venues
 from citadel_proto.errors import BadInput, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from citadel_micro.core.model.instrument import Instrument
@@ -84,6 +84,8 @@ async def clear_to_trade(
     keys: Mapping[str, ApiKey],
     instruments: Mapping[tuple[str, str], Instrument],
     now: Callable[[], int],
+    *,
+    old: Collection[tuple[str, str]] = (),
 ) -> None:
     """Check every venue that has a key; on paper there is none. Raises as ``require_clear``.
 
@@ -94,12 +96,15 @@ async def clear_to_trade(
         instruments: the venues' rules as listed, by venue and unified symbol: not those of a run that
             resumes another, whose orders may be in other ticks and lots.
         now: this machine's clock.
+        old: (venue, symbol) of the run that this one resumes: one that cannot be traded any more is only
+            warned of, since stops of the others may be held.
     """
     for venue, key in keys.items():
         inspector = orders.inspector(venue)
         if inspector is not None:
             its = {symbol: rules for (of, symbol), rules in instruments.items() if of == venue}
-            require_clear(venue, await ask(inspector, config, key, its, now))
+            resumed = frozenset(symbol for of, symbol in old if of == venue)
+            require_clear(venue, await ask(inspector, config, key, its, now, resumed=resumed))
     for venue in capped_venues(config):
         cap, total = config.live.first_run_cap, config.live.first_run_total
         log.warning(
@@ -116,6 +121,8 @@ async def ask(
     key: ApiKey,
     instruments: Mapping[str, Instrument],
     now: Callable[[], int],
+    *,
+    resumed: frozenset[str] = frozenset(),
 ) -> list[Check]:
     """Query one venue, and check its answer. Raises as ``AccountInspector.facts``.
 
@@ -125,6 +132,7 @@ async def ask(
         key: of the venue.
         instruments: rules that orders will be made by, by unified symbol.
         now: this machine's clock.
+        resumed: symbols, as for ``clear_to_trade``.
     """
     from citadel_micro.preflight.checks import Expected, judge  # noqa: PLC0415 - as above
 
@@ -136,6 +144,7 @@ async def ask(
             section=config.venues[key.venue],
             account=config.live_account,
             instruments=instruments,
+            resumed=resumed,
         ),
     )
 

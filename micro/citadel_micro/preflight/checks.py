@@ -53,6 +53,8 @@ class Expected:
     account: str
     instruments: Mapping[str, Instrument]
     """Rules that orders will be made by, by unified symbol."""
+    resumed: frozenset[str] = frozenset()
+    """Symbols of the run that this one resumes."""
 
 
 def judge(facts: AccountFacts, expected: Expected) -> list[Check]:
@@ -184,10 +186,11 @@ def _modes(facts: AccountFacts) -> Iterator[Check]:
 def _symbols(facts: AccountFacts, expected: Expected) -> Iterator[Check]:
     for symbol in expected.section.symbols:
         found = facts.symbols.get(symbol)
+        verdict: Verdict = "warn" if symbol in expected.resumed else "refused"
         if found is None:
             yield Check(
                 name=symbol,
-                verdict="refused",
+                verdict=verdict,
                 text=f"{expected.venue} has no such symbol on {expected.section.network}",
                 mend=f"remove it from venues.{expected.venue}.symbols",
             )
@@ -196,7 +199,7 @@ def _symbols(facts: AccountFacts, expected: Expected) -> Iterator[Check]:
             why = found.why_not or f"its status is {found.status}"
             yield Check(
                 name=symbol,
-                verdict="refused",
+                verdict=verdict,
                 text=f"cannot be traded: {why}",
                 mend=f"remove it from venues.{expected.venue}.symbols until it can",
             )

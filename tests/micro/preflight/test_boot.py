@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from key_kit import KEY_SECRET, hmac_text, write_key
 from live_kit import live_file
-from preflight_kit import FACTS, RIGHTS, RULES, ToldInspector
+from preflight_kit import FACTS, RIGHTS, RULES, SYMBOL, ToldInspector
 
 from citadel_bridge.exit_codes import Exit, exit_of
 from citadel_micro.preflight.boot import ask_watchdog, clear_to_trade, read_keys
@@ -17,6 +17,7 @@ from citadel_micro.shell.config.config import load
 from citadel_proto.errors import BadInput, CitadelError, PeerUnavailable, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from citadel_micro.preflight.checks import Check
@@ -37,13 +38,33 @@ class Orders:
         return self.told
 
 
-def clear(config: MicroConfig, told: AccountFacts | Exception) -> Orders:
+def clear(
+    config: MicroConfig,
+    told: AccountFacts | Exception,
+    old: Collection[tuple[str, str]] = (),
+) -> Orders:
     orders = Orders(told)
     instruments = {("binance-spot", "BTC/USDT"): RULES}
     asyncio.run(
-        clear_to_trade(orders, config, read_keys(config), instruments, lambda: 5)  # type: ignore[arg-type]  # makes nothing
+        clear_to_trade(
+            orders,  # type: ignore[arg-type]  # makes nothing
+            config,
+            read_keys(config),
+            instruments,
+            lambda: 5,
+            old=old,
+        )
     )
     return orders
+
+
+def test_a_run_that_resumes_another_starts_though_a_symbol_is_closed(config: MicroConfig) -> None:
+    closed = replace(FACTS, symbols={"BTC/USDT": replace(SYMBOL, tradable=False)})
+    with pytest.raises(Refused, match="cannot be traded"):
+        clear(config, closed)
+    clear(config, closed, old=[("binance-spot", "BTC/USDT")])
+    with pytest.raises(Refused, match="cannot be traded"):
+        clear(config, closed, old=[("okx", "BTC/USDT"), ("binance-spot", "ETH/USDT")])
 
 
 @pytest.fixture

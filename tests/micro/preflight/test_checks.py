@@ -100,6 +100,11 @@ def test_a_symbol_that_cannot_be_traded() -> None:
     found = check("BTC/USDT", symbols={"BTC/USDT": halted})
     assert found.verdict == "refused"
     assert "BREAK" in found.text
+    # A run that resumes another holds the stops of the others.
+    again = replace(expected(), resumed=frozenset({"BTC/USDT"}))
+    for symbols in ({"BTC/USDT": halted}, {}):
+        checks = judge(replace(FACTS, symbols=symbols), again)
+        assert next(each for each in checks if each.name == "BTC/USDT").verdict == "warn"
 
 
 @pytest.mark.parametrize(

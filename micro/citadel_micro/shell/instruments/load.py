@@ -18,11 +18,12 @@ from citadel_micro.shell.instruments.markets import MarketList, changes
 from citadel_micro.shell.instruments.sources import RULES
 from citadel_micro.shell.marketdata.generic import is_generic
 from citadel_micro.shell.marketdata.spec import venue_spec
-from citadel_proto.errors import PeerUnavailable, VenueViolation
+from citadel_proto.errors import BadInput, PeerUnavailable, VenueViolation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.shell.instruments.cache import Cache
     from citadel_micro.shell.instruments.rules import Instruments
 
@@ -162,6 +163,7 @@ async def load_instruments(
     file: Path | None = None,
     lists: Lists | None = None,
     use_old: bool = True,
+    known: Mapping[tuple[str, str], Instrument] | None = None,
 ) -> Instruments:
     """Rules of these unified symbols, from ``file`` where it has them, else from the venue's list.
 
@@ -172,6 +174,8 @@ async def load_instruments(
         file: an instruments file, see ``read_instruments``.
         lists: where lists are stored; by default nowhere.
         use_old: as for ``Lists.listing``.
+        known: rules of the run that this one resumes. A symbol that the venue has closed since keeps them: the
+            stops of the others must not wait for a person.
 
     Raises:
         BadInput: unknown venue or symbol, with the nearest names.
@@ -190,7 +194,15 @@ async def load_instruments(
                 log.warning("trading rules changed", venue=venue, symbol=symbol, changes=list(told))
         now_ns = lists.now()
         for symbol in missing:
-            found[venue, symbol] = listing.markets.instrument(symbol, now_ns)
+            try:
+                found[venue, symbol] = listing.markets.instrument(symbol, now_ns)
+            except BadInput as error:
+                before = None if known is None else known.get((venue, symbol))
+                if before is None:
+                    raise
+                why, mend = error.what, error.mend
+                log.warning("trading rules of the run before are used", why=why, mend=mend)
+                found[venue, symbol] = before
         log.info(
             "trading rules",
             venue=venue,

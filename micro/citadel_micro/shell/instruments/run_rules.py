@@ -68,8 +68,14 @@ class _Fetch:
         return await fetch(venue, rest_url, symbols)
 
 
-async def load_rules(config: MicroConfig) -> Instruments:
+async def load_rules(
+    config: MicroConfig, known: Mapping[tuple[str, str], Instrument] | None = None
+) -> Instruments:
     """Trading rules of everything that is configured; retries a venue that does not answer yet.
+
+    Args:
+        config: of the run.
+        known: as for ``load_instruments``.
 
     Raises:
         BadInput: unknown venue or symbol, or an invalid file.
@@ -93,6 +99,7 @@ async def load_rules(config: MicroConfig) -> Instruments:
                     lists=lists,
                     # A simulator's stored list is the last resort: its rules may have changed.
                     use_old=last or not section.rest_url,
+                    known=known,
                 )
                 loaded |= await on_demand_rules(venue, section, lists, loaded, config.bridge.shard)
                 break

@@ -172,6 +172,21 @@ def test_unknown_venues_are_refused_before_anything_is_asked(
     assert bench.venue.asked == 0
 
 
+def test_a_symbol_that_is_closed_keeps_the_rules_of_the_run_that_is_resumed(
+    tmp_path: Path, listed: Listed
+) -> None:
+    """A trading halt, or the end of one pair, must not keep a restart from holding the stops of others."""
+    bench = Bench(tmp_path, listed(NOW, "0.01"))
+    before = {("okx", "OLD/USDT"): listed(1, "0.5").markets["BTC/USDT"].rules}
+    symbols = ["BTC/USDT", "OLD/USDT"]
+    found = asyncio.run(load_instruments("okx", symbols, lists=bench.lists, known=before))
+    assert found["okx", "OLD/USDT"].tick == Decimal("0.5")
+    assert found["okx", "BTC/USDT"].tick == Decimal("0.01")
+    for known in (None, {}, {("bybit", "OLD/USDT"): before["okx", "OLD/USDT"]}):
+        with pytest.raises(BadInput, match="OLD/USDT"):
+            asyncio.run(load_instruments("okx", symbols, lists=bench.lists, known=known))
+
+
 def test_loading_for_a_run(tmp_path: Path, listed: Listed) -> None:
     bench = Bench(tmp_path, listed(NOW, "0.01"))
     bench.cache.write(listed(NOW - FRESH_NS, "0.1"))
