@@ -58,7 +58,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject *object, int *overflow) except? -1
     void Py_XDECREF(PyObject *object)
 
-VERSION = 8
+VERSION = 9
 """Raised with every change of what this module offers; ``core.marketdata.kernel`` refuses another."""
 
 include "_values.pxi"
@@ -655,6 +655,8 @@ cdef class Form:
                         value = many[source]
                     else:
                         value = _levels(&reads[source], number == layout.parts[source].asks, layout.texts >= 0)
+                elif number > 0 and layout.sources[number - 1] == source:
+                    value = <object>PyTuple_GET_ITEM(event, number - 1)
                 else:
                     value = PyLong_FromLongLong(reads[source].value.whole)
             elif number == layout.recv:
@@ -849,12 +851,22 @@ cdef class FormDecoder:
                 break
             quotes += more
             at += 8
-        while at < end:
+        while at < end and start == NULL:
             if at[0] == 34:
                 quotes += 1
                 if quotes == self._first:
                     start = at
-                elif quotes == self._last:
+            at += 1
+        while end - at >= 8:  # and up to the word with the other
+            more = citadel_quotes(at)
+            if quotes + more >= self._last:
+                break
+            quotes += more
+            at += 8
+        while at < end:
+            if at[0] == 34:
+                quotes += 1
+                if quotes == self._last:
                     length[0] = at - start
                     return start
             at += 1

@@ -17,7 +17,7 @@ from citadel_proto.errors import BadInput
 if TYPE_CHECKING:
     from types import ModuleType
 
-VERSIONS: Final = {"_levels": 4, "_book": 15, "_forms": 8}
+VERSIONS: Final = {"_levels": 4, "_book": 15, "_forms": 9}
 """Versions of the compiled modules that this code is written for: one left over from an older checkout
 is not used, and none is used without the others."""
 CHOICES: Final = ("auto", "compiled", "python")
