@@ -129,7 +129,7 @@ LATE_RUNS: dict[Market, tuple[int, ...]] = {
     "okx": (2,),
     "bybit": (0,),
     "kraken": (2,),
-    "hyperliquid": (1,),
+    "hyperliquid": (5,),
 }
 LATE_SEEDS = pytest.mark.parametrize(("market", "seeds"), LATE_RUNS.items(), ids=LATE_RUNS)
 
