@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MS_NS: Final = 1_000_000
+DOUBT_NS: Final = 100 * MS_NS
+"""An answer that is further from what all before permit than clocks drift apart needs a second one."""
 MOST_WINDOW_NS: Final = 60_000 * MS_NS
 
 
@@ -28,20 +30,39 @@ class VenueClock:
         self.error_ns = 0
         """Error bound, either way."""
         self.known = False
+        self._trusted = False
+        """Whether an answer must agree with the estimate."""
+        self._doubted: tuple[int, int] | None = None
+        """Bounds of the offset by the newest answer, where they contradict the estimate."""
 
     def measured(self, sent_ns: int, venue_ns: int) -> None:
-        """The venue has just answered ``venue_ns`` to a question that was sent at ``sent_ns``."""
+        """The venue has just answered ``venue_ns`` to a question that was sent at ``sent_ns``.
+
+        An answer bounds the offset: the venue read its clock between both. One that contradicts the
+        estimate is kept, and counts when the next one agrees with it: a clock was set then. A single
+        wrong one would move the estimate for a minute, and with it what counts as past.
+        """
         now_ns = self._now()
+        bounds = venue_ns - now_ns, venue_ns + MS_NS - sent_ns
+        if self._trusted and _apart(
+            bounds, (self.offset_ns - self.error_ns, self.offset_ns + self.error_ns)
+        ):
+            doubted, self._doubted = self._doubted, bounds
+            if doubted is None or _apart(bounds, doubted):
+                return
+            self._estimator = ClockOffset()
+        self._doubted = None
         self._estimator.round_trip(max(now_ns - sent_ns, 0), now_ns)
         self._estimator.message(venue_ns, now_ns)
         estimate = self._estimator.estimate()
         if estimate is not None:
             self.offset_ns, self.error_ns = estimate.offset_ns, estimate.error_ns
-            self.known = True
+            self.known = self._trusted = True
 
     def forget(self) -> None:
         """One of the clocks was set: earlier measurements are void."""
         self._estimator = ClockOffset()
+        self._trusted, self._doubted = False, None
 
     def venue_ns(self) -> int:
         """The venue's time now."""
@@ -76,3 +97,8 @@ class VenueClock:
         early_ns = min(self.error_ns, MOST_WINDOW_NS - window_ns)
         timestamp = (self.venue_ns() - early_ns) // MS_NS
         return timestamp, min(window_ns + 2 * early_ns, MOST_WINDOW_NS) // MS_NS
+
+
+def _apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two pairs of bounds contradict each other by more than clocks drift."""
+    return max(one[0], other[0]) - min(one[1], other[1]) > DOUBT_NS
