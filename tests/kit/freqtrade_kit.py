@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from citadel_macro.micro_client import MicroLink
 
 STRATEGIES: Final = Path(__file__).parents[1] / "macro" / "strategies"
+HELD_STOPS: Final = {
+    "entry": "limit",
+    "exit": "limit",
+    "stoploss": "market",
+    "stoploss_on_exchange": True,
+}
+"""Types of orders of a bot whose stops micro holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, PairLocks, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import running, unlock
+from freqtrade_kit import HELD_STOPS, running, unlock
 from scripted_orders import Script
 
 from citadel_macro.books import DATA_PREFIX, _dust
@@ -28,12 +28,7 @@ def rig(
     simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
 ) -> Iterator[Rig]:
     over: dict[str, Any] = {
-        "order_types": {
-            "entry": "limit",
-            "exit": "limit",
-            "stoploss": "market",
-            "stoploss_on_exchange": True,
-        },
+        "order_types": HELD_STOPS,
         "force_entry_enable": True,
     }
     with running(simulator, tmp_path_factory.mktemp("dust"), signals_port, **over) as rig:

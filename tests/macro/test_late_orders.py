@@ -12,7 +12,7 @@ from effort import campaign
 from freqtrade.enums import State, TradingMode
 from freqtrade.persistence import Order, Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import running, unlock
+from freqtrade_kit import HELD_STOPS, running, unlock
 from scripted_orders import Script
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ def rig(
     simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
 ) -> Iterator[Rig]:
     over: dict[str, Any] = {
-        "order_types": {
-            "entry": "limit",
-            "exit": "limit",
-            "stoploss": "market",
-            "stoploss_on_exchange": True,
-        },
+        "order_types": HELD_STOPS,
         # A further entry stays out for as long as a test wants it to.
         "unfilledtimeout": {"entry": 300, "exit": 300, "unit": "seconds"},
         "force_entry_enable": True,

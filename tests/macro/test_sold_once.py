@@ -17,7 +17,7 @@ from freqtrade.enums import ExitCheckTuple, ExitType, State
 from freqtrade.exceptions import DependencyException
 from freqtrade.persistence import Trade
 from freqtrade.rpc.rpc import RPC, RPCException
-from freqtrade_kit import impatient, running, unlock
+from freqtrade_kit import HELD_STOPS, impatient, running, unlock
 from process_kit import until
 from scripted_orders import Script
 
@@ -43,12 +43,7 @@ def rig(
     simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, signals_port: int
 ) -> Iterator[Rig]:
     over: dict[str, Any] = {
-        "order_types": {
-            "entry": "limit",
-            "exit": "limit",
-            "stoploss": "market",
-            "stoploss_on_exchange": True,
-        },
+        "order_types": HELD_STOPS,
         "unfilledtimeout": {"entry": 300, "exit": 300, "unit": "seconds"},
         "force_entry_enable": True,
     }

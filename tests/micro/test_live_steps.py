@@ -16,6 +16,7 @@ from spot_kit import SYMBOL
 from waiting import until
 
 from citadel_micro.core.model.events import CancelReceived
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.orders.order_states import ParentState
 from citadel_micro.shell.instruments import refresher
 from citadel_micro.shell.journal.verify import verify_journal
@@ -72,7 +73,7 @@ def agrees(desk: Desk) -> None:
         for fill in desk.exchange.my_trades("demo", SYMBOL)
     }
     rules = desk.micro.engine.inst_states[desk.venue, SYMBOL].instrument
-    assert {key: fill.traded(rules) for key, fill in desk.fills().items()} == theirs
+    assert {key: traded(rules, fill) for key, fill in desk.fills().items()} == theirs
     assert not desk.exchange.open_orders("demo")
     desk.coins_agree()
 

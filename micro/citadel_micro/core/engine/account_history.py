@@ -16,19 +16,17 @@ from typing import TYPE_CHECKING, Final
 from citadel_micro.core.engine.foreign_reports import ForeignReports
 from citadel_micro.core.model.commands import PublishRisk, QueryTrades
 from citadel_micro.core.model.events import OrderFilled
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.model.time_units import FAR, SECOND
 from citadel_micro.core.risk.circuit_breakers import symbol_scope
 from citadel_proto.reason_codes import RiskCode
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from citadel_micro.core.execution.engine_context import EngineContext
     from citadel_micro.core.execution.executor import SmartOrderExecutor
     from citadel_micro.core.execution.report_handler import ChildReport
     from citadel_micro.core.model.account_events import AccountTrade, AccountTrades
     from citadel_micro.core.model.events import OrderState, SignalReceived, VenueSnapshot
-    from citadel_micro.core.model.instrument import Instrument
     from citadel_micro.core.orders.children import Child
     from citadel_micro.core.orders.instrument_state import InstrumentState
 
@@ -250,7 +248,7 @@ class AccountHistory:
 
     def _book(self, inst: InstrumentState, trade: AccountTrade, now_ns: int) -> None:
         key, rules = inst.key, inst.instrument
-        quantity = _quantity(rules, trade)
+        _, quantity = traded(rules, trade)
         change = quantity if trade.side == "buy" else -quantity
         self._foreign.count(key, trade, change)
         if rules.kind == "spot":
@@ -289,7 +287,7 @@ class AccountHistory:
     def _report(self, inst: InstrumentState, trades: list[AccountTrade], now_ns: int) -> None:
         """Once per answer: to the log, and to subscribers of the risk topic."""
         rules, key = inst.instrument, inst.key
-        amounts = [(t.side, _quantity(rules, t) * rules.contract_size) for t in trades]
+        amounts = [(t.side, traded(rules, t)[1] * rules.contract_size) for t in trades]
         net = f"{sum(each if side == 'buy' else -each for side, each in amounts):+} {rules.base}"
         ids = ", ".join(dict.fromkeys(t.client_id or t.venue_order_id for t in trades))
         text = f"{len(trades)} trades of others, {net} in all, by the orders {ids[:200]}"
@@ -335,12 +333,6 @@ class AccountHistory:
 
 def _is_of(signal: SignalReceived, key: _Key) -> bool:
     return (signal.venue, signal.symbol) == key
-
-
-def _quantity(rules: Instrument, trade: AccountTrade) -> Decimal:
-    """In the venue's units."""
-    exact = trade.exact
-    return rules.quantity(trade.quantity_lots) if exact is None else exact.quantity
 
 
 def _fill(inst: InstrumentState, client_id: str, trade: AccountTrade) -> OrderFilled:

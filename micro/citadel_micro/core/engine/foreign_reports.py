@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from citadel_micro.core.model.commands import FillView, PublishReport
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.orders.execution_reports import balance_views, currencies, position_view
 from citadel_proto.reason_codes import OWN_ID
 
@@ -173,9 +174,8 @@ def _name(inst: InstrumentState, order_id: str, trade_id: str) -> str:
 
 
 def _fill(inst: InstrumentState, trade: AccountTrade) -> dict[str, Any]:
-    rules, exact = inst.instrument, trade.exact
-    price = rules.price(trade.price_ticks) if exact is None else exact.price
-    quantity = rules.quantity(trade.quantity_lots) if exact is None else exact.quantity
+    rules = inst.instrument
+    price, quantity = traded(rules, trade)
     return {
         "trade": trade.trade_id,
         "order": trade.client_id or trade.venue_order_id,

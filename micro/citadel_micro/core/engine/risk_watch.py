@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from citadel_micro.core.model.approval import Approved, not_sent
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.model.risk_limits import UNUSED
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ class RiskWatch:
             if position is None or known is None:
                 continue
             signal, rules = known[0].signal, inst.instrument
-            exact = fill.exact
-            change = rules.quantity(fill.quantity_lots) if exact is None else exact.quantity
+            _, change = traded(rules, fill)
             cause = self._risk.on_fill(
                 key,
                 change if signal.side == "buy" else -change,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
 from citadel_proto.errors import VenueViolation
 
@@ -63,6 +63,29 @@ def in_units(rules: Instrument, price: Decimal, quantity: Decimal) -> FillUnits:
         quantity_lots=lots,
         exact=None if whole else ExactFill(price, quantity, rules.lot),
     )
+
+
+class InUnits(Protocol):
+    """A fill, or a trade of the account, in our units."""
+
+    @property
+    def price_ticks(self) -> int:
+        """The nearest."""
+
+    @property
+    def quantity_lots(self) -> int:
+        """Whole ones."""
+
+    @property
+    def exact(self) -> ExactFill | None:
+        """None where it is a whole number of both."""
+
+
+def traded(rules: Instrument, fill: InUnits) -> tuple[Decimal, Decimal]:
+    """The exact price and quantity of one, in the venue's units."""
+    if fill.exact is not None:
+        return fill.exact.price, fill.exact.quantity
+    return rules.price(fill.price_ticks), rules.quantity(fill.quantity_lots)
 
 
 def total_lots(fills: Iterable[tuple[int, ExactFill | None]]) -> int:

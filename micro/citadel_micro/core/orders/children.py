@@ -22,7 +22,6 @@ from citadel_micro.core.orders.order_states import (
 
 if TYPE_CHECKING:
     from citadel_micro.core.model.events import OrderFilled
-    from citadel_micro.core.model.instrument import Instrument
 
 _ZERO = Decimal(0)
 
@@ -46,12 +45,6 @@ class ChildFill:
     with what was left of the fills before."""
     rest: Decimal = _ZERO
     """What is left then beyond whole lots, in the venue's units."""
-
-    def traded(self, rules: Instrument) -> tuple[Decimal, Decimal]:
-        """Its exact price and quantity, in the venue's units."""
-        if self.exact is not None:
-            return self.exact[:2]
-        return rules.price(self.price_ticks), rules.quantity(self.quantity_lots)
 
 
 # Neither orders nor parents are values: two with equal fields are still two. So a list is searched

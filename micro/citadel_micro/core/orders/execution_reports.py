@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from citadel_micro.core.model.commands import BalanceView, FillView, PositionView, PublishReport
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.orders import fractions
 from citadel_micro.core.orders.order_states import ParentState
 
@@ -110,7 +111,7 @@ def _joined(views: tuple[FillView, ...]) -> tuple[FillView, ...]:
 
 
 def _fill_view(rules: Instrument, client_id: str, fill: ChildFill) -> FillView:
-    price, quantity = fill.traded(rules)
+    price, quantity = traded(rules, fill)
     return FillView(
         trade_id=fill.trade_id,
         child_id=client_id,

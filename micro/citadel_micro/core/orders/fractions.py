@@ -12,6 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from citadel_micro.core.model.exact_fill import traded
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -37,7 +39,7 @@ def average(children: Iterable[Child], rules: Instrument) -> Decimal | None:
     quantity = cost = _ZERO
     for child in children:
         for fill in child.fills:
-            price, amount = fill.traded(rules)
+            price, amount = traded(rules, fill)
             quantity += amount
             cost += price * amount
     return cost / quantity if quantity else None

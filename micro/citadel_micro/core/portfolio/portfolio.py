@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.portfolio.foreign import ForeignBook
 from citadel_micro.core.portfolio.margin import MarginBook
 from citadel_micro.core.portfolio.pnl_curve import LossCurve
@@ -93,9 +94,7 @@ class Portfolio:
         """
         self._changes += 1
         position = self._position_of(instrument)
-        exact = fill.exact
-        price = instrument.price(fill.price_ticks) if exact is None else exact.price
-        quantity = instrument.quantity(fill.quantity_lots) if exact is None else exact.quantity
+        price, quantity = traded(instrument, fill)
         change = quantity if side == "buy" else -quantity
         position.trade(change, price)
         if fill.fee_currency == position.settle:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from citadel_micro.core.model.exact_fill import traded
 from citadel_micro.core.model.time_units import FAR
 from citadel_micro.core.orders.execution_reports import mid
 
@@ -230,7 +231,7 @@ def course_row(parent: Parent, course: Course | None, after_ms: int) -> dict[str
             (
                 fill.recv_ns // 1_000_000,
                 _price(rules, fill.price_ticks),
-                float(fill.traded(rules)[1] * rules.contract_size),
+                float(traded(rules, fill)[1] * rules.contract_size),
                 fill.liquidity,
             )
             for fill in fills[-MOST_FILLS:]
